@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A context: the drivers opened from a list such as "cl,native", their threads and their
+ * memory limit. Operators look for the first driver of the list that can do them. */
+#ifndef PLUMB_DRIVER_H
+#define PLUMB_DRIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <plumb/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum plumb_precision { PLUMB_FP32, PLUMB_FP64, PLUMB_FP16 };
+
+/* Zero-initialise; a zero or NULL field means: from the environment, else the default. */
+struct plumb_options {
+	const char *driver;    /* list as in AR_HARDWARE_DRIVER; NULL: the variable, else "*" */
+	const char *precision; /* "FP32", "FP64", "FP16"; NULL: AR_HARDWARE_PRECISION, else FP32 */
+	const char *memory_scale; /* s as text; NULL: AR_HARDWARE_MEMORY_SCALE, else no limit */
+	const char *memory_location; /* "device", "host", "delegate"; NULL: the variable, else device */
+	const char *threads;   /* number as text; NULL: PLUMB_THREADS, else the CPUs allowed */
+};
+
+struct plumb_context;
+
+/* Open the drivers of the list. A driver that is named must open, one reached through "*",
+ * "cpu" or "gpu" may fail as long as one opens. PLUMB_E_DRIVER says which driver and why;
+ * PLUMB_E_ARGUMENT names the variable whose value is not understood. *ctx is NULL on failure. */
+PLUMB_API enum plumb_status plumb_open(struct plumb_context **ctx, const struct plumb_options *options);
+/* Close; tensors and models made with ctx must be freed before. NULL is harmless. */
+PLUMB_API void plumb_close(struct plumb_context *ctx);
+
+/* Opened drivers, in the order of choice. */
+PLUMB_API int plumb_driver_count(const struct plumb_context *ctx);
+/* "native", "cl" ...; NULL past the end. */
+PLUMB_API const char *plumb_driver_name(const struct plumb_context *ctx, int index);
+/* One line about the opened driver ("2 threads, avx2"); NULL past the end. */
+PLUMB_API const char *plumb_driver_note(const struct plumb_context *ctx, int index);
+PLUMB_API enum plumb_precision plumb_context_precision(const struct plumb_context *ctx);
+PLUMB_API int plumb_context_threads(const struct plumb_context *ctx);
+
+/* Bytes that tensors and prepared weights hold now, the most they ever held, and the limit
+ * (0: none). Mapped files do not count: they are the page cache's. */
+PLUMB_API void plumb_memory(const struct plumb_context *ctx, uint64_t *now, uint64_t *peak, uint64_t *limit);
+
+/* Wait until all drivers have finished what was asked of them. */
+PLUMB_API enum plumb_status plumb_synchronize(struct plumb_context *ctx);
+
+/* Placement: how often driver `index` ran operator `op` (an enum plumb_op) since opening. */
+PLUMB_API uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index);
+
+/* The environment variables that plumb reads, one row each. */
+struct plumb_env {
+	const char *name;
+	const char *meaning;
+	const char *fallback; /* what holds when it is unset, in words */
+	const char *value;    /* from the environment; NULL: unset. An empty value counts as unset */
+};
+/* Row `index`; false past the end. */
+PLUMB_API bool plumb_env_row(int index, struct plumb_env *row);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

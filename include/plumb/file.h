@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model file, mapped: named tensors and metadata. GGUF v2 and v3, and safetensors.
+ * Every length, offset, count and type is checked when the file is opened, so what the
+ * functions below return lies inside the mapping. Knows no transformer. */
+#ifndef PLUMB_FILE_H
+#define PLUMB_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <plumb/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct plumb_file;
+
+/* Bytes inside the mapping; not NUL-terminated. */
+struct plumb_span { const char *p; size_t n; };
+
+struct plumb_file_tensor {
+	struct plumb_span name;
+	enum plumb_type type;
+	int rank;
+	int64_t dim[PLUMB_MAX_RANK]; /* outermost first */
+	const void *data;            /* aligned as the file aligns it */
+	size_t bytes;
+};
+
+/* Kinds of metadata values. Integers of every width are INT, floats of either width FLOAT. */
+enum plumb_meta_kind { PLUMB_META_BOOL, PLUMB_META_INT, PLUMB_META_FLOAT, PLUMB_META_STRING, PLUMB_META_ARRAY };
+struct plumb_meta {
+	struct plumb_span key;
+	enum plumb_meta_kind kind;
+	int64_t i;                /* BOOL, INT (a uint64 above INT64_MAX is refused at opening) */
+	double f;                 /* FLOAT, and INT converted */
+	struct plumb_span s;      /* STRING */
+	enum plumb_meta_kind of;  /* ARRAY: kind of its elements (not ARRAY) */
+	uint64_t n;               /* ARRAY: elements */
+	const struct plumb_meta_array *array;
+};
+
+/* Open and check. The format is recognised by content. PLUMB_E_IO: cannot open, not a regular
+ * file; PLUMB_E_FORMAT: broken, with the byte offset and what was expected; PLUMB_E_UNSUPPORTED:
+ * a version or tensor type plumb does not know. *file is NULL on failure. */
+PLUMB_API enum plumb_status plumb_file_open(struct plumb_file **file, const char *path);
+/* The same on bytes in memory, which must outlive the file. For fuzzing and embedding. */
+PLUMB_API enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *bytes, size_t size);
+PLUMB_API void plumb_file_close(struct plumb_file *file);
+
+PLUMB_API const char *plumb_file_format(const struct plumb_file *file); /* "GGUF v3", "safetensors" */
+PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file);
+
+PLUMB_API int64_t plumb_file_tensors(const struct plumb_file *file);
+/* Tensor `index` in file order; NULL past the end. */
+PLUMB_API const struct plumb_file_tensor *plumb_file_tensor(const struct plumb_file *file, int64_t index);
+/* By name (hashed); NULL when absent. */
+PLUMB_API const struct plumb_file_tensor *plumb_file_find(const struct plumb_file *file, const char *name);
+
+PLUMB_API int64_t plumb_file_metas(const struct plumb_file *file);
+PLUMB_API const struct plumb_meta *plumb_file_meta(const struct plumb_file *file, int64_t index);
+PLUMB_API const struct plumb_meta *plumb_file_meta_find(const struct plumb_file *file, const char *key);
+/* Element `index` of an array value; index must be below meta->n. O(1). */
+PLUMB_API struct plumb_span plumb_meta_string_at(const struct plumb_meta *meta, uint64_t index);
+PLUMB_API int64_t plumb_meta_int_at(const struct plumb_meta *meta, uint64_t index);
+PLUMB_API double plumb_meta_float_at(const struct plumb_meta *meta, uint64_t index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

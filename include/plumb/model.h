@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A transformer from a file, and sessions that run it. */
+#ifndef PLUMB_MODEL_H
+#define PLUMB_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <plumb/driver.h>
+#include <plumb/file.h>
+#include <plumb/op.h>
+#include <plumb/tensor.h>
+#include <plumb/text.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct plumb_config {
+	char family[32]; /* "qwen2" */
+	char name[128];
+	int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab, context;
+	double rope_base, norm_eps;
+	enum plumb_rope_pairs rope_pairs;
+	bool qkv_bias, tied; /* tied: no output matrix of its own, the embedding serves */
+};
+
+struct plumb_model;
+/* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
+ * The file stays mapped while the model lives. progress (may be NULL) hears of prepared bytes.
+ * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family.
+ * *model is NULL on failure. The context must outlive the model. */
+typedef void (*plumb_progress_fn)(void *user, uint64_t done, uint64_t total);
+PLUMB_API enum plumb_status plumb_model_load(struct plumb_model **model, struct plumb_context *ctx, const char *path,
+	plumb_progress_fn progress, void *user);
+PLUMB_API void plumb_model_free(struct plumb_model *model);
+
+/* Read and check the configuration alone (no weights). */
+PLUMB_API enum plumb_status plumb_config_read(struct plumb_config *config, const struct plumb_file *file);
+
+PLUMB_API const struct plumb_config *plumb_model_config(const struct plumb_model *model);
+PLUMB_API const struct plumb_file *plumb_model_file(const struct plumb_model *model);
+PLUMB_API struct plumb_context *plumb_model_context(const struct plumb_model *model);
+/* NULL when the file holds no tokenizer (plumb_last_error then says why not). */
+PLUMB_API const struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *model);
+/* Build a tokenizer from a file's metadata alone; the caller frees it. */
+PLUMB_API enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file);
+/* Bytes of weights that one decoding step reads. */
+PLUMB_API uint64_t plumb_model_step_bytes(const struct plumb_model *model);
+
+/* --- capture points --- */
+/* In the order in which they occur; layer is -1 for those outside a layer. Shapes for n tokens at
+ * position pos: {n, width}, except scores and softmax {heads, n, pos + n}. */
+enum plumb_point {
+	PLUMB_POINT_EMBEDDINGS,     /* {n, hidden}, layer -1 */
+	PLUMB_POINT_INPUT_NORM,     /* {n, hidden} */
+	PLUMB_POINT_Q_PROJ,         /* {n, heads * head_dim}, with bias, before RoPE */
+	PLUMB_POINT_K_PROJ,         /* {n, kv_heads * head_dim} */
+	PLUMB_POINT_V_PROJ,
+	PLUMB_POINT_Q_ROPE,
+	PLUMB_POINT_K_ROPE,
+	PLUMB_POINT_ATTN_SCORES,    /* {heads, n, pos + n}, scaled and masked */
+	PLUMB_POINT_ATTN_SOFTMAX,
+	PLUMB_POINT_ATTN_CONTEXT,   /* input of the output projection */
+	PLUMB_POINT_ATTN_OUT,
+	PLUMB_POINT_ATTN_RESIDUAL,  /* layer input + attn_out */
+	PLUMB_POINT_POST_ATTN_NORM,
+	PLUMB_POINT_FFN_GATE,
+	PLUMB_POINT_FFN_UP,
+	PLUMB_POINT_FFN_ACT,        /* silu(gate) * up */
+	PLUMB_POINT_FFN_DOWN,
+	PLUMB_POINT_OUTPUT,         /* attn_residual + ffn_down: the layer's output */
+	PLUMB_POINT_FINAL_NORM,     /* layer -1; rows whose logits were asked for */
+	PLUMB_POINT_LOGITS,         /* layer -1; the same rows */
+	PLUMB_POINT_COUNT
+};
+PLUMB_API const char *plumb_point_name(int point); /* "input_norm"; NULL outside the enum */
+
+/* Called at each capture point of the mask. The tensor may be read and also written: what is
+ * written is what the model goes on with. A status other than PLUMB_OK ends the evaluation with it. */
+typedef enum plumb_status (*plumb_tap_fn)(void *user, int layer, enum plumb_point point, struct plumb_tensor *tensor);
+#define PLUMB_POINTS_ALL ((1u << PLUMB_POINT_COUNT) - 1)
+
+/* --- sessions: one sequence each --- */
+struct plumb_session_options { /* zero-initialise; 0 means the default */
+	int64_t context;         /* most positions; default the model's */
+	int64_t batch;           /* most tokens in one pass; default 512 */
+	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
+	const volatile int *cancel; /* looked at between layers; not 0: PLUMB_E_CANCELLED */
+};
+struct plumb_session;
+PLUMB_API enum plumb_status plumb_session_new(struct plumb_session **session, struct plumb_model *model,
+	const struct plumb_session_options *options);
+PLUMB_API void plumb_session_free(struct plumb_session *session);
+
+enum plumb_logits { PLUMB_LOGITS_LAST, PLUMB_LOGITS_ALL, PLUMB_LOGITS_NONE };
+/* Append n >= 1 tokens. Longer inputs run in passes of `batch`. PLUMB_E_ARGUMENT: id outside the
+ * vocabulary; PLUMB_E_LIMIT: past the context (nothing is evaluated). After a failure or a
+ * cancel, the session is at the position before the call.
+ * With PLUMB_LOGITS_ALL n must be at most `batch`. */
+PLUMB_API enum plumb_status plumb_session_eval(struct plumb_session *session, const int32_t *tokens, int64_t n,
+	enum plumb_logits want);
+/* Logits of the last eval: rows x vocab float32, row-major; valid until the next eval. *rows is 1 for LAST, n
+ * for ALL. PLUMB_E_ARGUMENT after NONE. */
+PLUMB_API enum plumb_status plumb_session_logits(struct plumb_session *session, const float **logits, int64_t *rows);
+PLUMB_API struct plumb_model *plumb_session_model(const struct plumb_session *session);
+PLUMB_API int64_t plumb_session_position(const struct plumb_session *session); /* tokens held */
+/* Forget all from position on (for editing a conversation); position <= the current one. */
+PLUMB_API enum plumb_status plumb_session_rewind(struct plumb_session *session, int64_t position);
+/* mask: bits 1 << enum plumb_point; fn NULL removes the tap. */
+PLUMB_API void plumb_session_tap(struct plumb_session *session, unsigned mask, plumb_tap_fn fn, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

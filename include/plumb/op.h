@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators on tensors. Each runs on the first driver of the context that can do it.
+ *
+ * In all of them "x" and the other activations are F32, or F64 in a context of precision
+ * FP64; all activations of one call have one type. Shapes are {outermost, ..., contiguous}.
+ * Unless said otherwise the output must not overlap an input. Errors: PLUMB_E_SHAPE or
+ * PLUMB_E_TYPE (text names operator, tensor and value) before anything is written;
+ * PLUMB_E_ARGUMENT for a scalar out of range; PLUMB_E_UNSUPPORTED when no driver takes it.
+ *
+ * Precision: the truth (driver `ref`, precision FP64) sums everything in float64, in index
+ * order, and rounds once to the output's type. Other drivers sum in float32 in an order of
+ * their own that never depends on the number of threads; doc/numerics.md derives how far
+ * they may be from the truth, plumb_op_tolerance() gives the number. */
+#ifndef PLUMB_OP_H
+#define PLUMB_OP_H
+
+#include <plumb/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum plumb_op {
+#define PLUMB_OP(name, inputs, formula) PLUMB_OP_##name,
+#include <plumb/ops.def>
+	PLUMB_OP_COUNT
+};
+
+/* "matmul" and "y = x w^T + b"; NULL outside the enum. */
+PLUMB_API const char *plumb_op_name(int op);
+PLUMB_API const char *plumb_op_formula(int op);
+
+/* y[i] = w[ids[i]] as float.  y {n, d}; w {vocab, d}, any type but I32; ids {n} I32.
+ * Exact: dequantisation only. PLUMB_E_ARGUMENT: an id outside [0, vocab). */
+PLUMB_API enum plumb_status plumb_embed(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *w, const struct plumb_tensor *ids);
+
+/* y[i][j] = sum_k x[i][k] * w[j][k] + b[j].  y {m, n}; x {m, k}; w {n, k}, any type but
+ * I32 and F64, dequantised exactly; b {n} F32 or NULL. The bias is added after the sum. */
+PLUMB_API enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *b);
+
+/* y[i] = w * x[i] / sqrt(mean_k x[i][k]^2 + eps)  (Zhang and Sennrich 2019).
+ * y, x {n, d}; w {d} F32; eps >= 0. y may be x. */
+PLUMB_API enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *w, double eps);
+
+/* Which elements of a head are rotated together: element i with i + d/2, or 2i with 2i + 1. */
+enum plumb_rope_pairs { PLUMB_ROPE_HALF, PLUMB_ROPE_INTERLEAVED };
+
+/* Rotary position embedding (Su et al. 2021). Row i is at position pos + i; pair j of each
+ * head turns by (pos + i) * base^(-2j/head_dim): (a, b) -> (a cos - b sin, b cos + a sin).
+ * y, x {n, heads * head_dim}, head_dim even; pos >= 0; base > 0. y may be x.
+ * Angles, cosines and sines are computed in float64 by every driver. */
+PLUMB_API enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, int64_t pos, int64_t head_dim, double base, enum plumb_rope_pairs pairs);
+
+/* cache[pos + i] = x[i], rounded to the cache's type (to nearest even). x {n, d};
+ * cache {capacity, d} F32, F16 or F64, other rows keep their value; pos + n <= capacity. */
+PLUMB_API enum plumb_status plumb_kv_store(struct plumb_context *ctx, struct plumb_tensor *cache,
+	const struct plumb_tensor *x, int64_t pos);
+
+/* How queries meet a cache of keys and values: query i is at position pos + i and sees
+ * positions 0 .. pos + i. heads is a multiple of kv_heads; query head h uses key and value
+ * head h / (heads / kv_heads)  (grouped heads, Ainslie et al. 2023). */
+struct plumb_attn {
+	int64_t pos, heads, kv_heads;
+	double scale; /* 1 / sqrt(head_dim) as a rule */
+};
+
+/* s[h][i][t] = scale * sum_d q[i][h][d] * k[t][g(h)][d], or -inf where t > pos + i.
+ * s {heads, n, pos + n}; q {n, heads * d}; k {capacity, kv_heads * d} F32, F16 or F64. */
+PLUMB_API enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s,
+	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_attn *a);
+
+/* Softmax along the last dimension, shifted by the row's maximum. y and x of one shape, any
+ * rank; -inf gives 0; a row of only -inf gives NaN. y may be x. */
+PLUMB_API enum plumb_status plumb_softmax(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x);
+
+/* y[i][h][d] = sum_{t <= pos + i} p[h][i][t] * v[t][g(h)][d].
+ * y {n, heads * d}; p {heads, n, pos + n}; v {capacity, kv_heads * d} F32, F16 or F64. */
+PLUMB_API enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *p, const struct plumb_tensor *v, const struct plumb_attn *a);
+
+/* y = gate * sigmoid(gate) * up  (Shazeer 2020). y, gate, up of one shape. y may be gate or up. */
+PLUMB_API enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *gate, const struct plumb_tensor *up);
+
+/* y = a + b, of one shape. y may be a or b. Exact up to one rounding. */
+PLUMB_API enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *a, const struct plumb_tensor *b);
+
+/* y[i] = lowest index j with the largest x[i][j]; NaN never wins. x {n, d}; y {n} I32. Exact. */
+PLUMB_API enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x);
+
+/* Fused: y = attn_mix(softmax(attn_scores(q, k)), v) without storing the scores.
+ * Shapes as in those operators. Composed from them where a driver has no kernel of its own. */
+PLUMB_API enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_tensor *v,
+	const struct plumb_attn *a);
+
+/* Ask the drivers to lay a weight out for matmul (repack, upload). Optional: matmul works
+ * without. The values stay those of w. Released with the tensor. */
+PLUMB_API enum plumb_status plumb_prepare(struct plumb_context *ctx, struct plumb_tensor *w);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

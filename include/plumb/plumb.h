@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb: a portable compute backend that runs small transformers and shows it runs them right. */
+#ifndef PLUMB_H
+#define PLUMB_H
+#include <plumb/driver.h>
+#include <plumb/file.h>
+#include <plumb/model.h>
+#include <plumb/op.h>
+#include <plumb/status.h>
+#include <plumb/tensor.h>
+#include <plumb/text.h>
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text to token ids and back, chat prompts, and the choice of the next token from logits.
+ * Knows no tensor and no file. */
+#ifndef PLUMB_TEXT_H
+#define PLUMB_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <plumb/file.h> /* struct plumb_span */
+#include <plumb/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- tokenizer: byte-level BPE (Sennrich et al. 2016; the byte alphabet of GPT-2) --- */
+
+/* What a tokenizer is made of. All spans are copied. */
+struct plumb_vocab {
+	size_t tokens;
+	const struct plumb_span *token; /* in the byte alphabet, UTF-8; specials are literal */
+	const int32_t *kind;            /* as GGUF's token_type: 1 normal, 3 control, 4 user-defined ...; NULL: all normal */
+	size_t merges;
+	const struct plumb_span *merge; /* "left right", in order of rank */
+	const char *split;              /* name of the split pattern: "qwen2"; others PLUMB_E_UNSUPPORTED */
+	int32_t bos, eos, pad;          /* -1: none */
+	bool add_bos;
+	const char *chat_template;      /* Jinja text as in the file, or NULL; see plumb_chat_render */
+};
+
+struct plumb_tokenizer;
+/* PLUMB_E_FORMAT: more merges than tokens allow, a merge of unknown tokens, a token that is
+ * not of the byte alphabet ... named with its index. */
+PLUMB_API enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **tok, const struct plumb_vocab *vocab);
+PLUMB_API void plumb_tokenizer_free(struct plumb_tokenizer *tok);
+
+PLUMB_API size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok);
+PLUMB_API int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok);
+PLUMB_API int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok);
+/* True for tokens that end a turn: eos, <|im_end|>, <|endoftext|>. */
+PLUMB_API bool plumb_tokenizer_is_end(const struct plumb_tokenizer *tok, int32_t id);
+PLUMB_API bool plumb_tokenizer_is_special(const struct plumb_tokenizer *tok, int32_t id);
+
+enum plumb_specials {
+	PLUMB_SPECIALS_PARSE, /* "<|im_start|>" in the text becomes that token */
+	PLUMB_SPECIALS_TEXT   /* it is text like any other: use for what a user typed */
+};
+/* Encode: specials cut out first, then NFC (utf8proc), the split pattern (PCRE2), merges by
+ * rank with a priority queue. *ids is malloc'ed, the caller frees it; *count may be 0.
+ * Invalid UTF-8: PLUMB_E_ARGUMENT with the byte offset. */
+PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
+	enum plumb_specials specials, int32_t **ids, size_t *count);
+
+/* Bytes of one token (may be part of a character). Valid while the tokenizer lives; empty
+ * for an id out of range. */
+PLUMB_API struct plumb_span plumb_token_bytes(const struct plumb_tokenizer *tok, int32_t id);
+/* Id of a token given as its bytes; -1 when there is none. */
+PLUMB_API int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char *bytes, size_t size);
+
+/* Streaming: give token after token, get only whole characters back. What can never become
+ * a character is replaced by U+FFFD. Zero-initialise. */
+struct plumb_stream { unsigned char held[4]; int count; };
+/* Append token id's text to out (at least size of the token + 16 bytes); *written without NUL.
+ * Specials are left out unless `specials`. PLUMB_E_ARGUMENT: id out of range or out too small. */
+PLUMB_API enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct plumb_tokenizer *tok,
+	int32_t id, bool specials, char *out, size_t size, size_t *written);
+/* At the end: what is held comes out as U+FFFD. out holds at least 16 bytes. */
+PLUMB_API size_t plumb_stream_end(struct plumb_stream *stream, char *out, size_t size);
+
+/* --- chat prompts --- */
+struct plumb_message { const char *role, *content; }; /* role: system, user, assistant */
+/* Render messages [first, count) of a conversation as the model's template does and leave it open
+ * for the assistant's answer if `answer`. `first` lets a chat append only what is new. Without a
+ * system message at index 0 the template's own default is put there. *text is malloc'ed.
+ * Role markers are special tokens: encode the pieces with plumb_chat_tokenize, or this text with
+ * PLUMB_SPECIALS_PARSE. PLUMB_E_UNSUPPORTED: a template that is not ChatML. */
+PLUMB_API enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
+	size_t first, size_t count, bool answer, char **text);
+/* The same as token ids, with the content of messages encoded as plain text, so that a user
+ * cannot forge role markers. */
+PLUMB_API enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
+	size_t first, size_t count, bool answer, int32_t **ids, size_t *n);
+
+/* --- sampling --- */
+struct plumb_sampling {
+	double temperature;    /* 0: greedy, the rest is then ignored (but the penalty) */
+	int top_k;             /* 0: off */
+	double top_p;          /* 1: off */
+	double min_p;          /* 0: off */
+	double repeat_penalty; /* 1: off; logits of recent tokens are divided (positive) or multiplied (negative) */
+	int repeat_window;     /* recent tokens looked at; 0: 64 */
+	uint64_t seed;
+};
+struct plumb_sampler;
+/* PLUMB_E_ARGUMENT names the value out of range. */
+PLUMB_API enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct plumb_sampling *how);
+PLUMB_API void plumb_sampler_free(struct plumb_sampler *sampler);
+/* Tell the sampler about a token of the prompt (for the penalty). */
+PLUMB_API void plumb_sampler_saw(struct plumb_sampler *sampler, int32_t id);
+/* Choose from n logits and remember the choice. Order of filters: penalty, temperature, top_k, top_p,
+ * min_p. Same seed, same logits, same choice on every machine. PLUMB_E_ARGUMENT: NaN among them. */
+PLUMB_API enum plumb_status plumb_sample(struct plumb_sampler *sampler, const float *logits, int32_t n, int32_t *id);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands share: the command table's row, options, exit codes, messages. Commands
+ * use the library through its public headers only. */
+#ifndef PLUMB_CLI_H
+#define PLUMB_CLI_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <plumb/plumb.h>
+
+/* Exit codes; doc/plumb.1 and `plumb --help` list them. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_ERROR = 1,       /* something failed while working */
+	CLI_USAGE = 2,       /* wrong command line or variable */
+	CLI_INPUT = 3,       /* a model file or other input is broken, missing or not supported */
+	CLI_DRIVER = 4,      /* a driver or device does not open or failed */
+	CLI_LIMIT = 5,       /* past the context or memory limit */
+	CLI_DIFFERS = 6,     /* --expect-token: another token came first */
+	CLI_INTERRUPTED = 130
+};
+
+struct cli_command {
+	const char *name, *summary; /* one line in `plumb --help` */
+	const char *help;           /* usage, options, examples */
+	int (*run)(int argc, char **argv);
+};
+extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_env;
+
+/* --- common.c --- */
+/* Options that every command takes. */
+struct cli_common {
+	struct plumb_options open;
+	bool json;
+};
+#define CLI_COMMON_LONG \
+	{ "driver", required_argument, NULL, 1000 }, { "threads", required_argument, NULL, 't' }, \
+	{ "precision", required_argument, NULL, 1001 }, { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }
+#define CLI_COMMON_SHORT "ht:"
+#define CLI_COMMON_HELP \
+	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
+	"  --precision P        FP32 (default) or FP64, the double-precision truth\n" \
+	"  -t, --threads N      threads of the native driver\n" \
+	"  --json               machine-readable result on stdout\n" \
+	"  -h, --help           this text\n"
+/* Handle a common option: 0 taken, else an exit code + 1 to leave with (help gives CLI_OK + 1). */
+int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value);
+
+/* Print "plumb: ..." on stderr and return the code. */
+int cli_complain(enum cli_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The library's last error with advice where there is some; the exit code that fits the status. */
+int cli_fail(enum plumb_status status);
+/* Whole number or real of an option, with the range in the complaint; false after complaining. */
+bool cli_whole(const char *option, const char *text, long low, long high, long *value);
+bool cli_real(const char *option, const char *text, double low, double high, double *value);
+
+/* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
+ * and the exit code is returned. */
+int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model);
+/* All of a stream or file ("-": stdin), NUL-terminated; malloc'ed. At most 1 GB. */
+int cli_read_all(const char *path, char **text, size_t *size);
+
+double cli_seconds(void); /* monotonic */
+/* Ctrl-C raises this flag once; the second one kills. */
+extern volatile int cli_cancel;
+void cli_catch_interrupt(void);
+/* A line that is rewritten in place on a terminal, after two seconds; silent elsewhere. */
+void cli_progress(const char *what, double done, double total);
+void cli_progress_end(void);
+
+/* --- generate.c --- */
+struct cli_generation {
+	int64_t most;       /* tokens to make; -1: until the end of the turn or the context */
+	bool ids;           /* write token ids instead of text */
+	bool quiet;         /* write nothing (JSON comes later) */
+	bool ignore_end;    /* go on past end-of-turn tokens */
+	/* results */
+	int32_t *tokens;    /* made tokens, malloc'ed */
+	int64_t count;
+	const char *stop;   /* "end", "length", "context", "cancelled" */
+	int64_t prompt;     /* tokens evaluated before the first */
+	double prompt_seconds, seconds;
+};
+/* Evaluate the prompt and stream what follows to stdout. */
+enum plumb_status cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler,
+	const int32_t *prompt, int64_t n, struct cli_generation *g);
+/* "41 tokens read at 80.1/s, 33 written at 30.2/s" on stderr. */
+void cli_rates(const struct cli_generation *g);
+
+/* Sampling options shared by run and chat. */
+#define CLI_SAMPLING_LONG \
+	{ "temp", required_argument, NULL, 1100 }, { "top-k", required_argument, NULL, 1101 }, { "top-p", required_argument, NULL, 1102 }, \
+	{ "min-p", required_argument, NULL, 1103 }, { "repeat-penalty", required_argument, NULL, 1104 }, { "seed", required_argument, NULL, 1105 }
+#define CLI_SAMPLING_HELP \
+	"  --temp T             temperature; 0 (default) takes the likeliest token\n" \
+	"  --top-k K            choose among the K likeliest (0: all)\n" \
+	"  --top-p P            ... among the likeliest that add up to P (1: all)\n" \
+	"  --min-p P            ... among those at least P times as likely as the likeliest (0: all)\n" \
+	"  --repeat-penalty R   divide logits of the last 64 tokens by R (1: off)\n" \
+	"  --seed N             same seed, same text\n"
+/* 1: taken, 0: not a sampling option, -1: complained. */
+int cli_sampling_option(struct plumb_sampling *sampling, int option, const char *value);
+#define CLI_SAMPLING_DEFAULT { .temperature = 0, .top_p = 1, .repeat_penalty = 1 }
+
+#endif

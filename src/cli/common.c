@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options, messages, loading and progress that the commands share. */
+#include "cli/cli.h"
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int cli_complain(enum cli_exit code, const char *format, ...)
+{
+	va_list args;
+	cli_progress_end();
+	fputs("plumb: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+static const struct advice { enum plumb_status status; enum cli_exit code; const char *text; } advices[] = {
+	{ PLUMB_E_ARGUMENT, CLI_USAGE, NULL },
+	{ PLUMB_E_MEMORY, CLI_ERROR, "close other programs, or take a smaller --ctx" },
+	{ PLUMB_E_IO, CLI_INPUT, NULL },
+	{ PLUMB_E_FORMAT, CLI_INPUT, "the file may be incomplete: fetch it again (tools/get-model --check tests the default model)" },
+	{ PLUMB_E_SHAPE, CLI_INPUT, NULL },
+	{ PLUMB_E_TYPE, CLI_INPUT, NULL },
+	{ PLUMB_E_UNSUPPORTED, CLI_INPUT, NULL },
+	{ PLUMB_E_DRIVER, CLI_DRIVER, "`plumb env` shows where the driver list comes from; AR_HARDWARE_DRIVER=native always works" },
+	{ PLUMB_E_DEVICE, CLI_DRIVER, NULL },
+	{ PLUMB_E_LIMIT, CLI_LIMIT, NULL },
+	{ PLUMB_E_CANCELLED, CLI_INTERRUPTED, NULL },
+};
+
+int cli_fail(enum plumb_status status)
+{
+	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
+		if (advices[i].status == status) {
+			cli_complain(advices[i].code, "%s", plumb_last_error());
+			if (advices[i].text)
+				fprintf(stderr, "       %s\n", advices[i].text);
+			return advices[i].code;
+		}
+	return cli_complain(CLI_ERROR, "%s", plumb_last_error());
+}
+
+bool cli_whole(const char *option, const char *text, long low, long high, long *value)
+{
+	char *end;
+	errno = 0;
+	*value = strtol(text, &end, 10);
+	if (!errno && end != text && !*end && *value >= low && *value <= high)
+		return true;
+	cli_complain(CLI_USAGE, "%s takes a whole number from %ld to %ld, not \"%s\"", option, low, high, text);
+	return false;
+}
+
+bool cli_real(const char *option, const char *text, double low, double high, double *value)
+{
+	char *end;
+	errno = 0;
+	*value = strtod(text, &end);
+	if (!errno && end != text && !*end && *value >= low && *value <= high)
+		return true;
+	cli_complain(CLI_USAGE, "%s takes a number from %g to %g, not \"%s\"", option, low, high, text);
+	return false;
+}
+
+int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
+{
+	switch (option) {
+	case 1000: common->open.driver = value; return 0;
+	case 1001: common->open.precision = value; return 0;
+	case 1002: common->json = true; return 0;
+	case 't': common->open.threads = value; return 0;
+	case 'h': fputs(command->help, stdout); return CLI_OK + 1;
+	default: /* getopt has named the option already */
+		fprintf(stderr, "Try 'plumb %s --help'.\n", command->name);
+		return CLI_USAGE + 1;
+	}
+}
+
+/* --- time, Ctrl-C, progress --- */
+
+double cli_seconds(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+volatile int cli_cancel;
+
+static void interrupt(int signal_number)
+{
+	(void)signal_number;
+	cli_cancel = 1;
+}
+
+void cli_catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND };
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static double progress_start, progress_last;
+static bool progress_shown;
+
+void cli_progress(const char *what, double done, double total)
+{
+	double now = cli_seconds();
+	if (!progress_start)
+		progress_start = now;
+	if (!isatty(STDERR_FILENO) || now - progress_start < 2 || (now - progress_last < 0.1 && done < total))
+		return;
+	progress_last = now;
+	progress_shown = true;
+	fprintf(stderr, "\r%s: %3.0f%%", what, total > 0 ? 100 * done / total : 100);
+	if (done > 0 && done < total)
+		fprintf(stderr, ", %.0f s left   ", (now - progress_start) * (total - done) / done);
+	fflush(stderr);
+}
+
+void cli_progress_end(void)
+{
+	if (progress_shown)
+		fputs("\r\033[K", stderr);
+	progress_shown = false;
+	progress_start = 0;
+}
+
+static void loading(void *user, uint64_t done, uint64_t total)
+{
+	(void)user;
+	cli_progress("loading", (double)done, (double)total);
+}
+
+int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
+{
+	*model = NULL;
+	enum plumb_status s = plumb_open(ctx, &common->open);
+	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
+		plumb_close(*ctx);
+		*ctx = NULL;
+	}
+	cli_progress_end();
+	return s ? cli_fail(s) : CLI_OK;
+}
+
+int cli_read_all(const char *path, char **text, size_t *size)
+{
+	const size_t most = (size_t)1 << 30;
+	size_t room = 1 << 16, n = 0, got;
+	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+	char *buffer = f ? malloc(room + 1) : NULL;
+	*text = NULL;
+	if (!f)
+		return cli_complain(CLI_INPUT, "%s: %s", path, strerror(errno));
+	while (buffer && (got = fread(buffer + n, 1, room - n, f)) > 0) {
+		n += got;
+		if (n < room)
+			continue;
+		if (room >= most)
+			break;
+		char *more = realloc(buffer, (room *= 2) + 1);
+		if (!more)
+			free(buffer);
+		buffer = more;
+	}
+	bool failed = buffer && ferror(f), large = n >= most;
+	int error = errno;
+	if (f != stdin)
+		fclose(f);
+	if (!buffer)
+		return cli_complain(CLI_ERROR, "%s: no memory to read it", path);
+	if (failed || large) {
+		free(buffer);
+		return failed ? cli_complain(CLI_INPUT, "%s: %s", path, strerror(error)) : cli_complain(CLI_LIMIT, "%s: larger than 1 GB", path);
+	}
+	buffer[n] = 0;
+	*text = buffer;
+	*size = n;
+	return CLI_OK;
+}

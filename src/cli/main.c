@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: the table of commands, and help that teaches by example. */
+#include "cli/cli.h"
+#include <string.h>
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+static const struct cli_command *const commands[] = {
+	&cli_run, &cli_chat, &cli_info, &cli_tokenize, &cli_perplexity, &cli_bench, &cli_env,
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static int help(FILE *out)
+{
+	fputs("plumb runs small transformers on CPUs and, through OpenCL, on other devices.\n\nUsage: plumb COMMAND [options]\n\n", out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
+	fputs("\nExamples:\n"
+		"  plumb run model.gguf \"What is the capital of France?\"\n"
+		"  plumb chat model.gguf\n"
+		"  plumb info model.gguf\n"
+		"  AR_HARDWARE_DRIVER=native plumb bench model.gguf\n"
+		"\n'plumb COMMAND --help' explains each command; 'plumb env' lists the environment variables.\n"
+		"Exit codes: 0 good, 1 failure, 2 wrong usage, 3 bad model file or input, 4 driver or device,\n"
+		"5 context or memory limit, 6 --expect-token differs, 130 interrupted.\n", out);
+	return out == stdout ? CLI_OK : CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return help(stderr);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return help(stdout);
+	if (!strcmp(argv[1], "--version")) {
+		puts("plumb " PACKAGE_VERSION);
+		return CLI_OK;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (!strcmp(argv[1], commands[i]->name))
+			return commands[i]->run(argc - 1, argv + 1);
+	return cli_complain(CLI_USAGE, "\"%s\" is no command; 'plumb --help' lists them", argv[1]);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb run: one prompt in, one answer out. */
+#include "cli/cli.h"
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int run(int argc, char **argv);
+
+const struct cli_command cli_run = {
+	"run", "answer a prompt",
+	"Usage: plumb run MODEL [PROMPT] [options]\n"
+	"Answers PROMPT; without it, or with -, the prompt is read from standard input.\n"
+	"\n"
+	"  --system TEXT        system message in place of the template's own\n"
+	"  --raw                no chat template: continue PROMPT as plain text\n"
+	"  --tokens IDS         token ids in place of text, e.g. 9707 or 9707,198; ids come out, one by default\n"
+	"  --ids                write token ids instead of text\n"
+	"  -n N                 write at most N tokens (default: to the end of the turn)\n"
+	"  --ctx N              context: most tokens of prompt and answer (default: the model's)\n"
+	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	"  --ignore-end         go on past the end of the turn\n"
+	"  --expect-token N     exit with 6 unless the first token is N\n"
+	CLI_SAMPLING_HELP CLI_COMMON_HELP
+	"\n"
+	"Examples:\n"
+	"  plumb run model.gguf \"Write a haiku about pipes.\"\n"
+	"  plumb run model.gguf --temp 0.7 --top-p 0.9 --seed 1 < question.txt\n"
+	"  plumb run model.gguf --tokens 9707 --expect-token 82334\n"
+	"  AR_HARDWARE_PRECISION=FP64 plumb run model.gguf --raw \"int main(\" -n 16\n",
+	run
+};
+
+struct request {
+	struct cli_common common;
+	struct plumb_sampling sampling;
+	struct plumb_session_options session;
+	const char *model, *prompt, *system, *tokens;
+	long most, expect;
+	bool raw, ids, ignore_end;
+};
+
+static const struct option options[] = {
+	CLI_COMMON_LONG, CLI_SAMPLING_LONG,
+	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
+	{ "ids", no_argument, NULL, 'i' }, { "ctx", required_argument, NULL, 'c' }, { "kv", required_argument, NULL, 'v' },
+	{ "ignore-end", no_argument, NULL, 'e' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
+};
+
+/* 0, or an exit code + 1. */
+static int take(struct request *r, int option)
+{
+	long whole;
+	int sampled = cli_sampling_option(&r->sampling, option, optarg);
+	if (sampled)
+		return sampled > 0 ? 0 : CLI_USAGE + 1;
+	switch (option) {
+	case 's': r->system = optarg; return 0;
+	case 'r': r->raw = true; return 0;
+	case 'k': r->tokens = optarg; return 0;
+	case 'i': r->ids = true; return 0;
+	case 'e': r->ignore_end = true; return 0;
+	case 'n': return cli_whole("-n", optarg, 0, 1 << 24, &r->most) ? 0 : CLI_USAGE + 1;
+	case 'x': return cli_whole("--expect-token", optarg, 0, 0x7fffffff, &r->expect) ? 0 : CLI_USAGE + 1;
+	case 'c':
+		if (!cli_whole("--ctx", optarg, 1, 1 << 24, &whole))
+			return CLI_USAGE + 1;
+		r->session.context = whole;
+		return 0;
+	case 'v':
+		if (strcmp(optarg, "f32") && strcmp(optarg, "f16"))
+			return cli_complain(CLI_USAGE, "--kv takes f32 or f16, not \"%s\"", optarg) + 1;
+		r->session.kv_type = strcmp(optarg, "f16") ? PLUMB_F32 : PLUMB_F16;
+		return 0;
+	default: return cli_common_option(&r->common, &cli_run, option, optarg);
+	}
+}
+
+static int parse(struct request *r, int argc, char **argv)
+{
+	int option, leave;
+	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT "n:", options, NULL)) != -1)
+		if ((leave = take(r, option)))
+			return leave;
+	if (optind == argc)
+		return cli_complain(CLI_USAGE, "run needs a model file; try 'plumb run --help'") + 1;
+	r->model = argv[optind++];
+	if (optind < argc)
+		r->prompt = argv[optind++];
+	if (optind < argc)
+		return cli_complain(CLI_USAGE, "one prompt only, but \"%s\" follows (quote the prompt)", argv[optind]) + 1;
+	if (r->tokens && (r->prompt || r->raw || r->system))
+		return cli_complain(CLI_USAGE, "--tokens is the whole prompt: leave out PROMPT, --raw and --system") + 1;
+	if (r->raw && r->system)
+		return cli_complain(CLI_USAGE, "--raw has no system message: leave out --system") + 1;
+	if (r->tokens) {
+		r->ids = true;
+		r->most = r->most < 0 ? 1 : r->most;
+	}
+	return 0;
+}
+
+static int parse_ids(const char *text, int32_t **ids, size_t *n)
+{
+	size_t room = strlen(text) / 2 + 1;
+	*n = 0;
+	if (!(*ids = malloc(sizeof **ids * room)))
+		return cli_complain(CLI_ERROR, "no memory for token ids");
+	for (const char *p = text; *p;) {
+		char *end;
+		if (isspace((unsigned char)*p) || *p == ',') {
+			p++;
+			continue;
+		}
+		unsigned long id = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : (unsigned long)-1;
+		if (id > 0x7fffffff)
+			return cli_complain(CLI_USAGE, "--tokens takes ids with commas between, not \"%s\"", p);
+		(*ids)[(*n)++] = (int32_t)id;
+		p = end;
+	}
+	return *n ? CLI_OK : cli_complain(CLI_USAGE, "--tokens is empty");
+}
+
+static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, size_t *n)
+{
+	char *read = NULL;
+	const char *text = r->prompt;
+	size_t size = text ? strlen(text) : 0;
+	if (!text || !strcmp(text, "-")) {
+		if (!text && isatty(STDIN_FILENO))
+			fputs("Type the prompt, then Ctrl-D:\n", stderr);
+		int code = cli_read_all("-", &read, &size);
+		if (code)
+			return code;
+		while (size && !r->raw && (read[size - 1] == '\n' || read[size - 1] == '\r'))
+			read[--size] = 0;
+		text = read;
+	}
+	enum plumb_status s;
+	int code = CLI_OK;
+	if (!size)
+		code = cli_complain(CLI_USAGE, "the prompt is empty");
+	else if (strlen(text) != size && !r->raw)
+		code = cli_complain(CLI_USAGE, "the prompt holds a NUL byte; --raw takes it");
+	else if (r->raw)
+		s = plumb_tokenize(tok, text, size, PLUMB_SPECIALS_PARSE, ids, n), code = s ? cli_fail(s) : CLI_OK;
+	else {
+		struct plumb_message talk[2] = { { "system", r->system }, { "user", text } };
+		const struct plumb_message *first = r->system ? talk : talk + 1;
+		s = plumb_chat_tokenize(tok, first, 0, (size_t)(talk + 2 - first), true, ids, n);
+		code = s ? cli_fail(s) : CLI_OK;
+	}
+	free(read);
+	return code;
+}
+
+static json_t *ids_json(const int32_t *ids, int64_t n)
+{
+	json_t *array = json_array();
+	for (int64_t i = 0; i < n; i++)
+		json_array_append_new(array, json_integer(ids[i]));
+	return array;
+}
+
+static int print_json(const struct cli_generation *g, const struct plumb_tokenizer *tok, const int32_t *prompt, int64_t n)
+{
+	struct plumb_stream stream = { { 0 }, 0 };
+	size_t size = 0, room = 17;
+	for (int64_t i = 0; i < g->count; i++)
+		room += plumb_token_bytes(tok, g->tokens[i]).n + 16;
+	char *text = malloc(room);
+	if (!text)
+		return cli_complain(CLI_ERROR, "no memory for the answer");
+	for (int64_t i = 0; i < g->count; i++) {
+		size_t wrote = 0;
+		if (tok && !plumb_stream_token(&stream, tok, g->tokens[i], false, text + size, room - size, &wrote))
+			size += wrote;
+	}
+	size += plumb_stream_end(&stream, text + size, room - size);
+	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", ids_json(prompt, n), "tokens", ids_json(g->tokens, g->count),
+		"text", text, size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
+	free(text);
+	if (!root)
+		return cli_complain(CLI_ERROR, "no memory for the result");
+	json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	json_decref(root);
+	return CLI_OK;
+}
+
+static int answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+{
+	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end };
+	struct plumb_sampler *sampler;
+	int code = CLI_OK;
+	enum plumb_status s = plumb_sampler_new(&sampler, &r->sampling);
+	if (s)
+		return cli_fail(s);
+	s = cli_generate(session, tok, sampler, ids, (int64_t)n, &g);
+	if (!r->common.json && (g.count || !s))
+		putchar('\n');
+	if (s)
+		code = cli_fail(s);
+	else if (r->common.json)
+		code = print_json(&g, tok, ids, (int64_t)n);
+	if (!code && !strcmp(g.stop, "context"))
+		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
+	if (!code && fflush(stdout))
+		code = cli_complain(CLI_ERROR, "the answer could not be written to standard output");
+	if (!s && !r->common.json)
+		cli_rates(&g);
+	if (!code && !strcmp(g.stop, "cancelled"))
+		code = CLI_INTERRUPTED;
+	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))
+		code = cli_complain(CLI_DIFFERS, "the first token is %d, %ld was expected", g.count ? g.tokens[0] : -1, r->expect);
+	free(g.tokens);
+	plumb_sampler_free(sampler);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session.cancel = &cli_cancel };
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	struct plumb_session *session;
+	int32_t *ids = NULL;
+	size_t n;
+	int code = parse(&r, argc, argv);
+	if (code)
+		return code - 1;
+	if ((code = cli_load(&r.common, r.model, &ctx, &model)))
+		return code;
+	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
+	if (!tok && !r.tokens)
+		code = cli_fail(PLUMB_E_UNSUPPORTED);
+	else
+		code = r.tokens ? parse_ids(r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
+	if (!code) {
+		enum plumb_status s = plumb_session_new(&session, model, &r.session);
+		cli_catch_interrupt();
+		code = s ? cli_fail(s) : answer(&r, session, tok, ids, n);
+		if (!s)
+			plumb_session_free(session);
+	}
+	free(ids);
+	plumb_model_free(model);
+	plumb_close(ctx);
+	return code;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the rooms of the library share: errors, types, buffers, the driver table and the
+ * thread pool. Knows no operator's meaning, no driver, no model. */
+#ifndef PLUMB_CORE_H
+#define PLUMB_CORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <plumb/driver.h>
+#include <plumb/op.h>
+#include <plumb/status.h>
+#include <plumb/tensor.h>
+
+/* --- status.c --- */
+/* Keep the text for plumb_last_error and return status, so `return plumb_fail(...)`. */
+enum plumb_status plumb_fail(enum plumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Put "context: " before the kept text and return status unchanged. */
+enum plumb_status plumb_fail_in(enum plumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- type.c --- */
+float plumb_f16_to_f32(uint16_t h);
+uint16_t plumb_f32_to_f16(float f);
+float plumb_bf16_to_f32(uint16_t h);
+uint16_t plumb_f32_to_bf16(float f);
+bool plumb_type_is_float(enum plumb_type type);  /* F32, F64, F16, BF16 */
+bool plumb_type_is_weight(enum plumb_type type); /* may be a matmul weight */
+/* Bytes of n elements; false when n is not whole blocks or the product overflows. */
+bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes);
+
+/* --- tensor.c --- */
+/* Check a shape and give its bytes; *count elements. */
+enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_t *dim, int64_t *count, size_t *bytes);
+/* "{3, 896}" into text (at least 96 bytes), returned. */
+char *plumb_shape_text(const struct plumb_tensor *t, char *text, size_t size);
+bool plumb_shape_same(const struct plumb_tensor *a, const struct plumb_tensor *b);
+
+/* --- memory.c --- */
+#define PLUMB_MAX_DRIVERS 4
+struct plumb_driver;
+struct plumb_buffer {
+	struct plumb_context *ctx;
+	size_t bytes;
+	void *host;      /* 64-byte aligned when ours */
+	bool borrowed;   /* host belongs to the caller and is read only */
+	bool host_fresh;
+	struct plumb_copy {
+		void *handle;   /* the driver's memory, NULL: none */
+		bool fresh;
+		void *prepared; /* the driver's own layout of a weight, NULL: none */
+	} copy[PLUMB_MAX_DRIVERS];
+};
+/* Give the driver (NULL: the host) its copy. keep: with the fresh content; else the driver is
+ * about to overwrite all of it, so only the memory is needed. */
+enum plumb_status plumb_buffer_resident(struct plumb_buffer *buffer, struct plumb_driver *driver, bool keep);
+/* The driver has written it: its copy (or the host's) is now the only fresh one. */
+void plumb_buffer_written(struct plumb_buffer *buffer, struct plumb_driver *driver);
+/* Make the host copy fresh. */
+enum plumb_status plumb_buffer_to_host(struct plumb_buffer *buffer);
+/* Host bytes of a tensor. For drivers that work in host memory and for code after plumb_buffer_to_host. */
+static inline void *plumb_host(const struct plumb_tensor *t) { return (char *)t->buffer->host + t->offset; }
+/* Take or give back n bytes of the context's budget; PLUMB_E_LIMIT names what was asked and allowed. */
+enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes);
+void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes);
+
+/* --- pool.c --- */
+struct plumb_pool;
+typedef void (*plumb_pool_fn)(void *arg, int64_t index, int thread); /* thread: 0 .. threads - 1 */
+enum plumb_status plumb_pool_new(struct plumb_pool **pool, int threads);
+void plumb_pool_free(struct plumb_pool *pool);
+int plumb_pool_threads(const struct plumb_pool *pool);
+/* Run fn(arg, i, thread) for each i in [0, n), in any order, and wait. The caller works too. */
+void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_t n);
+
+/* --- calls: one signature for every operator of every driver --- */
+#define PLUMB_MAX_INPUTS 4
+struct plumb_call {
+	enum plumb_op op;
+	struct plumb_tensor *out;
+	const struct plumb_tensor *in[PLUMB_MAX_INPUTS]; /* NULL: absent */
+	union {
+		double eps;
+		struct { int64_t pos, head_dim; double base; enum plumb_rope_pairs pairs; } rope;
+		int64_t pos;
+		struct plumb_attn attn;
+	} s;
+};
+/* PLUMB_E_UNSUPPORTED before touching the output means: ask the next driver. */
+typedef enum plumb_status (*plumb_op_fn)(struct plumb_driver *driver, const struct plumb_call *call);
+
+/* --- drivers --- */
+struct plumb_driver_class {
+	const char *name; /* as in AR_HARDWARE_DRIVER */
+	/* Fill driver->state and driver->note; driver->kind is the device type asked for. */
+	enum plumb_status (*open)(struct plumb_driver *driver);
+	void (*close)(struct plumb_driver *driver);
+	/* Device memory; all NULL: the driver works in host memory. */
+	enum plumb_status (*alloc)(struct plumb_driver *driver, size_t bytes, void **handle);
+	void (*free)(struct plumb_driver *driver, void *handle);
+	enum plumb_status (*upload)(struct plumb_driver *driver, void *handle, const void *src, size_t bytes);
+	enum plumb_status (*download)(struct plumb_driver *driver, void *dst, void *handle, size_t bytes);
+	enum plumb_status (*sync)(struct plumb_driver *driver); /* optional */
+	/* Optional: own layout of a weight, kept in buffer->copy[driver->index].prepared. */
+	enum plumb_status (*prepare)(struct plumb_driver *driver, struct plumb_tensor *w);
+	void (*unprepare)(struct plumb_driver *driver, void *prepared);
+	plumb_op_fn op[PLUMB_OP_COUNT]; /* basic ones complete, fused ones may be NULL */
+};
+enum plumb_device_kind { PLUMB_KIND_ANY, PLUMB_KIND_CPU, PLUMB_KIND_GPU };
+struct plumb_driver {
+	const struct plumb_driver_class *cls;
+	struct plumb_context *ctx;
+	int index;                   /* place in the context's list */
+	enum plumb_device_kind kind; /* asked for by "cpu" or "gpu" */
+	char note[128];
+	void *state;
+};
+struct plumb_context {
+	enum plumb_precision precision;
+	int drivers;
+	struct plumb_driver driver[PLUMB_MAX_DRIVERS];
+	struct plumb_pool *pool;
+	_Atomic uint64_t used, peak;
+	uint64_t limit; /* 0: none */
+	_Atomic uint64_t placed[PLUMB_OP_COUNT][PLUMB_MAX_DRIVERS];
+};
+
+/* One item of a parsed driver list. */
+struct plumb_driver_item {
+	const char *name; /* of a row in driver.c's table: "native", "cl", "mtl" */
+	enum plumb_device_kind kind;
+	bool required; /* named: must open */
+	int group;     /* not 0: came from "cpu" or "gpu"; one item of the group must open */
+};
+#define PLUMB_MAX_ITEMS 8
+/* Parse a list by the rules of AR_HARDWARE_DRIVER (doc/drivers.md). Text only, opens nothing. */
+enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);
+
+/* --- env.c: every variable that is read, declared once --- */
+enum plumb_env_name {
+	PLUMB_ENV_DRIVER, PLUMB_ENV_PRECISION, PLUMB_ENV_LIBS, PLUMB_ENV_MEMORY_SCALE, PLUMB_ENV_MEMORY_LOCATION,
+	PLUMB_ENV_THREADS, PLUMB_ENV_NATIVE_ISA, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_COUNT
+};
+const char *plumb_env(enum plumb_env_name name); /* NULL: unset or empty */
+
+/* --- descriptors: the contract of an operator, in src/op --- */
+struct plumb_case_tensor { enum plumb_type type; int rank; int64_t dim[PLUMB_MAX_RANK]; };
+struct plumb_case { /* one shape for tests and benches; scalars as in a call */
+	const char *name;
+	struct plumb_case_tensor out, in[PLUMB_MAX_INPUTS]; /* rank 0: absent */
+	struct plumb_call scalars;                          /* only .s is read */
+};
+struct plumb_op_desc {
+	const char *name;
+	bool fused;
+	bool inout;     /* the output's other bytes are kept (kv_store) */
+	int weight;     /* index of the input that may be of any weight type; -1: none */
+	int index;      /* index of the input that holds row indices; -1: none */
+	unsigned alias; /* bit i: the output may be in[i] */
+	enum plumb_status (*check)(const struct plumb_call *call);
+	plumb_op_fn ref;      /* float64 truth */
+	/* Fused only: the same through basic operators of the context. */
+	enum plumb_status (*compose)(struct plumb_context *ctx, const struct plumb_call *call);
+	double (*flops)(const struct plumb_call *call);
+	double (*bytes)(const struct plumb_call *call);
+	/* Largest relative L2 error against the truth in float32 (doc/numerics.md). */
+	double (*tolerance)(const struct plumb_call *call);
+	const struct plumb_case *cases;
+	int case_count;
+};
+extern const struct plumb_op_desc *const plumb_op_table[PLUMB_OP_COUNT];
+
+/* --- dispatch.c --- */
+enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call);
+
+#endif

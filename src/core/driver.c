@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The drivers there are, the list that picks them, and the context that holds the open ones.
+ * The only file that knows drivers by name. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "core/core.h"
+
+extern const struct plumb_driver_class plumb_native_class, plumb_ref_class;
+
+/* In the order in which "*" tries them. */
+static const struct known {
+	const char *name;
+	const struct plumb_driver_class *cls; /* NULL: not in this build */
+	const char *why_not;
+	bool any;      /* part of "*" on this system */
+	bool cpu, gpu; /* has devices of that type */
+} known[] = {
+	{ "cl", NULL, "not built in: this build has no OpenCL driver", true, true, true },
+	{ "native", &plumb_native_class, NULL, true, true, false },
+	{ "mtl", NULL, "Metal is not available on this system", false, false, true },
+};
+#define KNOWN ((int)(sizeof known / sizeof *known))
+
+static const struct known *find(const char *name, size_t n)
+{
+	for (int i = 0; i < KNOWN; i++)
+		if (strlen(known[i].name) == n && !strncasecmp(known[i].name, name, n))
+			return &known[i];
+	return NULL;
+}
+
+/* Add a driver, or sharpen the item that is there: later mentions never reorder. */
+static void add(struct plumb_driver_item *items, int *count, const struct known *k, enum plumb_device_kind kind, bool required, int group)
+{
+	for (int i = 0; i < *count; i++) {
+		struct plumb_driver_item *it = &items[i];
+		if (it->name != k->name || (it->kind != kind && it->kind != PLUMB_KIND_ANY && kind != PLUMB_KIND_ANY))
+			continue;
+		it->required |= required;
+		if (kind != PLUMB_KIND_ANY)
+			it->kind = kind;
+		if (group)
+			it->group = group;
+		return;
+	}
+	if (*count < PLUMB_MAX_ITEMS) /* names x kinds is below the maximum */
+		items[(*count)++] = (struct plumb_driver_item){ k->name, kind, required, group };
+}
+
+enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count)
+{
+	int groups = 0;
+	*count = 0;
+	for (const char *p = list ? list : "*"; ; p++) {
+		p += strspn(p, " \t\r\n");
+		size_t n = strcspn(p, ","), width = n;
+		while (n && strchr(" \t\r\n", p[n - 1]))
+			n--;
+		const struct known *k = find(p, n);
+		bool cpu = n == 3 && !strncasecmp(p, "cpu", 3), gpu = n == 3 && !strncasecmp(p, "gpu", 3);
+		if (k)
+			add(items, count, k, PLUMB_KIND_ANY, true, 0);
+		else if (cpu || gpu) {
+			groups++;
+			/* Our own code first on a CPU: it is the faster one there. */
+			for (int pass = 0; pass < 2; pass++)
+				for (int i = 0; i < KNOWN; i++)
+					if (known[i].any && (cpu ? known[i].cpu : known[i].gpu) && pass == (cpu && known[i].gpu))
+						add(items, count, &known[i], !known[i].gpu ? PLUMB_KIND_ANY : cpu ? PLUMB_KIND_CPU : PLUMB_KIND_GPU, false, groups);
+		} else if (n == 1 && *p == '*') {
+			for (int i = 0; i < KNOWN; i++)
+				if (known[i].any)
+					add(items, count, &known[i], PLUMB_KIND_ANY, false, 0);
+		} else if (n)
+			return plumb_fail(PLUMB_E_ARGUMENT, "Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
+				(int)(n > 64 ? 64 : n), p);
+		p += width;
+		if (!*p)
+			break;
+	}
+	return *count ? PLUMB_OK : plumb_driver_parse("*", items, count);
+}
+
+/* --- options --- */
+
+static enum plumb_status whole_number(const char *text, const char *name, long low, long high, long *value)
+{
+	char *end;
+	errno = 0;
+	long v = strtol(text, &end, 10);
+	if (errno || end == text || *end || v < low || v > high)
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s is \"%.64s\", must be a whole number from %ld to %ld", name, text, low, high);
+	*value = v;
+	return PLUMB_OK;
+}
+
+static enum plumb_status choice(const char *text, const char *name, const char *const *words, int n, int *index)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcasecmp(text, words[i])) {
+			*index = i;
+			return PLUMB_OK;
+		}
+	return plumb_fail(PLUMB_E_ARGUMENT, "%s is \"%.64s\", must be %s, %s or %s", name, text, words[0], words[1], words[2]);
+}
+
+static int allowed_cpus(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+	return n < 1 ? 1 : n > 256 ? 256 : n;
+}
+
+#define PICK(field, env) (options && options->field ? options->field : plumb_env(env))
+
+static enum plumb_status configure(struct plumb_context *ctx, const struct plumb_options *options, long *threads)
+{
+	static const char *const precisions[] = { "FP32", "FP64", "FP16" }, *const places[] = { "device", "host", "delegate" };
+	const char *text;
+	enum plumb_status s;
+	long scale;
+	int index = 0;
+	if ((text = PICK(precision, PLUMB_ENV_PRECISION)) && (s = choice(text, "AR_HARDWARE_PRECISION", precisions, 3, &index)))
+		return s;
+	ctx->precision = (enum plumb_precision)index;
+	if ((text = PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION)) && (s = choice(text, "AR_HARDWARE_MEMORY_LOCATION", places, 3, &index)))
+		return s;
+	if ((text = PICK(memory_scale, PLUMB_ENV_MEMORY_SCALE))) {
+		if ((s = whole_number(text, "AR_HARDWARE_MEMORY_SCALE", 0, 37, &scale)))
+			return s;
+		ctx->limit = (UINT64_C(64) << 20) << scale;
+	}
+	*threads = allowed_cpus();
+	if ((text = PICK(threads, PLUMB_ENV_THREADS)) && (s = whole_number(text, "PLUMB_THREADS", 1, 256, threads)))
+		return s;
+	return PLUMB_OK;
+}
+
+/* --- opening --- */
+
+static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_driver_item *item)
+{
+	const struct known *k = find(item->name, strlen(item->name));
+	const struct plumb_driver_class *cls = k->cls;
+	if (!cls)
+		return plumb_fail(PLUMB_E_DRIVER, "driver %s: %s", k->name, k->why_not);
+	if (cls == &plumb_native_class && ctx->precision == PLUMB_FP64)
+		cls = &plumb_ref_class; /* the double-precision truth stands in for native */
+	if (cls == &plumb_native_class && ctx->precision == PLUMB_FP16)
+		return plumb_fail(PLUMB_E_DRIVER, "driver native: computes in FP32 or FP64, not FP16 (AR_HARDWARE_PRECISION)");
+	struct plumb_driver *d = &ctx->driver[ctx->drivers];
+	*d = (struct plumb_driver){ .cls = cls, .ctx = ctx, .index = ctx->drivers, .kind = item->kind };
+	enum plumb_status s = cls->open ? cls->open(d) : PLUMB_OK;
+	if (s)
+		return plumb_fail_in(s, "driver %s", k->name);
+	ctx->drivers++;
+	return PLUMB_OK;
+}
+
+static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
+{
+	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
+	bool group_open[PLUMB_MAX_ITEMS + 1] = { false };
+	char why[512] = "";
+	int count;
+	enum plumb_status s = plumb_driver_parse(list, items, &count);
+	if (s)
+		return s;
+	for (int i = 0; i < count && ctx->drivers < PLUMB_MAX_DRIVERS; i++) {
+		s = open_one(ctx, &items[i]);
+		if (!s)
+			group_open[items[i].group] = true;
+		else if (items[i].required)
+			return s;
+		else {
+			size_t n = strlen(why);
+			snprintf(why + n, sizeof why - n, "%s%s", n ? "; " : "", plumb_last_error());
+		}
+	}
+	for (int i = 0; i < count; i++)
+		if (items[i].group && !group_open[items[i].group])
+			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", items[i].kind == PLUMB_KIND_GPU ? "gpu" : "cpu", why);
+	return ctx->drivers ? PLUMB_OK : plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
+}
+
+enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_options *options)
+{
+	*out = NULL;
+	struct plumb_context *ctx = calloc(1, sizeof *ctx);
+	if (!ctx)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a context");
+	long threads;
+	enum plumb_status s = configure(ctx, options, &threads);
+	if (!s)
+		s = plumb_pool_new(&ctx->pool, (int)threads);
+	if (!s)
+		s = open_list(ctx, PICK(driver, PLUMB_ENV_DRIVER));
+	if (s) {
+		plumb_close(ctx);
+		return s;
+	}
+	*out = ctx;
+	return PLUMB_OK;
+}
+
+void plumb_close(struct plumb_context *ctx)
+{
+	if (!ctx)
+		return;
+	while (ctx->drivers--)
+		if (ctx->driver[ctx->drivers].cls->close)
+			ctx->driver[ctx->drivers].cls->close(&ctx->driver[ctx->drivers]);
+	plumb_pool_free(ctx->pool);
+	free(ctx);
+}
+
+/* --- asking --- */
+
+int plumb_driver_count(const struct plumb_context *ctx) { return ctx->drivers; }
+
+const char *plumb_driver_name(const struct plumb_context *ctx, int index)
+{
+	return index >= 0 && index < ctx->drivers ? ctx->driver[index].cls->name : NULL;
+}
+
+const char *plumb_driver_note(const struct plumb_context *ctx, int index)
+{
+	return index >= 0 && index < ctx->drivers ? ctx->driver[index].note : NULL;
+}
+
+enum plumb_precision plumb_context_precision(const struct plumb_context *ctx) { return ctx->precision; }
+int plumb_context_threads(const struct plumb_context *ctx) { return plumb_pool_threads(ctx->pool); }
+
+void plumb_memory(const struct plumb_context *ctx, uint64_t *now, uint64_t *peak, uint64_t *limit)
+{
+	*now = atomic_load(&ctx->used);
+	*peak = atomic_load(&ctx->peak);
+	*limit = ctx->limit;
+}
+
+enum plumb_status plumb_synchronize(struct plumb_context *ctx)
+{
+	for (int i = 0; i < ctx->drivers; i++) {
+		enum plumb_status s = ctx->driver[i].cls->sync ? ctx->driver[i].cls->sync(&ctx->driver[i]) : PLUMB_OK;
+		if (s)
+			return s;
+	}
+	return PLUMB_OK;
+}
+
+uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index)
+{
+	return op >= 0 && op < PLUMB_OP_COUNT && index >= 0 && index < ctx->drivers ? atomic_load(&ctx->placed[op][index]) : 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Buffers: the bytes of a tensor, their copies on devices, which of them is fresh, and the
+ * memory budget of the context. Copies move only when somebody needs them. */
+#include <stdlib.h>
+#include <string.h>
+#include "core/core.h"
+
+#define HOST_ALIGN 64 /* a cache line, and the widest vector */
+
+enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes)
+{
+	uint64_t used = atomic_load(&ctx->used), wanted;
+	do {
+		if (__builtin_add_overflow(used, bytes, &wanted) || (ctx->limit && wanted > ctx->limit))
+			return plumb_fail(PLUMB_E_LIMIT,
+				"memory: %.1f MB asked for, %.1f MB of the allowed %.1f MB in use; raise AR_HARDWARE_MEMORY_SCALE "
+				"(limit 64 MB * 2^s)", (double)bytes / 1e6, (double)used / 1e6, (double)ctx->limit / 1e6);
+	} while (!atomic_compare_exchange_weak(&ctx->used, &used, wanted));
+	uint64_t peak = atomic_load(&ctx->peak);
+	while (wanted > peak && !atomic_compare_exchange_weak(&ctx->peak, &peak, wanted))
+		;
+	return PLUMB_OK;
+}
+
+void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes)
+{
+	atomic_fetch_sub(&ctx->used, bytes);
+}
+
+static bool on_host(const struct plumb_driver *driver)
+{
+	return !driver || !driver->cls->alloc;
+}
+
+static enum plumb_status buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
+{
+	struct plumb_buffer *b = calloc(1, sizeof *b);
+	if (!b)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a tensor");
+	*b = (struct plumb_buffer){ .ctx = ctx, .bytes = bytes, .host_fresh = true };
+	if (borrowed) {
+		b->host = (void *)(uintptr_t)borrowed; /* never written: borrowed guards it */
+		b->borrowed = true;
+	} else {
+		enum plumb_status s = plumb_budget_take(ctx, bytes);
+		if (s) {
+			free(b);
+			return s;
+		}
+		size_t padded = bytes > SIZE_MAX - HOST_ALIGN ? 0 : (bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
+		b->host = padded ? aligned_alloc(HOST_ALIGN, padded) : NULL;
+		if (!b->host) {
+			plumb_budget_give(ctx, bytes);
+			free(b);
+			return plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a tensor", (double)bytes / 1e6);
+		}
+		memset(b->host, 0, padded);
+	}
+	*out = b;
+	return PLUMB_OK;
+}
+
+static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
+	const int64_t *dim, const void *data, size_t *bytes)
+{
+	struct plumb_tensor made = { .type = type, .rank = rank, .dim = { 1, 1, 1, 1 } };
+	int64_t count;
+	size_t need;
+	memset(t, 0, sizeof *t);
+	enum plumb_status s = plumb_shape_check(type, rank, dim, &count, &need);
+	if (s)
+		return s;
+	if (bytes && *bytes < need)
+		return plumb_fail(PLUMB_E_SHAPE, "%zu bytes given, the tensor needs %zu", *bytes, need);
+	memcpy(made.dim, dim, sizeof *dim * (size_t)rank);
+	if ((s = buffer_new(ctx, &made.buffer, need, data)))
+		return s;
+	*t = made;
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_tensor_new(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim)
+{
+	return tensor_make(ctx, t, type, rank, dim, NULL, NULL);
+}
+
+enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
+	const int64_t *dim, const void *data, size_t bytes)
+{
+	if (!data) {
+		memset(t, 0, sizeof *t);
+		return plumb_fail(PLUMB_E_ARGUMENT, "no data to wrap");
+	}
+	return tensor_make(ctx, t, type, rank, dim, data, &bytes);
+}
+
+void plumb_tensor_free(struct plumb_tensor *t)
+{
+	struct plumb_buffer *b = t->buffer;
+	if (b) {
+		for (int i = 0; i < b->ctx->drivers; i++) {
+			struct plumb_driver *d = &b->ctx->driver[i];
+			if (b->copy[i].prepared)
+				d->cls->unprepare(d, b->copy[i].prepared);
+			if (b->copy[i].handle) {
+				d->cls->free(d, b->copy[i].handle);
+				plumb_budget_give(b->ctx, b->bytes);
+			}
+		}
+		if (!b->borrowed) {
+			free(b->host);
+			plumb_budget_give(b->ctx, b->bytes);
+		}
+		free(b);
+	}
+	memset(t, 0, sizeof *t);
+}
+
+enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
+{
+	if (b->host_fresh)
+		return PLUMB_OK;
+	for (int i = 0; i < b->ctx->drivers; i++)
+		if (b->copy[i].fresh) {
+			struct plumb_driver *d = &b->ctx->driver[i];
+			enum plumb_status s = d->cls->download(d, b->host, b->copy[i].handle, b->bytes);
+			b->host_fresh = s == PLUMB_OK;
+			return s;
+		}
+	return plumb_fail(PLUMB_E_INTERNAL, "a buffer has no fresh copy");
+}
+
+enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_driver *driver, bool keep)
+{
+	if (on_host(driver))
+		return keep ? plumb_buffer_to_host(b) : PLUMB_OK;
+	struct plumb_copy *copy = &b->copy[driver->index];
+	enum plumb_status s;
+	if (copy->fresh)
+		return PLUMB_OK;
+	if (!copy->handle) {
+		if ((s = plumb_budget_take(b->ctx, b->bytes)))
+			return s;
+		if ((s = driver->cls->alloc(driver, b->bytes, &copy->handle))) {
+			plumb_budget_give(b->ctx, b->bytes);
+			return s;
+		}
+	}
+	if (!keep)
+		return PLUMB_OK;
+	if ((s = plumb_buffer_to_host(b)) || (s = driver->cls->upload(driver, copy->handle, b->host, b->bytes)))
+		return s;
+	copy->fresh = true;
+	return PLUMB_OK;
+}
+
+void plumb_buffer_written(struct plumb_buffer *b, struct plumb_driver *driver)
+{
+	for (int i = 0; i < b->ctx->drivers; i++)
+		b->copy[i].fresh = false;
+	b->host_fresh = on_host(driver);
+	if (!b->host_fresh)
+		b->copy[driver->index].fresh = true;
+}

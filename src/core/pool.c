@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A pool of threads that share the indices of a loop. Who takes which index is left to
+ * chance; so no result may depend on it. Own code rather than OpenMP: a pool per context,
+ * clean under ThreadSanitizer, and no compiler runtime behind the library's back. */
+#include <pthread.h>
+#include <stdlib.h>
+#include "core/core.h"
+
+/* Workers look this often for new work before they sleep: operators of one token follow
+ * each other within microseconds, and waking a thread costs more than that. */
+#define SPINS 4000
+
+struct plumb_pool {
+	int threads;
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	plumb_pool_fn fn;
+	void *arg;
+	int64_t n;
+	_Atomic int64_t next;       /* first index that nobody has taken */
+	_Atomic unsigned round;     /* counts loops; a worker joins each round once */
+	_Atomic int busy;           /* workers that have not finished this round */
+	_Atomic bool stop;
+	pthread_t *thread;
+	int started;
+};
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void share(struct plumb_pool *p, int me)
+{
+	for (;;) {
+		int64_t i = atomic_fetch_add(&p->next, 1);
+		if (i >= p->n)
+			return;
+		p->fn(p->arg, i, me);
+	}
+}
+
+struct start { struct plumb_pool *pool; int me; };
+
+static void *worker(void *arg)
+{
+	struct start s = *(struct start *)arg;
+	struct plumb_pool *p = s.pool;
+	free(arg);
+	for (unsigned seen = 0;;) {
+		for (int i = 0; i < SPINS && atomic_load(&p->round) == seen && !atomic_load(&p->stop); i++)
+			relax();
+		if (atomic_load(&p->round) == seen) {
+			pthread_mutex_lock(&p->lock);
+			while (atomic_load(&p->round) == seen && !atomic_load(&p->stop))
+				pthread_cond_wait(&p->work, &p->lock);
+			pthread_mutex_unlock(&p->lock);
+		}
+		if (atomic_load(&p->stop))
+			return NULL;
+		seen = atomic_load(&p->round);
+		share(p, s.me);
+		if (atomic_fetch_sub(&p->busy, 1) == 1) {
+			pthread_mutex_lock(&p->lock);
+			pthread_cond_signal(&p->done);
+			pthread_mutex_unlock(&p->lock);
+		}
+	}
+}
+
+enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
+{
+	*out = NULL;
+	struct plumb_pool *p = calloc(1, sizeof *p);
+	if (!p || !(p->thread = calloc((size_t)threads, sizeof *p->thread))) {
+		free(p);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a pool of %d threads", threads);
+	}
+	p->threads = threads;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->done, NULL);
+	for (int i = 1; i < threads; i++) {
+		struct start *s = malloc(sizeof *s);
+		if (s)
+			*s = (struct start){ p, i };
+		if (!s || pthread_create(&p->thread[i], NULL, worker, s)) {
+			free(s);
+			plumb_pool_free(p);
+			return plumb_fail(PLUMB_E_MEMORY, "thread %d of %d could not be started", i + 1, threads);
+		}
+		p->started = i;
+	}
+	*out = p;
+	return PLUMB_OK;
+}
+
+void plumb_pool_free(struct plumb_pool *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&p->stop, true);
+	pthread_cond_broadcast(&p->work);
+	pthread_mutex_unlock(&p->lock);
+	for (int i = 1; i <= p->started; i++)
+		pthread_join(p->thread[i], NULL);
+	pthread_cond_destroy(&p->done);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->lock);
+	free(p->thread);
+	free(p);
+}
+
+int plumb_pool_threads(const struct plumb_pool *p)
+{
+	return p->threads;
+}
+
+void plumb_pool_run(struct plumb_pool *p, plumb_pool_fn fn, void *arg, int64_t n)
+{
+	if (p->threads == 1 || n <= 1) {
+		for (int64_t i = 0; i < n; i++)
+			fn(arg, i, 0);
+		return;
+	}
+	p->fn = fn;
+	p->arg = arg;
+	p->n = n;
+	atomic_store(&p->next, 0);
+	atomic_store(&p->busy, p->threads - 1);
+	pthread_mutex_lock(&p->lock);
+	atomic_fetch_add(&p->round, 1);
+	pthread_cond_broadcast(&p->work);
+	pthread_mutex_unlock(&p->lock);
+	share(p, 0);
+	for (int i = 0; i < SPINS && atomic_load(&p->busy); i++)
+		relax();
+	if (atomic_load(&p->busy)) {
+		pthread_mutex_lock(&p->lock);
+		while (atomic_load(&p->busy))
+			pthread_cond_wait(&p->done, &p->lock);
+		pthread_mutex_unlock(&p->lock);
+	}
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loading: file, configuration, tokenizer, weights, in this order, and back. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "model/model.h"
+
+enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_context *ctx, const char *path, plumb_progress_fn progress, void *user)
+{
+	*out = NULL;
+	struct plumb_model *m = calloc(1, sizeof *m);
+	if (!m)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a model");
+	m->ctx = ctx;
+	enum plumb_status s = plumb_file_open(&m->file, path); /* names the file itself */
+	if (!s && (s = plumb_config_read(&m->config, m->file)))
+		plumb_fail_in(s, "%s", path);
+	if (!s && (s = plumb_tokenizer_from_file(&m->tokenizer, m->file))) {
+		/* A model without a usable tokenizer still runs on token ids. */
+		snprintf(m->no_tokenizer, sizeof m->no_tokenizer, "%s", plumb_last_error());
+		s = s == PLUMB_E_MEMORY ? s : PLUMB_OK;
+	}
+	if (!s && (s = plumb_weights_bind(m, progress, user)))
+		plumb_fail_in(s, "%s", path);
+	if (s) {
+		plumb_model_free(m);
+		return s;
+	}
+	*out = m;
+	return PLUMB_OK;
+}
+
+void plumb_model_free(struct plumb_model *m)
+{
+	if (!m)
+		return;
+	plumb_weights_free(m);
+	plumb_tokenizer_free(m->tokenizer);
+	plumb_file_close(m->file);
+	free(m);
+}
+
+const struct plumb_config *plumb_model_config(const struct plumb_model *m) { return &m->config; }
+const struct plumb_file *plumb_model_file(const struct plumb_model *m) { return m->file; }
+struct plumb_context *plumb_model_context(const struct plumb_model *m) { return m->ctx; }
+
+const struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *m)
+{
+	if (!m->tokenizer)
+		plumb_fail(PLUMB_E_UNSUPPORTED, "the model has no usable tokenizer: %s", m->no_tokenizer);
+	return m->tokenizer;
+}

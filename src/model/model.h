@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blueprint, weights and the wave of activations: the first two never change after loading,
+ * the third belongs to one session. */
+#ifndef PLUMB_MODEL_PRIVATE_H
+#define PLUMB_MODEL_PRIVATE_H
+
+#include <plumb/model.h>
+#include "core/core.h"
+
+/* Sizes: E hidden, F ffn, Q heads * head_dim, G kv_heads * head_dim, V vocab. */
+struct plumb_layer {
+	struct plumb_tensor attn_norm;       /* {E} */
+	struct plumb_tensor wq, wk, wv, wo;  /* {Q, E} {G, E} {G, E} {E, Q} */
+	struct plumb_tensor bq, bk, bv;      /* {Q} {G} {G}; no memory: no bias */
+	struct plumb_tensor ffn_norm;        /* {E} */
+	struct plumb_tensor gate, up, down;  /* {F, E} {F, E} {E, F} */
+};
+struct plumb_weights {
+	struct plumb_tensor embed;  /* {V, E} */
+	struct plumb_layer *layer;
+	struct plumb_tensor norm;   /* {E} */
+	struct plumb_tensor output; /* {V, E}; no memory: the embedding serves */
+};
+
+struct plumb_model {
+	struct plumb_context *ctx;
+	struct plumb_file *file;
+	struct plumb_config config;
+	struct plumb_weights weights;
+	struct plumb_tokenizer *tokenizer;
+	char no_tokenizer[256]; /* why there is none */
+};
+
+struct plumb_session {
+	struct plumb_model *model;
+	int64_t context, batch, position;
+	const volatile int *cancel;
+	enum plumb_type act, kv_type;
+	unsigned tap_mask;
+	plumb_tap_fn tap;
+	void *tap_user;
+
+	/* n tokens of a pass in the first n of `batch` rows */
+	struct plumb_tensor ids;          /* {batch} */
+	struct plumb_tensor x, norm, out; /* {batch, E}: residual stream, normed, a branch's result */
+	struct plumb_tensor q, mix;       /* {batch, Q} */
+	struct plumb_tensor k, v;         /* {batch, G} */
+	struct plumb_tensor gate, up;     /* {batch, F} */
+	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, G} */
+	int64_t capacity;                 /* positions the caches hold now; grows up to context */
+	struct plumb_tensor logits;       /* {rows, V} of the last eval; no memory before */
+	int64_t logits_rows;
+	float *logits_f32;                /* the logits in float32 when they are not */
+};
+
+/* --- weights.c --- */
+enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user);
+void plumb_weights_free(struct plumb_model *model);
+const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
+
+/* --- qwen2.c --- */
+/* One pass over n <= batch tokens in session->ids at session->position. rows: how many of the last rows get logits. */
+enum plumb_status plumb_qwen2_forward(struct plumb_session *session, int64_t n, int64_t rows);
+
+/* --- session.c --- */
+/* Show a tensor to the tap, if it asked for the point. */
+enum plumb_status plumb_session_show(struct plumb_session *session, int layer, enum plumb_point point, struct plumb_tensor *t);
+
+#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
+
+#endif

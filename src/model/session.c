@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions: the memory of one sequence, passes of a batch each, logits, tap. */
+#include <stdlib.h>
+#include <string.h>
+#include "model/model.h"
+
+#define DEFAULT_BATCH 512
+#define FIRST_CAPACITY 256
+
+static const char *const points[PLUMB_POINT_COUNT] = {
+	"embeddings", "input_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores", "attn_softmax", "attn_context",
+	"attn_out", "attn_residual", "post_attn_norm", "ffn_gate", "ffn_up", "ffn_act", "ffn_down", "output", "final_norm", "logits",
+};
+
+const char *plumb_point_name(int point)
+{
+	return point >= 0 && point < PLUMB_POINT_COUNT ? points[point] : NULL;
+}
+
+static enum plumb_status allocate(struct plumb_session *s)
+{
+	struct plumb_context *ctx = s->model->ctx;
+	const struct plumb_config *c = &s->model->config;
+	int64_t q = c->heads * c->head_dim, g = c->kv_heads * c->head_dim;
+	const struct { struct plumb_tensor *t; int64_t width; } rows[] = {
+		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->q, q }, { &s->mix, q },
+		{ &s->k, g }, { &s->v, g }, { &s->gate, c->ffn }, { &s->up, c->ffn },
+	};
+	PLUMB_TRY(plumb_tensor_new(ctx, &s->ids, PLUMB_I32, 1, &s->batch));
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		PLUMB_TRY(plumb_tensor_new(ctx, rows[i].t, s->act, 2, (int64_t[]){ s->batch, rows[i].width }));
+	s->kcache = calloc((size_t)c->layers, sizeof *s->kcache);
+	s->vcache = calloc((size_t)c->layers, sizeof *s->vcache);
+	return s->kcache && s->vcache ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the caches of %lld layers", (long long)c->layers);
+}
+
+enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_model *model, const struct plumb_session_options *options)
+{
+	static const struct plumb_session_options none;
+	const struct plumb_session_options *o = options ? options : &none;
+	bool fp64 = model->ctx->precision == PLUMB_FP64;
+	*out = NULL;
+	if (o->context < 0 || o->context > model->config.context)
+		return plumb_fail(PLUMB_E_ARGUMENT, "a context of %lld is not within the model's %lld", (long long)o->context, (long long)model->config.context);
+	if (o->batch < 0)
+		return plumb_fail(PLUMB_E_ARGUMENT, "a batch of %lld is negative", (long long)o->batch);
+	if (o->kv_type != PLUMB_F32 && o->kv_type != PLUMB_F16)
+		return plumb_fail(PLUMB_E_TYPE, "a KV cache of %s is not supported, take f32 or f16", plumb_type_name(o->kv_type));
+	struct plumb_session *s = calloc(1, sizeof *s);
+	if (!s)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a session");
+	s->model = model;
+	s->cancel = o->cancel;
+	s->context = o->context ? o->context : model->config.context;
+	s->batch = o->batch ? o->batch : DEFAULT_BATCH;
+	if (s->batch > s->context)
+		s->batch = s->context;
+	s->act = fp64 ? PLUMB_F64 : PLUMB_F32;
+	s->kv_type = fp64 ? PLUMB_F64 : o->kv_type;
+	enum plumb_status status = allocate(s);
+	if (status) {
+		plumb_session_free(s);
+		return plumb_fail_in(status, "session");
+	}
+	*out = s;
+	return PLUMB_OK;
+}
+
+void plumb_session_free(struct plumb_session *s)
+{
+	if (!s)
+		return;
+	struct plumb_tensor *own[] = { &s->ids, &s->x, &s->norm, &s->out, &s->q, &s->mix, &s->k, &s->v, &s->gate, &s->up, &s->logits };
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		plumb_tensor_free(own[i]);
+	for (int64_t i = 0; i < s->model->config.layers; i++) {
+		if (s->kcache)
+			plumb_tensor_free(&s->kcache[i]);
+		if (s->vcache)
+			plumb_tensor_free(&s->vcache[i]);
+	}
+	free(s->kcache);
+	free(s->vcache);
+	free(s->logits_f32);
+	free(s);
+}
+
+/* A larger cache with the held rows of the old one. */
+static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity)
+{
+	const struct plumb_config *c = &s->model->config;
+	struct plumb_tensor larger;
+	enum plumb_status status = plumb_tensor_new(s->model->ctx, &larger, s->kv_type, 2, (int64_t[]){ capacity, c->kv_heads * c->head_dim });
+	if (status)
+		return plumb_fail_in(status, "KV cache for %lld positions", (long long)capacity);
+	if (cache->buffer && s->position) {
+		struct plumb_tensor held;
+		status = plumb_tensor_rows(&held, &larger, 0, s->position);
+		if (!status)
+			status = plumb_buffer_to_host(cache->buffer);
+		if (!status)
+			status = plumb_tensor_write(&held, plumb_host(cache), plumb_tensor_bytes(&held));
+		if (status) {
+			plumb_tensor_free(&larger);
+			return status;
+		}
+	}
+	plumb_tensor_free(cache);
+	*cache = larger;
+	return PLUMB_OK;
+}
+
+static enum plumb_status reserve(struct plumb_session *s, int64_t need)
+{
+	int64_t capacity = s->capacity ? s->capacity : FIRST_CAPACITY;
+	while (capacity < need)
+		capacity *= 2;
+	if (capacity > s->context)
+		capacity = s->context;
+	for (int64_t i = 0; i < s->model->config.layers; i++) {
+		if (!s->kcache[i].buffer || s->kcache[i].dim[0] < capacity)
+			PLUMB_TRY(grow_one(s, &s->kcache[i], capacity));
+		if (!s->vcache[i].buffer || s->vcache[i].dim[0] < capacity)
+			PLUMB_TRY(grow_one(s, &s->vcache[i], capacity));
+	}
+	s->capacity = capacity;
+	return PLUMB_OK;
+}
+
+static enum plumb_status room_for_logits(struct plumb_session *s, int64_t rows)
+{
+	if (s->logits.buffer && s->logits.dim[0] >= rows)
+		return PLUMB_OK;
+	plumb_tensor_free(&s->logits);
+	free(s->logits_f32);
+	s->logits_f32 = NULL;
+	return plumb_tensor_new(s->model->ctx, &s->logits, s->act, 2, (int64_t[]){ rows, s->model->config.vocab });
+}
+
+static enum plumb_status check_tokens(const struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
+{
+	if (n < 1)
+		return plumb_fail(PLUMB_E_ARGUMENT, "no tokens to evaluate");
+	for (int64_t i = 0; i < n; i++)
+		if (tokens[i] < 0 || tokens[i] >= s->model->config.vocab)
+			return plumb_fail(PLUMB_E_ARGUMENT, "token %d at %lld is outside the vocabulary of %lld", tokens[i], (long long)i,
+				(long long)s->model->config.vocab);
+	if (n > s->context - s->position)
+		return plumb_fail(PLUMB_E_LIMIT, "%lld tokens after %lld held do not fit the context of %lld", (long long)n,
+			(long long)s->position, (long long)s->context);
+	if (want == PLUMB_LOGITS_ALL && n > s->batch)
+		return plumb_fail(PLUMB_E_ARGUMENT, "logits of all %lld tokens asked, a pass takes %lld", (long long)n, (long long)s->batch);
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
+{
+	int64_t before = s->position, last = want == PLUMB_LOGITS_ALL ? n : want == PLUMB_LOGITS_LAST ? 1 : 0;
+	PLUMB_TRY(check_tokens(s, tokens, n, want));
+	s->logits_rows = 0;
+	enum plumb_status status = reserve(s, s->position + n);
+	if (!status && last)
+		status = room_for_logits(s, last);
+	for (int64_t done = 0, part; !status && done < n; done += part) {
+		struct plumb_tensor ids;
+		part = n - done < s->batch ? n - done : s->batch;
+		status = plumb_tensor_rows(&ids, &s->ids, 0, part);
+		if (!status)
+			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)part);
+		if (!status)
+			status = plumb_qwen2_forward(s, part, done + part == n ? last : 0);
+		if (!status)
+			s->position += part;
+	}
+	if (status) {
+		s->position = before;
+		return status;
+	}
+	s->logits_rows = last;
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_session_logits(struct plumb_session *s, const float **logits, int64_t *rows)
+{
+	*logits = NULL;
+	*rows = s->logits_rows;
+	if (!s->logits_rows)
+		return plumb_fail(PLUMB_E_ARGUMENT, "the last evaluation made no logits");
+	PLUMB_TRY(plumb_buffer_to_host(s->logits.buffer));
+	if (s->logits.type == PLUMB_F32) {
+		*logits = plumb_host(&s->logits);
+		return PLUMB_OK;
+	}
+	int64_t n = plumb_tensor_count(&s->logits);
+	if (!s->logits_f32 && !(s->logits_f32 = malloc(sizeof(float) * (size_t)n)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld logits", (long long)n);
+	PLUMB_TRY(plumb_tensor_read_f32(&s->logits, s->logits_f32, n));
+	*logits = s->logits_f32;
+	return PLUMB_OK;
+}
+
+struct plumb_model *plumb_session_model(const struct plumb_session *s) { return s->model; }
+int64_t plumb_session_position(const struct plumb_session *s) { return s->position; }
+
+enum plumb_status plumb_session_rewind(struct plumb_session *s, int64_t position)
+{
+	if (position < 0 || position > s->position)
+		return plumb_fail(PLUMB_E_ARGUMENT, "cannot go back to %lld from %lld", (long long)position, (long long)s->position);
+	s->position = position;
+	return PLUMB_OK;
+}
+
+void plumb_session_tap(struct plumb_session *s, unsigned mask, plumb_tap_fn fn, void *user)
+{
+	s->tap = fn;
+	s->tap_mask = fn ? mask : 0;
+	s->tap_user = user;
+}
+
+enum plumb_status plumb_session_show(struct plumb_session *s, int layer, enum plumb_point point, struct plumb_tensor *t)
+{
+	return s->tap && s->tap_mask >> point & 1 ? s->tap(s->tap_user, layer, point, t) : PLUMB_OK;
+}

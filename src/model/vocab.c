@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a file's metadata to a tokenizer: keys, kinds and counts are checked here, the tokens
+ * themselves by src/text. Tensors are not looked at. */
+#include <stdlib.h>
+#include <string.h>
+#include "core/core.h"
+#include <plumb/file.h>
+#include <plumb/model.h>
+#include <plumb/text.h>
+
+static const char *const kind_name[] = { "a boolean", "an integer", "a float", "a string", "an array" };
+
+/* Find a key and check its kind. *meta NULL: absent, an error only if needed. */
+static enum plumb_status find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind, bool needed,
+	const struct plumb_meta **meta)
+{
+	*meta = plumb_file_meta_find(file, key);
+	if (!*meta)
+		return needed ? plumb_fail(PLUMB_E_FORMAT, "no tokenizer: key %s is missing", key) : PLUMB_OK;
+	if ((*meta)->kind != kind)
+		return plumb_fail(PLUMB_E_FORMAT, "key %s is %s, expected %s", key, kind_name[(*meta)->kind], kind_name[kind]);
+	return PLUMB_OK;
+}
+
+static enum plumb_status find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of, bool needed,
+	const struct plumb_meta **meta)
+{
+	enum plumb_status st = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
+
+	if (st || !*meta)
+		return st;
+	if ((*meta)->n && (*meta)->of != of)
+		return plumb_fail(PLUMB_E_FORMAT, "key %s is an array of elements of which each is %s, expected %s", key,
+			kind_name[(*meta)->of], kind_name[of]);
+	if ((*meta)->n > INT32_MAX)
+		return plumb_fail(PLUMB_E_FORMAT, "key %s has %llu elements, at most %d are taken", key,
+			(unsigned long long)(*meta)->n, INT32_MAX);
+	return PLUMB_OK;
+}
+
+/* *text is malloc'ed; NULL when the key is absent. */
+static enum plumb_status read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
+{
+	const struct plumb_meta *meta;
+	enum plumb_status st = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
+
+	*text = NULL;
+	if (st || !meta)
+		return st;
+	if (meta->s.n && memchr(meta->s.p, 0, meta->s.n))
+		return plumb_fail(PLUMB_E_FORMAT, "key %s has a NUL byte in its text", key);
+	*text = malloc(meta->s.n + 1);
+	if (!*text)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for key %s", key);
+	if (meta->s.n)
+		memcpy(*text, meta->s.p, meta->s.n);
+	(*text)[meta->s.n] = 0;
+	return PLUMB_OK;
+}
+
+static enum plumb_status read_id(const struct plumb_file *file, const char *key, int32_t *id)
+{
+	const struct plumb_meta *meta;
+	enum plumb_status st = find_meta(file, key, PLUMB_META_INT, false, &meta);
+
+	*id = -1;
+	if (st || !meta)
+		return st;
+	if (meta->i < 0 || meta->i > INT32_MAX)
+		return plumb_fail(PLUMB_E_FORMAT, "key %s is %lld, expected a token id", key, (long long)meta->i);
+	*id = (int32_t)meta->i;
+	return PLUMB_OK;
+}
+
+static enum plumb_status read_spans(const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
+{
+	struct plumb_span *s = calloc(meta->n + 1, sizeof(*s));
+
+	*spans = s;
+	*n = (size_t)meta->n;
+	if (!s)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu strings of the tokenizer", *n);
+	for (uint64_t i = 0; i < meta->n; i++)
+		s[i] = plumb_meta_string_at(meta, i);
+	return PLUMB_OK;
+}
+
+static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens, const int32_t **kinds)
+{
+	int32_t *k;
+
+	if (meta->n != tokens)
+		return plumb_fail(PLUMB_E_FORMAT, "%llu token types for %zu tokens", (unsigned long long)meta->n, tokens);
+	*kinds = k = calloc(tokens + 1, sizeof(*k));
+	if (!k)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token types", tokens);
+	for (uint64_t i = 0; i < meta->n; i++) {
+		int64_t kind = plumb_meta_int_at(meta, i);
+		k[i] = kind < 0 || kind > INT32_MAX ? -1 : (int32_t)kind; /* -1 is refused with its index */
+	}
+	return PLUMB_OK;
+}
+
+static enum plumb_status read_lists(const struct plumb_file *file, struct plumb_vocab *v)
+{
+	const struct plumb_meta *tokens, *merges, *kinds;
+	enum plumb_status st;
+
+	if ((st = find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
+	    (st = find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
+	    (st = find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
+	    (st = read_spans(tokens, &v->token, &v->tokens)) || (st = read_spans(merges, &v->merge, &v->merges)))
+		return st;
+	return kinds ? read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
+}
+
+enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file)
+{
+	struct plumb_vocab v = { .bos = -1 };
+	char *model = NULL, *split = NULL, *template = NULL;
+	const struct plumb_meta *add_bos;
+	enum plumb_status st;
+
+	*tok = NULL;
+	if ((st = read_string(file, "tokenizer.ggml.model", true, &model)))
+		goto fail;
+	if (strcmp(model, "gpt2")) {
+		st = plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported",
+			model);
+		goto fail;
+	}
+	if ((st = read_string(file, "tokenizer.ggml.pre", true, &split)) ||
+	    (st = read_string(file, "tokenizer.chat_template", false, &template)) || (st = read_lists(file, &v)) ||
+	    (st = read_id(file, "tokenizer.ggml.bos_token_id", &v.bos)) ||
+	    (st = read_id(file, "tokenizer.ggml.eos_token_id", &v.eos)) ||
+	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &v.pad)) ||
+	    (st = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add_bos)))
+		goto fail;
+	v.split = split;
+	v.chat_template = template;
+	v.add_bos = add_bos && add_bos->i;
+	st = plumb_tokenizer_new(tok, &v);
+fail:
+	free((void *)v.token);
+	free((void *)v.merge);
+	free((void *)v.kind);
+	free(template);
+	free(split);
+	free(model);
+	return st;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* add: the residual connection. Contract and truth. */
+#include "op/op.h"
+
+enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *a, const struct plumb_tensor *b)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_add, y, { a, b }, { 0 } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	return plumb_need_alike(c, "a", "b");
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	int64_t n = plumb_tensor_count(c->out);
+	(void)driver;
+	for (int64_t i = 0; i < n; i++)
+		plumb_put(c->out, i, plumb_get(c->in[0], i) + plumb_get(c->in[1], i));
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
+static double tolerance(const struct plumb_call *c) { (void)c; return PLUMB_U; }
+
+#define CASE(text, n, d) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 2, { n, d } } } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", 1, 896), CASE("prefill", 33, 896), CASE("odd width", 3, 13), CASE("one element", 1, 1),
+};
+
+const struct plumb_op_desc plumb_op_add = {
+	.name = "add", .weight = -1, .index = -1, .alias = 3, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attention: the fused path over a KV cache, and how it is composed from attn_scores,
+ * softmax and attn_mix where a driver has none of its own. */
+#include "op/op.h"
+
+enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *q,
+	const struct plumb_tensor *k, const struct plumb_tensor *v, const struct plumb_attn *a)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_attention, y, { q, k, v }, { .attn = *a } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *q = c->in[0], *k = c->in[1], *v = c->in[2];
+	PLUMB_TRY(plumb_need_present(q, "q"));
+	PLUMB_TRY(plumb_need_present(k, "k"));
+	PLUMB_TRY(plumb_need_present(v, "v"));
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_activation(q, "q", y));
+	PLUMB_TRY(plumb_need_attn(&c->s.attn, q, k, "k"));
+	PLUMB_TRY(plumb_need_attn(&c->s.attn, q, v, "v"));
+	PLUMB_TRY(plumb_need_shape(y, "y", 2, q->dim[0], q->dim[1], -1));
+	PLUMB_TRY(plumb_need_apart(y, k, "k", false));
+	PLUMB_TRY(plumb_need_apart(y, v, "v", false));
+	return plumb_need_apart(y, q, "q", false);
+}
+
+/* A few query rows at a time, so that the stored scores stay small. */
+static enum plumb_status compose_rows(struct plumb_context *ctx, const struct plumb_call *c, int64_t first, int64_t n)
+{
+	struct plumb_tensor y, q, s = { 0 };
+	struct plumb_attn a = c->s.attn;
+	a.pos += first;
+	enum plumb_status status = plumb_tensor_rows(&y, c->out, first, n);
+	if (!status)
+		status = plumb_tensor_rows(&q, c->in[0], first, n);
+	if (!status)
+		status = plumb_tensor_new(ctx, &s, c->out->type, 3, (int64_t[]){ a.heads, n, a.pos + n });
+	if (!status)
+		status = plumb_attn_scores(ctx, &s, &q, c->in[1], &a);
+	if (!status)
+		status = plumb_softmax(ctx, &s, &s);
+	if (!status)
+		status = plumb_attn_mix(ctx, &y, &s, c->in[2], &a);
+	plumb_tensor_free(&s);
+	return status;
+}
+
+static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_call *c)
+{
+	const int64_t rows = 32, total = c->in[0]->dim[0];
+	for (int64_t i = 0; i < total; i += rows)
+		PLUMB_TRY(compose_rows(ctx, c, i, total - i < rows ? total - i : rows));
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c)
+{
+	double n = (double)c->in[0]->dim[0], seen = n * (double)c->s.attn.pos + n * (n + 1) / 2;
+	return 4 * seen * (double)c->in[0]->dim[1];
+}
+
+static double tolerance(const struct plumb_call *c)
+{
+	double d = (double)c->in[0]->dim[1] / (double)c->s.attn.heads, t = (double)(c->s.attn.pos + c->in[0]->dim[0]);
+	return (16 + 4 * sqrt(d) + sqrt(t)) * PLUMB_U;
+}
+
+#define CASE(text, type, n, h, g, d, p) { .name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, .in = { { PLUMB_F32, 2, { n, (h) * (d) } }, \
+	{ type, 2, { (p) + (n) + 3, (g) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, .scalars.s.attn = { p, h, g, 0.125 } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 700),
+	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
+	CASE("prefill", PLUMB_F32, 70, 14, 2, 64, 0),
+	CASE("second pass", PLUMB_F32, 33, 14, 2, 64, 100),
+	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31),
+	CASE("half cache decode", PLUMB_F16, 1, 14, 2, 64, 300),
+	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4),
+	CASE("no sharing", PLUMB_F32, 2, 3, 3, 16, 5),
+};
+
+const struct plumb_op_desc plumb_op_attention = {
+	.name = "attention", .fused = true, .weight = -1, .index = -1, .check = check, .compose = compose,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};

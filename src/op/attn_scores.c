@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attn_scores: scaled and causally masked products of queries and cached keys. Contract
+ * and truth. */
+#include "op/op.h"
+
+enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s, const struct plumb_tensor *q,
+	const struct plumb_tensor *k, const struct plumb_attn *a)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_attn_scores, s, { q, k }, { .attn = *a } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *s = c->out, *q = c->in[0], *k = c->in[1];
+	PLUMB_TRY(plumb_need_present(q, "q"));
+	PLUMB_TRY(plumb_need_present(k, "k"));
+	PLUMB_TRY(plumb_need_activation(s, "s", NULL));
+	PLUMB_TRY(plumb_need_activation(q, "q", s));
+	PLUMB_TRY(plumb_need_attn(&c->s.attn, q, k, "k"));
+	PLUMB_TRY(plumb_need_shape(s, "s", 3, c->s.attn.heads, q->dim[0], c->s.attn.pos + q->dim[0]));
+	PLUMB_TRY(plumb_need_apart(s, k, "k", false));
+	return plumb_need_apart(s, q, "q", false);
+}
+
+static void head(void *arg, int64_t h, int thread)
+{
+	const struct plumb_call *c = arg;
+	const struct plumb_tensor *s = c->out, *q = c->in[0], *k = c->in[1];
+	const struct plumb_attn *a = &c->s.attn;
+	int64_t d = q->dim[1] / a->heads, n = q->dim[0], total = a->pos + n, g = h / (a->heads / a->kv_heads);
+	(void)thread;
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t t = 0; t < total; t++) {
+			double sum = 0;
+			for (int64_t j = 0; j < d; j++)
+				sum += plumb_get(q, (i * a->heads + h) * d + j) * plumb_get(k, (t * a->kv_heads + g) * d + j);
+			plumb_put(s, (h * n + i) * total + t, t > a->pos + i ? -INFINITY : sum * a->scale);
+		}
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	plumb_pool_run(driver->ctx->pool, head, (void *)(uintptr_t)c, c->s.attn.heads);
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads; }
+
+static double tolerance(const struct plumb_call *c)
+{
+	return (3 + sqrt((double)c->in[0]->dim[1] / (double)c->s.attn.heads)) * PLUMB_U;
+}
+
+#define CASE(text, type, n, h, g, d, p) { .name = text, .out = { PLUMB_F32, 3, { h, n, (p) + (n) } }, \
+	.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, .scalars.s.attn = { p, h, g, 0.125 } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200),
+	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
+	CASE("prefill", PLUMB_F32, 19, 14, 2, 64, 0),
+	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31),
+	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4),
+};
+
+const struct plumb_op_desc plumb_op_attn_scores = {
+	.name = "attn_scores", .weight = -1, .index = -1, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* matmul: activations times a (quantised) weight matrix, plus bias. Contract and truth. */
+#include <stdlib.h>
+#include "op/op.h"
+
+enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *b)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_matmul, y, { x, w, b }, { 0 } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0], *w = c->in[1], *b = c->in[2];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_present(w, "w"));
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_activation(x, "x", y));
+	if (!plumb_type_is_weight(w->type))
+		return plumb_fail(PLUMB_E_TYPE, "w is %s, which is no weight type", plumb_type_name(w->type));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(w, "w", 2, -1, x->dim[1], -1));
+	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], w->dim[0], -1));
+	if (b) {
+		PLUMB_TRY(plumb_need_type(b, "b", PLUMB_F32));
+		PLUMB_TRY(plumb_need_shape(b, "b", 1, w->dim[0], -1, -1));
+	}
+	PLUMB_TRY(plumb_need_apart(y, x, "x", false));
+	PLUMB_TRY(plumb_need_apart(y, b, "b", false));
+	return plumb_need_apart(y, w, "w", false);
+}
+
+struct job { const struct plumb_call *c; float *rows; };
+
+/* Output column j: weight row j meets every row of x. */
+static void column(void *arg, int64_t j, int thread)
+{
+	const struct job *job = arg;
+	const struct plumb_tensor *y = job->c->out, *x = job->c->in[0], *w = job->c->in[1], *b = job->c->in[2];
+	int64_t k = x->dim[1], n = w->dim[0];
+	float *row = job->rows + k * thread;
+	plumb_type_to_f32(w->type, (const char *)plumb_host(w) + plumb_tensor_bytes(w) / (size_t)n * (size_t)j, row, k);
+	for (int64_t i = 0; i < x->dim[0]; i++) {
+		double sum = 0;
+		for (int64_t l = 0; l < k; l++)
+			sum += plumb_get(x, i * k + l) * row[l];
+		plumb_put(y, i * n + j, b ? sum + plumb_get(b, j) : sum);
+	}
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	struct plumb_pool *pool = driver->ctx->pool;
+	struct job job = { c, malloc(sizeof(float) * (size_t)c->in[0]->dim[1] * (size_t)plumb_pool_threads(pool)) };
+	if (!job.rows)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for rows of %lld", (long long)c->in[0]->dim[1]);
+	plumb_pool_run(pool, column, &job, c->in[1]->dim[0]);
+	free(job.rows);
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c)
+{
+	return 2.0 * (double)c->in[0]->dim[0] * (double)c->in[0]->dim[1] * (double)c->in[1]->dim[0];
+}
+
+static double tolerance(const struct plumb_call *c)
+{
+	return (2 + sqrt((double)c->in[0]->dim[1])) * PLUMB_U;
+}
+
+#define CASE(text, m, n, k, bias) { .name = text, .out = { PLUMB_F32, 2, { m, n } }, \
+	.in = { { PLUMB_F32, 2, { m, k } }, { PLUMB_F32, 2, { n, k } }, { PLUMB_F32, bias, { n } } } }
+static const struct plumb_case cases[] = {
+	CASE("q_proj decode", 1, 896, 896, 1),
+	CASE("k_proj decode", 1, 128, 896, 1),
+	CASE("ffn_up decode", 1, 4864, 896, 0),
+	CASE("ffn_down decode", 1, 896, 4864, 0),
+	CASE("ffn_down prefill", 13, 200, 4864, 0),
+	CASE("q_proj prefill", 64, 300, 896, 1),
+	CASE("k-blocks", 7, 33, 512, 1),
+	CASE("two rows", 2, 17, 256, 0),
+	CASE("one of each", 1, 1, 256, 1),
+	CASE("k-quant tail", 9, 19, 768, 1),
+	CASE("32-block only", 5, 18, 160, 1),
+	CASE("odd k", 3, 5, 7, 1),
+	CASE("one element", 1, 1, 1, 0),
+};
+
+const struct plumb_op_desc plumb_op_matmul = {
+	.name = "matmul", .weight = 1, .index = -1, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};

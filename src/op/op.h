@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the operators' contracts share: reading and writing an element as float64, and the
+ * shape and type checks that every front needs. */
+#ifndef PLUMB_OP_PRIVATE_H
+#define PLUMB_OP_PRIVATE_H
+
+#include <math.h>
+#include <string.h>
+#include "core/core.h"
+
+#define PLUMB_U 0x1p-24 /* unit roundoff of float32 */
+
+/* Element i of a float tensor on the host. */
+static inline double plumb_get(const struct plumb_tensor *t, int64_t i)
+{
+	switch (t->type) {
+	case PLUMB_F64: return ((const double *)plumb_host(t))[i];
+	case PLUMB_F16: return plumb_f16_to_f32(((const uint16_t *)plumb_host(t))[i]);
+	default: return ((const float *)plumb_host(t))[i];
+	}
+}
+
+/* Round once to the tensor's type. F16 goes through float32: its inputs are float32 values
+ * already, so that is one rounding too. */
+static inline void plumb_put(const struct plumb_tensor *t, int64_t i, double v)
+{
+	switch (t->type) {
+	case PLUMB_F64: ((double *)plumb_host(t))[i] = v; break;
+	case PLUMB_F16: ((uint16_t *)plumb_host(t))[i] = plumb_f32_to_f16((float)v); break;
+	default: ((float *)plumb_host(t))[i] = (float)v;
+	}
+}
+
+/* --- checks.c --- */
+/* Rank, and every dimension that is not -1. what names the tensor in the error. */
+enum plumb_status plumb_need_shape(const struct plumb_tensor *t, const char *what, int rank, int64_t d0, int64_t d1, int64_t d2);
+/* F32 or F64, and the same as like's type when like is given. */
+enum plumb_status plumb_need_activation(const struct plumb_tensor *t, const char *what, const struct plumb_tensor *like);
+enum plumb_status plumb_need_type(const struct plumb_tensor *t, const char *what, enum plumb_type type);
+enum plumb_status plumb_need_cache(const struct plumb_tensor *t, const char *what);
+enum plumb_status plumb_need_present(const struct plumb_tensor *t, const char *what);
+/* The output must not overlap input t, unless it is exactly the same bytes and may_be_same. */
+enum plumb_status plumb_need_apart(const struct plumb_tensor *out, const struct plumb_tensor *t, const char *what, bool may_be_same);
+/* Attention scalars against q or y {n, heads * d} and a cache {capacity, kv_heads * d}. */
+enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb_tensor *q, const struct plumb_tensor *cache, const char *what);
+
+/* Two inputs of the output's shape and type, each of which the output may be. */
+enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second);
+
+double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
+
+#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
+
+#endif

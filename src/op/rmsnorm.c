@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rmsnorm: scale each row to mean square one, then by weight. Contract and truth. */
+#include "op/op.h"
+
+enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w, double eps)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_rmsnorm, y, { x, w }, { .eps = eps } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0], *w = c->in[1];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_present(w, "w"));
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_activation(x, "x", y));
+	PLUMB_TRY(plumb_need_type(w, "w", PLUMB_F32));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], x->dim[1], -1));
+	PLUMB_TRY(plumb_need_shape(w, "w", 1, x->dim[1], -1, -1));
+	if (!(c->s.eps >= 0))
+		return plumb_fail(PLUMB_E_ARGUMENT, "eps is %g, must not be negative", c->s.eps);
+	PLUMB_TRY(plumb_need_apart(y, w, "w", false));
+	return plumb_need_apart(y, x, "x", true);
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	const struct plumb_tensor *x = c->in[0], *w = c->in[1];
+	int64_t d = x->dim[1];
+	(void)driver;
+	for (int64_t i = 0; i < x->dim[0]; i++) {
+		double sum = 0;
+		for (int64_t j = 0; j < d; j++)
+			sum += plumb_get(x, i * d + j) * plumb_get(x, i * d + j);
+		double scale = 1 / sqrt(sum / (double)d + c->s.eps);
+		for (int64_t j = 0; j < d; j++)
+			plumb_put(c->out, i * d + j, plumb_get(x, i * d + j) * scale * plumb_get(w, j));
+	}
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
+
+static double tolerance(const struct plumb_call *c)
+{
+	return (4 + sqrt((double)c->in[0]->dim[1]) / 2) * PLUMB_U;
+}
+
+#define CASE(text, n, d, e) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, \
+	.in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 1, { d } } }, .scalars.s.eps = e }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", 1, 896, 1e-6),
+	CASE("prefill", 37, 896, 1e-6),
+	CASE("odd width", 3, 131, 1e-5),
+	CASE("one element", 1, 1, 0),
+};
+
+const struct plumb_op_desc plumb_op_rmsnorm = {
+	.name = "rmsnorm", .weight = -1, .index = -1, .alias = 1, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};
