@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # PLUMB_SIMD: which instruction sets the compiler can make code for. Whether the machine has
-# them is asked at run time (src/native/simd/simd.c).
+# them is asked at run time (src/native/simd/simd.c). NEON means that of 64-bit Arm (vaddvq).
 AC_DEFUN([PLUMB_SIMD_TRY], [
   AC_MSG_CHECKING([whether $CC takes $2])
   plumb_keep=$CFLAGS; CFLAGS="$CFLAGS $2 -Werror"
@@ -9,7 +9,7 @@ AC_DEFUN([PLUMB_SIMD_TRY], [
 ])
 AC_DEFUN([PLUMB_SIMD], [
   PLUMB_SIMD_TRY([avx2], [-mavx2 -mfma -mf16c], [immintrin.h], [__m256 a = _mm256_setzero_ps(); (void)_mm256_fmadd_ps(a, a, a)])
-  PLUMB_SIMD_TRY([neon], [], [arm_neon.h], [float32x4_t a = vdupq_n_f32(0); (void)vfmaq_f32(a, a, a)])
+  PLUMB_SIMD_TRY([neon], [], [arm_neon.h], [float32x4_t a = vdupq_n_f32(0); (void)vaddvq_f32(vfmaq_f32(a, a, a))])
   plumb_simd="c"
   AS_IF([test $plumb_simd_avx2 = yes], [plumb_simd="$plumb_simd avx2"; AC_DEFINE([PLUMB_HAVE_AVX2], [1], [compiler makes AVX2 code])])
   AS_IF([test $plumb_simd_neon = yes], [plumb_simd="$plumb_simd neon"; AC_DEFINE([PLUMB_HAVE_NEON], [1], [compiler makes NEON code])])

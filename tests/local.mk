@@ -1,4 +1,76 @@
-# One Check program per folder of src, and shell checks of what is installed.
-AM_TESTS_ENVIRONMENT = srcdir=$(srcdir); export srcdir; PLUMB=$(abs_builddir)/plumb; export PLUMB; CC="$(CC)"; export CC;
-TEST_LIBS = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
-TEST_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+# SPDX-License-Identifier: Apache-2.0
+# One Check program per folder of src, fuzz targets with their corpora, and shell checks of what people touch.
+AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
+	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; \
+	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS;
+
+SHELL_CHECKS = %D%/check_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
+	tools/check-neon.sh %D%/check_builds.sh
+TESTS += $(SHELL_CHECKS)
+EXTRA_DIST += $(SHELL_CHECKS) %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/make-fuzz-corpus.py \
+	tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
+	examples/generate.c examples/matmul.c doc/design.md doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
+dist_man_MANS += doc/plumb.1
+
+CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
+CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
+if HAVE_CHECK
+CHECK_TESTS = check_core check_format check_model check_op check_op_special check_real check_simd check_text
+check_PROGRAMS += $(CHECK_TESTS)
+TESTS += $(CHECK_TESTS)
+
+check_core_SOURCES = %D%/suite.h %D%/check_core.c
+check_core_CPPFLAGS = $(CHECK_CPP)
+check_core_LDADD = $(CHECK_LINK)
+
+check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetensors.c %D%/format/expect.h %D%/fuzz/walk.h \
+	%D%/gguf_builder.h
+check_format_CPPFLAGS = $(CHECK_CPP)
+check_format_LDADD = $(CHECK_LINK)
+
+check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c
+check_model_CPPFLAGS = $(CHECK_CPP)
+check_model_LDADD = $(CHECK_LINK)
+
+check_op_SOURCES = %D%/check_op.c
+check_op_CPPFLAGS = $(CHECK_CPP)
+check_op_LDADD = $(CHECK_LINK)
+
+check_op_special_SOURCES = %D%/check_op_special.c %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/matmul.c \
+	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
+check_op_special_CPPFLAGS = $(CHECK_CPP)
+check_op_special_LDADD = $(CHECK_LINK)
+
+check_real_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real.c
+check_real_CPPFLAGS = $(CHECK_CPP)
+check_real_LDADD = $(CHECK_LINK)
+
+check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_compare.h
+check_simd_CPPFLAGS = $(CHECK_CPP)
+check_simd_LDADD = $(CHECK_LINK)
+
+check_text_SOURCES = %D%/check_text.c %D%/text/chat.c %D%/text/sample.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
+check_text_CPPFLAGS = $(CHECK_CPP)
+check_text_LDADD = $(CHECK_LINK)
+endif
+
+# Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
+FUZZ = fuzz_bpe fuzz_gguf fuzz_safetensors
+check_PROGRAMS += $(FUZZ)
+fuzz_bpe_SOURCES = %D%/fuzz/bpe.c %D%/fuzz/replay.c
+fuzz_bpe_LDADD = libplumb-all.la
+fuzz_gguf_SOURCES = %D%/fuzz/gguf.c %D%/fuzz/walk.h %D%/fuzz/replay.c
+fuzz_gguf_LDADD = libplumb-all.la
+fuzz_safetensors_SOURCES = %D%/fuzz/safetensors.c %D%/fuzz/walk.h %D%/fuzz/replay.c
+fuzz_safetensors_LDADD = libplumb-all.la
+
+fuzz:
+	@for t in bpe gguf safetensors; do \
+		echo "  FUZZ     fuzz-$$t-live"; \
+		$(CC) -g -O1 -fsanitize=fuzzer,address,undefined $(AM_CPPFLAGS) $(AM_CFLAGS) $(top_srcdir)/tests/fuzz/$$t.c \
+			$$(find $(top_srcdir)/src -name '*.c' ! -path '*/cli/*' ! -name 'avx*.c' ! -name 'neon.c') \
+			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -lm -o fuzz-$$t-live || exit 1; \
+	done
+	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"
+.PHONY: fuzz
+CLEANFILES += fuzz-bpe-live fuzz-gguf-live fuzz-safetensors-live

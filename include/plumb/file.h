@@ -16,7 +16,7 @@ extern "C" {
 
 struct plumb_file;
 
-/* Bytes inside the mapping; not NUL-terminated. */
+/* Bytes that live as long as the file is open; not NUL-terminated. */
 struct plumb_span { const char *p; size_t n; };
 
 struct plumb_file_tensor {
@@ -45,7 +45,8 @@ struct plumb_meta {
  * file; PLUMB_E_FORMAT: broken, with the byte offset and what was expected; PLUMB_E_UNSUPPORTED:
  * a version or tensor type plumb does not know. *file is NULL on failure. */
 PLUMB_API enum plumb_status plumb_file_open(struct plumb_file **file, const char *path);
-/* The same on bytes in memory, which must outlive the file. For fuzzing and embedding. */
+/* The same on bytes in memory, which must outlive the file and begin at a multiple of 8
+ * (PLUMB_E_ARGUMENT otherwise). For fuzzing and embedding. */
 PLUMB_API enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *bytes, size_t size);
 PLUMB_API void plumb_file_close(struct plumb_file *file);
 

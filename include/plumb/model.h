@@ -42,7 +42,7 @@ PLUMB_API const struct plumb_config *plumb_model_config(const struct plumb_model
 PLUMB_API const struct plumb_file *plumb_model_file(const struct plumb_model *model);
 PLUMB_API struct plumb_context *plumb_model_context(const struct plumb_model *model);
 /* NULL when the file holds no tokenizer (plumb_last_error then says why not). */
-PLUMB_API const struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *model);
+PLUMB_API struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *model);
 /* Build a tokenizer from a file's metadata alone; the caller frees it. */
 PLUMB_API enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file);
 /* Bytes of weights that one decoding step reads. */

@@ -35,6 +35,10 @@ struct plumb_tokenizer;
 PLUMB_API enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **tok, const struct plumb_vocab *vocab);
 PLUMB_API void plumb_tokenizer_free(struct plumb_tokenizer *tok);
 
+/* Bring text to NFC before it is split (off at first). Qwen2's own tokenizer.json asks for it; a GGUF does
+ * not say, and what reads GGUFs (Transformers, llama.cpp) does none, so reference ids come without. */
+PLUMB_API void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc);
+
 PLUMB_API size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok);
 PLUMB_API int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok);
 PLUMB_API int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok);
@@ -46,8 +50,8 @@ enum plumb_specials {
 	PLUMB_SPECIALS_PARSE, /* "<|im_start|>" in the text becomes that token */
 	PLUMB_SPECIALS_TEXT   /* it is text like any other: use for what a user typed */
 };
-/* Encode: specials cut out first, then NFC (utf8proc), the split pattern (PCRE2), merges by
- * rank with a priority queue. *ids is malloc'ed, the caller frees it; *count may be 0.
+/* Encode: bos in front if the vocabulary adds it; specials cut out, then NFC where it is on (utf8proc), the
+ * split pattern (PCRE2), merges by rank with a priority queue. *ids is malloc'ed, the caller frees it; *count may be 0.
  * Invalid UTF-8: PLUMB_E_ARGUMENT with the byte offset. */
 PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
 	enum plumb_specials specials, int32_t **ids, size_t *count);
@@ -61,7 +65,7 @@ PLUMB_API int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char
 /* Streaming: give token after token, get only whole characters back. What can never become
  * a character is replaced by U+FFFD. Zero-initialise. */
 struct plumb_stream { unsigned char held[4]; int count; };
-/* Append token id's text to out (at least size of the token + 16 bytes); *written without NUL.
+/* Append token id's text to out (at least 3 times the token's bytes + 16); *written without NUL.
  * Specials are left out unless `specials`. PLUMB_E_ARGUMENT: id out of range or out too small. */
 PLUMB_API enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct plumb_tokenizer *tok,
 	int32_t id, bool specials, char *out, size_t size, size_t *written);
@@ -78,7 +82,8 @@ struct plumb_message { const char *role, *content; }; /* role: system, user, ass
 PLUMB_API enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
 	size_t first, size_t count, bool answer, char **text);
 /* The same as token ids, with the content of messages encoded as plain text, so that a user
- * cannot forge role markers. */
+ * cannot forge role markers. To append to a conversation (first > 0) whose last answer the model has made, feed
+ * what it left open first: the end-of-turn token unless it came, and what follows it, "\n" in ChatML. */
 PLUMB_API enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
 	size_t first, size_t count, bool answer, int32_t **ids, size_t *n);
 

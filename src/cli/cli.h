@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <jansson.h>
 #include <plumb/plumb.h>
 
 /* Exit codes; doc/plumb.1 and `plumb --help` list them. */
@@ -54,6 +55,8 @@ int cli_fail(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
 bool cli_real(const char *option, const char *text, double low, double high, double *value);
+/* The value of --kv, with the same complaint. */
+bool cli_kv(const char *text, enum plumb_type *type);
 
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */
@@ -61,13 +64,30 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 /* All of a stream or file ("-": stdin), NUL-terminated; malloc'ed. At most 1 GB. */
 int cli_read_all(const char *path, char **text, size_t *size);
 
+/* Token ids with commas or spaces between; malloc'ed, the caller frees them also after a complaint. */
+int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n);
+
 double cli_seconds(void); /* monotonic */
-/* Ctrl-C raises this flag once; the second one kills. */
+/* Ctrl-C raises this flag (to the signal's number) once; the second one kills, unless
+ * cli_catch_interrupt is called again. */
 extern volatile int cli_cancel;
 void cli_catch_interrupt(void);
 /* A line that is rewritten in place on a terminal, after two seconds; silent elsewhere. */
 void cli_progress(const char *what, double done, double total);
 void cli_progress_end(void);
+
+/* --- json.c --- */
+json_t *cli_json_ids(const int32_t *ids, int64_t n);
+/* Text of a file as it is; bytes that are not UTF-8 become "?". */
+json_t *cli_json_span(struct plumb_span span);
+/* Write and release; NULL: complains of memory. one_line: compact. Returns an exit code. */
+int cli_json_print(json_t *root, bool one_line);
+/* The bytes on stdout as on a terminal they do no harm: \n, \" and \xNN; "..." after `most` bytes. */
+void cli_put_escaped(struct plumb_span span, size_t most);
+
+/* --- bandwidth.c --- */
+/* Bytes per second that n threads read from memory, the best of several passes; 0 when it cannot be measured. */
+double cli_bandwidth(int threads);
 
 /* --- generate.c --- */
 struct cli_generation {
@@ -78,13 +98,15 @@ struct cli_generation {
 	/* results */
 	int32_t *tokens;    /* made tokens, malloc'ed */
 	int64_t count;
-	const char *stop;   /* "end", "length", "context", "cancelled" */
+	const char *stop;   /* "end", "length", "context", "cancelled", "output" (stdout failed) */
 	int64_t prompt;     /* tokens evaluated before the first */
 	double prompt_seconds, seconds;
 };
 /* Evaluate the prompt and stream what follows to stdout. */
 enum plumb_status cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler,
 	const int32_t *prompt, int64_t n, struct cli_generation *g);
+/* Tokens as text without specials, NUL-terminated and malloc'ed; NULL: no memory. */
+char *cli_text(const struct plumb_tokenizer *tok, const int32_t *ids, int64_t n, size_t *size);
 /* "41 tokens read at 80.1/s, 33 written at 30.2/s" on stderr. */
 void cli_rates(const struct cli_generation *g);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options, messages, loading and progress that the commands share. */
 #include "cli/cli.h"
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -32,7 +33,7 @@ static const struct advice { enum plumb_status status; enum cli_exit code; const
 	{ PLUMB_E_UNSUPPORTED, CLI_INPUT, NULL },
 	{ PLUMB_E_DRIVER, CLI_DRIVER, "`plumb env` shows where the driver list comes from; AR_HARDWARE_DRIVER=native always works" },
 	{ PLUMB_E_DEVICE, CLI_DRIVER, NULL },
-	{ PLUMB_E_LIMIT, CLI_LIMIT, NULL },
+	{ PLUMB_E_LIMIT, CLI_LIMIT, "--ctx N widens the context up to the model's own, a larger AR_HARDWARE_MEMORY_SCALE the memory" },
 	{ PLUMB_E_CANCELLED, CLI_INTERRUPTED, NULL },
 };
 
@@ -70,6 +71,15 @@ bool cli_real(const char *option, const char *text, double low, double high, dou
 	return false;
 }
 
+bool cli_kv(const char *text, enum plumb_type *type)
+{
+	*type = strcmp(text, "f16") ? PLUMB_F32 : PLUMB_F16;
+	if (*type == PLUMB_F16 || !strcmp(text, "f32"))
+		return true;
+	cli_complain(CLI_USAGE, "--kv takes f32 or f16, not \"%s\"", text);
+	return false;
+}
+
 int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
 {
 	switch (option) {
@@ -82,6 +92,27 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 		fprintf(stderr, "Try 'plumb %s --help'.\n", command->name);
 		return CLI_USAGE + 1;
 	}
+}
+
+int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n)
+{
+	size_t room = strlen(text) / 2 + 1;
+	*n = 0;
+	if (!(*ids = malloc(sizeof **ids * room)))
+		return cli_complain(CLI_ERROR, "no memory for token ids");
+	for (const char *p = text; *p;) {
+		char *end;
+		if (isspace((unsigned char)*p) || *p == ',') {
+			p++;
+			continue;
+		}
+		unsigned long id = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : (unsigned long)-1;
+		if (id > 0x7fffffff)
+			return cli_complain(CLI_USAGE, "%s takes token ids with commas between, not \"%.40s\"", option, p);
+		(*ids)[(*n)++] = (int32_t)id;
+		p = end;
+	}
+	return *n ? CLI_OK : cli_complain(CLI_USAGE, "%s got no token id", option);
 }
 
 /* --- time, Ctrl-C, progress --- */
@@ -97,8 +128,7 @@ volatile int cli_cancel;
 
 static void interrupt(int signal_number)
 {
-	(void)signal_number;
-	cli_cancel = 1;
+	cli_cancel = signal_number;
 }
 
 void cli_catch_interrupt(void)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plumb env: every variable that plumb reads, its value, and where that came from. */
 #include "cli/cli.h"
-#include <jansson.h>
 #include <string.h>
 
 static int run(int argc, char **argv);
@@ -52,10 +51,8 @@ static int run(int argc, char **argv)
 		else
 			printf("%-28s %s  (%s)\n%-28s %s\n", row.name, value, origin, "", row.meaning);
 	}
-	if (common.json) {
-		json_dumpf(list, stdout, JSON_INDENT(1));
-		putchar('\n');
-	}
+	if (common.json)
+		return cli_json_print(list, false);
 	json_decref(list);
 	return CLI_OK;
 }

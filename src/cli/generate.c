@@ -25,7 +25,7 @@ static enum plumb_status put(struct cli_generation *g, struct plumb_stream *stre
 	if (g->ids) {
 		printf(g->count > 1 ? " %d" : "%d", id);
 	} else {
-		size_t room = plumb_token_bytes(tok, id).n + 16, n;
+		size_t room = 3 * plumb_token_bytes(tok, id).n + 16, n;
 		char *text = malloc(room);
 		if (!text)
 			return PLUMB_E_MEMORY;
@@ -72,6 +72,10 @@ static enum plumb_status write_tokens(struct plumb_session *session, const struc
 		}
 		if ((s = put(g, stream, tok, id)))
 			return s;
+		if (ferror(stdout)) { /* a full disk: more would go nowhere */
+			g->stop = "output";
+			return PLUMB_OK;
+		}
 		if (g->most >= 0 && g->count >= g->most) {
 			g->stop = "length";
 			return PLUMB_OK;
@@ -114,9 +118,29 @@ enum plumb_status cli_generate(struct plumb_session *session, const struct plumb
 	return s;
 }
 
+char *cli_text(const struct plumb_tokenizer *tok, const int32_t *ids, int64_t n, size_t *size)
+{
+	struct plumb_stream stream = { { 0 }, 0 };
+	size_t room = 17;
+	*size = 0;
+	for (int64_t i = 0; tok && i < n; i++)
+		room += 3 * plumb_token_bytes(tok, ids[i]).n + 16;
+	char *text = malloc(room);
+	if (!text)
+		return NULL;
+	for (int64_t i = 0; tok && i < n; i++) {
+		size_t wrote = 0;
+		if (!plumb_stream_token(&stream, tok, ids[i], false, text + *size, room - *size, &wrote))
+			*size += wrote;
+	}
+	*size += plumb_stream_end(&stream, text + *size, room - *size);
+	text[*size] = 0;
+	return text;
+}
+
 void cli_rates(const struct cli_generation *g)
 {
-	fprintf(stderr, "%lld tokens read at %.1f/s", (long long)g->prompt, (double)g->prompt / g->prompt_seconds);
+	fprintf(stderr, "%lld token%s read at %.1f/s", (long long)g->prompt, g->prompt == 1 ? "" : "s", (double)g->prompt / g->prompt_seconds);
 	/* The first token comes with the prompt's evaluation. */
 	if (g->count > 1)
 		fprintf(stderr, ", %lld written at %.1f/s", (long long)g->count, (double)(g->count - 1) / g->seconds);

@@ -28,18 +28,30 @@ static int help(FILE *out)
 	return out == stdout ? CLI_OK : CLI_USAGE;
 }
 
+/* What was printed must also have arrived. */
+static int finish(int code)
+{
+	if ((fflush(stdout) || ferror(stdout)) && !code)
+		return cli_complain(CLI_ERROR, "standard output could not be written (is the disk full?)");
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return help(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return help(stdout);
+		return finish(help(stdout));
 	if (!strcmp(argv[1], "--version")) {
 		puts("plumb " PACKAGE_VERSION);
-		return CLI_OK;
+		return finish(CLI_OK);
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
-		if (!strcmp(argv[1], commands[i]->name))
-			return commands[i]->run(argc - 1, argv + 1);
+		if (!strcmp(argv[1], commands[i]->name)) {
+			static char name[32]; /* getopt begins its complaints with argv[0] */
+			snprintf(name, sizeof name, "plumb %s", commands[i]->name);
+			argv[1] = name;
+			return finish(commands[i]->run(argc - 1, argv + 1));
+		}
 	return cli_complain(CLI_USAGE, "\"%s\" is no command; 'plumb --help' lists them", argv[1]);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plumb run: one prompt in, one answer out. */
 #include "cli/cli.h"
-#include <ctype.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,11 +67,7 @@ static int take(struct request *r, int option)
 			return CLI_USAGE + 1;
 		r->session.context = whole;
 		return 0;
-	case 'v':
-		if (strcmp(optarg, "f32") && strcmp(optarg, "f16"))
-			return cli_complain(CLI_USAGE, "--kv takes f32 or f16, not \"%s\"", optarg) + 1;
-		r->session.kv_type = strcmp(optarg, "f16") ? PLUMB_F32 : PLUMB_F16;
-		return 0;
+	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&r->common, &cli_run, option, optarg);
 	}
 }
@@ -100,27 +94,6 @@ static int parse(struct request *r, int argc, char **argv)
 		r->most = r->most < 0 ? 1 : r->most;
 	}
 	return 0;
-}
-
-static int parse_ids(const char *text, int32_t **ids, size_t *n)
-{
-	size_t room = strlen(text) / 2 + 1;
-	*n = 0;
-	if (!(*ids = malloc(sizeof **ids * room)))
-		return cli_complain(CLI_ERROR, "no memory for token ids");
-	for (const char *p = text; *p;) {
-		char *end;
-		if (isspace((unsigned char)*p) || *p == ',') {
-			p++;
-			continue;
-		}
-		unsigned long id = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : (unsigned long)-1;
-		if (id > 0x7fffffff)
-			return cli_complain(CLI_USAGE, "--tokens takes ids with commas between, not \"%s\"", p);
-		(*ids)[(*n)++] = (int32_t)id;
-		p = end;
-	}
-	return *n ? CLI_OK : cli_complain(CLI_USAGE, "--tokens is empty");
 }
 
 static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, size_t *n)
@@ -156,38 +129,16 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok, in
 	return code;
 }
 
-static json_t *ids_json(const int32_t *ids, int64_t n)
-{
-	json_t *array = json_array();
-	for (int64_t i = 0; i < n; i++)
-		json_array_append_new(array, json_integer(ids[i]));
-	return array;
-}
-
 static int print_json(const struct cli_generation *g, const struct plumb_tokenizer *tok, const int32_t *prompt, int64_t n)
 {
-	struct plumb_stream stream = { { 0 }, 0 };
-	size_t size = 0, room = 17;
-	for (int64_t i = 0; i < g->count; i++)
-		room += plumb_token_bytes(tok, g->tokens[i]).n + 16;
-	char *text = malloc(room);
+	size_t size;
+	char *text = cli_text(tok, g->tokens, g->count, &size);
 	if (!text)
 		return cli_complain(CLI_ERROR, "no memory for the answer");
-	for (int64_t i = 0; i < g->count; i++) {
-		size_t wrote = 0;
-		if (tok && !plumb_stream_token(&stream, tok, g->tokens[i], false, text + size, room - size, &wrote))
-			size += wrote;
-	}
-	size += plumb_stream_end(&stream, text + size, room - size);
-	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", ids_json(prompt, n), "tokens", ids_json(g->tokens, g->count),
+	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
 		"text", text, size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
 	free(text);
-	if (!root)
-		return cli_complain(CLI_ERROR, "no memory for the result");
-	json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-	putchar('\n');
-	json_decref(root);
-	return CLI_OK;
+	return cli_json_print(root, false);
 }
 
 static int answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
@@ -237,7 +188,7 @@ static int run(int argc, char **argv)
 	if (!tok && !r.tokens)
 		code = cli_fail(PLUMB_E_UNSUPPORTED);
 	else
-		code = r.tokens ? parse_ids(r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
+		code = r.tokens ? cli_ids("--tokens", r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
 	if (!code) {
 		enum plumb_status s = plumb_session_new(&session, model, &r.session);
 		cli_catch_interrupt();

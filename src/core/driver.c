@@ -79,7 +79,7 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 				if (known[i].any)
 					add(items, count, &known[i], PLUMB_KIND_ANY, false, 0);
 		} else if (n)
-			return plumb_fail(PLUMB_E_ARGUMENT, "Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
+			return plumb_fail(PLUMB_E_DRIVER, "Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
 				(int)(n > 64 ? 64 : n), p);
 		p += width;
 		if (!*p)

@@ -43,7 +43,7 @@ const struct plumb_config *plumb_model_config(const struct plumb_model *m) { ret
 const struct plumb_file *plumb_model_file(const struct plumb_model *m) { return m->file; }
 struct plumb_context *plumb_model_context(const struct plumb_model *m) { return m->ctx; }
 
-const struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *m)
+struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *m)
 {
 	if (!m->tokenizer)
 		plumb_fail(PLUMB_E_UNSUPPORTED, "the model has no usable tokenizer: %s", m->no_tokenizer);

@@ -5,7 +5,7 @@
 #include "model/model.h"
 
 #define DEFAULT_BATCH 512
-#define FIRST_CAPACITY 256
+#define FIRST_CAPACITY 128
 
 static const char *const points[PLUMB_POINT_COUNT] = {
 	"embeddings", "input_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores", "attn_softmax", "attn_context",

@@ -11,8 +11,8 @@
 static const char *const kind_name[] = { "a boolean", "an integer", "a float", "a string", "an array" };
 
 /* Find a key and check its kind. *meta NULL: absent, an error only if needed. */
-static enum plumb_status find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind, bool needed,
-	const struct plumb_meta **meta)
+static enum plumb_status find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind,
+	bool needed, const struct plumb_meta **meta)
 {
 	*meta = plumb_file_meta_find(file, key);
 	if (!*meta)
@@ -22,8 +22,8 @@ static enum plumb_status find_meta(const struct plumb_file *file, const char *ke
 	return PLUMB_OK;
 }
 
-static enum plumb_status find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of, bool needed,
-	const struct plumb_meta **meta)
+static enum plumb_status find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of,
+	bool needed, const struct plumb_meta **meta)
 {
 	enum plumb_status st = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
 

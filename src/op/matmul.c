@@ -30,20 +30,20 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, w, "w", false);
 }
 
-struct job { const struct plumb_call *c; float *rows; };
+struct job { const struct plumb_call *c; double *x; float *rows; };
 
 /* Output column j: weight row j meets every row of x. */
 static void column(void *arg, int64_t j, int thread)
 {
 	const struct job *job = arg;
-	const struct plumb_tensor *y = job->c->out, *x = job->c->in[0], *w = job->c->in[1], *b = job->c->in[2];
-	int64_t k = x->dim[1], n = w->dim[0];
+	const struct plumb_tensor *y = job->c->out, *w = job->c->in[1], *b = job->c->in[2];
+	int64_t k = w->dim[1], n = w->dim[0];
 	float *row = job->rows + k * thread;
 	plumb_type_to_f32(w->type, (const char *)plumb_host(w) + plumb_tensor_bytes(w) / (size_t)n * (size_t)j, row, k);
-	for (int64_t i = 0; i < x->dim[0]; i++) {
+	for (int64_t i = 0; i < y->dim[0]; i++) {
 		double sum = 0;
 		for (int64_t l = 0; l < k; l++)
-			sum += plumb_get(x, i * k + l) * row[l];
+			sum += job->x[i * k + l] * row[l];
 		plumb_put(y, i * n + j, b ? sum + plumb_get(b, j) : sum);
 	}
 }
@@ -51,12 +51,16 @@ static void column(void *arg, int64_t j, int thread)
 static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	struct plumb_pool *pool = driver->ctx->pool;
-	struct job job = { c, malloc(sizeof(float) * (size_t)c->in[0]->dim[1] * (size_t)plumb_pool_threads(pool)) };
-	if (!job.rows)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for rows of %lld", (long long)c->in[0]->dim[1]);
-	plumb_pool_run(pool, column, &job, c->in[1]->dim[0]);
+	const struct plumb_tensor *x = c->in[0];
+	int64_t count = plumb_tensor_count(x);
+	struct job job = { c, malloc(sizeof(double) * (size_t)count), malloc(sizeof(float) * (size_t)x->dim[1] * (size_t)plumb_pool_threads(pool)) };
+	enum plumb_status s = job.x && job.rows ? plumb_tensor_read_f64(x, job.x, count) :
+		plumb_fail(PLUMB_E_MEMORY, "no memory for a copy of x");
+	if (!s)
+		plumb_pool_run(pool, column, &job, c->in[1]->dim[0]);
+	free(job.x);
 	free(job.rows);
-	return PLUMB_OK;
+	return s;
 }
 
 static double flops(const struct plumb_call *c)

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb info: what a model file holds. Only the file's head is read, no weights, so that it
+ * is quick and works on models that plumb cannot run. */
+#include "cli/cli.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int run(int argc, char **argv);
+
+const struct cli_command cli_info = {
+	"info", "show what a model file holds: configuration, tokenizer, tensors, template",
+	"Usage: plumb info MODEL [options]\n"
+	"Reads GGUF and safetensors files, without loading weights.\n"
+	"\n"
+	"  --tensors            list every tensor, not only the sums per type\n"
+	"  --meta               list the file's metadata\n"
+	"  --template           print the chat template and nothing else\n"
+	"  --json               all of it, machine-readable\n"
+	"  -h, --help           this text\n"
+	"\n"
+	"Examples:\n"
+	"  plumb info model.gguf\n"
+	"  plumb info model.gguf --tensors | grep blk.2.\n"
+	"  plumb info model.gguf --template > template.jinja\n"
+	"  plumb info model.gguf --json | python3 -m json.tool\n",
+	run
+};
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "tensors", no_argument, NULL, 'a' },
+	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 }
+};
+
+struct facts {
+	const char *path;
+	const struct plumb_file *file;
+	struct plumb_config config;
+	struct plumb_tokenizer *tok; /* NULL: none, and why not */
+	char config_error[256], tok_error[256];
+	bool has_config;
+	int specials;
+	struct type_sum { int64_t tensors, elements; uint64_t bytes; } sum[PLUMB_TYPE_COUNT], all;
+};
+
+static struct plumb_span meta_text(const struct plumb_file *file, const char *key)
+{
+	const struct plumb_meta *m = plumb_file_meta_find(file, key);
+	return m && m->kind == PLUMB_META_STRING ? m->s : (struct plumb_span){ NULL, 0 };
+}
+
+static int64_t elements(const struct plumb_file_tensor *t)
+{
+	int64_t n = 1;
+	for (int i = 0; i < t->rank; i++)
+		n *= t->dim[i];
+	return n;
+}
+
+static void gather(struct facts *f)
+{
+	f->has_config = !plumb_config_read(&f->config, f->file);
+	if (!f->has_config)
+		snprintf(f->config_error, sizeof f->config_error, "%s", plumb_last_error());
+	if (!strncmp(plumb_file_format(f->file), "safetensors", 11)) /* the key it lacks would be a GGUF one */
+		strcpy(f->config_error, "a safetensors file has no configuration, only tensors"),
+		strcpy(f->tok_error, "a safetensors file has no tokenizer");
+	else if (plumb_tokenizer_from_file(&f->tok, f->file))
+		snprintf(f->tok_error, sizeof f->tok_error, "%s", plumb_last_error());
+	for (size_t i = 0; f->tok && i < plumb_tokenizer_size(f->tok); i++)
+		f->specials += plumb_tokenizer_is_special(f->tok, (int32_t)i);
+	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
+		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
+		struct type_sum *sums[] = { &f->sum[t->type], &f->all };
+		for (int k = 0; k < 2; k++) {
+			sums[k]->tensors++;
+			sums[k]->elements += elements(t);
+			sums[k]->bytes += t->bytes;
+		}
+	}
+}
+
+/* --- for people --- */
+
+/* 491400064 as "491,400,064", in one of a few buffers that take turns. */
+static const char *grouped(uint64_t value)
+{
+	static char text[8][32];
+	static int turn;
+	char *p = text[turn++ % 8] + 31;
+	*p = 0;
+	for (int digit = 0; digit == 0 || value; digit++, value /= 10) {
+		if (digit && digit % 3 == 0)
+			*--p = ',';
+		*--p = (char)('0' + value % 10);
+	}
+	return p;
+}
+
+static void print_line(const char *what, struct plumb_span value)
+{
+	printf("%-12s ", what);
+	cli_put_escaped(value, 200);
+	putchar('\n');
+}
+
+static void print_config(const struct facts *f)
+{
+	const struct plumb_config *c = &f->config;
+	if (!f->has_config) {
+		printf("%-12s plumb cannot run it: ", "model");
+		cli_put_escaped((struct plumb_span){ f->config_error, strlen(f->config_error) }, sizeof f->config_error);
+		putchar('\n');
+		return;
+	}
+	uint64_t kv = 2 * (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)c->head_dim;
+	print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
+	printf("%-12s %s%s\n", "family", c->family, c->qkv_bias ? ", biases on Q, K and V" : "");
+	printf("%-12s %s layers, %s wide, FFN %s\n", "size", grouped((uint64_t)c->layers), grouped((uint64_t)c->hidden), grouped((uint64_t)c->ffn));
+	printf("%-12s %s parameters\n", "", grouped((uint64_t)f->all.elements));
+	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", grouped((uint64_t)c->heads), grouped((uint64_t)c->kv_heads),
+		grouped((uint64_t)c->head_dim));
+	printf("%-12s base %g, %s pairs\n", "rope", c->rope_base, c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
+	printf("%-12s RMSNorm, eps %g\n", "norm", c->norm_eps);
+	printf("%-12s %s tokens, %s\n", "vocabulary", grouped((uint64_t)c->vocab),
+		c->tied ? "output shares the embedding's matrix" : "output has a matrix of its own");
+	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context", grouped((uint64_t)c->context), grouped(4 * kv), grouped(2 * kv));
+}
+
+static void print_token(const char *what, const struct plumb_tokenizer *tok, int32_t id)
+{
+	if (id < 0) {
+		printf("%s none", what);
+		return;
+	}
+	printf("%s %d \"", what, id);
+	cli_put_escaped(plumb_token_bytes(tok, id), 40);
+	putchar('"');
+}
+
+static void print_tokenizer(const struct facts *f)
+{
+	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
+	struct plumb_span split = meta_text(f->file, "tokenizer.ggml.pre"), chat = meta_text(f->file, "tokenizer.chat_template");
+	if (!f->tok) {
+		print_line("tokenizer", (struct plumb_span){ f->tok_error, strlen(f->tok_error) });
+	} else {
+		printf("%-12s byte-level BPE, split \"", "tokenizer");
+		cli_put_escaped(split, 40);
+		printf("\", %s tokens (%d special), %s merges\n%-12s ", grouped(plumb_tokenizer_size(f->tok)), f->specials,
+			grouped(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "");
+		print_token("begin", f->tok, plumb_tokenizer_bos(f->tok));
+		print_token(", end", f->tok, plumb_tokenizer_eos(f->tok));
+		putchar('\n');
+	}
+	if (chat.p)
+		printf("%-12s %s bytes; --template prints it\n", "template", grouped(chat.n));
+	else
+		printf("%-12s none\n", "template");
+}
+
+static void print_sums(const struct facts *f)
+{
+	printf("\n%-8s %8s %16s %16s %7s  %s\n", "type", "tensors", "elements", "bytes", "share", "bits each");
+	for (int i = 0; i <= PLUMB_TYPE_COUNT; i++) {
+		const struct type_sum *s = i < PLUMB_TYPE_COUNT ? &f->sum[i] : &f->all;
+		if (s->tensors)
+			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < PLUMB_TYPE_COUNT ? plumb_type_name((enum plumb_type)i) : "all",
+				grouped((uint64_t)s->tensors), grouped((uint64_t)s->elements), grouped(s->bytes),
+				100 * (double)s->bytes / (double)f->all.bytes, 8 * (double)s->bytes / (double)s->elements);
+	}
+	if (!f->all.tensors)
+		puts("(no tensors)");
+}
+
+static void print_tensors(const struct facts *f)
+{
+	printf("\n%-36s %-6s %-20s %14s\n", "tensor", "type", "shape", "bytes");
+	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
+		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
+		char shape[128] = "{";
+		size_t n = 1;
+		for (int k = 0; k < t->rank; k++)
+			n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%" PRId64, k ? ", " : "", t->dim[k]);
+		cli_put_escaped(t->name, 200);
+		printf("%*s %-6s %s}%*s %14s\n", t->name.n < 36 ? (int)(36 - t->name.n) : 0, "", plumb_type_name(t->type), shape,
+			n < 19 ? (int)(19 - n) : 0, "", grouped(t->bytes));
+	}
+}
+
+static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, double f, struct plumb_span s)
+{
+	static const char *const names[] = { "booleans", "integers", "reals", "strings", "arrays" };
+	switch (kind) {
+	case PLUMB_META_BOOL: fputs(i ? "true" : "false", stdout); break;
+	case PLUMB_META_INT: printf("%" PRId64, i); break;
+	case PLUMB_META_FLOAT: printf("%g", f); break;
+	case PLUMB_META_STRING: putchar('"'); cli_put_escaped(s, 120); putchar('"'); break;
+	case PLUMB_META_ARRAY:
+		printf("%s %s:", grouped(m->n), names[m->of]);
+		for (uint64_t k = 0; k < m->n && k < 6; k++) {
+			putchar(' ');
+			print_value(m, m->of, m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
+				m->of == PLUMB_META_FLOAT ? plumb_meta_float_at(m, k) : 0,
+				m->of == PLUMB_META_STRING ? plumb_meta_string_at(m, k) : (struct plumb_span){ NULL, 0 });
+		}
+		if (m->n > 6)
+			fputs(" ...", stdout);
+		break;
+	}
+}
+
+static void print_meta(const struct facts *f)
+{
+	printf("\n%-40s value\n", "key");
+	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
+		const struct plumb_meta *m = plumb_file_meta(f->file, i);
+		cli_put_escaped(m->key, 200);
+		printf("%*s ", m->key.n < 40 ? (int)(40 - m->key.n) : 0, "");
+		print_value(m, m->kind, m->i, m->f, m->s);
+		putchar('\n');
+	}
+}
+
+/* --- for programs --- */
+
+static json_t *config_json(const struct facts *f)
+{
+	const struct plumb_config *c = &f->config;
+	if (!f->has_config)
+		return json_null();
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
+		"name", cli_json_span((struct plumb_span){ c->name, strlen(c->name) }), "layers", (json_int_t)c->layers,
+		"hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
+		"head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
+		"rope_base", c->rope_base, "norm_eps", c->norm_eps,
+		"rope_pairs", c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
+}
+
+static json_t *tokenizer_json(const struct facts *f)
+{
+	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
+	if (!f->tok)
+		return json_null();
+	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i}", "split", cli_json_span(meta_text(f->file, "tokenizer.ggml.pre")),
+		"tokens", (json_int_t)plumb_tokenizer_size(f->tok), "specials", f->specials,
+		"merges", (json_int_t)(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0),
+		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok));
+}
+
+static json_t *value_json(const struct plumb_meta *m)
+{
+	switch (m->kind) {
+	case PLUMB_META_BOOL: return json_boolean(m->i);
+	case PLUMB_META_INT: return json_integer(m->i);
+	case PLUMB_META_FLOAT: return json_real(m->f); /* NULL for what JSON lacks: infinities */
+	case PLUMB_META_STRING: return cli_json_span(m->s);
+	default: return json_pack("{s:I}", "array_of", (json_int_t)m->n); /* vocabularies: hundreds of thousands */
+	}
+}
+
+static json_t *meta_json(const struct facts *f)
+{
+	json_t *object = json_object();
+	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
+		const struct plumb_meta *m = plumb_file_meta(f->file, i);
+		json_t *key = cli_json_span(m->key), *value = value_json(m);
+		if (key)
+			json_object_set_new(object, json_string_value(key), value ? value : json_null());
+		else
+			json_decref(value);
+		json_decref(key);
+	}
+	return object;
+}
+
+static json_t *tensors_json(const struct facts *f)
+{
+	json_t *list = json_array();
+	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
+		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
+		json_t *shape = json_array();
+		for (int k = 0; k < t->rank; k++)
+			json_array_append_new(shape, json_integer(t->dim[k]));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", plumb_type_name(t->type),
+			"shape", shape, "bytes", (json_int_t)t->bytes));
+	}
+	return list;
+}
+
+static json_t *sums_json(const struct facts *f)
+{
+	json_t *object = json_object();
+	for (int i = 0; i < PLUMB_TYPE_COUNT; i++)
+		if (f->sum[i].tensors)
+			json_object_set_new(object, plumb_type_name((enum plumb_type)i), json_pack("{s:I, s:I, s:I}", "tensors",
+				(json_int_t)f->sum[i].tensors, "elements", (json_int_t)f->sum[i].elements, "bytes", (json_int_t)f->sum[i].bytes));
+	return object;
+}
+
+static int print_json(const struct facts *f)
+{
+	struct plumb_span chat = meta_text(f->file, "tokenizer.chat_template");
+	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
+		"file", cli_json_span((struct plumb_span){ f->path, strlen(f->path) }), "format", plumb_file_format(f->file),
+		"bytes", (json_int_t)plumb_file_size(f->file), "config", config_json(f), "tokenizer", tokenizer_json(f),
+		"template", chat.p ? cli_json_span(chat) : json_null(), "types", sums_json(f), "tensors", tensors_json(f),
+		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
+	if (root && !f->has_config)
+		json_object_set_new(root, "config_error", cli_json_span((struct plumb_span){ f->config_error, strlen(f->config_error) }));
+	if (root && !f->tok)
+		json_object_set_new(root, "tokenizer_error", cli_json_span((struct plumb_span){ f->tok_error, strlen(f->tok_error) }));
+	return cli_json_print(root, false);
+}
+
+static int print_template(const struct facts *f)
+{
+	struct plumb_span chat = meta_text(f->file, "tokenizer.chat_template");
+	if (!chat.p)
+		return cli_complain(CLI_INPUT, "%s has no chat template", f->path);
+	fwrite(chat.p, 1, chat.n, stdout);
+	if (!chat.n || chat.p[chat.n - 1] != '\n')
+		putchar('\n');
+	return CLI_OK;
+}
+
+static int show(struct facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
+{
+	if (only_template)
+		return print_template(f);
+	gather(f);
+	if (common->json)
+		return print_json(f);
+	print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
+	printf("%-12s %s, %s bytes\n", "format", plumb_file_format(f->file), grouped(plumb_file_size(f->file)));
+	print_config(f);
+	print_tokenizer(f);
+	printf("%-12s %s keys%s\n", "metadata", grouped((uint64_t)plumb_file_metas(f->file)), meta ? "" : "; --meta lists them");
+	print_sums(f);
+	if (tensors)
+		print_tensors(f);
+	if (meta)
+		print_meta(f);
+	return CLI_OK;
+}
+
+static int run(int argc, char **argv)
+{
+	struct cli_common common = { .json = false };
+	bool tensors = false, meta = false, only_template = false;
+	int option, leave;
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+		switch (option) {
+		case 'a': tensors = true; break;
+		case 'm': meta = true; break;
+		case 'p': only_template = true; break;
+		default:
+			if ((leave = cli_common_option(&common, &cli_info, option, optarg)))
+				return leave - 1;
+		}
+	if (optind == argc)
+		return cli_complain(CLI_USAGE, "info needs a model file; try 'plumb info --help'");
+	if (optind + 1 < argc)
+		return cli_complain(CLI_USAGE, "one model file only, but \"%s\" follows", argv[optind + 1]);
+	if (only_template && (common.json || tensors || meta))
+		return cli_complain(CLI_USAGE, "--template prints the template alone: leave out --json, --tensors and --meta");
+	struct plumb_file *file;
+	enum plumb_status s = plumb_file_open(&file, argv[optind]);
+	if (s)
+		return cli_fail(s);
+	struct facts f = { .path = argv[optind], .file = file };
+	int code = show(&f, &common, tensors, meta, only_template);
+	plumb_tokenizer_free(f.tok);
+	plumb_file_close(file);
+	return code;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pieces of machine-readable results, and bytes of a file or model made safe to show. */
+#include "cli/cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+json_t *cli_json_ids(const int32_t *ids, int64_t n)
+{
+	json_t *array = json_array();
+	for (int64_t i = 0; i < n; i++)
+		json_array_append_new(array, json_integer(ids[i]));
+	return array;
+}
+
+json_t *cli_json_span(struct plumb_span span)
+{
+	json_t *text = json_stringn(span.p ? span.p : "", span.n);
+	char *copy;
+	if (text || !(copy = malloc(span.n + 1)))
+		return text;
+	for (size_t i = 0; i < span.n; i++)
+		copy[i] = (char)((unsigned char)span.p[i] < 0x80 ? span.p[i] : '?');
+	text = json_stringn(copy, span.n);
+	free(copy);
+	return text;
+}
+
+int cli_json_print(json_t *root, bool one_line)
+{
+	if (!root)
+		return cli_complain(CLI_ERROR, "no memory for the result");
+	json_dumpf(root, stdout, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12));
+	putchar('\n');
+	fflush(stdout);
+	json_decref(root);
+	return CLI_OK;
+}
+
+/* Length of the whole character at p, 0 where there is none. */
+static size_t character(const unsigned char *p, size_t n)
+{
+	size_t length = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+	if (!length || length > n)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+void cli_put_escaped(struct plumb_span span, size_t most)
+{
+	const unsigned char *p = (const unsigned char *)span.p;
+	for (size_t i = 0, step; i < span.n; i += step) {
+		if (i >= most) {
+			fputs("...", stdout);
+			return;
+		}
+		step = character(p + i, span.n - i);
+		bool control = p[i] < 0x20 || p[i] == 0x7f || (step == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
+		if (p[i] == '\n' || p[i] == '\t' || p[i] == '\r')
+			fputs(p[i] == '\n' ? "\\n" : p[i] == '\t' ? "\\t" : "\\r", stdout);
+		else if (p[i] == '\\' || p[i] == '"')
+			printf("\\%c", p[i]);
+		else if (!step || control)
+			printf("\\x%02x", p[i]), step = 1;
+		else
+			fwrite(p + i, 1, step, stdout);
+	}
+}

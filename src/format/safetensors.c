@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* safetensors: 8 bytes of header length, a JSON header, the data. The JSON itself is read by
+ * jansson; its strings are copied, as they may be escaped in the file. */
+#include "format/format.h"
+#include "core/core.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_HEADER 100000000 /* as in the reference implementation; bounds jansson's memory */
+
+static const struct { const char *name; enum plumb_type type; } dtypes[] = {
+	{"F32", PLUMB_F32}, {"F64", PLUMB_F64}, {"F16", PLUMB_F16}, {"BF16", PLUMB_BF16}, {"I32", PLUMB_I32},
+};
+
+static bool safetensors_probe(const unsigned char *bytes, size_t size)
+{
+	return size > 8 && bytes[8] == '{';
+}
+
+/* Copy to the file's text, which has room: decoded strings are no longer than the header. */
+static struct plumb_span keep(char **text, const char *p, size_t n)
+{
+	const struct plumb_span s = {*text, n};
+	memcpy(*text, p, n);
+	*text += n;
+	return s;
+}
+
+static enum plumb_status read_metas(struct plumb_file *file, json_t *metadata, char **text)
+{
+	const char *key;
+	json_t *value;
+	if (metadata == NULL)
+		return plumb_file_index_metas(file);
+	if (!json_is_object(metadata))
+		return plumb_fail(PLUMB_E_FORMAT, "header: '__metadata__' is not an object");
+	file->meta = calloc(json_object_size(metadata) + 1, sizeof *file->meta);
+	if (file->meta == NULL)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu metadata values", json_object_size(metadata));
+	json_object_foreach(metadata, key, value) {
+		struct plumb_meta *meta = &file->meta[file->metas++];
+		meta->key = keep(text, key, strlen(key));
+		meta->kind = PLUMB_META_STRING;
+		if (!json_is_string(value)) {
+			char quote[PLUMB_QUOTE];
+			return plumb_fail(PLUMB_E_FORMAT, "header: metadata '%s' is not a string", plumb_quote(meta->key, quote));
+		}
+		meta->s = keep(text, json_string_value(value), json_string_length(value));
+	}
+	return plumb_file_index_metas(file);
+}
+
+static enum plumb_status read_dtype(struct plumb_file_tensor *t, const json_t *dtype)
+{
+	char name[PLUMB_QUOTE], quote[PLUMB_QUOTE];
+	const char *s = json_string_value(dtype);
+	if (s == NULL)
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'dtype' is missing or not a string", plumb_quote(t->name, name));
+	for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
+		if (strcmp(s, dtypes[i].name) == 0) {
+			t->type = dtypes[i].type;
+			return PLUMB_OK;
+		}
+	}
+	return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' is of type %s, which plumb does not have",
+		plumb_quote(t->name, name), plumb_quote((struct plumb_span){s, strlen(s)}, quote));
+}
+
+/* A shape of no dimensions is one element; of none at all (a zero), nothing plumb could use. */
+static enum plumb_status read_shape(struct plumb_file_tensor *t, const json_t *shape)
+{
+	char name[PLUMB_QUOTE];
+	const size_t rank = json_array_size(shape);
+	if (!json_is_array(shape))
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'shape' is missing or not an array", plumb_quote(t->name, name));
+	if (rank > PLUMB_MAX_RANK)
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' has %zu dimensions, at most %d are supported",
+			plumb_quote(t->name, name), rank, PLUMB_MAX_RANK);
+	t->rank = rank == 0 ? 1 : (int)rank;
+	for (size_t i = 0; i < PLUMB_MAX_RANK; i++) {
+		const json_t *dim = json_array_get(shape, i);
+		t->dim[i] = i < rank ? json_integer_value(dim) : 1;
+		if (i < rank && !json_is_integer(dim))
+			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': dimension %zu is not an integer", plumb_quote(t->name, name), i);
+		if (i < rank && t->dim[i] == 0)
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s': dimension %zu is 0, empty tensors are not supported",
+				plumb_quote(t->name, name), i);
+	}
+	return plumb_file_tensor_size(t);
+}
+
+static enum plumb_status read_place(const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets,
+	size_t start)
+{
+	char name[PLUMB_QUOTE];
+	const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
+	if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'data_offsets' is missing or not two integers",
+			plumb_quote(t->name, name));
+	const json_int_t begin = json_integer_value(first), end = json_integer_value(last);
+	const size_t room = file->size - start;
+	if (begin < 0 || end < begin || (uint64_t)end > room)
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld], expected a range within [0, %zu]",
+			plumb_quote(t->name, name), (long long)begin, (long long)end, room);
+	if ((uint64_t)(end - begin) != t->bytes)
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld] are %lld bytes, its shape and type "
+			"need %zu", plumb_quote(t->name, name), (long long)begin, (long long)end, (long long)(end - begin), t->bytes);
+	const size_t at = start + (size_t)begin;
+	if (at % plumb_type_bytes(t->type) != 0)
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' begins at byte %zu, expected a multiple of %zu, its "
+			"element's size", plumb_quote(t->name, name), at, plumb_type_bytes(t->type));
+	t->data = file->base + at;
+	return PLUMB_OK;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const uintptr_t x = (uintptr_t)((const struct plumb_file_tensor *)a)->data;
+	const uintptr_t y = (uintptr_t)((const struct plumb_file_tensor *)b)->data;
+	return (x > y) - (x < y);
+}
+
+static enum plumb_status read_tensors(struct plumb_file *file, json_t *header, char **text, size_t start)
+{
+	const char *key;
+	json_t *value;
+	size_t total;
+	file->tensor = calloc(json_object_size(header) + 1, sizeof *file->tensor);
+	if (file->tensor == NULL)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tensors", json_object_size(header));
+	json_object_foreach(header, key, value) {
+		struct plumb_file_tensor *t = &file->tensor[file->tensors];
+		if (strcmp(key, "__metadata__") == 0)
+			continue;
+		t->name = keep(text, key, strlen(key));
+		enum plumb_status status = read_dtype(t, json_object_get(value, "dtype"));
+		if (status == PLUMB_OK)
+			status = read_shape(t, json_object_get(value, "shape"));
+		if (status == PLUMB_OK)
+			status = read_place(file, t, json_object_get(value, "data_offsets"), start);
+		if (status != PLUMB_OK)
+			return status;
+		file->tensors++;
+	}
+	/* File order is that of the data; the header may have any. */
+	qsort(file->tensor, (size_t)file->tensors, sizeof *file->tensor, by_address);
+	enum plumb_status status = plumb_file_index_tensors(file);
+	if (status == PLUMB_OK)
+		status = plumb_file_check_overlap(file, &total);
+	/* Apart and inside: they cover the data exactly when the sizes add up, as the format wants. */
+	if (status == PLUMB_OK && total != file->size - start)
+		status = plumb_fail(PLUMB_E_FORMAT, "the tensors hold %zu bytes, the data from byte %zu on has %zu: it must have "
+			"no holes", total, start, file->size - start);
+	return status;
+}
+
+static enum plumb_status safetensors_open(struct plumb_file *file)
+{
+	struct plumb_cursor c = {file->base, file->size, 0};
+	const unsigned char *p;
+	json_error_t error;
+	uint64_t n;
+	enum plumb_status status = plumb_cursor_u64(&c, &n, "header length");
+	if (status == PLUMB_OK && n > MOST_HEADER)
+		status = plumb_fail(PLUMB_E_FORMAT, "byte 0: header length is %" PRIu64 ", expected at most %d", n, MOST_HEADER);
+	if (status == PLUMB_OK)
+		status = plumb_cursor_bytes(&c, n, &p, "JSON header");
+	if (status != PLUMB_OK)
+		return status;
+	json_t *header = json_loadb((const char *)p, n, JSON_REJECT_DUPLICATES, &error);
+	if (header == NULL) {
+		char quote[PLUMB_QUOTE];
+		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: header is not JSON: %s", 8 + (size_t)error.position,
+			plumb_quote((struct plumb_span){error.text, strlen(error.text)}, quote));
+	}
+	char *text = file->text = malloc(n + 1);
+	if (text == NULL)
+		status = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " bytes of names", n);
+	if (status == PLUMB_OK)
+		status = read_metas(file, json_object_get(header, "__metadata__"), &text);
+	if (status == PLUMB_OK)
+		status = read_tensors(file, header, &text, c.at);
+	json_decref(header);
+	return status;
+}
+
+const struct plumb_format plumb_format_safetensors = {"safetensors", safetensors_probe, safetensors_open};

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention in one pass over keys and values (online softmax: Milakov and Gimelshein 2018; Dao
+ * et al. 2022). A task is one KV head and a block of queries, whose heads share each tile of
+ * keys and values; scores exist for one tile only. Long caches with few queries are cut into
+ * chunks of keys, merged in order of position. */
+#include <math.h>
+#include <string.h>
+#include "native/native.h"
+
+#define KEYS 64        /* keys in a tile */
+#define ROWS 48        /* about so many (query, head) rows share a tile */
+#define CHUNK 1024     /* keys per task when the queries are few; whole tiles */
+#define FEW 4
+
+struct work {
+	struct plumb_driver *driver;
+	const struct plumb_simd *simd;
+	float *y, *partial; /* partial: per task, when there are chunks */
+	const float *q;
+	const char *k, *v;
+	enum plumb_type ktype, vtype;
+	int64_t n, d, wide, group, block; /* queries, head size and that in whole tiles, heads per KV head, queries per task */
+	int64_t blocks, chunks, chunk;    /* tasks: kv_heads * blocks * chunks */
+	size_t partial_size;
+	struct plumb_attn a;
+};
+
+/* What one task holds, in its thread's scratch. Row r is query r / group, head r % group. */
+struct tile {
+	float *q, *s, *panel, *v, *rows; /* queries, scores, packed keys, values, keys before packing */
+	float *out, *max, *sum;          /* rows x wide, rows, rows: may be in `partial` */
+	int64_t first, count;            /* queries */
+};
+
+static size_t result_floats(int64_t rows, int64_t wide)
+{
+	return (size_t)(rows * (wide + 2));
+}
+
+static size_t scratch_floats(int64_t rows, int64_t d, int64_t wide)
+{
+	return (size_t)(rows * (d + KEYS) + d * KEYS + KEYS * wide + PLUMB_SIMD_NR_MAX * d) + result_floats(rows, wide);
+}
+
+static void tile_start(const struct work *w, struct tile *t, int64_t kv_head, float *scratch, float *result)
+{
+	int64_t rows = w->block * w->group;
+	t->q = scratch;
+	t->s = t->q + rows * w->d;
+	t->panel = t->s + rows * KEYS;
+	t->v = t->panel + w->d * KEYS;
+	t->rows = t->v + KEYS * w->wide;
+	t->out = result ? result : t->rows + PLUMB_SIMD_NR_MAX * w->d;
+	t->max = t->out + rows * w->wide;
+	t->sum = t->max + rows;
+	for (int64_t i = 0; i < t->count; i++) /* the heads of a group lie side by side */
+		memcpy(t->q + i * w->group * w->d, w->q + ((t->first + i) * w->a.heads + kv_head * w->group) * w->d,
+			sizeof *t->q * (size_t)(w->group * w->d));
+	memset(t->out, 0, sizeof *t->out * (size_t)(rows * w->wide));
+	memset(t->v, 0, sizeof *t->v * (size_t)(KEYS * w->wide));
+	for (int64_t r = 0; r < rows; r++) {
+		t->max[r] = -INFINITY;
+		t->sum[r] = 0;
+	}
+}
+
+/* The head's part of cache row `at`. */
+static const char *cache_row(const struct work *w, const char *cache, enum plumb_type type, int64_t kv_head, int64_t at)
+{
+	return cache + plumb_type_bytes(type) * (size_t)((at * w->a.kv_heads + kv_head) * w->d);
+}
+
+/* s = q k^T for all rows and `keys` keys from `at` on. */
+static void tile_scores(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+{
+	const struct plumb_simd *simd = w->simd;
+	int64_t rows = t->count * w->group;
+	for (int64_t j = 0; j < keys; j += simd->nr) {
+		int n = keys - j < simd->nr ? (int)(keys - j) : simd->nr;
+		for (int r = 0; r < n; r++)
+			simd->to_f32[w->ktype](w->ktype, cache_row(w, w->k, w->ktype, kv_head, at + j + r), t->rows + r * w->d, w->d);
+		simd->pack(t->rows, w->d, n, w->d, t->panel);
+		for (int64_t r = 0; r < rows; r += simd->mr)
+			simd->gemm(&(struct plumb_tile){ .m = rows - r < simd->mr ? (int)(rows - r) : simd->mr, .k = w->d, .ldx = w->d,
+				.ldp = simd->nr, .ldc = KEYS, .x = t->q + r * w->d, .panel = t->panel, .c = t->s + r * KEYS + j });
+	}
+}
+
+/* Scores of row r to weights; what was summed so far is scaled to the new maximum. */
+static void row_softmax(const struct work *w, const struct tile *t, int64_t r, int64_t seen)
+{
+	float *s = t->s + r * KEYS;
+	w->simd->scale(s, (float)w->a.scale, seen);
+	float max = w->simd->max(s, seen), keep;
+	if (!(max > t->max[r]))
+		max = t->max[r];
+	float shift = max == -INFINITY ? 0 : max; /* only -inf so far: weights 0, not NaN, as a later key may count */
+	if (t->max[r] != max && t->sum[r] != 0) {
+		w->simd->exp_sum(&keep, &t->max[r], shift, 1);
+		w->simd->scale(t->out + r * w->wide, keep, w->d);
+		t->sum[r] *= keep;
+	}
+	t->max[r] = max;
+	t->sum[r] += w->simd->exp_sum(s, s, shift, seen);
+}
+
+/* out += s v for rows [r, r + rows), keys [0, seen). */
+static void tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows, const float *v, int64_t ldv, int64_t seen)
+{
+	const struct plumb_simd *simd = w->simd;
+	for (int64_t c = 0; c < w->wide; c += simd->nr)
+		for (int64_t i = r; i < r + rows; i += simd->mr)
+			simd->gemm(&(struct plumb_tile){ .m = r + rows - i < simd->mr ? (int)(r + rows - i) : simd->mr, .k = seen, .ldx = KEYS,
+				.ldp = ldv, .ldc = w->wide, .x = t->s + i * KEYS, .panel = v + c, .c = t->out + i * w->wide + c, .add = true });
+}
+
+static void tile_keys(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+{
+	int64_t ldv = w->a.kv_heads * w->d;
+	const float *v = (const float *)(const void *)cache_row(w, w->v, w->vtype, kv_head, at);
+	tile_scores(w, t, kv_head, at, keys);
+	if (w->vtype != PLUMB_F32 || w->wide != w->d) {
+		for (int64_t j = 0; j < keys; j++)
+			w->simd->to_f32[w->vtype](w->vtype, cache_row(w, w->v, w->vtype, kv_head, at + j), t->v + j * w->wide, w->d);
+		v = t->v;
+		ldv = w->wide;
+	}
+	for (int64_t i = 0; i < t->count; i++) {
+		int64_t seen = w->a.pos + t->first + i + 1 - at;
+		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++)
+			row_softmax(w, t, r, seen < keys ? seen : keys);
+	}
+	if (w->a.pos + t->first + 1 - at >= keys) {
+		tile_mix(w, t, 0, t->count * w->group, v, ldv, keys);
+		return;
+	}
+	/* On the diagonal query by query: a value that a query must not see may be NaN, and 0 * NaN counts. */
+	for (int64_t i = 0; i < t->count; i++) {
+		int64_t seen = w->a.pos + t->first + i + 1 - at;
+		if (seen > 0)
+			tile_mix(w, t, i * w->group, w->group, v, ldv, seen < keys ? seen : keys);
+	}
+}
+
+static void write_rows(const struct work *w, const struct tile *t, int64_t kv_head)
+{
+	for (int64_t r = 0; r < t->count * w->group; r++) {
+		float *y = w->y + ((t->first + r / w->group) * w->a.heads + kv_head * w->group + r % w->group) * w->d;
+		memcpy(y, t->out + r * w->wide, sizeof *y * (size_t)w->d);
+		w->simd->scale(y, 1 / t->sum[r], w->d);
+	}
+}
+
+static void run(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	for (int64_t task = first; task < end; task++) {
+		int64_t chunk = task % w->chunks, kv_head = task / w->chunks / w->blocks;
+		int64_t block = w->blocks - 1 - task / w->chunks % w->blocks; /* the longest first */
+		struct tile t = { .first = block * w->block };
+		t.count = w->n - t.first < w->block ? w->n - t.first : w->block;
+		tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread), w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
+		int64_t last = w->a.pos + t.first + t.count, at = chunk * w->chunk;
+		if (chunk < w->chunks - 1)
+			last = at + w->chunk;
+		for (; at < last; at += KEYS)
+			tile_keys(w, &t, kv_head, at, last - at < KEYS ? last - at : KEYS);
+		if (!w->partial)
+			write_rows(w, &t, kv_head);
+	}
+}
+
+/* Chunks 1.. of one (KV head, block) into its chunk 0, in order. */
+static void merge(const struct work *w, int64_t kv_head)
+{
+	int64_t rows = w->block * w->group;
+	float *into = w->partial + w->partial_size * (size_t)(kv_head * w->chunks);
+	struct tile t = { .out = into, .max = into + rows * w->wide, .sum = into + rows * w->wide + rows, .count = w->n };
+	for (int64_t c = 1; c < w->chunks; c++) {
+		float *from = into + w->partial_size * (size_t)c, *max = from + rows * w->wide, *sum = max + rows;
+		for (int64_t r = 0; r < rows; r++) {
+			float top = max[r] > t.max[r] ? max[r] : t.max[r], shift = top == -INFINITY ? 0 : top;
+			float scale[2], both[2] = { t.max[r], max[r] };
+			w->simd->exp_sum(scale, both, shift, 2);
+			w->simd->scale(t.out + r * w->wide, scale[0], w->d);
+			w->simd->scale(from + r * w->wide, scale[1], w->d);
+			w->simd->add(t.out + r * w->wide, t.out + r * w->wide, from + r * w->wide, w->d);
+			t.sum[r] = t.sum[r] * scale[0] + sum[r] * scale[1];
+			t.max[r] = top;
+		}
+	}
+	write_rows(w, &t, kv_head);
+}
+
+enum plumb_status plumb_native_attention(struct plumb_driver *driver, const struct plumb_call *call)
+{
+	const struct plumb_tensor *q = call->in[0], *k = call->in[1], *v = call->in[2];
+	const struct plumb_simd *simd = plumb_native_simd(driver);
+	struct work w = { .driver = driver, .simd = simd, .y = plumb_host(call->out), .q = plumb_host(q), .k = plumb_host(k), .v = plumb_host(v),
+		.ktype = k->type, .vtype = v->type, .n = q->dim[0], .d = q->dim[1] / call->s.attn.heads, .chunks = 1, .a = call->s.attn };
+	enum plumb_status s = plumb_native_f32(call);
+	if (s || (s = plumb_native_cache(k)) || (s = plumb_native_cache(v)))
+		return s;
+	w.wide = (w.d + simd->nr - 1) / simd->nr * simd->nr;
+	w.group = w.a.heads / w.a.kv_heads;
+	w.block = w.group < ROWS ? ROWS / w.group : 1;
+	if (w.n <= FEW) {
+		w.block = w.n;
+		w.chunks = (w.a.pos + w.n + CHUNK - 1) / CHUNK;
+	}
+	w.blocks = (w.n + w.block - 1) / w.block;
+	w.chunk = CHUNK;
+	int64_t rows = w.block * w.group;
+	w.partial_size = result_floats(rows, w.wide);
+	size_t partials = w.chunks > 1 ? w.partial_size * (size_t)(w.a.kv_heads * w.chunks) : 0;
+	if ((s = plumb_native_reserve(driver, scratch_floats(rows, w.d, w.wide), partials)))
+		return s;
+	w.partial = partials ? plumb_native_shared(driver) : NULL;
+	plumb_native_split(driver, w.a.kv_heads * w.blocks * w.chunks, 1, run, &w);
+	for (int64_t g = 0; w.partial && g < w.a.kv_heads; g++)
+		merge(&w, g);
+	return PLUMB_OK;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* y = x w^T + b. Few rows of x: dot products against weights unpacked in registers, bound by
+ * memory. Many rows: blocks of weights unpacked and packed once into panels, then tiles.
+ * Both split by rows of w, so a sum is always made by one thread in one order. */
+#include <string.h>
+#include "native/native.h"
+
+#define FEW 4     /* up to so many rows of x, dot products win */
+#define KC 256    /* k per panel: whole blocks of every type, and a panel that stays in the L1 cache */
+#define COLUMNS 64 /* most weight rows packed by one task */
+
+struct work {
+	struct plumb_driver *driver;
+	enum plumb_type type;
+	const char *w;
+	size_t row; /* bytes of a row of w */
+	const float *x, *b;
+	float *y;
+	int64_t m, n, k;
+};
+
+static void add_bias(const struct work *w, int64_t first, int64_t end)
+{
+	if (w->b)
+		for (int64_t i = 0; i < w->m; i++)
+			for (int64_t j = first; j < end; j++)
+				w->y[i * w->n + j] += w->b[j];
+}
+
+static void run_few(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	(void)thread;
+	struct plumb_dot dot = { .type = w->type, .w = w->w + w->row * (size_t)first, .stride = w->row, .rows = end - first,
+		.k = w->k, .m = w->m, .ldx = w->k, .ldy = w->n, .x = w->x, .y = w->y + first };
+	plumb_native_simd(w->driver)->dot[w->type](&dot);
+	add_bias(w, first, end);
+}
+
+/* Rows [first, first + rows) of w, columns [k, k + kc), to panels. */
+static void pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t k, int64_t kc, float *unpacked, float *panels)
+{
+	const struct plumb_simd *simd = plumb_native_simd(w->driver);
+	size_t skip = (size_t)(k / plumb_type_block(w->type)) * plumb_type_bytes(w->type);
+	for (int64_t j = 0; j < rows; j += simd->nr) {
+		int n = rows - j < simd->nr ? (int)(rows - j) : simd->nr;
+		for (int r = 0; r < n; r++)
+			simd->to_f32[w->type](w->type, w->w + w->row * (size_t)(first + j + r) + skip, unpacked + r * KC, kc);
+		simd->pack(unpacked, KC, n, kc, panels + j * KC);
+	}
+}
+
+/* One panel against all rows of x. */
+static void run_panel(const struct work *w, int64_t column, int64_t k, int64_t kc, const float *panel, float *edge)
+{
+	const struct plumb_simd *simd = plumb_native_simd(w->driver);
+	int64_t nr = simd->nr, width = w->n - column < nr ? w->n - column : nr;
+	for (int64_t i = 0; i < w->m; i += simd->mr) {
+		float *y = w->y + i * w->n + column;
+		struct plumb_tile t = { .m = w->m - i < simd->mr ? (int)(w->m - i) : simd->mr, .k = kc, .ldx = w->k, .ldp = nr, .ldc = w->n,
+			.x = w->x + i * w->k + k, .panel = panel, .c = y, .add = k > 0 };
+		if (width == nr) {
+			simd->gemm(&t);
+			continue;
+		}
+		t.c = edge; /* the tile reaches past the last column of y */
+		t.ldc = nr;
+		for (int r = 0; r < t.m && t.add; r++)
+			memcpy(edge + r * nr, y + r * w->n, sizeof *y * (size_t)width);
+		simd->gemm(&t);
+		for (int r = 0; r < t.m; r++)
+			memcpy(y + r * w->n, edge + r * nr, sizeof *y * (size_t)width);
+	}
+}
+
+static void run_many(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	int64_t nr = plumb_native_simd(w->driver)->nr;
+	float *unpacked = plumb_native_scratch(w->driver, thread), *panels = unpacked + PLUMB_SIMD_NR_MAX * KC;
+	float edge[PLUMB_SIMD_MR_MAX * PLUMB_SIMD_NR_MAX] = { 0 };
+	for (int64_t k = 0; k < w->k; k += KC) {
+		int64_t kc = w->k - k < KC ? w->k - k : KC;
+		pack_rows(w, first, end - first, k, kc, unpacked, panels);
+		for (int64_t j = first; j < end; j += nr)
+			run_panel(w, j, k, kc, panels + (j - first) * KC, edge);
+	}
+	add_bias(w, first, end);
+}
+
+enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct plumb_call *call)
+{
+	const struct plumb_tensor *x = call->in[0], *weight = call->in[1];
+	struct work w = { driver, weight->type, plumb_host(weight), plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
+		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };
+	const struct plumb_simd *simd = plumb_native_simd(driver);
+	enum plumb_status s = plumb_native_f32(call);
+	if (s)
+		return s;
+	if (!simd->dot[w.type])
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
+	if (w.m <= FEW) {
+		int64_t grain = 4 * plumb_native_grain(w.k);
+		plumb_native_split(driver, w.n, (grain + 3) / 4 * 4, run_few, &w);
+		return PLUMB_OK;
+	}
+	if ((s = plumb_native_reserve(driver, KC * (PLUMB_SIMD_NR_MAX + COLUMNS), 0)))
+		return s;
+	/* Narrow matrices in narrower tasks, so that all threads have some. */
+	int64_t columns = COLUMNS;
+	while (columns > simd->nr && w.n / columns < 2 * plumb_pool_threads(driver->ctx->pool))
+		columns /= 2;
+	plumb_native_split(driver, w.n, columns, run_many, &w);
+	return PLUMB_OK;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the native driver share: its state, how they split work over the
+ * context's pool, and the operators. The micro-kernels are in simd/simd.h. */
+#ifndef PLUMB_NATIVE_H
+#define PLUMB_NATIVE_H
+
+#include "core/core.h"
+#include "native/simd/simd.h"
+
+struct plumb_native {
+	struct plumb_simd simd;
+	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
+	size_t piece, shared; /* floats of each */
+};
+
+static inline const struct plumb_simd *plumb_native_simd(const struct plumb_driver *driver)
+{
+	return &((const struct plumb_native *)driver->state)->simd;
+}
+
+/* Work on items [first, end) as thread `thread`. */
+typedef void (*plumb_native_fn)(void *arg, int64_t first, int64_t end, int thread);
+/* Call fn over [0, n) in ranges of `grain` items on the pool; inline when one range holds all.
+ * Which thread takes which range is chance: no result may depend on it, nor on the grain. */
+void plumb_native_split(struct plumb_driver *driver, int64_t n, int64_t grain, plumb_native_fn fn, void *arg);
+/* Items per range so that a range does about `PLUMB_NATIVE_GRAIN` element steps. */
+int64_t plumb_native_grain(int64_t elements_per_item);
+#define PLUMB_NATIVE_GRAIN 8192
+
+/* Make every thread's scratch at least `piece` floats long, and the shared one `shared`, before
+ * work is split. */
+enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece, size_t shared);
+/* 64-byte aligned; contents are undefined. */
+float *plumb_native_scratch(const struct plumb_driver *driver, int thread);
+float *plumb_native_shared(const struct plumb_driver *driver);
+
+/* PLUMB_E_UNSUPPORTED unless the call's activations are F32. */
+enum plumb_status plumb_native_f32(const struct plumb_call *call);
+enum plumb_status plumb_native_cache(const struct plumb_tensor *cache); /* F32 or F16 */
+
+#define PLUMB_OP(name, inputs, formula) \
+	enum plumb_status plumb_native_##name(struct plumb_driver *driver, const struct plumb_call *call);
+#include <plumb/ops.def>
+
+#endif

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Micro-kernels for AVX2 with FMA and F16C: dequantisation, dot products, the packed tile and
+ * the element-wise kernels. Only this file is compiled with those flags. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3") /* -O2 does not unroll the tile's loops, and CFLAGS come after our flags */
+#endif
+#include <math.h>
+#include "native/simd/avx2_blocks.h"
+#include "core/core.h"
+#include "native/simd/simd.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8") /* else the sums go to memory in each step */
+#endif
+#define MR 6
+#define NR 16
+#define PIECE 8192 /* elements of x ordered at a time */
+#define CHUNK 256 /* elements dequantised at a time for several rows of x */
+
+INLINE float sum8(__m256 v)
+{
+	__m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+	s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+	return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* --- dequantisation: multiply and add rounded apart, as in core/type.c --- */
+
+static void f32_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	(void)type;
+	memcpy(dst, src, sizeof *dst * (size_t)n);
+}
+
+static void f16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint16_t *p = src;
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8) {
+		__m128i h = load16((const uint8_t *)(p + i));
+		_mm256_storeu_ps(dst + i, _mm256_cvtph_ps(h));
+		/* The hardware makes NaN quiet, the definition keeps its bits. */
+		const __m128i top = _mm_set1_epi16(0x7c00);
+		if (_mm_movemask_epi8(_mm_cmpeq_epi16(_mm_and_si128(h, top), top)))
+			plumb_type_to_f32(type, p + i, dst + i, 8);
+	}
+	plumb_type_to_f32(type, p + i, dst + i, n - i);
+}
+
+static void bf16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint16_t *p = src;
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_si256((__m256i *)(void *)(dst + i),
+			_mm256_slli_epi32(_mm256_cvtepu16_epi32(load16((const uint8_t *)(p + i))), 16));
+	plumb_type_to_f32(type, p + i, dst + i, n - i);
+}
+
+/* 32 elements: q * scale, or q * scale + add. */
+INLINE void put32(float *dst, __m256i q, float scale)
+{
+	__m256 v[4], s = _mm256_set1_ps(scale);
+	widen(q, v);
+	for (int i = 0; i < 4; i++)
+		_mm256_storeu_ps(dst + 8 * i, _mm256_mul_ps(v[i], s));
+}
+
+INLINE void put32_add(float *dst, __m256i q, float scale, float add)
+{
+	__m256 v[4], s = _mm256_set1_ps(scale), a = _mm256_set1_ps(add);
+	widen(q, v);
+	for (int i = 0; i < 4; i++)
+		_mm256_storeu_ps(dst + 8 * i, _mm256_add_ps(_mm256_mul_ps(v[i], s), a));
+}
+
+static void small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint8_t *b = src;
+	size_t bytes = plumb_type_bytes(type);
+	for (; n > 0; n -= 32, dst += 32, b += bytes)
+		switch (type) {
+		case PLUMB_Q8_0: put32(dst, ints_q8_0(b), half_at(b)); break;
+		case PLUMB_Q4_0: put32(dst, ints_q4_0(b), half_at(b)); break;
+		case PLUMB_Q4_1: put32_add(dst, ints_q4_1(b), half_at(b), half_at(b + 2)); break;
+		case PLUMB_Q5_0: put32(dst, ints_q5_0(b), half_at(b)); break;
+		default: put32_add(dst, ints_q5_1(b), half_at(b), half_at(b + 2)); /* Q5_1 */
+		}
+}
+
+static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint8_t *b = src;
+	float scale[16], min[8];
+	for (; n > 0; n -= 256, b += plumb_type_bytes(type))
+		if (type == PLUMB_Q6_K) {
+			scales_q6_k(b, scale);
+			for (int j = 0; j < 8; j++, dst += 32) {
+				__m256 v[4];
+				widen(ints_q6_k(b, j), v);
+				for (int i = 0; i < 4; i++)
+					_mm256_storeu_ps(dst + 8 * i, _mm256_mul_ps(_mm256_set1_ps(scale[2 * j + i / 2]), v[i]));
+			}
+		} else {
+			scales_k(b, scale, min);
+			for (int j = 0; j < 8; j++, dst += 32) /* a - b is a + -b, bit for bit */
+				put32_add(dst, type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), scale[j], -min[j]);
+		}
+}
+
+static void to_f16(const float *src, uint16_t *dst, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm_storeu_si128((__m128i *)(void *)(dst + i), _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT));
+	for (; i < n; i++)
+		dst[i] = plumb_f32_to_f16(src[i]);
+}
+
+/* --- dot products of one row. x is in the order of spread, and sums are 2^24 too large. --- */
+
+INLINE __m256 dot32(__m256i q, const float *x)
+{
+	__m256 v[4];
+	spread(q, v);
+	__m256 a = _mm256_mul_ps(v[0], _mm256_loadu_ps(x));
+	a = _mm256_fmadd_ps(v[1], _mm256_loadu_ps(x + 8), a);
+	a = _mm256_fmadd_ps(v[2], _mm256_loadu_ps(x + 16), a);
+	return _mm256_fmadd_ps(v[3], _mm256_loadu_ps(x + 24), a);
+}
+
+/* sum of (q * scale + add) * x; add is 2^24 times the format's. */
+INLINE __m256 dot32_add(__m256i q, const float *x, __m256 scale, __m256 add, __m256 sum)
+{
+	__m256 v[4];
+	spread(q, v);
+	for (int i = 0; i < 4; i++)
+		sum = _mm256_fmadd_ps(_mm256_fmadd_ps(v[i], scale, add), _mm256_loadu_ps(x + 8 * i), sum);
+	return sum;
+}
+
+INLINE float row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+{
+	const __m256 up = _mm256_set1_ps(0x1p24f);
+	__m256 sum = _mm256_setzero_ps();
+	size_t bytes = type == PLUMB_Q8_0 ? 34 : type == PLUMB_Q4_0 ? 18 : type == PLUMB_Q4_1 ? 20 : type == PLUMB_Q5_0 ? 22 : 24;
+	for (; k > 0; k -= 32, x += 32, b += bytes)
+		switch (type) {
+		case PLUMB_Q8_0: sum = _mm256_fmadd_ps(dot32(ints_q8_0(b), x), halves_at(b), sum); break;
+		case PLUMB_Q4_0: sum = _mm256_fmadd_ps(dot32(ints_q4_0(b), x), halves_at(b), sum); break;
+		case PLUMB_Q5_0: sum = _mm256_fmadd_ps(dot32(ints_q5_0(b), x), halves_at(b), sum); break;
+		case PLUMB_Q4_1: sum = dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); break;
+		default: sum = dot32_add(ints_q5_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); /* Q5_1 */
+		}
+	return sum8(sum) * 0x1p-24f;
+}
+
+INLINE float row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+{
+	__m256 sum = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
+	float scale[8], min[8];
+	for (; k > 0; k -= 256, x += 256, b += type == PLUMB_Q4_K ? 144 : 176) {
+		scales_k(b, scale, min);
+		_mm256_storeu_ps(min, _mm256_mul_ps(_mm256_loadu_ps(min), _mm256_set1_ps(-0x1p24f)));
+		for (int j = 0; j < 8; j += 2) {
+			sum = dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), x + 32 * j, _mm256_broadcast_ss(&scale[j]),
+				_mm256_broadcast_ss(&min[j]), sum);
+			odd = dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j + 1) : ints_q5_k(b, j + 1), x + 32 * j + 32, _mm256_broadcast_ss(&scale[j + 1]),
+				_mm256_broadcast_ss(&min[j + 1]), odd);
+		}
+	}
+	return sum8(_mm256_add_ps(sum, odd)) * 0x1p-24f;
+}
+
+INLINE float row_q6_k(const uint8_t *b, const float *x, int64_t k)
+{
+	__m256 sum = _mm256_setzero_ps();
+	float scale[16];
+	for (; k > 0; k -= 256, b += 210) {
+		scales_q6_k(b, scale);
+		__m256 lo = _mm256_loadu_ps(scale), hi = _mm256_loadu_ps(scale + 8);
+		for (int j = 0; j < 8; j++, x += 32) {
+			/* lanes 0 to 3 are the first 16 elements of the 32 */
+			__m256i two = _mm256_add_epi32(_mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0), _mm256_set1_epi32(j % 4 * 2));
+			sum = _mm256_fmadd_ps(dot32(ints_q6_k(b, j), x), _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two), sum);
+		}
+	}
+	return sum8(sum) * 0x1p-24f;
+}
+
+INLINE __m256 load_plain(enum plumb_type type, const void *w, int64_t i)
+{
+	if (type == PLUMB_F32)
+		return _mm256_loadu_ps((const float *)w + i);
+	__m128i h = load16((const uint8_t *)((const uint16_t *)w + i));
+	return type == PLUMB_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+
+INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int64_t k)
+{
+	__m256 s[4] = { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps() };
+	int64_t i = 0;
+	for (; i + 32 <= k; i += 32)
+		for (int j = 0; j < 4; j++)
+			s[j] = _mm256_fmadd_ps(load_plain(type, w, i + 8 * j), _mm256_loadu_ps(x + i + 8 * j), s[j]);
+	for (; i + 8 <= k; i += 8)
+		s[0] = _mm256_fmadd_ps(load_plain(type, w, i), _mm256_loadu_ps(x + i), s[0]);
+	float sum = sum8(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]))), last;
+	for (; i < k; i++) {
+		plumb_type_to_f32(type, (const char *)w + plumb_type_bytes(type) * (size_t)i, &last, 1);
+		sum = fmaf(last, x[i], sum);
+	}
+	return sum;
+}
+
+INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
+{
+	switch (type) {
+	case PLUMB_Q4_K: case PLUMB_Q5_K: return row_k(type, w, x, k);
+	case PLUMB_Q6_K: return row_q6_k(w, x, k);
+	default: return row_small(type, w, x, k);
+	}
+}
+
+/* Several rows of x: the weights are dequantised once. */
+static void dot_rows(const struct plumb_dot *a, plumb_to_f32_fn to_f32)
+{
+	float w[CHUNK];
+	size_t bytes = plumb_type_bytes(a->type);
+	int64_t block = plumb_type_block(a->type);
+	for (int64_t r = 0; r < a->rows; r++)
+		for (int64_t k = 0; k < a->k; k += CHUNK) {
+			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
+			to_f32(a->type, (const char *)a->w + a->stride * (size_t)r + (size_t)(k / block) * bytes, w, n);
+			for (int64_t i = 0; i < a->m; i++) {
+				float s = row_plain(PLUMB_F32, w, a->x + i * a->ldx + k, n), *y = a->y + i * a->ldy + r;
+				*y = k ? *y + s : s;
+			}
+		}
+}
+
+/* One row of x against blocks: x is ordered once for all rows of w, a piece at a time. */
+INLINE void dot_blocks(const struct plumb_dot *a, enum plumb_type type)
+{
+	float x[PIECE];
+	for (int64_t k = 0; k < a->k; k += PIECE) {
+		int64_t n = a->k - k < PIECE ? a->k - k : PIECE;
+		const char *w = (const char *)a->w + (size_t)(k / plumb_type_block(type)) * plumb_type_bytes(type);
+		for (int64_t i = 0; i < n; i += 32)
+			order_x(a->x + k + i, x + i);
+		for (int64_t r = 0; r < a->rows; r++) {
+			float s = row(type, w + a->stride * (size_t)r, x, n);
+			a->y[r] = k ? a->y[r] + s : s;
+		}
+	}
+}
+
+INLINE void dot(const struct plumb_dot *a, enum plumb_type type, plumb_to_f32_fn to_f32)
+{
+	if (a->m > 1)
+		dot_rows(a, to_f32);
+	else if (type == PLUMB_F32 || type == PLUMB_F16 || type == PLUMB_BF16)
+		for (int64_t r = 0; r < a->rows; r++)
+			a->y[r] = row_plain(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
+	else
+		dot_blocks(a, type);
+}
+
+static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32, f32_to_f32); }
+static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16, f16_to_f32); }
+static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16, bf16_to_f32); }
+static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0, small_to_f32); }
+static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0, small_to_f32); }
+static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1, small_to_f32); }
+static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0, small_to_f32); }
+static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1, small_to_f32); }
+static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K, k_to_f32); }
+static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K, k_to_f32); }
+static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K, k_to_f32); }
+
+/* --- the packed tile --- */
+
+/* 8 rows of w, 8 columns, to 8 rows of the panel. */
+INLINE void transpose8(const float *w, int64_t ldw, float *panel)
+{
+	__m256 a[8], b[8];
+	for (int i = 0; i < 8; i++)
+		a[i] = _mm256_loadu_ps(w + i * ldw);
+	for (int i = 0; i < 8; i += 2) {
+		b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+		b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+	}
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 2; j++) {
+			a[4 * i + 2 * j] = _mm256_shuffle_ps(b[4 * i + j], b[4 * i + 2 + j], 0x44);
+			a[4 * i + 2 * j + 1] = _mm256_shuffle_ps(b[4 * i + j], b[4 * i + 2 + j], 0xee);
+		}
+	for (int i = 0; i < 4; i++) {
+		_mm256_storeu_ps(panel + i * NR, _mm256_permute2f128_ps(a[i], a[4 + i], 0x20));
+		_mm256_storeu_ps(panel + (i + 4) * NR, _mm256_permute2f128_ps(a[i], a[4 + i], 0x31));
+	}
+}
+
+static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+{
+	int64_t i = 0;
+	if (rows == NR)
+		for (; i + 8 <= k; i += 8) {
+			transpose8(w + i, ldw, panel + i * NR);
+			transpose8(w + 8 * ldw + i, ldw, panel + i * NR + 8);
+		}
+	for (; i < k; i++)
+		for (int r = 0; r < NR; r++)
+			panel[i * NR + r] = r < rows ? w[r * ldw + i] : 0;
+}
+
+INLINE void put8(float *c, __m256 sum, bool add)
+{
+	_mm256_storeu_ps(c, add ? _mm256_add_ps(_mm256_loadu_ps(c), sum) : sum);
+}
+
+/* Sums start at zero and meet what c holds at the end: that keeps c out of the loop's registers. */
+INLINE void gemm_rows(const struct plumb_tile *t, int m)
+{
+	__m256 left[MR], right[MR];
+	const float *x[MR], *p = t->panel;
+	const int64_t ldp = t->ldp, n = t->k;
+	UNROLL
+	for (int i = 0; i < m; i++) {
+		x[i] = t->x + i * t->ldx;
+		left[i] = right[i] = _mm256_setzero_ps();
+	}
+	for (int64_t k = 0; k < n; k++, p += ldp) {
+		__m256 p0 = _mm256_loadu_ps(p), p1 = _mm256_loadu_ps(p + 8);
+		UNROLL
+		for (int i = 0; i < m; i++) {
+			__m256 b = _mm256_broadcast_ss(x[i] + k);
+			left[i] = _mm256_fmadd_ps(b, p0, left[i]);
+			right[i] = _mm256_fmadd_ps(b, p1, right[i]);
+		}
+	}
+	UNROLL
+	for (int i = 0; i < m; i++) {
+		put8(t->c + i * t->ldc, left[i], t->add);
+		put8(t->c + i * t->ldc + 8, right[i], t->add);
+	}
+}
+
+static void gemm(const struct plumb_tile *t)
+{
+	switch (t->m) { /* constants, so that c stays in registers */
+	case 1: gemm_rows(t, 1); break;
+	case 2: gemm_rows(t, 2); break;
+	case 3: gemm_rows(t, 3); break;
+	case 4: gemm_rows(t, 4); break;
+	case 5: gemm_rows(t, 5); break;
+	default: gemm_rows(t, 6);
+	}
+}
+
+/* --- rows of elements --- */
+
+static float max(const float *x, int64_t n)
+{
+	__m256 m = _mm256_set1_ps(-INFINITY);
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		m = _mm256_max_ps(_mm256_loadu_ps(x + i), m); /* the second operand when one is NaN */
+	float lane[8], best = -INFINITY;
+	_mm256_storeu_ps(lane, m);
+	for (int j = 0; j < 8; j++)
+		best = lane[j] > best ? lane[j] : best;
+	for (; i < n; i++)
+		best = x[i] > best ? x[i] : best;
+	return best;
+}
+
+/* exp by 2^n * p(r), r in [-ln 2 / 2, ln 2 / 2]; polynomial of Cephes' expf. Within 2 ulp, also among
+ * subnormals: 2^n is multiplied in two steps. Infinities and NaN come out as they should. */
+INLINE __m256 exp8(__m256 x)
+{
+	x = _mm256_min_ps(_mm256_set1_ps(90), x); /* NaN passes: it is the second operand */
+	x = _mm256_max_ps(_mm256_set1_ps(-105), x);
+	__m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e400p-1f), x);
+	r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), r);
+	__m256 p = _mm256_set1_ps(1.9875691500e-4f);
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+	p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1));
+	__m256i e = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(e, 1), bias = _mm256_set1_epi32(127);
+	__m256i one = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+	__m256i two = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(e, half), bias), 23);
+	return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(one)), _mm256_castsi256_ps(two));
+}
+
+/* The last n < 8 elements as a vector, the rest `fill`. */
+INLINE __m256 load_last(const float *x, int64_t n, float fill)
+{
+	float lane[8] = { fill, fill, fill, fill, fill, fill, fill, fill };
+	memcpy(lane, x, sizeof *x * (size_t)n);
+	return _mm256_loadu_ps(lane);
+}
+
+INLINE void store_last(float *y, __m256 v, int64_t n)
+{
+	float lane[8];
+	_mm256_storeu_ps(lane, v);
+	memcpy(y, lane, sizeof *y * (size_t)n);
+}
+
+static float exp_sum(float *y, const float *x, float shift, int64_t n)
+{
+	__m256 sum = _mm256_setzero_ps(), by = _mm256_set1_ps(shift);
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8) {
+		__m256 e = exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i), by));
+		_mm256_storeu_ps(y + i, e);
+		sum = _mm256_add_ps(sum, e);
+	}
+	if (i < n) {
+		__m256 e = exp8(_mm256_sub_ps(load_last(x + i, n - i, -INFINITY), by)); /* the rest adds 0 */
+		store_last(y + i, e, n - i);
+		sum = _mm256_add_ps(sum, e);
+	}
+	return sum8(sum);
+}
+
+static double sum_sq(const float *x, int64_t n)
+{
+	__m256d lo = _mm256_setzero_pd(), hi = _mm256_setzero_pd();
+	for (int64_t i = 0; i < n; i += 8) {
+		__m256 v = i + 8 <= n ? _mm256_loadu_ps(x + i) : load_last(x + i, n - i, 0);
+		__m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+		lo = _mm256_fmadd_pd(a, a, lo);
+		hi = _mm256_fmadd_pd(b, b, hi);
+	}
+	double lane[4];
+	_mm256_storeu_pd(lane, _mm256_add_pd(lo, hi));
+	return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
+static void norm(float *y, const float *x, const float *w, float by, int64_t n)
+{
+	__m256 s = _mm256_set1_ps(by);
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), s), _mm256_loadu_ps(w + i)));
+	for (; i < n; i++)
+		y[i] = x[i] * by * w[i];
+}
+
+static void scale(float *y, float by, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_loadu_ps(y + i), _mm256_set1_ps(by)));
+	for (; i < n; i++)
+		y[i] *= by;
+}
+
+static void add(float *y, const float *a, const float *b, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
+	for (; i < n; i++)
+		y[i] = a[i] + b[i];
+}
+
+INLINE __m256 swiglu8(__m256 gate, __m256 up)
+{
+	__m256 e = exp8(_mm256_xor_ps(gate, _mm256_set1_ps(-0.0f)));
+	return _mm256_mul_ps(_mm256_div_ps(gate, _mm256_add_ps(e, _mm256_set1_ps(1))), up);
+}
+
+static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, swiglu8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
+	if (i < n)
+		store_last(y + i, swiglu8(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
+}
+
+const struct plumb_simd plumb_simd_avx2 = {
+	.name = "avx2", .mr = MR, .nr = NR,
+	.to_f32 = {
+		[PLUMB_F32] = f32_to_f32, [PLUMB_F16] = f16_to_f32, [PLUMB_BF16] = bf16_to_f32, [PLUMB_Q8_0] = small_to_f32,
+		[PLUMB_Q4_0] = small_to_f32, [PLUMB_Q4_1] = small_to_f32, [PLUMB_Q5_0] = small_to_f32, [PLUMB_Q5_1] = small_to_f32,
+		[PLUMB_Q4_K] = k_to_f32, [PLUMB_Q5_K] = k_to_f32, [PLUMB_Q6_K] = k_to_f32,
+	},
+	.to_f16 = to_f16,
+	.dot = {
+		[PLUMB_F32] = dot_f32, [PLUMB_F16] = dot_f16, [PLUMB_BF16] = dot_bf16, [PLUMB_Q8_0] = dot_q8_0,
+		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
+		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
+	},
+	.pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
+	.scale = scale, .add = add, .swiglu = swiglu,
+};

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Portable micro-kernels: plain C that a compiler can vectorise, multiply and add rounded
+ * apart (fmaf is a slow library call without hardware). The measure for the other sets. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3") /* -O2 hardly vectorises; CFLAGS come after ours, so a flag would lose */
+#endif
+#include <math.h>
+#include <string.h>
+#include "core/core.h"
+#include "native/simd/simd.h"
+
+#define MR 4
+#define NR 8
+#define CHUNK 256 /* elements dequantised at a time; whole blocks of every type */
+#define LANES 8
+
+static void to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	plumb_type_to_f32(type, src, dst, n);
+}
+
+static void to_f16(const float *src, uint16_t *dst, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		dst[i] = plumb_f32_to_f16(src[i]);
+}
+
+static void dot_chunk(const float *w, const float *x, int64_t n, float *sum)
+{
+	int64_t i = 0;
+	for (; i + LANES <= n; i += LANES)
+		for (int l = 0; l < LANES; l++)
+			sum[l] += w[i + l] * x[i + l];
+	for (; i < n; i++)
+		sum[i % LANES] += w[i] * x[i];
+}
+
+static void dot(const struct plumb_dot *a)
+{
+	float w[CHUNK];
+	int64_t block = plumb_type_block(a->type);
+	size_t bytes = plumb_type_bytes(a->type);
+	for (int64_t r = 0; r < a->rows; r++) {
+		const char *row = (const char *)a->w + a->stride * (size_t)r;
+		for (int64_t m0 = 0; m0 < a->m; m0 += PLUMB_SIMD_MR_MAX) {
+			int64_t m = a->m - m0 < PLUMB_SIMD_MR_MAX ? a->m - m0 : PLUMB_SIMD_MR_MAX;
+			float sum[PLUMB_SIMD_MR_MAX][LANES] = { { 0 } };
+			for (int64_t k = 0; k < a->k; k += CHUNK) {
+				int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
+				plumb_type_to_f32(a->type, row + (size_t)(k / block) * bytes, w, n);
+				for (int64_t i = 0; i < m; i++)
+					dot_chunk(w, a->x + (m0 + i) * a->ldx + k, n, sum[i]);
+			}
+			for (int64_t i = 0; i < m; i++) {
+				float *s = sum[i];
+				a->y[(m0 + i) * a->ldy + r] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+			}
+		}
+	}
+}
+
+static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+{
+	for (int64_t i = 0; i < k; i++)
+		for (int r = 0; r < NR; r++)
+			panel[i * NR + r] = r < rows ? w[r * ldw + i] : 0;
+}
+
+static void gemm_rows(const struct plumb_tile *t, int m)
+{
+	float sum[MR][NR] = { { 0 } };
+	for (int64_t k = 0; k < t->k; k++)
+		for (int i = 0; i < m; i++)
+			for (int j = 0; j < NR; j++)
+				sum[i][j] += t->x[i * t->ldx + k] * t->panel[k * t->ldp + j];
+	for (int i = 0; i < m; i++)
+		for (int j = 0; j < NR; j++)
+			t->c[i * t->ldc + j] = t->add ? t->c[i * t->ldc + j] + sum[i][j] : sum[i][j];
+}
+
+static void gemm(const struct plumb_tile *t)
+{
+	if (t->m == MR)
+		gemm_rows(t, MR); /* the constant lets the compiler keep the sums in registers */
+	else
+		gemm_rows(t, t->m);
+}
+
+static float max(const float *x, int64_t n)
+{
+	float m = -INFINITY;
+	for (int64_t i = 0; i < n; i++)
+		m = x[i] > m ? x[i] : m;
+	return m;
+}
+
+static float exp_sum(float *y, const float *x, float shift, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += y[i] = expf(x[i] - shift);
+	return (float)sum;
+}
+
+static double sum_sq(const float *x, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[i] * x[i];
+	return sum;
+}
+
+static void norm(float *y, const float *x, const float *w, float scale, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = x[i] * scale * w[i];
+}
+
+static void scale(float *y, float by, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] *= by;
+}
+
+static void add(float *y, const float *a, const float *b, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = a[i] + b[i];
+}
+
+static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
+const struct plumb_simd plumb_simd_c = {
+	.name = "c", .mr = MR, .nr = NR,
+	.to_f32 = {
+		[PLUMB_F32] = to_f32, [PLUMB_F16] = to_f32, [PLUMB_BF16] = to_f32, [PLUMB_Q8_0] = to_f32,
+		[PLUMB_Q4_0] = to_f32, [PLUMB_Q4_1] = to_f32, [PLUMB_Q5_0] = to_f32, [PLUMB_Q5_1] = to_f32,
+		[PLUMB_Q4_K] = to_f32, [PLUMB_Q5_K] = to_f32, [PLUMB_Q6_K] = to_f32,
+	},
+	.to_f16 = to_f16,
+	.dot = {
+		[PLUMB_F32] = dot, [PLUMB_F16] = dot, [PLUMB_BF16] = dot, [PLUMB_Q8_0] = dot,
+		[PLUMB_Q4_0] = dot, [PLUMB_Q4_1] = dot, [PLUMB_Q5_0] = dot, [PLUMB_Q5_1] = dot,
+		[PLUMB_Q4_K] = dot, [PLUMB_Q5_K] = dot, [PLUMB_Q6_K] = dot,
+	},
+	.pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
+	.scale = scale, .add = add, .swiglu = swiglu,
+};

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Micro-kernels for 64-bit Arm with NEON (Advanced SIMD, part of every ARMv8-A). Structured as
+ * avx2.c is, with 4 lanes. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3") /* -O2 does not unroll the tile's loops, and CFLAGS come after our flags */
+#endif
+#include <arm_neon.h>
+#include <math.h>
+#include <string.h>
+#include "core/core.h"
+#include "native/simd/simd.h"
+
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#define MR 6
+#define NR 16
+#define CHUNK 256
+
+/* --- blocks: bytes to 32 small integers in order, as two vectors of 16 --- */
+
+INLINE float half_at(const uint8_t *p)
+{
+	float16_t h;
+	memcpy(&h, p, sizeof h);
+	return (float)h;
+}
+
+INLINE int8x16x2_t nibbles(const uint8_t *p)
+{
+	uint8x16_t q = vld1q_u8(p);
+	return (int8x16x2_t){ { vreinterpretq_s8_u8(vandq_u8(q, vdupq_n_u8(15))), vreinterpretq_s8_u8(vshrq_n_u8(q, 4)) } };
+}
+
+/* 16 bytes: 16 where the bit of the two bytes at p is set, else 0. */
+INLINE uint8x16_t fifth(const uint8_t *p)
+{
+	static const uint8_t bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
+	uint8x16_t b = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
+	return vandq_u8(vtstq_u8(b, vld1q_u8(bit)), vdupq_n_u8(16));
+}
+
+INLINE int8x16x2_t five(const uint8_t *high, const uint8_t *low)
+{
+	int8x16x2_t q = nibbles(low);
+	q.val[0] = vorrq_s8(q.val[0], vreinterpretq_s8_u8(fifth(high)));
+	q.val[1] = vorrq_s8(q.val[1], vreinterpretq_s8_u8(fifth(high + 2)));
+	return q;
+}
+
+INLINE int8x16x2_t less(int8x16x2_t q, int8_t by)
+{
+	q.val[0] = vsubq_s8(q.val[0], vdupq_n_s8(by));
+	q.val[1] = vsubq_s8(q.val[1], vdupq_n_s8(by));
+	return q;
+}
+
+INLINE int8x16x2_t ints_small(enum plumb_type type, const uint8_t *b)
+{
+	switch (type) {
+	case PLUMB_Q8_0: return vld1q_s8_x2((const int8_t *)b + 2);
+	case PLUMB_Q4_0: return less(nibbles(b + 2), 8);
+	case PLUMB_Q4_1: return nibbles(b + 4);
+	case PLUMB_Q5_0: return less(five(b + 2, b + 6), 16);
+	default: return five(b + 4, b + 8); /* Q5_1 */
+	}
+}
+
+/* Sub-block j (32 elements) of a K block. */
+INLINE int8x16x2_t ints_k(enum plumb_type type, const uint8_t *b, int j)
+{
+	int8x16x2_t out;
+	for (int i = 0; i < 2; i++) {
+		const uint8_t *p = type == PLUMB_Q6_K ? b + j / 4 * 64 + j % 2 * 32 : type == PLUMB_Q5_K ? b + 48 + j / 2 * 32 : b + 16 + j / 2 * 32;
+		uint8x16_t q = vld1q_u8(p + 16 * i);
+		q = (type == PLUMB_Q6_K ? j % 4 >= 2 : j % 2) ? vshrq_n_u8(q, 4) : vandq_u8(q, vdupq_n_u8(15));
+		if (type == PLUMB_Q5_K) {
+			uint8x16_t high = vshlq_u8(vld1q_u8(b + 16 + 16 * i), vdupq_n_s8((int8_t)(4 - j))); /* bit j to bit 4 */
+			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(16)));
+		}
+		if (type == PLUMB_Q6_K) {
+			uint8x16_t high = vshlq_u8(vld1q_u8(b + 128 + j / 4 * 32 + 16 * i), vdupq_n_s8((int8_t)(4 - j % 4 * 2)));
+			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(0x30)));
+		}
+		out.val[i] = vreinterpretq_s8_u8(q);
+	}
+	return type == PLUMB_Q6_K ? less(out, 32) : out;
+}
+
+INLINE void widen16(int8x16_t q, float32x4_t v[4])
+{
+	int16x8_t lo = vmovl_s8(vget_low_s8(q)), hi = vmovl_high_s8(q);
+	v[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(lo)));
+	v[1] = vcvtq_f32_s32(vmovl_high_s16(lo));
+	v[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(hi)));
+	v[3] = vcvtq_f32_s32(vmovl_high_s16(hi));
+}
+
+/* Scales and minima of the 8 sub-blocks of a Q4_K or Q5_K block: 6 bits each in 12 bytes. */
+INLINE void scales_k(const uint8_t *b, float scale[8], float min[8])
+{
+	float d = half_at(b), dmin = half_at(b + 2);
+	const uint8_t *s = b + 4;
+	for (int j = 0; j < 4; j++) {
+		scale[j] = d * (float)(s[j] & 63);
+		min[j] = dmin * (float)(s[j + 4] & 63);
+		scale[j + 4] = d * (float)((s[j + 8] & 15) | s[j] >> 6 << 4);
+		min[j + 4] = dmin * (float)(s[j + 8] >> 4 | s[j + 4] >> 6 << 4);
+	}
+}
+
+/* --- dequantisation: multiply and add rounded apart, as in core/type.c --- */
+
+static void plain_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	int64_t i = 0;
+	if (type == PLUMB_F32) {
+		memcpy(dst, src, sizeof *dst * (size_t)n);
+		return;
+	}
+	for (const uint16_t *p = src; i + 8 <= n; i += 8) {
+		uint16x8_t h = vld1q_u16(p + i), top = vdupq_n_u16(0x7c00);
+		if (type == PLUMB_BF16) {
+			vst1q_u32((uint32_t *)(void *)(dst + i), vshll_n_u16(vget_low_u16(h), 16));
+			vst1q_u32((uint32_t *)(void *)(dst + i + 4), vshll_n_u16(vget_high_u16(h), 16));
+		} else if (vmaxvq_u16(vceqq_u16(vandq_u16(h, top), top))) /* the hardware makes NaN quiet, the definition keeps its bits */
+			plumb_type_to_f32(type, p + i, dst + i, 8);
+		else {
+			vst1q_f32(dst + i, vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(h))));
+			vst1q_f32(dst + i + 4, vcvt_high_f32_f16(vreinterpretq_f16_u16(h)));
+		}
+	}
+	plumb_type_to_f32(type, (const uint16_t *)src + i, dst + i, n - i);
+}
+
+INLINE void put32(float *dst, int8x16x2_t q, float scale_lo, float scale_hi)
+{
+	float32x4_t v[4];
+	for (int i = 0; i < 2; i++) {
+		widen16(q.val[i], v);
+		for (int j = 0; j < 4; j++)
+			vst1q_f32(dst + 16 * i + 4 * j, vmulq_n_f32(v[j], i ? scale_hi : scale_lo));
+	}
+}
+
+INLINE void put32_add(float *dst, int8x16x2_t q, float scale, float add)
+{
+	float32x4_t v[4];
+	for (int i = 0; i < 2; i++) {
+		widen16(q.val[i], v);
+		for (int j = 0; j < 4; j++)
+			vst1q_f32(dst + 16 * i + 4 * j, vaddq_f32(vmulq_n_f32(v[j], scale), vdupq_n_f32(add)));
+	}
+}
+
+static void small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint8_t *b = src;
+	for (; n > 0; n -= 32, dst += 32, b += plumb_type_bytes(type))
+		if (type == PLUMB_Q4_1 || type == PLUMB_Q5_1)
+			put32_add(dst, ints_small(type, b), half_at(b), half_at(b + 2));
+		else
+			put32(dst, ints_small(type, b), half_at(b), half_at(b));
+}
+
+static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint8_t *b = src;
+	float scale[8], min[8];
+	for (; n > 0; n -= 256, b += plumb_type_bytes(type)) {
+		const int8_t *s = (const int8_t *)b + 192;
+		float d = type == PLUMB_Q6_K ? half_at(b + 208) : 0;
+		if (type != PLUMB_Q6_K)
+			scales_k(b, scale, min);
+		for (int j = 0; j < 8; j++, dst += 32)
+			if (type == PLUMB_Q6_K)
+				put32(dst, ints_k(PLUMB_Q6_K, b, j), d * (float)s[2 * j], d * (float)s[2 * j + 1]);
+			else
+				put32_add(dst, ints_k(type, b, j), scale[j], -min[j]); /* a - b is a + -b, bit for bit */
+	}
+}
+
+static void to_f16(const float *src, uint16_t *dst, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4)
+		vst1_u16(dst + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(src + i))));
+	for (; i < n; i++)
+		dst[i] = plumb_f32_to_f16(src[i]);
+}
+
+/* --- dot products of one row --- */
+
+/* sum += (q * scale [+ add]) * x; without add, integers times x are summed first. */
+INLINE void dot16(int8x16_t q, const float *x, float scale, float add, bool has_add, float32x4_t sum[4])
+{
+	float32x4_t v[4];
+	widen16(q, v);
+	for (int i = 0; i < 4; i++)
+		if (has_add)
+			sum[i] = vfmaq_f32(sum[i], vfmaq_n_f32(vdupq_n_f32(add), v[i], scale), vld1q_f32(x + 4 * i));
+		else
+			v[i] = vmulq_f32(v[i], vld1q_f32(x + 4 * i));
+	if (!has_add)
+		for (int i = 0; i < 2; i++)
+			sum[i] = vfmaq_n_f32(sum[i], vaddq_f32(v[i], v[i + 2]), scale);
+}
+
+INLINE float total(const float32x4_t sum[4])
+{
+	return vaddvq_f32(vaddq_f32(vaddq_f32(sum[0], sum[1]), vaddq_f32(sum[2], sum[3])));
+}
+
+INLINE float row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+{
+	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
+	const bool has_add = type == PLUMB_Q4_1 || type == PLUMB_Q5_1;
+	size_t bytes = type == PLUMB_Q8_0 ? 34 : type == PLUMB_Q4_0 ? 18 : type == PLUMB_Q4_1 ? 20 : type == PLUMB_Q5_0 ? 22 : 24;
+	for (; k > 0; k -= 32, x += 32, b += bytes) {
+		int8x16x2_t q = ints_small(type, b);
+		float d = half_at(b), m = has_add ? half_at(b + 2) : 0;
+		dot16(q.val[0], x, d, m, has_add, sum);
+		dot16(q.val[1], x + 16, d, m, has_add, sum);
+	}
+	return total(sum);
+}
+
+INLINE float row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+{
+	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
+	float scale[8], min[8];
+	for (; k > 0; k -= 256, b += type == PLUMB_Q4_K ? 144 : type == PLUMB_Q5_K ? 176 : 210) {
+		const int8_t *s = (const int8_t *)b + 192;
+		float d = type == PLUMB_Q6_K ? half_at(b + 208) : 0;
+		if (type != PLUMB_Q6_K)
+			scales_k(b, scale, min);
+		for (int j = 0; j < 8; j++, x += 32) {
+			int8x16x2_t q = ints_k(type, b, j);
+			for (int i = 0; i < 2; i++)
+				if (type == PLUMB_Q6_K)
+					dot16(q.val[i], x + 16 * i, d * (float)s[2 * j + i], 0, false, sum);
+				else
+					dot16(q.val[i], x + 16 * i, scale[j], -min[j], true, sum);
+		}
+	}
+	return total(sum);
+}
+
+INLINE float32x4_t load_plain(enum plumb_type type, const void *w, int64_t i)
+{
+	if (type == PLUMB_F32)
+		return vld1q_f32((const float *)w + i);
+	uint16x4_t h = vld1_u16((const uint16_t *)w + i);
+	return type == PLUMB_F16 ? vcvt_f32_f16(vreinterpret_f16_u16(h)) : vreinterpretq_f32_u32(vshll_n_u16(h, 16));
+}
+
+INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int64_t k)
+{
+	float32x4_t s[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
+	int64_t i = 0;
+	for (; i + 16 <= k; i += 16)
+		for (int j = 0; j < 4; j++)
+			s[j] = vfmaq_f32(s[j], load_plain(type, w, i + 4 * j), vld1q_f32(x + i + 4 * j));
+	float sum = total(s), last;
+	for (; i < k; i++) {
+		plumb_type_to_f32(type, (const char *)w + plumb_type_bytes(type) * (size_t)i, &last, 1);
+		sum = fmaf(last, x[i], sum);
+	}
+	return sum;
+}
+
+INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
+{
+	switch (type) {
+	case PLUMB_F32: case PLUMB_F16: case PLUMB_BF16: return row_plain(type, w, x, k);
+	case PLUMB_Q4_K: case PLUMB_Q5_K: case PLUMB_Q6_K: return row_k(type, w, x, k);
+	default: return row_small(type, w, x, k);
+	}
+}
+
+/* Several rows of x: the weights are dequantised once. */
+static void dot_rows(const struct plumb_dot *a, plumb_to_f32_fn to_f32)
+{
+	float w[CHUNK];
+	size_t bytes = plumb_type_bytes(a->type);
+	int64_t block = plumb_type_block(a->type);
+	for (int64_t r = 0; r < a->rows; r++)
+		for (int64_t k = 0; k < a->k; k += CHUNK) {
+			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
+			to_f32(a->type, (const char *)a->w + a->stride * (size_t)r + (size_t)(k / block) * bytes, w, n);
+			for (int64_t i = 0; i < a->m; i++) {
+				float s = row_plain(PLUMB_F32, w, a->x + i * a->ldx + k, n), *y = a->y + i * a->ldy + r;
+				*y = k ? *y + s : s;
+			}
+		}
+}
+
+INLINE void dot(const struct plumb_dot *a, enum plumb_type type, plumb_to_f32_fn to_f32)
+{
+	if (a->m == 1)
+		for (int64_t r = 0; r < a->rows; r++)
+			a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
+	else
+		dot_rows(a, to_f32);
+}
+
+static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32, plain_to_f32); }
+static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16, plain_to_f32); }
+static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16, plain_to_f32); }
+static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0, small_to_f32); }
+static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0, small_to_f32); }
+static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1, small_to_f32); }
+static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0, small_to_f32); }
+static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1, small_to_f32); }
+static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K, k_to_f32); }
+static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K, k_to_f32); }
+static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K, k_to_f32); }
+
+/* --- the packed tile --- */
+
+static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+{
+	int64_t i = 0;
+	if (rows == NR)
+		for (; i + 4 <= k; i += 4)
+			for (int r = 0; r < NR; r += 4) {
+				float32x4_t a = vld1q_f32(w + r * ldw + i), b = vld1q_f32(w + (r + 1) * ldw + i);
+				float32x4_t c = vld1q_f32(w + (r + 2) * ldw + i), d = vld1q_f32(w + (r + 3) * ldw + i);
+				float64x2_t ac = vreinterpretq_f64_f32(vtrn1q_f32(a, b)), bd = vreinterpretq_f64_f32(vtrn2q_f32(a, b));
+				float64x2_t ce = vreinterpretq_f64_f32(vtrn1q_f32(c, d)), df = vreinterpretq_f64_f32(vtrn2q_f32(c, d));
+				float *p = panel + i * NR + r;
+				vst1q_f32(p, vreinterpretq_f32_f64(vtrn1q_f64(ac, ce)));
+				vst1q_f32(p + NR, vreinterpretq_f32_f64(vtrn1q_f64(bd, df)));
+				vst1q_f32(p + 2 * NR, vreinterpretq_f32_f64(vtrn2q_f64(ac, ce)));
+				vst1q_f32(p + 3 * NR, vreinterpretq_f32_f64(vtrn2q_f64(bd, df)));
+			}
+	for (; i < k; i++)
+		for (int r = 0; r < NR; r++)
+			panel[i * NR + r] = r < rows ? w[r * ldw + i] : 0;
+}
+
+INLINE void put4(float *c, float32x4_t sum, bool add)
+{
+	vst1q_f32(c, add ? vaddq_f32(vld1q_f32(c), sum) : sum);
+}
+
+/* Sums start at zero and meet what c holds at the end: that keeps c out of the loop's registers. */
+INLINE void gemm_rows(const struct plumb_tile *t, int m)
+{
+	float32x4_t s0[MR], s1[MR], s2[MR], s3[MR];
+	const float *x[MR], *p = t->panel;
+	const int64_t ldp = t->ldp, n = t->k;
+	UNROLL
+	for (int i = 0; i < m; i++) {
+		x[i] = t->x + i * t->ldx;
+		s0[i] = s1[i] = s2[i] = s3[i] = vdupq_n_f32(0);
+	}
+	for (int64_t k = 0; k < n; k++, p += ldp) {
+		float32x4_t p0 = vld1q_f32(p), p1 = vld1q_f32(p + 4), p2 = vld1q_f32(p + 8), p3 = vld1q_f32(p + 12);
+		UNROLL
+		for (int i = 0; i < m; i++) {
+			float b = x[i][k];
+			s0[i] = vfmaq_n_f32(s0[i], p0, b);
+			s1[i] = vfmaq_n_f32(s1[i], p1, b);
+			s2[i] = vfmaq_n_f32(s2[i], p2, b);
+			s3[i] = vfmaq_n_f32(s3[i], p3, b);
+		}
+	}
+	UNROLL
+	for (int i = 0; i < m; i++) {
+		float *c = t->c + i * t->ldc;
+		put4(c, s0[i], t->add);
+		put4(c + 4, s1[i], t->add);
+		put4(c + 8, s2[i], t->add);
+		put4(c + 12, s3[i], t->add);
+	}
+}
+
+static void gemm(const struct plumb_tile *t)
+{
+	switch (t->m) { /* constants, so that sums stay in registers */
+	case 1: gemm_rows(t, 1); break;
+	case 2: gemm_rows(t, 2); break;
+	case 3: gemm_rows(t, 3); break;
+	case 4: gemm_rows(t, 4); break;
+	case 5: gemm_rows(t, 5); break;
+	default: gemm_rows(t, 6);
+	}
+}
+
+/* --- rows of elements; max, norm, scale and add are left to c.c, which compilers vectorise --- */
+
+/* As exp8 of avx2.c. */
+INLINE float32x4_t exp4(float32x4_t x)
+{
+	x = vminq_f32(vdupq_n_f32(90), vmaxq_f32(vdupq_n_f32(-105), x)); /* NaN stays NaN */
+	float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 0x1.715476p+0f));
+	float32x4_t r = vfmsq_n_f32(vfmsq_n_f32(x, n, 0x1.62e400p-1f), n, 0x1.7f7d1cp-20f);
+	float32x4_t p = vdupq_n_f32(1.9875691500e-4f);
+	p = vfmaq_f32(vdupq_n_f32(1.3981999507e-3f), p, r);
+	p = vfmaq_f32(vdupq_n_f32(8.3334519073e-3f), p, r);
+	p = vfmaq_f32(vdupq_n_f32(4.1665795894e-2f), p, r);
+	p = vfmaq_f32(vdupq_n_f32(1.6666665459e-1f), p, r);
+	p = vfmaq_f32(vdupq_n_f32(5.0000001201e-1f), p, r);
+	p = vaddq_f32(vfmaq_f32(r, p, vmulq_f32(r, r)), vdupq_n_f32(1));
+	int32x4_t e = vcvtq_s32_f32(n), half = vshrq_n_s32(e, 1), bias = vdupq_n_s32(127);
+	float32x4_t one = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23));
+	float32x4_t two = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vsubq_s32(e, half), bias), 23));
+	return vmulq_f32(vmulq_f32(p, one), two);
+}
+
+INLINE float32x4_t load_last(const float *x, int64_t n, float fill)
+{
+	float lane[4] = { fill, fill, fill, fill };
+	memcpy(lane, x, sizeof *x * (size_t)n);
+	return vld1q_f32(lane);
+}
+
+INLINE void store_last(float *y, float32x4_t v, int64_t n)
+{
+	float lane[4];
+	vst1q_f32(lane, v);
+	memcpy(y, lane, sizeof *y * (size_t)n);
+}
+
+static float exp_sum(float *y, const float *x, float shift, int64_t n)
+{
+	float32x4_t sum = vdupq_n_f32(0), by = vdupq_n_f32(shift);
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4) {
+		float32x4_t e = exp4(vsubq_f32(vld1q_f32(x + i), by));
+		vst1q_f32(y + i, e);
+		sum = vaddq_f32(sum, e);
+	}
+	if (i < n) {
+		float32x4_t e = exp4(vsubq_f32(load_last(x + i, n - i, -INFINITY), by)); /* the rest adds 0 */
+		store_last(y + i, e, n - i);
+		sum = vaddq_f32(sum, e);
+	}
+	return vaddvq_f32(sum);
+}
+
+static double sum_sq(const float *x, int64_t n)
+{
+	float64x2_t lo = vdupq_n_f64(0), hi = vdupq_n_f64(0);
+	for (int64_t i = 0; i < n; i += 4) {
+		float32x4_t v = i + 4 <= n ? vld1q_f32(x + i) : load_last(x + i, n - i, 0);
+		float64x2_t a = vcvt_f64_f32(vget_low_f32(v)), b = vcvt_high_f64_f32(v);
+		lo = vfmaq_f64(lo, a, a);
+		hi = vfmaq_f64(hi, b, b);
+	}
+	return vaddvq_f64(vaddq_f64(lo, hi));
+}
+
+INLINE float32x4_t swiglu4(float32x4_t gate, float32x4_t up)
+{
+	return vmulq_f32(vdivq_f32(gate, vaddq_f32(exp4(vnegq_f32(gate)), vdupq_n_f32(1))), up);
+}
+
+static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, swiglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
+	if (i < n)
+		store_last(y + i, swiglu4(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
+}
+
+const struct plumb_simd plumb_simd_neon = {
+	.name = "neon", .mr = MR, .nr = NR,
+	.to_f32 = {
+		[PLUMB_F32] = plain_to_f32, [PLUMB_F16] = plain_to_f32, [PLUMB_BF16] = plain_to_f32, [PLUMB_Q8_0] = small_to_f32,
+		[PLUMB_Q4_0] = small_to_f32, [PLUMB_Q4_1] = small_to_f32, [PLUMB_Q5_0] = small_to_f32, [PLUMB_Q5_1] = small_to_f32,
+		[PLUMB_Q4_K] = k_to_f32, [PLUMB_Q5_K] = k_to_f32, [PLUMB_Q6_K] = k_to_f32,
+	},
+	.to_f16 = to_f16,
+	.dot = {
+		[PLUMB_F32] = dot_f32, [PLUMB_F16] = dot_f16, [PLUMB_BF16] = dot_bf16, [PLUMB_Q8_0] = dot_q8_0,
+		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
+		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
+	},
+	.pack = pack, .gemm = gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu,
+};

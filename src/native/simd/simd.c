@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which instruction sets this machine has and the choice among them. Compiled without any
+ * ISA flag, so that asking never executes what the machine may lack. No kernel lives here. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#ifdef PLUMB_HAVE_AVX2
+#include <cpuid.h>
+#endif
+#include "core/core.h"
+#include "native/simd/simd.h"
+
+static bool always(void)
+{
+	return true;
+}
+
+#ifdef PLUMB_HAVE_AVX2
+static bool has_avx2(void)
+{
+	unsigned a, b, c, d;
+	__builtin_cpu_init();
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && /* they ask the system's support too */
+		__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C); /* the builtin of older compilers does not know this name */
+}
+#endif
+
+static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[] = {
+	{ &plumb_simd_c, always },
+#ifdef PLUMB_HAVE_AVX2
+	{ &plumb_simd_avx2, has_avx2 },
+#endif
+#ifdef PLUMB_HAVE_NEON
+	{ &plumb_simd_neon, always }, /* part of every aarch64 */
+#endif
+};
+#define SETS ((int)(sizeof sets / sizeof *sets))
+
+static int set_at(int index)
+{
+	for (int i = 0; i < SETS; i++)
+		if (sets[i].here() && index-- == 0)
+			return i;
+	return -1;
+}
+
+const char *plumb_simd_at(int index)
+{
+	int i = index < 0 ? -1 : set_at(index);
+	return i < 0 ? NULL : sets[i].simd->name;
+}
+
+#define TAKE(field) if (from->field) simd->field = from->field
+static void overlay(struct plumb_simd *simd, const struct plumb_simd *from)
+{
+	simd->name = from->name;
+	if (from->gemm) {
+		simd->mr = from->mr;
+		simd->nr = from->nr;
+		simd->gemm = from->gemm;
+		simd->pack = from->pack;
+	}
+	for (int t = 0; t < PLUMB_TYPE_COUNT; t++) {
+		TAKE(to_f32[t]);
+		TAKE(dot[t]);
+	}
+	TAKE(to_f16);
+	TAKE(max);
+	TAKE(exp_sum);
+	TAKE(sum_sq);
+	TAKE(norm);
+	TAKE(scale);
+	TAKE(add);
+	TAKE(swiglu);
+}
+
+enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap)
+{
+	char names[64] = "";
+	const char *name;
+	bool found = !cap;
+	size_t n = 0;
+	for (int i = 0; (name = plumb_simd_at(i)); i++) {
+		found = found || !strcasecmp(cap, name);
+		if (n < sizeof names)
+			n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", name);
+	}
+	if (!found)
+		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_NATIVE_ISA is \"%s\"; this build on this machine has: %s", cap, names);
+	memset(simd, 0, sizeof *simd);
+	for (int i = 0; (name = plumb_simd_at(i)); i++) {
+		overlay(simd, sets[set_at(i)].simd);
+		if (cap && !strcasecmp(cap, name))
+			break;
+	}
+	return PLUMB_OK;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NFC on top of utf8proc's tables. utf8proc_map does the same, but it orders combining marks by
+ * swapping neighbours, which is quadratic: a megabyte of marks would take hours. */
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+#include "core/core.h"
+#include "text.h"
+
+#define FORM (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
+#define FIRST_MARK 0x300 /* text below is NFC by itself */
+#define SHORT_RUN 16
+
+static int mark_class(int32_t c)
+{
+	return c < FIRST_MARK ? 0 : utf8proc_get_property(c)->combining_class;
+}
+
+/* Stable sort of a run of marks by class: few by insertion, many by counting. */
+static enum plumb_status sort_run(int32_t *run, size_t n)
+{
+	size_t at[256] = { 0 }, sum = 0;
+	int32_t *sorted;
+
+	if (n <= SHORT_RUN) {
+		for (size_t i = 1; i < n; i++) {
+			int32_t c = run[i];
+			size_t j = i;
+			for (int class = mark_class(c); j && mark_class(run[j - 1]) > class; j--)
+				run[j] = run[j - 1];
+			run[j] = c;
+		}
+		return PLUMB_OK;
+	}
+	sorted = malloc(n * sizeof(*sorted));
+	if (!sorted)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory to order %zu combining marks", n);
+	for (size_t i = 0; i < n; i++)
+		at[mark_class(run[i]) & 255]++;
+	for (int class = 0; class < 256; class++) {
+		size_t here = at[class];
+		at[class] = sum;
+		sum += here;
+	}
+	for (size_t i = 0; i < n; i++)
+		sorted[at[mark_class(run[i]) & 255]++] = run[i];
+	memcpy(run, sorted, n * sizeof(*run));
+	free(sorted);
+	return PLUMB_OK;
+}
+
+static enum plumb_status order_marks(int32_t *c, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t end = i;
+		while (end < n && mark_class(c[end]))
+			end++;
+		if (end - i > 1) {
+			enum plumb_status st = sort_run(c + i, end - i);
+			if (st)
+				return st;
+		}
+		i = end + 1;
+	}
+	return PLUMB_OK;
+}
+
+/* Canonical decomposition; *out grows as needed. */
+static enum plumb_status decompose(const char *text, size_t n, int32_t **out, size_t *count)
+{
+	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
+	size_t room = 0, used = 0;
+
+	for (size_t i = 0; i < n;) {
+		int32_t c;
+		int boundclass = 0;
+		utf8proc_ssize_t len = utf8proc_iterate(p + i, (utf8proc_ssize_t)(n - i < 4 ? n - i : 4), &c), made;
+		if (len <= 0)
+			return plumb_fail(PLUMB_E_ARGUMENT, "the text is not valid UTF-8 at byte %zu", i);
+		if (room - used < 32) {
+			room = room ? room + room / 2 : n + 32;
+			int32_t *more = realloc(*out, room * sizeof(*more));
+			if (!more)
+				return plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
+			*out = more;
+		}
+		made = c < 0xc0 ? ((*out)[used] = c, 1) : utf8proc_decompose_char(c, *out + used, 32, FORM, &boundclass);
+		if (made < 0 || made > 32)
+			return plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(made));
+		used += (size_t)made;
+		i += (size_t)len;
+	}
+	*count = used;
+	return PLUMB_OK;
+}
+
+static bool plainly_nfc(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)text[i] >= 0xcc) /* lead byte of U+0300 and above */
+			return false;
+	return true;
+}
+
+enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_n)
+{
+	int32_t *c = NULL;
+	char *bytes = NULL;
+	size_t count = 0, used = 0;
+	enum plumb_status st;
+
+	*out = NULL;
+	*out_n = n;
+	if (plainly_nfc(text, n))
+		return PLUMB_OK;
+	if ((st = decompose(text, n, &c, &count)) || (st = order_marks(c, count)))
+		goto fail;
+	utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)count, FORM);
+	if (composed < 0) {
+		st = plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(composed));
+		goto fail;
+	}
+	bytes = malloc((size_t)composed * 4 + 1);
+	if (!bytes) {
+		st = plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
+		goto fail;
+	}
+	for (utf8proc_ssize_t i = 0; i < composed; i++)
+		used += (size_t)utf8proc_encode_char(c[i], (utf8proc_uint8_t *)bytes + used);
+	*out = bytes;
+	*out_n = used;
+fail:
+	free(c);
+	return st;
+}

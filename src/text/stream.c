@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From ids to text while tokens arrive: whole characters come out, the beginning of one is held. Also
+ * the one place that knows what valid UTF-8 is. */
+#include <string.h>
+#include "core/core.h"
+#include "text.h"
+
+static const char replacement[3] = { '\xef', '\xbf', '\xbd' };
+
+/* Unicode 15, table 3-7: overlong forms, surrogates and what is past U+10FFFF end at their second byte. */
+int plumb_utf8_step(const unsigned char *p, size_t n)
+{
+	unsigned char lo = 0x80, hi = 0xbf;
+	int need;
+
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return -1;
+	need = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (p[0] == 0xe0)
+		lo = 0xa0;
+	else if (p[0] == 0xed)
+		hi = 0x9f;
+	else if (p[0] == 0xf0)
+		lo = 0x90;
+	else if (p[0] == 0xf4)
+		hi = 0x8f;
+	for (int k = 1; k < need; k++, lo = 0x80, hi = 0xbf) {
+		if ((size_t)k == n)
+			return 0;
+		if (p[k] < lo || p[k] > hi)
+			return -k;
+	}
+	return need;
+}
+
+/* Take one byte; what becomes certain goes to out (at most 6 bytes), unless it is NULL. */
+static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
+{
+	size_t written = 0;
+
+	s->held[s->count++] = byte;
+	while (s->count) {
+		int len = plumb_utf8_step(s->held, (size_t)s->count);
+		if (!len)
+			break;
+		size_t put = len > 0 ? (size_t)len : sizeof(replacement);
+		if (out)
+			memcpy(out + written, len > 0 ? (const char *)s->held : replacement, put);
+		written += put;
+		s->count -= len > 0 ? len : -len;
+		memmove(s->held, s->held + (len > 0 ? len : -len), (size_t)s->count);
+	}
+	return written;
+}
+
+enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct plumb_tokenizer *tok,
+	int32_t id, bool specials, char *out, size_t size, size_t *written)
+{
+	struct plumb_span token = plumb_token_bytes(tok, id);
+	struct plumb_stream probe = *stream;
+	size_t need = 0;
+
+	*written = 0;
+	if (!token.n)
+		return plumb_fail(PLUMB_E_ARGUMENT, "token id %d, expected 0 to %zu", (int)id, plumb_tokenizer_size(tok) - 1);
+	if (stream->count < 0 || stream->count > 3)
+		return plumb_fail(PLUMB_E_ARGUMENT, "the stream holds %d bytes, expected 0 to 3 (zero-initialise it)",
+			stream->count);
+	if (!specials && plumb_tokenizer_is_special(tok, id))
+		return PLUMB_OK;
+	for (size_t i = 0; i < token.n; i++)
+		need += take_byte(&probe, (unsigned char)token.p[i], NULL);
+	if (need > size)
+		return plumb_fail(PLUMB_E_ARGUMENT, "token %d needs %zu bytes of output, there are %zu", (int)id, need, size);
+	for (size_t i = 0; i < token.n; i++)
+		*written += take_byte(stream, (unsigned char)token.p[i], out + *written);
+	return PLUMB_OK;
+}
+
+/* What is held is always one beginning of a character, so one U+FFFD stands for it. */
+size_t plumb_stream_end(struct plumb_stream *stream, char *out, size_t size)
+{
+	bool held = stream->count > 0;
+
+	stream->count = 0;
+	if (!held || size < sizeof(replacement))
+		return 0;
+	memcpy(out, replacement, sizeof(replacement));
+	return sizeof(replacement);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share: the tokenizer's tables, lists of ids, and the steps
+ * from text to pieces. Nothing here is for other folders; they use <plumb/text.h>. */
+#ifndef PLUMB_TEXT_TEXT_H
+#define PLUMB_TEXT_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <plumb/text.h>
+
+/* Kinds as in GGUF's token_type. */
+enum plumb_token_kind {
+	PLUMB_TOKEN_NORMAL = 1,
+	PLUMB_TOKEN_UNKNOWN = 2,
+	PLUMB_TOKEN_CONTROL = 3,
+	PLUMB_TOKEN_USER = 4,
+	PLUMB_TOKEN_UNUSED = 5
+};
+
+struct plumb_merge { int32_t left, right, result; };
+
+struct plumb_tokenizer {
+	size_t tokens;
+	char *bytes;            /* of all tokens, one after the other */
+	uint32_t *start;        /* tokens + 1 offsets into bytes */
+	uint8_t *kind;
+	uint32_t *by_bytes;     /* open addressing: id + 1, 0 is free */
+	size_t by_bytes_mask;
+	int32_t byte_id[256];   /* token of each single byte */
+	size_t merges;
+	struct plumb_merge *merge; /* index is rank */
+	uint32_t *by_pair;      /* open addressing: rank + 1, 0 is free */
+	size_t by_pair_mask;
+	int32_t *special;       /* kinds CONTROL and USER, sorted by bytes */
+	size_t specials;
+	bool special_first[256]; /* bytes that begin a special */
+	int32_t bos, eos, im_start, im_end, endoftext; /* -1: none */
+	bool add_bos, nfc;
+	struct plumb_split *split;
+	bool has_template, chatml;
+	char *system;           /* the template's default system message, or NULL */
+};
+
+/* --- tokens.c --- */
+/* Rank of the merge of two tokens; UINT32_MAX: they do not merge. */
+uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right);
+/* Longest special that is a prefix of p; -1: none. */
+int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n);
+
+/* --- bpe.c --- */
+struct plumb_ids { int32_t *p; size_t n, room; };
+enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id);
+/* Encode without BOS and append. */
+enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
+	size_t size, enum plumb_specials specials);
+
+/* --- split.c --- */
+typedef enum plumb_status (*plumb_piece_fn)(void *user, const char *piece, size_t n);
+enum plumb_status plumb_split_new(struct plumb_split **split, const char *name);
+void plumb_split_free(struct plumb_split *split);
+/* Call fn for each piece of valid UTF-8, in order; the pieces cover the text. */
+enum plumb_status plumb_split_run(const struct plumb_split *split, const char *text, size_t n, plumb_piece_fn fn,
+	void *user);
+
+/* --- nfc.c --- */
+/* NFC of valid UTF-8. *out is malloc'ed, or NULL when the text is NFC as it is. */
+enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_n);
+
+/* --- stream.c --- */
+/* Look at the first character of n >= 1 bytes. Positive: its length; 0: n bytes are the beginning of a
+ * character; -k: the first k bytes can never be one. */
+int plumb_utf8_step(const unsigned char *p, size_t n);
+
+/* --- chat.c --- */
+/* Find out what the template is; fills chatml and system. */
+enum plumb_status plumb_chat_read(struct plumb_tokenizer *tok, const char *text);
+
+#endif

@@ -1,0 +1,372 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The command line as people meet it: each command, option, exit code and complaint, with the small models of
+# tests/data. PLUMB: the program; srcdir: the source folder. Needs no big model and no network.
+# shellcheck disable=SC2015,SC2317 # `a && b || c` is meant; functions are called by name
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+plumb=${PLUMB:-./plumb}
+data=${srcdir:+$srcdir/tests/data}
+data=$(cd "${data:-$here/data}" 2>/dev/null && pwd) || { echo "SKIP: no tests/data"; exit 77; }
+model=$data/tiny-q8_0.gguf
+[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
+[ -r "$model" ] || { echo "SKIP: $model is not there"; exit 77; }
+plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
+base=$(mktemp -d "${TMPDIR:-/tmp}/check cli.XXXXXX") || exit 99
+trap 'rm -rf "$base"' EXIT
+trap 'exit 1' INT TERM
+cd "$base" || exit 99
+unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA
+python=$(command -v python3 || :)
+
+checks=0 failed=0 code=0
+report() { # status, what
+	checks=$((checks + 1))
+	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
+	failed=$((failed + 1))
+	echo "not ok - $2 (exit code $code)"
+	sed 's/^/# out: /' out 2>/dev/null | head -n 5
+	sed 's/^/# err: /' err 2>/dev/null | head -n 5
+}
+skip() { echo "skip - $1"; }
+run() { "$plumb" "$@" >out 2>err </dev/null; code=$?; }
+feed() { printf "$1" >in; shift; "$plumb" "$@" >out 2>err <in; code=$?; } # shellcheck disable=SC2059
+# Exit code; a pattern on standard error ("" for silence there); what.
+expect() {
+	[ "$code" -eq "$1" ] && { if [ -n "$2" ]; then grep -qi -- "$2" err; else [ ! -s err ]; fi; }
+	report $? "$3"
+}
+says() { [ "$code" -eq 0 ] && grep -q -- "$1" out; report $? "$2"; }
+json() { # what
+	[ "$code" -eq 0 ] && { if [ -n "$python" ]; then "$python" -m json.tool out >/dev/null 2>&1; else head -c 1 out | grep -q '[[{]'; fi; }
+	report $? "$1 --json is JSON"
+}
+# A value of a JSON result, by a Python expression on j; needs python3.
+value() { "$python" -c 'import json, sys; j = json.load(open("out")); print(eval(sys.argv[1]))' "$1" 2>/dev/null; }
+
+help_texts() {
+	run --help; says "plumb COMMAND" "plumb --help"
+	run --version; says "^plumb [0-9]" "plumb --version"
+	run; expect 2 "Usage" "no command"
+	run nonsense; expect 2 '"nonsense" is no command' "unknown command"
+	for command in run chat info tokenize perplexity bench env; do
+		run $command --help; says "^Usage: plumb $command" "$command --help"
+		grep -q "^Examples:" out; report $? "$command --help has examples"
+		run --help; says "^  $command " "plumb --help lists $command"
+		run $command --nonsense; expect 2 "plumb $command: unrecognized option" "$command: unknown option"
+		grep -q "plumb $command --help" err; report $? "$command: the complaint points to its help"
+		[ $command = env ] || { run $command; expect 2 "needs a model file" "$command without a model"; }
+	done
+}
+
+options() {
+	run run "$model" hi -n many; expect 2 'whole number.*"many"' "run -n many"
+	run run "$model" hi -n 12x; expect 2 '"12x"' "run -n 12x"
+	run run "$model" hi --temp hot; expect 2 '"hot"' "run --temp hot"
+	run run "$model" hi --temp nan; expect 2 '"nan"' "run --temp nan"
+	run run "$model" hi --top-p 2; expect 2 "from 0 to 1" "run --top-p 2"
+	run run "$model" hi --kv q4; expect 2 'f32 or f16, not "q4"' "run --kv q4"
+	run run "$model" hi there; expect 2 "quote the prompt" "run with two prompts"
+	run run "$model" hi --tokens 1; expect 2 "leave out PROMPT" "run with prompt and tokens"
+	run run "$model" --tokens 1,x; expect 2 'not "x"' "run --tokens 1,x"
+	run run "$model" --tokens ,; expect 2 "no token id" "run --tokens ,"
+	run run "$model" --tokens 320; expect 2 "token 320.*outside the vocabulary" "run with a token past the vocabulary"
+	run run "$model" hi --ctx 100000; expect 2 "100000.*256" "run --ctx beyond the model's"
+	run run "$model" hi --raw --system x; expect 2 "leave out --system" "run --raw --system"
+	run run "$model" hi -t 0; expect 2 "PLUMB_THREADS\|threads" "run -t 0"
+	run run "$model" hi --precision FP12; expect 2 "FP12" "run --precision FP12"
+	run info "$model" more; expect 2 '"more" follows' "info with two files"
+	run info "$model" --template --json; expect 2 "leave out --json" "info --template --json"
+	run tokenize "$model" a b; expect 2 "quote the text" "tokenize with two texts"
+	run tokenize "$model" --decode 1 text; expect 2 "leave out TEXT" "tokenize --decode with text"
+	run tokenize "$model" --decode 320; expect 2 "320.*ends at 319" "tokenize --decode past the vocabulary"
+	run chat "$model" hello; expect 2 "standard input" "chat with a message as argument"
+	run perplexity "$model"; expect 2 "a text file" "perplexity without a text"
+	run perplexity "$model" /dev/null --ctx 1; expect 2 "from 2" "perplexity --ctx 1"
+	run bench "$model" --prefill 0 --decode 0; expect 2 "nothing to measure" "bench of nothing"
+	run bench "$model" --rounds 0; expect 2 "from 1" "bench --rounds 0"
+	run bench "$model" --depth 250 --decode 64; expect 5 "context of 256" "bench beyond the context"
+	run env more; expect 2 "no argument" "env with an argument"
+}
+
+drivers() {
+	run run "$model" hi --driver warp; expect 4 "Unknown driver warp" "--driver warp"
+	grep -q native err; report $? "the complaint lists the known drivers"
+	AR_HARDWARE_DRIVER=warp run run "$model" hi; expect 4 "Unknown driver warp" "AR_HARDWARE_DRIVER=warp"
+	AR_HARDWARE_DRIVER=warp run run "$model" hi -n 2 --driver native; expect 0 "tokens read" "--driver overrides the variable"
+	AR_HARDWARE_DRIVER=" Native , native" run run "$model" hi -n 2; expect 0 "tokens read" "names in any case, with blanks, twice"
+	AR_HARDWARE_DRIVER= run run "$model" hi -n 2; expect 0 "tokens read" "an empty variable counts as unset"
+	AR_HARDWARE_DRIVER=mtl run run "$model" hi; expect 4 "mtl" "mtl is known, but not on this system"
+	AR_HARDWARE_DRIVER='*' run run "$model" hi -n 2; expect 0 "tokens read" "the list *"
+	AR_HARDWARE_PRECISION=FP12 run run "$model" hi; expect 2 "AR_HARDWARE_PRECISION" "AR_HARDWARE_PRECISION=FP12"
+	AR_HARDWARE_MEMORY_SCALE=big run run "$model" hi; expect 2 "AR_HARDWARE_MEMORY_SCALE.*big" "AR_HARDWARE_MEMORY_SCALE=big"
+	PLUMB_THREADS=none run run "$model" hi; expect 2 "PLUMB_THREADS" "PLUMB_THREADS=none"
+
+	run env; says "AR_HARDWARE_DRIVER.*(default)" "env: default"
+	AR_HARDWARE_DRIVER=cl,native run env; says "AR_HARDWARE_DRIVER .*cl,native.*(environment)" "env: environment"
+	AR_HARDWARE_DRIVER=cl run env --driver native; says "AR_HARDWARE_DRIVER .*native.*(command line)" "env: command line"
+	for name in AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA; do
+		run env; says "^$name " "env lists $name"
+	done
+	run env --json; json env
+}
+
+# Every command that opens a model meets the same broken ones.
+models() {
+	: >empty
+	head -c 1000 "$model" >short
+	size=$(wc -c <"$model")
+	head -c $((size - 100)) "$model" >cut
+	head -c 5000 /dev/zero >zeros
+	printf 'text' >text
+	for command in run chat info tokenize perplexity bench; do
+		more=''
+		[ $command != perplexity ] || more=text
+		for what in "missing:No such file" "$base:regular file\|directory" "empty:empty\|0 bytes\|too short\|not a model" "short:." "cut:." "zeros:."; do
+			file=${what%%:*}
+			run $command "$file" $more; expect 3 "${what#*:}" "$command of a bad model: $(basename "$file")"
+		done
+	done
+	cp "$model" locked && chmod 000 locked
+	if [ "$(id -u)" -ne 0 ]; then
+		run info locked; expect 3 "Permission denied" "info of an unreadable model"
+	elif command -v setpriv >/dev/null && chmod 755 "$base" && setpriv --reuid 65534 --clear-groups test -x "$plumb" 2>/dev/null; then
+		setpriv --reuid 65534 --clear-groups "$plumb" info "$base/locked" >out 2>err; code=$?
+		expect 3 "Permission denied" "info of an unreadable model"
+	else
+		skip "unreadable model: this is root, who may read everything"
+	fi
+	set -- "$data"/tiny-*-single.safetensors
+	if [ -r "$1" ]; then
+		run run "$1" hi; expect 3 . "run of a safetensors file without a configuration"
+		run info "$1"; says "no configuration" "info of a safetensors file"
+		run info "$1" --tensors; says "L0.q_proj" "info --tensors of a safetensors file"
+		run info "$1" --json; json "info of safetensors"
+	fi
+}
+
+information() {
+	run info "$model"; says "^family *qwen2" "info: family"
+	says "^type .*tensors" "info: sums per type"
+	says "q8_0" "info: weight type"
+	run info "$model" --tensors; says "^token_embd.weight *q8_0 *{320, " "info --tensors"
+	run info "$model" --meta; says "^qwen2.block_count" "info --meta"
+	run info "$model" --template; says "im_start" "info --template"
+	run info "$model" --json; json info
+	[ -z "$python" ] || {
+		[ "$(value 'sum(t["bytes"] for t in j["tensors"]) == sum(t["bytes"] for t in j["types"].values()) < j["bytes"]')" = True ]; report $? "info --json: bytes add up"
+		[ "$(value 'j["config"]["vocab"]')" = 320 ]; report $? "info --json: configuration"
+	}
+}
+
+tokens() {
+	run tokenize "$model" "Hello"; expect 0 "" "tokenize"
+	says '"' "tokenize shows pieces"
+	run tokenize "$model" --ids 'Hé 世界 <|im_end|>'; ids=$(cat out)
+	[ "$(wc -l <out)" -eq 1 ] && ! grep -q '[^0-9,]' out; report $? "tokenize --ids: one line, ids and commas"
+	run tokenize "$model" --decode "$ids"; [ "$(cat out)" = 'Hé 世界 <|im_end|>' ]; report $? "tokenize --decode gives the text back"
+	run tokenize "$model" --ids '<|im_end|>'; [ "$(cat out)" = 318 ]; report $? "tokenize: a special token"
+	run tokenize "$model" --ids --no-special '<|im_end|>'; grep -q ',' out && ! grep -qw 318 out; report $? "tokenize --no-special"
+	feed 'a\nb\n' tokenize "$model" --ids; cp out ids; feed "$(cat ids)" tokenize "$model" --decode -
+	printf 'a\nb\n' | cmp -s - out; report $? "tokenize and --decode through standard input, to the last byte"
+	run tokenize "$model" --ids ''; expect 0 "" "tokenize of nothing"
+	feed 'a\377b' tokenize "$model"; expect 2 "UTF-8.*1" "tokenize of invalid UTF-8 names the byte"
+	run tokenize "$model" --json 'Hé'; json tokenize
+	run tokenize "$model" --decode 72 --json; json "tokenize --decode"
+}
+
+runs() {
+	run run "$model" "Hello" -n 8; expect 0 "8 written at" "run: rates on standard error"
+	cp out text1
+	run run "$model" "Hello" -n 8; cmp -s out text1; report $? "run twice, same text"
+	for threads in 1 2 3; do
+		run run "$model" "Hello" -n 32 --ids --ignore-end -t $threads; cp out ids$threads
+	done
+	[ -s ids1 ] && cmp -s ids1 ids2 && cmp -s ids1 ids3; report $? "1, 2 and 3 threads, same tokens"
+	AR_HARDWARE_PRECISION=FP64 run run "$model" "Hello" -n 32 --ids --ignore-end; cmp -s ids1 out; report $? "FP64, same greedy tokens"
+	run run "$model" "Hello" -n 32 --ids --ignore-end --precision FP64; cmp -s ids1 out; report $? "--precision FP64, same greedy tokens"
+	run run "$model" "Hello" -n 32 --ids --ignore-end --kv f16; expect 0 "32 written" "run --kv f16"
+	[ "$(wc -w <out)" -eq 32 ]; report $? "run --ids -n 32 writes 32 ids"
+	feed 'Hello\n' run "$model" -n 8; cmp -s out text1; report $? "the prompt from standard input"
+	feed 'Hello\n' run "$model" - -n 8; cmp -s out text1; report $? "the prompt from standard input as -"
+	run run "$model" Hello -n 8 --system "Be brief."; expect 0 "tokens read" "run --system"
+	run run "$model" Hello -n 16 --ids --ignore-end --temp 1 --seed 7; cp out seed7
+	run run "$model" Hello -n 16 --ids --ignore-end --temp 1 --seed 7; cmp -s out seed7; report $? "one seed, one text"
+	run run "$model" Hello -n 16 --ids --ignore-end --temp 1 --seed 8; ! cmp -s out seed7; report $? "another seed, another text"
+	run run "$model" Hello -n 16 --ids --ignore-end --temp 1 --seed 8 --top-k 1; run_top=$(cat out)
+	[ "$run_top" = "$(cut -d' ' -f1-16 ids1)" ]; report $? "--top-k 1 is greedy"
+	run run "$model" --tokens 72; first=$(cat out)
+	[ "$(wc -w <out)" -eq 1 ]; report $? "--tokens writes one id"
+	run run "$model" --tokens 72 --expect-token "$first"; expect 0 "read" "--expect-token, right"
+	run run "$model" --tokens 72 --expect-token $((first + 1)); expect 6 "first token is $first, $((first + 1)) was expected" "--expect-token, wrong"
+	run run "$model" Hello -n 8 --json; json run
+	[ -z "$python" ] || { [ "$(value 'len(j["tokens"]) in range(1, 9) and j["stop"] in ("end", "length")')" = True ]; report $? "run --json: tokens and why it stopped"; }
+	run run "$model" ''; expect 2 "prompt is empty" "an empty prompt"
+	run run "$model"; expect 2 "prompt is empty" "an empty standard input"
+	feed 'a\377b' run "$model"; expect 2 "UTF-8" "a prompt of invalid UTF-8"
+	feed 'a\000b' run "$model"; expect 2 "NUL" "a prompt with a NUL byte"
+	run run "$model" Hello --ctx 4; expect 5 "context of 4" "a prompt longer than the context"
+	run run "$model" --raw Hello --ctx 16 --ignore-end; expect 0 "context.*full" "an answer that fills the context"
+}
+
+# A copy of the model that may go on for a million tokens: the number stands behind the key and its 4 bytes of type.
+long_model() {
+	at=$(LC_ALL=C grep -abo 'qwen2.context_length' "$model" | head -n 1 | cut -d: -f1)
+	[ -n "$at" ] && cp "$model" long && chmod 644 long && printf '\000\000\020\000' | dd of=long bs=1 seek=$((at + 24)) conv=notrunc 2>/dev/null
+	run info long; says "1,048,576 positions" "a model with a long context (made for the checks below)"
+}
+
+limits() {
+	AR_HARDWARE_MEMORY_SCALE=0 run bench long --prefill 100000 --decode 0 --rounds 1; expect 5 "memory" "more than the memory limit"
+	grep -q 'AR_HARDWARE_MEMORY_SCALE' err; report $? "the complaint names AR_HARDWARE_MEMORY_SCALE"
+	AR_HARDWARE_MEMORY_SCALE=0 run run "$model" hi -n 2; expect 0 "tokens read" "within the memory limit"
+}
+
+# signal NAME after a moment, to a command in the background
+interrupt() {
+	name=$1; shift
+	"$plumb" "$@" >out 2>err </dev/null &
+	process=$!
+	sleep 1
+	kill -s "$name" $process 2>/dev/null
+	wait $process; code=$?
+}
+signals() {
+	interrupt INT run long --raw Hello --ignore-end -n 1000000; expect 130 "written at" "Ctrl-C ends an answer with rates"
+	[ -s out ] && [ "$(tail -c 1 out | wc -l)" -eq 1 ]; report $? "Ctrl-C: the text so far is there, with a line end"
+	interrupt TERM run long --raw Hello --ignore-end -n 1000000; expect 130 "written at" "SIGTERM ends an answer cleanly"
+	interrupt INT run long --raw Hello --ignore-end -n 1000000 --json; expect 130 "" "Ctrl-C with --json"
+	grep -q '"stop": "cancelled"' out; report $? "--json says that it was cancelled"
+	interrupt INT bench "$model" --rounds 1000; expect 130 . "Ctrl-C ends bench"
+	i=0; while [ $i -lt 40 ]; do cat "$data/real/GPL-3.txt"; i=$((i + 1)); done >big.txt
+	interrupt INT perplexity "$model" big.txt; expect 130 "interrupted: nll .* after" "Ctrl-C ends perplexity with the result so far"
+}
+
+full_disk() {
+	[ -w /dev/full ] || { skip "no /dev/full"; return; }
+	: >out
+	for command in "--help" "run $model Hello -n 4" "run $model Hello -n 4 --json" "info $model" "info $model --json" "tokenize $model Hello" \
+		"env" "env --json" "bench $model --rounds 1 --decode 4 --prefill 4"; do
+		# shellcheck disable=SC2086 # words are meant; the paths hold no blanks but base's, which is not in them
+		"$plumb" $command >/dev/full 2>err </dev/null; code=$?
+		expect 1 "standard output" "full disk: ${command%%[ /]*}"
+	done
+	printf 'hi\nho\n' | "$plumb" chat "$model" -n 4 >/dev/full 2>err; code=$?
+	expect 1 "standard output" "full disk: chat"
+}
+
+chats() {
+	feed 'Hello\nAnd you?\n' chat "$model" -n 8; expect 0 "" "chat with two turns from a pipe, no prompt signs"
+	[ "$(wc -l <out)" -ge 2 ]; report $? "chat: an answer each"
+	feed 'Hello' chat "$model" -n 8; expect 0 "" "chat: a last line without an end"
+	feed '' chat "$model"; expect 0 "" "chat with nothing to say"
+	feed 'Hello\n/quit\nmore\n' chat "$model" -n 8 --json; [ "$code" -eq 0 ] && [ "$(wc -l <out)" -eq 1 ]; report $? "chat: /quit ends"
+	feed '/nonsense\n' chat "$model"; expect 2 "/help" "chat: unknown /command"
+	feed '/help\n' chat "$model"; expect 0 "/reset" "chat: /help"
+	feed 'Hello\n' chat "$model" --ctx 8; expect 5 "context takes 8" "chat: a message longer than the context"
+	grep -q "/reset" err; report $? "chat: the complaint says what to do"
+	feed 'Hello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\n' chat "$model" -n 30; expect 5 "context" "chat: the context fills up"
+	feed 'a\377b\n' chat "$model"; expect 2 "UTF-8" "chat: invalid UTF-8"
+	[ -n "$python" ] || { skip "chat's tokens: no python3"; return; }
+	feed 'Hello\nAnd you?\n/reset\nHello\n"""\ntwo\nlines\n"""\n' chat "$model" -n 12 --json --system 'Be brief.'
+	cat >chat.py <<'END'
+import json, subprocess, sys
+plumb, model = sys.argv[1:]
+turns = [json.loads(line) for line in open("out")]
+assert len(turns) == 4, len(turns)
+def tokenize(text, *options):
+	return json.loads(subprocess.run([plumb, "tokenize", model, "--json", *options], input=text.encode(), capture_output=True, check=True).stdout)["ids"]
+def render(*messages):
+	"""All at once. Contents are plain text, markers are tokens."""
+	ids = []
+	for role, content in messages:
+		ids += tokenize("<|im_start|>") + tokenize(role + "\n" + content, "--no-special") + tokenize("<|im_end|>") + tokenize("\n")
+	return ids + tokenize("<|im_start|>assistant\n")
+system = ("system", "Be brief.")
+one = ("user", "Hello"), ("assistant", turns[0]["answer"])
+assert turns[0]["prompt_tokens"] == render(system, one[0]), "first prompt"
+assert turns[1]["prompt_tokens"] == render(system, *one, ("user", "And you?")), "second prompt"
+assert turns[2]["prompt_tokens"] == render(system, one[0]), "after /reset"
+assert turns[2]["tokens"] == turns[0]["tokens"], "answer after /reset"
+assert turns[3]["prompt_tokens"] == render(system, *one, ("user", "\ntwo\nlines\n")), "block"
+# reused: never more than was there before, at least the whole previous prompt but its last token
+assert turns[0]["reused"] == 0
+first = len(turns[0]["prompt_tokens"])
+assert first <= turns[1]["reused"] <= first + len(turns[0]["tokens"]), turns[1]["reused"]
+assert len(render(system)) - 3 <= turns[2]["reused"] < first, turns[2]["reused"]
+# what was kept from earlier turns gives what reading everything anew gives
+fresh = subprocess.run([plumb, "run", model, "--tokens", ",".join(map(str, turns[1]["prompt_tokens"])), "-n", "12"], capture_output=True, check=True)
+assert [int(x) for x in fresh.stdout.split()] == turns[1]["tokens"], "kept cache against a fresh one"
+END
+	"$python" chat.py "$plumb" "$model" >err 2>&1; report $? "chat: tokens as when all is rendered at once, cache reused, same answers as without"
+}
+
+# Ctrl-C and Ctrl-D on a terminal.
+terminal() {
+	[ -n "$python" ] || { skip "chat on a terminal: no python3"; return; }
+	cat >terminal.py <<'END'
+import os, pty, select, sys, time
+plumb, model = sys.argv[1:]
+pid, fd = pty.fork()
+if pid == 0:
+	os.execv(plumb, [plumb, "chat", model])
+seen = ""
+def wait_for(text, seconds=20):
+	global seen
+	end = time.time() + seconds
+	while text not in seen:
+		if time.time() > end or not select.select([fd], [], [], 1)[0] and time.time() > end:
+			sys.exit(f"{text!r} did not come, but {seen[-300:]!r}")
+		try:
+			seen += os.read(fd, 4096).decode(errors="replace")
+		except OSError:
+			sys.exit(f"ended before {text!r} came: {seen[-300:]!r}")
+	seen = seen[seen.index(text) + len(text):]
+wait_for("> ")
+for _ in range(2): # the second time shows that the first left it armed
+	os.write(fd, b"Hello\n")
+	wait_for("\n")
+	time.sleep(0.5)
+	os.write(fd, b"\x03")
+	wait_for("(stopped)")
+	wait_for("> ")
+os.write(fd, b"half a line\x03")
+wait_for("Ctrl-D or /quit ends")
+wait_for("> ")
+os.write(fd, b"/reset\n")
+wait_for("a new conversation")
+wait_for("> ")
+os.write(fd, b"\x04")
+_, status = os.waitpid(pid, 0)
+sys.exit(0 if os.waitstatus_to_exitcode(status) == 0 else f"exit code {status}")
+END
+	: >out
+	"$python" terminal.py "$plumb" "$base/long" >err 2>&1; report $? "chat on a terminal: Ctrl-C stops an answer (twice), gives up a line; /reset; Ctrl-D ends"
+}
+
+measures() {
+	printf 'The quick brown fox jumps over the lazy dog. The end of it.' >fox
+	run perplexity "$model" fox; says "^nll  *[0-9]*\.[0-9]\{6\}" "perplexity: six decimals"
+	nll=$(sed -n 's/^nll  *\([0-9.]*\).*/\1/p' out)
+	feed 'The quick brown fox jumps over the lazy dog. The end of it.' perplexity "$model" -; says "^nll  *$nll" "perplexity of standard input"
+	run perplexity "$model" fox --json; json perplexity
+	run perplexity "$model" fox -n 10 --ctx 4 --json; [ "$code" -eq 0 ] && tr -d ' ,' <out | grep -q '^"predictions":7$'; report $? "perplexity: windows of 4, 4 and 2 tokens predict 3, 3 and 1"
+	run perplexity "$model" fox --precision FP64; says "^nll  *${nll%???}" "perplexity in FP64: the same to 5 decimals"
+	run perplexity "$model" missing; expect 3 "missing: No such file" "perplexity of a missing text"
+	: >nothing; run perplexity "$model" nothing; expect 3 "needs two" "perplexity of an empty text"
+	printf 'ok\377' >bad; run perplexity "$model" bad; expect 3 "bad: .*UTF-8" "perplexity of invalid UTF-8"
+	run bench "$model" --prefill 32 --decode 8 --rounds 2; says "^prefill .*tokens/s, median of 2 rounds of 32 tokens" "bench: prefill"
+	says "^decode .*tokens/s" "bench: decode"
+	says "^memory .*GB/s" "bench: memory bandwidth"
+	says "^driver .*native" "bench: driver"
+	run bench "$model" --prefill 8 --decode 4 --depth 64 --rounds 1 --json; json bench
+	[ -z "$python" ] || { [ "$(value 'j["prefill"]["min"] <= j["prefill"]["median"] <= j["prefill"]["max"] and j["memory_bytes_per_second"] > 1e8 and j["depth"] == 64')" = True ]; report $? "bench --json: sensible numbers"; }
+}
+
+for part in help_texts options drivers models information tokens runs long_model limits signals full_disk chats terminal measures; do
+	code=0
+	: >out; : >err
+	$part
+done
+echo "$checks checks, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* src/model on small random models: every weight type against Transformers' activations,
+ * logits and greedy tokens (tools/make-test-model.py); sessions; broken models. */
+#include <unistd.h>
+#include "compare.h"
+
+static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
+/* Relative L2 per capture point; doc/numerics.md, "Whole models". */
+#define TOLERANCE_FP32 1e-5
+#define TOLERANCE_FP64 1e-6
+#define TOLERANCE_KV_F16 1e-2
+
+struct loaded { struct plumb_context *ctx; struct plumb_model *model; struct plumb_session *session; };
+
+static struct loaded load(const char *type, const struct plumb_options *open, const struct plumb_session_options *how)
+{
+	struct loaded l;
+	char name[64];
+	snprintf(name, sizeof name, "tiny-%s.gguf", type);
+	ck_good(plumb_open(&l.ctx, open));
+	ck_good(plumb_model_load(&l.model, l.ctx, data_path(name), NULL, NULL));
+	ck_good(plumb_session_new(&l.session, l.model, how));
+	return l;
+}
+
+static void unload(struct loaded *l)
+{
+	plumb_session_free(l->session);
+	plumb_model_free(l->model);
+	uint64_t now, peak, limit;
+	plumb_memory(l->ctx, &now, &peak, &limit);
+	plumb_close(l->ctx);
+}
+
+static struct plumb_file *reference(const char *type, bool single)
+{
+	struct plumb_file *file;
+	char name[64];
+	snprintf(name, sizeof name, "tiny-%s%s.safetensors", type, single ? "-single" : "");
+	ck_good(plumb_file_open(&file, data_path(name)));
+	return file;
+}
+
+static void against_reference(struct loaded *l, const char *type, bool single, double tolerance)
+{
+	struct compare c = { .file = reference(type, single) };
+	int32_t ids[64], next[64];
+	int64_t n = compare_ids(c.file, "token_ids", ids, 64), m = compare_ids(c.file, "greedy", next, 64);
+	plumb_session_tap(l->session, PLUMB_POINTS_ALL, compare_tap, &c);
+	ck_good(plumb_session_rewind(l->session, 0));
+	ck_good(plumb_session_eval(l->session, ids, n, PLUMB_LOGITS_ALL));
+	plumb_session_tap(l->session, 0, NULL, NULL);
+	ck_assert_int_eq(c.compared, plumb_file_tensors(c.file));
+	ck_assert_msg(c.worst <= tolerance, "tiny-%s%s: relative error %.3g at %s is over %g", type, single ? "-single" : "", c.worst, c.where, tolerance);
+	compare_greedy(l->session, ids, n, next, m);
+	plumb_file_close((struct plumb_file *)(uintptr_t)c.file);
+}
+
+START_TEST(every_weight_type)
+{
+	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = "native" }, NULL);
+	against_reference(&l, models[_i], false, TOLERANCE_FP32);
+	against_reference(&l, models[_i], true, TOLERANCE_FP32);
+	unload(&l);
+}
+END_TEST
+
+START_TEST(every_weight_type_portable)
+{
+	setenv("PLUMB_NATIVE_ISA", "c", 1);
+	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = "native" }, NULL);
+	against_reference(&l, models[_i], false, TOLERANCE_FP32);
+	unload(&l);
+}
+END_TEST
+
+START_TEST(every_weight_type_fp64)
+{
+	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = "native", .precision = "FP64" }, NULL);
+	against_reference(&l, models[_i], false, TOLERANCE_FP64);
+	against_reference(&l, models[_i], true, TOLERANCE_FP64);
+	unload(&l);
+}
+END_TEST
+
+START_TEST(half_cache)
+{
+	struct loaded l = load("q8_0", &(struct plumb_options){ .driver = "native" }, &(struct plumb_session_options){ .kv_type = PLUMB_F16 });
+	against_reference(&l, "q8_0", false, TOLERANCE_KV_F16);
+	unload(&l);
+}
+END_TEST
+
+/* Logits of 200 tokens, in one way or another. */
+static float *logits_of(const char *threads, int64_t batch, int64_t step)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native", .threads = threads }, &(struct plumb_session_options){ .batch = batch });
+	int64_t n = 200, rows, vocab = plumb_model_config(l.model)->vocab;
+	int32_t ids[200];
+	const float *logits;
+	for (int i = 0; i < n; i++)
+		ids[i] = i * 7 % 300;
+	for (int64_t i = 0; i < n; i += step)
+		ck_good(plumb_session_eval(l.session, ids + i, n - i < step ? n - i : step, PLUMB_LOGITS_LAST));
+	ck_assert_int_eq(plumb_session_position(l.session), n);
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	ck_assert_int_eq(rows, 1);
+	float *copy = malloc(sizeof *copy * (size_t)vocab);
+	memcpy(copy, logits, sizeof *copy * (size_t)vocab);
+	unload(&l);
+	return copy;
+}
+
+START_TEST(threads_change_no_bit)
+{
+	float *one = logits_of("1", 0, 200);
+	static const char *const counts[] = { "2", "3", "5" };
+	for (int i = 0; i < 3; i++) {
+		float *more = logits_of(counts[i], 0, 200);
+		ck_assert_mem_eq(one, more, sizeof *one * 320);
+		free(more);
+	}
+	free(one);
+}
+END_TEST
+
+START_TEST(passes_agree) /* and the cache grows on the way */
+{
+	float *whole = logits_of("2", 0, 200);
+	static const int64_t ways[][2] = { { 64, 200 }, { 3, 200 }, { 0, 17 }, { 0, 1 } };
+	for (int i = 0; i < 4; i++) {
+		float *parts = logits_of("2", ways[i][0], ways[i][1]);
+		double error = relative_l2(parts, whole, 320);
+		ck_assert_msg(error <= TOLERANCE_FP32, "batch %lld, step %lld: %g", (long long)ways[i][0], (long long)ways[i][1], error);
+		free(parts);
+	}
+	free(whole);
+}
+END_TEST
+
+START_TEST(rewind_repeats_bits)
+{
+	struct loaded l = load("q4_0", &(struct plumb_options){ .driver = "native" }, NULL);
+	int32_t ids[] = { 5, 6, 7, 8, 9 };
+	const float *logits;
+	float first[320];
+	int64_t rows;
+	ck_good(plumb_session_eval(l.session, ids, 5, PLUMB_LOGITS_LAST));
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	memcpy(first, logits, sizeof first);
+	ck_good(plumb_session_rewind(l.session, 4));
+	ck_good(plumb_session_eval(l.session, (int32_t[]){ 100 }, 1, PLUMB_LOGITS_LAST));
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	ck_assert_mem_ne(logits, first, sizeof first);
+	ck_good(plumb_session_rewind(l.session, 0));
+	ck_good(plumb_session_eval(l.session, ids, 5, PLUMB_LOGITS_LAST));
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	ck_assert_mem_eq(logits, first, sizeof first);
+	ck_bad(plumb_session_rewind(l.session, 6), PLUMB_E_ARGUMENT, "6");
+	ck_bad(plumb_session_rewind(l.session, -1), PLUMB_E_ARGUMENT, "-1");
+	unload(&l);
+}
+END_TEST
+
+START_TEST(refusals_keep_the_session)
+{
+	volatile int cancel = 0;
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native" }, &(struct plumb_session_options){ .context = 8, .cancel = &cancel });
+	int32_t ids[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+	const float *logits;
+	int64_t rows;
+	ck_bad(plumb_session_logits(l.session, &logits, &rows), PLUMB_E_ARGUMENT, "no logits");
+	ck_good(plumb_session_eval(l.session, ids, 3, PLUMB_LOGITS_NONE));
+	ck_bad(plumb_session_logits(l.session, &logits, &rows), PLUMB_E_ARGUMENT, "no logits");
+	ck_bad(plumb_session_eval(l.session, ids, 6, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT, "6 tokens after 3 held do not fit the context of 8");
+	ck_bad(plumb_session_eval(l.session, ids, 0, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "no tokens");
+	ck_bad(plumb_session_eval(l.session, (int32_t[]){ 320 }, 1, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "320");
+	ck_bad(plumb_session_eval(l.session, (int32_t[]){ -1 }, 1, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "-1");
+	cancel = 1;
+	ck_bad(plumb_session_eval(l.session, ids, 2, PLUMB_LOGITS_LAST), PLUMB_E_CANCELLED, "layer 0");
+	cancel = 0;
+	ck_assert_int_eq(plumb_session_position(l.session), 3);
+	ck_good(plumb_session_eval(l.session, ids, 5, PLUMB_LOGITS_ALL));
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	ck_assert_int_eq(rows, 5);
+	unload(&l);
+}
+END_TEST
+
+static const struct { struct plumb_session_options options; enum plumb_status status; const char *text; } bad_sessions[] = {
+	{ { .context = 257 }, PLUMB_E_ARGUMENT, "257 is not within the model's 256" },
+	{ { .context = -1 }, PLUMB_E_ARGUMENT, "-1" },
+	{ { .batch = -5 }, PLUMB_E_ARGUMENT, "-5" },
+	{ { .kv_type = PLUMB_Q8_0 }, PLUMB_E_TYPE, "q8_0" },
+};
+
+START_TEST(session_options)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native" }, NULL);
+	struct plumb_session *s;
+	ck_bad(plumb_session_new(&s, l.model, &bad_sessions[_i].options), bad_sessions[_i].status, bad_sessions[_i].text);
+	ck_assert_ptr_null(s);
+	unload(&l);
+}
+END_TEST
+
+/* --- the tap --- */
+
+struct meddler { int layer; enum plumb_point point; enum plumb_status answer; int seen; };
+
+static enum plumb_status meddle(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
+{
+	struct meddler *m = user;
+	m->seen++;
+	if (layer != m->layer || point != m->point)
+		return PLUMB_OK;
+	int64_t n = plumb_tensor_count(t);
+	float *zero = calloc((size_t)n, sizeof *zero);
+	enum plumb_status s = m->answer ? m->answer : plumb_tensor_write(t, zero, sizeof *zero * (size_t)n);
+	free(zero);
+	return s;
+}
+
+START_TEST(tap_changes_what_follows)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native" }, NULL);
+	int32_t ids[] = { 5, 6, 7 };
+	const float *logits;
+	float before[320];
+	int64_t rows;
+	ck_good(plumb_session_eval(l.session, ids, 3, PLUMB_LOGITS_LAST));
+	ck_good(plumb_session_logits(l.session, &logits, &rows));
+	memcpy(before, logits, sizeof before);
+	/* Every point of a layer is written to; each must matter, so each is really what goes on. */
+	for (int point = PLUMB_POINT_EMBEDDINGS; point < PLUMB_POINT_COUNT; point++) {
+		struct meddler m = { point == PLUMB_POINT_EMBEDDINGS || point >= PLUMB_POINT_FINAL_NORM ? -1 : 1, (enum plumb_point)point, PLUMB_OK, 0 };
+		ck_good(plumb_session_rewind(l.session, 0));
+		plumb_session_tap(l.session, 1u << point, meddle, &m);
+		ck_good(plumb_session_eval(l.session, ids, 3, PLUMB_LOGITS_LAST));
+		ck_good(plumb_session_logits(l.session, &logits, &rows));
+		ck_assert_msg(relative_l2(logits, before, 320) > 1e-4, "%s: writing it changes nothing", plumb_point_name(point));
+		ck_assert_int_eq(m.seen, m.layer < 0 ? 1 : 3);
+	}
+	ck_assert_ptr_null(plumb_point_name(PLUMB_POINT_COUNT));
+	unload(&l);
+}
+END_TEST
+
+START_TEST(tap_ends_evaluation)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native" }, NULL);
+	struct meddler m = { 1, PLUMB_POINT_ATTN_SOFTMAX, PLUMB_E_CANCELLED, 0 };
+	int32_t id = 5;
+	plumb_session_tap(l.session, PLUMB_POINTS_ALL, meddle, &m);
+	ck_assert_int_eq(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST), PLUMB_E_CANCELLED);
+	ck_assert_int_eq(plumb_session_position(l.session), 0);
+	plumb_session_tap(l.session, 0, NULL, NULL);
+	ck_good(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST));
+	unload(&l);
+}
+END_TEST
+
+START_TEST(placement_is_counted)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native" }, NULL);
+	int32_t id = 5;
+	ck_good(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST));
+	ck_assert_uint_eq(plumb_placement(l.ctx, PLUMB_OP_matmul, 0), 3 * 7 + 1);
+	ck_assert_uint_eq(plumb_placement(l.ctx, PLUMB_OP_rmsnorm, 0), 3 * 2 + 1);
+	unload(&l);
+}
+END_TEST
+
+/* --- broken models: a good file with bytes changed --- */
+
+struct patch { const char *after; size_t skip; uint64_t value; size_t width; enum plumb_status status; const char *text; };
+static const struct patch patches[] = {
+	/* a key's value follows its name and 4 bytes of type */
+	{ "qwen2.block_count", 4, 0, 4, PLUMB_E_FORMAT, "block_count is 0" },
+	{ "qwen2.block_count", 4, 2000000000, 4, PLUMB_E_FORMAT, "block_count is 2000000000" },
+	{ "qwen2.block_count", 4, 4, 4, PLUMB_E_FORMAT, "blk.3.attn_norm.weight is missing" },
+	{ "qwen2.block_count", 4, 60000, 4, PLUMB_E_FORMAT, "60000 layers cannot be" },
+	{ "qwen2.embedding_length", 4, 128, 4, PLUMB_E_SHAPE, "must be" },
+	{ "qwen2.attention.head_count", 4, 3, 4, PLUMB_E_FORMAT, "heads" },
+	{ "qwen2.attention.head_count_kv", 4, 1, 4, PLUMB_E_SHAPE, "attn_k.weight" },
+	{ "qwen2.attention.head_count_kv", 4, 3, 4, PLUMB_E_FORMAT, "cannot share" },
+	{ "qwen2.feed_forward_length", 4, 161, 4, PLUMB_E_SHAPE, "ffn_gate" },
+	{ "qwen2.rope.freq_base", 4, 0x7fc00000, 4, PLUMB_E_FORMAT, "freq_base" },
+	{ "qwen2.attention.layer_norm_rms_epsilon", 4, 0xbf800000, 4, PLUMB_E_FORMAT, "epsilon is -1" },
+	{ "qwen2.rope.freq_bas", 0, 'x', 1, PLUMB_OK, "" }, /* optional: the default serves */
+	{ "qwen2.context_lengt", 0, 'x', 1, PLUMB_E_FORMAT, "context_length is missing" },
+	{ "general.architecture", 12, 'l', 1, PLUMB_E_UNSUPPORTED, "lwen2" },
+	{ "blk.1.ffn_down.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "blk.1.ffn_down.weight is missing" },
+	{ "blk.2.attn_q.bia", 0, 'x', 1, PLUMB_E_FORMAT, "blk.2.attn_q.bias is missing" },
+	{ "output_norm.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "output_norm.weight is missing" },
+	{ "token_embd.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "token_embd.weight is missing" },
+};
+
+static char *slurp(const char *path, size_t *size)
+{
+	FILE *f = fopen(path, "rb");
+	ck_assert_msg(f != NULL, "cannot open %s", path);
+	fseek(f, 0, SEEK_END);
+	*size = (size_t)ftell(f);
+	rewind(f);
+	char *bytes = malloc(*size);
+	ck_assert_uint_eq(fread(bytes, 1, *size, f), *size);
+	fclose(f);
+	return bytes;
+}
+
+static enum plumb_status load_bytes(const char *bytes, size_t size)
+{
+	char path[] = "/tmp/plumb-check-XXXXXX";
+	int fd = mkstemp(path);
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	ck_assert(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
+	close(fd);
+	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "1" }));
+	enum plumb_status s = plumb_model_load(&model, ctx, path, NULL, NULL);
+	ck_assert(!s == (model != NULL));
+	plumb_model_free(model);
+	plumb_close(ctx);
+	unlink(path);
+	return s;
+}
+
+START_TEST(broken_models)
+{
+	const struct patch *p = &patches[_i];
+	size_t size;
+	char *bytes = slurp(data_path("tiny-f32.gguf"), &size), *at = NULL;
+	for (size_t i = 0; !at && i + 64 < size; i++)
+		if (!memcmp(bytes + i, p->after, strlen(p->after)))
+			at = bytes + i + strlen(p->after) + p->skip;
+	ck_assert_msg(at != NULL, "%s is not in the file", p->after);
+	memcpy(at, &p->value, p->width); /* little-endian, like the file */
+	enum plumb_status s = load_bytes(bytes, size);
+	ck_assert_msg(s == p->status && (!s || strstr(plumb_last_error(), p->text)), "%s = %llu: %s (%s)", p->after,
+		(unsigned long long)p->value, plumb_strerror(s), plumb_last_error());
+	free(bytes);
+}
+END_TEST
+
+START_TEST(truncated_models)
+{
+	size_t size;
+	char *bytes = slurp(data_path("tiny-q4_0.gguf"), &size);
+	for (size_t n = 0; n < size; n += size / 97)
+		ck_assert_msg(load_bytes(bytes, n) < 0, "the first %zu of %zu bytes load", n, size);
+	ck_good(load_bytes(bytes, size));
+	free(bytes);
+}
+END_TEST
+
+START_TEST(no_memory_for_cache)
+{
+	/* 64 MB hold the passes of this model but no batch of a million rows. */
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = "native", .memory_scale = "0" }, NULL);
+	struct plumb_tensor fill;
+	uint64_t now, peak, limit;
+	int32_t id = 1;
+	plumb_memory(l.ctx, &now, &peak, &limit);
+	ck_good(plumb_tensor_new(l.ctx, &fill, PLUMB_F32, 1, (int64_t[]){ (int64_t)(limit - now - 4096) / 4 }));
+	ck_bad(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT, "KV cache");
+	ck_assert_int_eq(plumb_session_position(l.session), 0);
+	plumb_tensor_free(&fill);
+	ck_good(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST));
+	unload(&l);
+}
+END_TEST
+
+#define LOOP(name, table) tcase_add_loop_test(tc, name, 0, (int)(sizeof(table) / sizeof *(table)))
+int main(void)
+{
+	Suite *suite = suite_create("model");
+	TCase *tc = tcase_create("model");
+	tcase_set_timeout(tc, 240);
+	LOOP(every_weight_type, models);
+	LOOP(every_weight_type_portable, models);
+	LOOP(every_weight_type_fp64, models);
+	tcase_add_test(tc, half_cache);
+	tcase_add_test(tc, threads_change_no_bit);
+	tcase_add_test(tc, passes_agree);
+	tcase_add_test(tc, rewind_repeats_bits);
+	tcase_add_test(tc, refusals_keep_the_session);
+	LOOP(session_options, bad_sessions);
+	tcase_add_test(tc, tap_changes_what_follows);
+	tcase_add_test(tc, tap_ends_evaluation);
+	tcase_add_test(tc, placement_is_counted);
+	LOOP(broken_models, patches);
+	tcase_add_test(tc, truncated_models);
+	tcase_add_test(tc, no_memory_for_cache);
+	suite_add_tcase(suite, tc);
+	return run_suite(suite);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* matmul: every small number of rows, k that is no multiple of the inner block, a massive
+ * channel, NaN, and calls that must be refused with the output untouched. */
+#include <stdlib.h>
+#include "op/special.h"
+
+static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b, int64_t m, int64_t n, int64_t k)
+{
+	const float *have = plumb_host(y);
+	for (int64_t i = 0; i < m; i++)
+		for (int64_t j = 0; j < n; j++) {
+			double sum = b ? b[j] : 0, size = fabs(sum);
+			for (int64_t l = 0; l < k; l++) {
+				sum += (double)x[i * k + l] * w[j * k + l];
+				size += fabs((double)x[i * k + l] * w[j * k + l]);
+			}
+			double bound = ((double)k / 4 + 16) * 0x1p-24 * size; /* as in tests/simd_compare.c */
+			if (m > 4 && k > 64)
+				bound = 260 * 0x1p-24 * size; /* a tile adds one after the other, in blocks of 256 */
+			if (!(fabs(have[i * n + j] - sum) <= bound))
+				ck_abort_msg("m %d n %d k %d: y[%d][%d] is %.9g, must be %.9g", (int)m, (int)n, (int)k, (int)i, (int)j, (double)have[i * n + j], sum);
+		}
+}
+
+START_TEST(test_small)
+{
+	static const int64_t ks[] = { 1, 5, 37, 255, 257, 300, 777, 1025 }, ns[] = { 1, 15, 16, 17, 65 };
+	struct plumb_context *ctx = special_open(_i);
+	if (!ctx)
+		return;
+	for (int64_t m = 1; m <= 9; m++)
+		for (int c = 0; c < 8 * 5; c++) {
+			int64_t k = ks[c / 5], n = ns[c % 5];
+			float *x = malloc(sizeof *x * (size_t)(m * k)), *w = malloc(sizeof *w * (size_t)(n * k)), b[65];
+			special_noise(x, m * k, 2, (unsigned)c);
+			special_noise(w, n * k, 1, (unsigned)m + 50);
+			special_noise(b, n, 3, 9);
+			if (k > 62)
+				for (int64_t i = 0; i < m; i++)
+					x[i * k + 62] = 1e4f; /* the massive channel */
+			struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, k), x), tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(n, k), w);
+			struct plumb_tensor tb = special_tensor(ctx, PLUMB_F32, 1, DIMS(n), b), y;
+			OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, n)));
+			OK(plumb_matmul(ctx, &y, &tx, &tw, &tb));
+			check_against_double(&y, x, w, b, m, n, k);
+			plumb_tensor_free(&tx);
+			plumb_tensor_free(&tw);
+			plumb_tensor_free(&tb);
+			plumb_tensor_free(&y);
+			free(x);
+			free(w);
+		}
+	plumb_close(ctx);
+}
+END_TEST
+
+/* NaN and infinity stay in their row of x, and reach all of it. */
+START_TEST(test_nan)
+{
+	struct plumb_context *ctx = special_open(_i);
+	if (!ctx)
+		return;
+	enum { N = 19, K = 300 };
+	static float x[8 * K], w[N * K], clean[8 * N];
+	for (int64_t m = 2; m <= 8; m++) {
+		special_noise(x, m * K, 1, 1);
+		special_noise(w, N * K, 1, 2);
+		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x), tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(N, K), w), y;
+		OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, N)));
+		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
+		memcpy(clean, plumb_host(&y), sizeof *clean * (size_t)(m * N));
+		((float *)plumb_host(&tx))[K + 299] = NAN;
+		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
+		for (int64_t i = 0; i < m * N; i++) {
+			float have = ((float *)plumb_host(&y))[i];
+			ck_assert_msg(i / N == 1 ? isnan(have) : have == clean[i], "m %d: y[%d][%d] is %g", (int)m, (int)(i / N), (int)(i % N), (double)have);
+		}
+		plumb_tensor_free(&tx);
+		plumb_tensor_free(&tw);
+		plumb_tensor_free(&y);
+	}
+	plumb_close(ctx);
+}
+END_TEST
+
+static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn, xm, xk, wn, wk; enum plumb_status want; } bad[] = {
+	{ "inner sizes differ", PLUMB_F32, PLUMB_F32, PLUMB_F32, 2, 3, 2, 32, 3, 64, PLUMB_E_SHAPE },
+	{ "rows of y", PLUMB_F32, PLUMB_F32, PLUMB_F32, 3, 3, 2, 32, 3, 32, PLUMB_E_SHAPE },
+	{ "columns of y", PLUMB_F32, PLUMB_F32, PLUMB_Q8_0, 2, 4, 2, 32, 3, 32, PLUMB_E_SHAPE },
+	{ "y of integers", PLUMB_I32, PLUMB_F32, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
+	{ "x of halves", PLUMB_F32, PLUMB_F16, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
+	{ "x of doubles, y of floats", PLUMB_F32, PLUMB_F64, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
+	{ "w of integers", PLUMB_F32, PLUMB_F32, PLUMB_I32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
+	{ "doubles on native", PLUMB_F64, PLUMB_F64, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_UNSUPPORTED },
+};
+
+START_TEST(test_refused)
+{
+	int c = _i / SPECIAL_SETS;
+	struct plumb_context *ctx = special_open(_i % SPECIAL_SETS);
+	struct plumb_tensor x, w, y;
+	if (!ctx)
+		return;
+	OK(plumb_tensor_new(ctx, &x, bad[c].x, 2, DIMS(bad[c].xm, bad[c].xk)));
+	OK(plumb_tensor_new(ctx, &w, bad[c].w, 2, DIMS(bad[c].wn, bad[c].wk)));
+	OK(plumb_tensor_new(ctx, &y, bad[c].y, 2, DIMS(bad[c].ym, bad[c].yn)));
+	memset(plumb_host(&y), 0x5a, plumb_tensor_bytes(&y));
+	ck_assert_msg(plumb_matmul(ctx, &y, &x, &w, NULL) == bad[c].want, "%s: %s", bad[c].name, plumb_last_error());
+	ck_assert_msg(strstr(plumb_last_error(), "matmul"), "%s: \"%s\" does not name the operator", bad[c].name, plumb_last_error());
+	for (size_t i = 0; i < plumb_tensor_bytes(&y); i++)
+		ck_assert_msg(((unsigned char *)plumb_host(&y))[i] == 0x5a, "%s: byte %zu of y was written", bad[c].name, i);
+	plumb_tensor_free(&x);
+	plumb_tensor_free(&w);
+	plumb_tensor_free(&y);
+	plumb_close(ctx);
+}
+END_TEST
+
+TCase *special_matmul(void)
+{
+	TCase *c = tcase_create("matmul");
+	tcase_set_timeout(c, 120);
+	tcase_add_loop_test(c, test_small, 0, SPECIAL_SETS);
+	tcase_add_loop_test(c, test_nan, 0, SPECIAL_SETS);
+	tcase_add_loop_test(c, test_refused, 0, SPECIAL_SETS * (int)(sizeof bad / sizeof *bad));
+	return c;
+}

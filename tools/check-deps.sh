@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The arrows of doc/design.md: each folder of src includes only the headers of folders to its right. Also: only
+# core/env.c reads the environment, and the library neither prints nor exits.
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+allow() { # allow FOLDER FOLDERS...
+	from=$1; shift
+	for f in $(find "src/$from" -name '*.[ch]'); do
+		for i in $(sed -n 's/^#include "\([a-z]*\)\/.*/\1/p' "$f"); do
+			case " $from $* " in *" $i "*) ;; *) echo "$f includes \"$i/\": $from may include only: $from $*"; bad=1;; esac
+		done
+	done
+}
+allow core
+allow op core
+allow native op core
+allow format core
+allow text core
+allow model format text op core
+allow cli
+for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
+	case $f in
+	src/core/env.c) ;;
+	*) grep -nE '\b(secure_)?getenv *\(' "$f" /dev/null && { echo "  only src/core/env.c reads the environment"; bad=1; } ;;
+	esac
+	grep -nE '\b(printf|puts|putchar|perror|exit|abort|assert|fprintf) *\(' "$f" /dev/null && { echo "  the library must not print or exit"; bad=1; }
+done
+[ $bad = 0 ] && echo "the arrows hold"
+exit $bad

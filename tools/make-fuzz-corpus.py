@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write the seed corpus of tests/fuzz: small files, good ones and one for each way to be broken.
+
+Usage: make-fuzz-corpus.py [FOLDER]    (default: tests/data/fuzz beside this tool's folder)
+It writes gguf/ and safetensors/ below FOLDER, the same bytes each time. Inputs that a fuzzer
+found are kept beside them as found-*, which this tool leaves alone. Needs only Python 3.
+"""
+import json
+import pathlib
+import struct
+import sys
+
+U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 = range(13)
+PACK = {U8: "<B", I8: "<b", U16: "<H", I16: "<h", U32: "<I", I32: "<i", F32: "<f", BOOL: "<B", U64: "<Q",
+        I64: "<q", F64: "<d"}
+# ggml type: number, elements per block, bytes per block
+TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22),
+         "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176),
+         "Q6_K": (14, 256, 210), "I32": (26, 1, 4), "F64": (28, 1, 8), "BF16": (30, 1, 2)}
+
+
+def string(s):
+    s = s.encode() if isinstance(s, str) else s
+    return struct.pack("<Q", len(s)) + s
+
+
+def value(kind, v):
+    if kind == STRING:
+        return string(v)
+    if kind == ARRAY:
+        of, items = v
+        return struct.pack("<IQ", of, len(items)) + b"".join(value(of, i) for i in items)
+    return struct.pack(PACK[kind], v)
+
+
+def meta(key, kind, v):
+    return string(key) + struct.pack("<I", kind) + value(kind, v)
+
+
+def row(name, dims, number, offset):
+    """A row of the tensor table; dims innermost first, as in the file."""
+    return (string(name) + struct.pack("<I", len(dims)) + struct.pack(f"<{len(dims)}Q", *dims)
+            + struct.pack("<IQ", number, offset))
+
+
+def header(tensors, metas, version=3):
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, metas)
+
+
+def gguf(metas=(), rows=(), data=b"", version=3, alignment=32):
+    out = header(len(rows), len(metas), version) + b"".join(metas) + b"".join(rows)
+    return out + b"\0" * (-len(out) % alignment) + data if data else out
+
+
+def pattern(n):
+    return bytes(i * 7 % 251 for i in range(n))
+
+
+def packed(tensors, alignment=32):
+    """Rows and data of tensors {name: (type, dims)} laid out one after the other."""
+    rows, data = [], b""
+    for name, (kind, dims) in tensors.items():
+        number, block, size = TYPES[kind]
+        count = 1
+        for d in dims:
+            count *= d
+        data += b"\0" * (-len(data) % alignment)
+        rows.append(row(name, dims, number, len(data)))
+        data += pattern(count // block * size)
+    return rows, data
+
+
+SCALARS = [meta("a.u8", U8, 255), meta("a.i8", I8, -128), meta("a.u16", U16, 65535), meta("a.i16", I16, -2),
+           meta("a.u32", U32, 2**32 - 1), meta("a.i32", I32, -3), meta("a.f32", F32, 0.5), meta("a.bool", BOOL, 1),
+           meta("a.string", STRING, "qwen2"), meta("a.u64", U64, 2**63 - 1), meta("a.i64", I64, -2**63),
+           meta("a.f64", F64, 1e-6)]
+ARRAYS = [meta("t.tokens", ARRAY, (STRING, ["a", "", "Ġthe", "<|im_end|>"])), meta("t.type", ARRAY, (I32, [1, -1, 3])),
+          meta("t.scores", ARRAY, (F32, [0.0, -1.5])), meta("t.f64", ARRAY, (F64, [2.5])),
+          meta("t.bool", ARRAY, (BOOL, [0, 1])), meta("t.empty", ARRAY, (STRING, [])), meta("t.u8", ARRAY, (U8, [9, 8])),
+          meta("t.u64", ARRAY, (U64, [1, 2**40]))]
+
+
+def gguf_files():
+    two = {"blk.0.w": ("F32", [4, 2]), "blk.0.b": ("F32", [3])}
+    rows, data = packed(two)
+    every = {f"w.{k}": (k, [256, 2]) for k in TYPES}
+    every_rows, every_data = packed(every)
+    yield "good-v3", gguf(SCALARS, rows, data)
+    yield "good-v2", gguf(SCALARS, rows, data, version=2)
+    yield "good-arrays", gguf(ARRAYS)
+    yield "good-types", gguf([], every_rows, every_data)
+    yield "good-empty", gguf()
+    yield "good-rank4", gguf([], *packed({"r": ("F16", [2, 3, 4, 5])}))
+    rows64, data64 = packed(two, 64)
+    yield "good-align64", gguf([meta("general.alignment", U32, 64)], rows64, data64, alignment=64)
+    one = [row("w", [8], 0, 0)]
+    yield "bad-version1", gguf([], one, pattern(32), version=1)
+    yield "bad-version9", gguf([], one, pattern(32), version=9)
+    yield "bad-big-endian", b"GGUF" + struct.pack(">IQQ", 3, 0, 0)
+    yield "bad-tensor-count", header(2**60, 0) + bytes(64)
+    yield "bad-meta-count", header(0, 2**60) + bytes(64)
+    yield "bad-array-count", header(0, 1) + string("a") + struct.pack("<IIQ", ARRAY, STRING, 2**61) + bytes(64)
+    yield "bad-array-nested", header(0, 1) + string("a") + struct.pack("<IIQ", ARRAY, ARRAY, 1) + bytes(64)
+    yield "bad-string-length", header(0, 1) + struct.pack("<Q", 2**64 - 1) + b"key" + bytes(32)
+    yield "bad-value-type", header(0, 1) + string("a") + struct.pack("<I", 13) + bytes(16)
+    yield "bad-bool", header(0, 1) + string("a") + struct.pack("<IB", BOOL, 2)
+    yield "bad-u64", gguf([meta("a", U64, 2**63)])
+    yield "bad-key-twice", gguf([meta("a", U8, 1), meta("a", U8, 2)])
+    yield "bad-alignment", gguf([meta("general.alignment", U32, 24)], one, pattern(32))
+    yield "bad-alignment-type", gguf([meta("general.alignment", STRING, "32")], one, pattern(32))
+    yield "bad-name-twice", gguf([], [row("w", [8], 0, 0), row("w", [8], 0, 32)], pattern(64))
+    yield "bad-overlap", gguf([], [row("w", [16], 0, 0), row("v", [8], 0, 32)], pattern(64))
+    yield "bad-outside", gguf([], [row("w", [9], 0, 0)], pattern(32))
+    yield "bad-offset", gguf([], [row("w", [8], 0, 2**64 - 32)], pattern(32))
+    yield "bad-unaligned", gguf([], [row("w", [4], 0, 16)], pattern(32))
+    yield "bad-rank0", gguf([], [row("w", [], 0, 0)], pattern(32))
+    yield "bad-rank5", gguf([], [row("w", [1] * 5, 0, 0)], pattern(32))
+    yield "bad-dimension0", gguf([], [row("w", [8, 0], 0, 0)], pattern(32))
+    yield "bad-product", gguf([], [row("w", [2**32, 2**32], 0, 0)], pattern(32))
+    yield "bad-bytes", gguf([], [row("w", [2**62], 28, 0)], pattern(32))
+    yield "bad-block", gguf([], [row("w", [33], 8, 0)], pattern(64))
+    yield "bad-type-lacking", gguf([], [row("w", [256], 23, 0)], pattern(160))
+    yield "bad-type-unknown", gguf([], [row("w", [8], 1000, 0)], pattern(32))
+    yield "bad-magic", b"GGML" + gguf()[4:]
+    yield "bad-short", b"GG"
+    yield "bad-nothing", b""
+
+
+def safetensors(head, data=b""):
+    head = head if isinstance(head, bytes) else json.dumps(head).encode()
+    return struct.pack("<Q", len(head)) + head + data
+
+
+def entry(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def padded(head):
+    text = json.dumps(head).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def safetensors_files():
+    good = {"__metadata__": {"format": "pt", "ids": "[9707]"}, "b": entry("F64", [1], 0, 8), "a": entry("F32", [2, 2], 8, 24),
+            "i": entry("I32", [], 24, 28), "h": entry("F16", [1, 1, 2], 28, 32), "g": entry("BF16", [2], 32, 36)}
+    one = {"w": entry("F32", [2], 0, 8)}
+    yield "good", safetensors(padded(good), pattern(36))
+    yield "good-empty", safetensors(b"{}")
+    yield "good-escape", safetensors(padded({"a\"\u00e9\n\U0001f600": entry("F32", [2], 0, 8)}), pattern(8))
+    yield "bad-length", struct.pack("<Q", 2**63) + padded(one) + pattern(8)
+    yield "bad-length-past", struct.pack("<Q", 1000) + padded(one) + pattern(8)
+    yield "bad-length0", struct.pack("<Q", 0) + b"{}"
+    yield "bad-json", safetensors(b'{"w": {"dtype": "F32", ', pattern(8))
+    yield "bad-utf8", safetensors(b'{"\xff\xfe": {}}', pattern(8))
+    yield "bad-nul", safetensors(b'{"a\\u0000b": {}}', pattern(8))
+    yield "bad-deep", safetensors(b'{"w": ' + b"[" * 3000 + b"]" * 3000 + b"}")
+    yield "bad-name-twice", safetensors(b'{"w": {}, "w": {}}')
+    yield "bad-entry", safetensors({"w": 3})
+    yield "bad-no-dtype", safetensors({"w": {"shape": [1], "data_offsets": [0, 4]}}, pattern(4))
+    yield "bad-no-shape", safetensors({"w": {"dtype": "F32", "data_offsets": [0, 4]}}, pattern(4))
+    yield "bad-no-offsets", safetensors({"w": {"dtype": "F32", "shape": [1]}}, pattern(4))
+    yield "bad-dtype", safetensors(padded({"w": entry("I64", [1], 0, 8)}), pattern(8))
+    yield "bad-rank5", safetensors(padded({"w": entry("F32", [1] * 5, 0, 4)}), pattern(4))
+    yield "bad-dimension0", safetensors(padded({"w": entry("F32", [0], 0, 0)}))
+    yield "bad-dimension-negative", safetensors(padded({"w": entry("F32", [-1], 0, 4)}), pattern(4))
+    yield "bad-dimension-real", safetensors(padded({"w": entry("F32", [1.0], 0, 4)}), pattern(4))
+    yield "bad-product", safetensors(padded({"w": entry("F32", [2**40, 2**40], 0, 4)}), pattern(4))
+    yield "bad-bytes", safetensors(padded({"w": entry("F64", [2**62], 0, 8)}), pattern(8))
+    yield "bad-size", safetensors(padded({"w": entry("F32", [3], 0, 8)}), pattern(8))
+    yield "bad-outside", safetensors(padded({"w": entry("F32", [4], 0, 16)}), pattern(8))
+    yield "bad-order", safetensors(padded({"w": entry("F32", [1], 8, 4)}), pattern(8))
+    yield "bad-overlap", safetensors(padded({"w": entry("F32", [2], 0, 8), "v": entry("F32", [2], 4, 12)}), pattern(12))
+    yield "bad-hole", safetensors(padded({"w": entry("F32", [1], 0, 4), "v": entry("F32", [1], 8, 12)}), pattern(12))
+    yield "bad-tail", safetensors(padded(one), pattern(9))
+    yield "bad-unaligned", safetensors(padded({"h": entry("F16", [1], 0, 2), "w": entry("F32", [1], 2, 6)}), pattern(6))
+    yield "bad-metadata", safetensors({"__metadata__": []})
+    yield "bad-metadata-value", safetensors({"__metadata__": {"a": 1}})
+
+
+def main():
+    root = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "fuzz"
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root
+    for kind, files in (("gguf", gguf_files()), ("safetensors", safetensors_files())):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        count = total = 0
+        for name, data in files:
+            (folder / kind / name).write_bytes(data)
+            count, total = count + 1, total + len(data)
+        print(f"{folder / kind}: {count} files, {total} bytes")
+
+
+if __name__ == "__main__":
+    main()
