@@ -140,7 +140,7 @@ models() {
 	if [ -r "$1" ]; then
 		run run "$1" hi; expect 3 . "run of a safetensors file without a configuration"
 		run info "$1"; says "no configuration" "info of a safetensors file"
-		run info "$1" --tensors; says "L0.q_proj" "info --tensors of a safetensors file"
+		run info "$1" --tensors; says "^logits  *f32  *{1, 320}" "info --tensors of a safetensors file"
 		run info "$1" --json; json "info of safetensors"
 	fi
 }
@@ -209,15 +209,18 @@ runs() {
 	run run "$model" --raw Hello --ctx 16 --ignore-end; expect 0 "context.*full" "an answer that fills the context"
 }
 
-# A copy of the model that may go on for a million tokens: the number stands behind the key and its 4 bytes of type.
+# Copies that may go on for a million tokens: the number stands behind the key and its 4 bytes of type.
 long_model() {
-	at=$(LC_ALL=C grep -abo 'qwen2.context_length' "$model" | head -n 1 | cut -d: -f1)
-	[ -n "$at" ] && cp "$model" long && chmod 644 long && printf '\000\000\020\000' | dd of=long bs=1 seek=$((at + 24)) conv=notrunc 2>/dev/null
-	run info long; says "1,048,576 positions" "a model with a long context (made for the checks below)"
+	for name in q8_0 k; do
+		at=$(LC_ALL=C grep -abo 'qwen2.context_length' "$data/tiny-$name.gguf" | head -n 1 | cut -d: -f1)
+		cp "$data/tiny-$name.gguf" long-$name && chmod 644 long-$name
+		printf '\000\000\020\000' | dd of=long-$name bs=1 seek=$((at + 24)) conv=notrunc 2>/dev/null
+		run info long-$name; says "1,048,576 positions" "a model with a long context (made for the checks below), $name"
+	done
 }
 
 limits() {
-	AR_HARDWARE_MEMORY_SCALE=0 run bench long --prefill 100000 --decode 0 --rounds 1; expect 5 "memory" "more than the memory limit"
+	AR_HARDWARE_MEMORY_SCALE=0 run bench long-q8_0 --prefill 100000 --decode 0 --rounds 1; expect 5 "memory" "more than the memory limit"
 	grep -q 'AR_HARDWARE_MEMORY_SCALE' err; report $? "the complaint names AR_HARDWARE_MEMORY_SCALE"
 	AR_HARDWARE_MEMORY_SCALE=0 run run "$model" hi -n 2; expect 0 "tokens read" "within the memory limit"
 }
@@ -232,10 +235,10 @@ interrupt() {
 	wait $process; code=$?
 }
 signals() {
-	interrupt INT run long --raw Hello --ignore-end -n 1000000; expect 130 "written at" "Ctrl-C ends an answer with rates"
+	interrupt INT run long-q8_0 --raw Hello --ignore-end -n 1000000; expect 130 "written at" "Ctrl-C ends an answer with rates"
 	[ -s out ] && [ "$(tail -c 1 out | wc -l)" -eq 1 ]; report $? "Ctrl-C: the text so far is there, with a line end"
-	interrupt TERM run long --raw Hello --ignore-end -n 1000000; expect 130 "written at" "SIGTERM ends an answer cleanly"
-	interrupt INT run long --raw Hello --ignore-end -n 1000000 --json; expect 130 "" "Ctrl-C with --json"
+	interrupt TERM run long-q8_0 --raw Hello --ignore-end -n 1000000; expect 130 "written at" "SIGTERM ends an answer cleanly"
+	interrupt INT run long-q8_0 --raw Hello --ignore-end -n 1000000 --json; expect 130 "" "Ctrl-C with --json"
 	grep -q '"stop": "cancelled"' out; report $? "--json says that it was cancelled"
 	interrupt INT bench "$model" --rounds 1000; expect 130 . "Ctrl-C ends bench"
 	i=0; while [ $i -lt 40 ]; do cat "$data/real/GPL-3.txt"; i=$((i + 1)); done >big.txt
@@ -301,22 +304,25 @@ END
 	"$python" chat.py "$plumb" "$model" >err 2>&1; report $? "chat: tokens as when all is rendered at once, cache reused, same answers as without"
 }
 
-# Ctrl-C and Ctrl-D on a terminal.
+# Ctrl-C and Ctrl-D on a terminal. FP64 is slow, so that the answer, of more than 250 tokens, is still going on at Ctrl-C.
 terminal() {
 	[ -n "$python" ] || { skip "chat on a terminal: no python3"; return; }
 	cat >terminal.py <<'END'
-import os, pty, select, sys, time
+import os, pty, select, signal, sys, time
 plumb, model = sys.argv[1:]
 pid, fd = pty.fork()
 if pid == 0:
-	os.execv(plumb, [plumb, "chat", model])
+	os.execv(plumb, [plumb, "chat", model, "--precision", "FP64"])
 seen = ""
 def wait_for(text, seconds=20):
 	global seen
 	end = time.time() + seconds
 	while text not in seen:
-		if time.time() > end or not select.select([fd], [], [], 1)[0] and time.time() > end:
+		if time.time() > end:
+			os.kill(pid, signal.SIGKILL)
 			sys.exit(f"{text!r} did not come, but {seen[-300:]!r}")
+		if not select.select([fd], [], [], 0.2)[0]:
+			continue
 		try:
 			seen += os.read(fd, 4096).decode(errors="replace")
 		except OSError:
@@ -324,11 +330,14 @@ def wait_for(text, seconds=20):
 	seen = seen[seen.index(text) + len(text):]
 wait_for("> ")
 for _ in range(2): # the second time shows that the first left it armed
-	os.write(fd, b"Hello\n")
+	os.write(fd, b"1\n")
 	wait_for("\n")
-	time.sleep(0.5)
+	while not seen: # the answer's first letters
+		seen = os.read(fd, 4096).decode(errors="replace")
 	os.write(fd, b"\x03")
 	wait_for("(stopped)")
+	wait_for("> ")
+	os.write(fd, b"/reset\n") # the same question again, which has no end
 	wait_for("> ")
 os.write(fd, b"half a line\x03")
 wait_for("Ctrl-D or /quit ends")
@@ -341,7 +350,7 @@ _, status = os.waitpid(pid, 0)
 sys.exit(0 if os.waitstatus_to_exitcode(status) == 0 else f"exit code {status}")
 END
 	: >out
-	"$python" terminal.py "$plumb" "$base/long" >err 2>&1; report $? "chat on a terminal: Ctrl-C stops an answer (twice), gives up a line; /reset; Ctrl-D ends"
+	"$python" terminal.py "$plumb" "$base/long-k" >err 2>&1; report $? "chat on a terminal: Ctrl-C stops an answer (twice), gives up a line; /reset; Ctrl-D ends"
 }
 
 measures() {
@@ -363,7 +372,16 @@ measures() {
 	[ -z "$python" ] || { [ "$(value 'j["prefill"]["min"] <= j["prefill"]["median"] <= j["prefill"]["max"] and j["memory_bytes_per_second"] > 1e8 and j["depth"] == 64')" = True ]; report $? "bench --json: sensible numbers"; }
 }
 
-for part in help_texts options drivers models information tokens runs long_model limits signals full_disk chats terminal measures; do
+# The value that PyTorch gives for the same text and weights, where the big model is on the machine.
+real_model() {
+	big=${PLUMB_TEST_MODEL:-${XDG_CACHE_HOME:-${HOME:-/}/.cache}/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf}
+	[ -r "$big" ] && [ -n "$python" ] || { skip "perplexity of the big model: it is not there"; return; }
+	run perplexity "$big" "$data/real/GPL-3.txt" --tokens 512 --json
+	[ "$(value 'abs(j["mean_nll"] - 1.3719356134773546) < 1e-4 and abs(j["mean_nll_last_half"] - 1.5759894729540784) < 1e-4 and j["predictions"] == 511')" = True ]
+	report $? "perplexity of the big model as PyTorch's"
+}
+
+for part in help_texts options drivers models information tokens runs long_model limits signals full_disk chats terminal measures real_model; do
 	code=0
 	: >out; : >err
 	$part

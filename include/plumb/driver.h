@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A context: the drivers opened from a list such as "cl,native", their threads and their
- * memory limit. Operators look for the first driver of the list that can do them. */
+ * memory limit. Operators look for the first driver of the list that can do them. A context,
+ * with all that was made from it, is used by one thread at a time; several may live side by side. */
 #ifndef PLUMB_DRIVER_H
 #define PLUMB_DRIVER_H
 

@@ -91,7 +91,7 @@ PLUMB_API enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb
 PLUMB_API enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *a, const struct plumb_tensor *b);
 
-/* y[i] = lowest index j with the largest x[i][j]; NaN never wins. x {n, d}; y {n} I32. Exact. */
+/* y[i] = lowest index j with the largest x[i][j]; NaN never wins (a row of nothing else gives 0). x {n, d}; y {n} I32. Exact. */
 PLUMB_API enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *x);
 

@@ -143,8 +143,8 @@ static int print_json(const struct request *r, const struct plumb_model *model, 
 
 static void print_rates(const char *what, const struct rates *r, long tokens, long count)
 {
-	printf("%-9s %8.2f tokens/s, median of %ld round%s of %ld token%s (%.2f to %.2f)\n", what, r->median, count, count == 1 ? "" : "s", tokens,
-		tokens == 1 ? "" : "s", r->low, r->high);
+	printf("%-9s %8.2f tokens/s, median of %ld round%s of %ld token%s (%.2f to %.2f)\n", what, r->median, count,
+		count == 1 ? "" : "s", tokens, tokens == 1 ? "" : "s", r->low, r->high);
 }
 
 static void print(const struct request *r, const struct plumb_model *model, const struct result *x)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 static int run(int argc, char **argv);
@@ -164,7 +165,7 @@ static int answer(struct chat *c, const int32_t *ids, int64_t n)
 		if (!code && !g.count)
 			drop_messages(c, c->messages - 1); /* stopped before it began: the question was not asked */
 		if (!code && !strcmp(g.stop, "output"))
-			code = CLI_ERROR; /* main names the reason */
+			code = CLI_ERROR; /* main says why */
 		free(text);
 	}
 	free(g.tokens);
@@ -198,19 +199,37 @@ static int turn(struct chat *c, const char *message)
 
 enum input { INPUT_LINE, INPUT_END, INPUT_AGAIN };
 
-/* A line without its end. Ctrl-C at the prompt gives up the line; a second one ends plumb. */
-static enum input read_line(const struct chat *c, const char *sign, char **line, size_t *room, size_t *size)
+/* Wait for a line at the prompt; false after a signal. Signals are held back until the wait itself, so
+ * that a Ctrl-C just before it is not lost. again: leave the last Ctrl-C's default, which ends plumb. */
+static bool wait_for_line(const char *sign, bool again)
 {
-	if (c->interactive)
-		fputs(sign, stderr);
+	sigset_t ours, before;
+	fd_set in;
+	FD_ZERO(&in);
+	FD_SET(STDIN_FILENO, &in);
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ours, &before);
+	if (!again)
+		cli_catch_interrupt();
 	cli_cancel = 0;
-	errno = 0;
-	ssize_t n = getline(line, room, stdin);
-	if (n < 0 && errno == EINTR && cli_cancel != SIGTERM) {
-		clearerr(stdin);
-		fputs(c->interactive ? "\n(Ctrl-D or /quit ends; so does Ctrl-C once more)\n" : "", stderr);
-		return c->interactive ? INPUT_AGAIN : INPUT_END;
+	fputs(sign, stderr);
+	bool signalled = pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &before) < 0 && cli_cancel;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return !signalled;
+}
+
+/* A line without its end. Ctrl-C at the prompt gives up the line; a second one ends plumb. */
+static enum input read_line(const struct chat *c, const char *sign, bool again, char **line, size_t *room, size_t *size)
+{
+	if (c->interactive && !wait_for_line(sign, again)) {
+		if (cli_cancel == SIGTERM)
+			return INPUT_END;
+		fputs("\n(Ctrl-D or /quit ends; so does Ctrl-C once more)\n", stderr);
+		return INPUT_AGAIN;
 	}
+	ssize_t n = getline(line, room, stdin);
 	if (n < 0) {
 		if (c->interactive)
 			fputc('\n', stderr);
@@ -231,7 +250,7 @@ static enum input read_block(const struct chat *c, char **line, size_t *room, si
 	size_t n = text ? strlen(text) : 0;
 	enum input in = INPUT_LINE;
 	while (text && !(n >= 3 && !strcmp(text + n - 3, FENCE))) {
-		if ((in = read_line(c, "... ", line, room, size)) != INPUT_LINE)
+		if ((in = read_line(c, "... ", false, line, room, size)) != INPUT_LINE)
 			break;
 		char *more = realloc(text, n + *size + 2);
 		if (!more)
@@ -288,8 +307,8 @@ static int converse(struct chat *c)
 	if (c->interactive)
 		fputs("Ctrl-C stops an answer, Ctrl-D ends, /help lists commands.\n", stderr);
 	cli_catch_interrupt();
-	for (;;) {
-		enum input in = read_line(c, "> ", &line, &room, &size);
+	for (enum input in = INPUT_LINE;;) {
+		in = read_line(c, "> ", in == INPUT_AGAIN, &line, &room, &size);
 		if (in == INPUT_LINE && !strncmp(line, FENCE, 3))
 			in = read_block(c, &line, &room, &size);
 		if (in == INPUT_AGAIN)

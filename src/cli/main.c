@@ -31,9 +31,10 @@ static int help(FILE *out)
 /* What was printed must also have arrived. */
 static int finish(int code)
 {
-	if ((fflush(stdout) || ferror(stdout)) && !code)
-		return cli_complain(CLI_ERROR, "standard output could not be written (is the disk full?)");
-	return code;
+	if (!fflush(stdout) && !ferror(stdout))
+		return code;
+	cli_complain(CLI_ERROR, "standard output could not be written (is the disk full?)");
+	return code ? code : CLI_ERROR;
 }
 
 int main(int argc, char **argv)

@@ -158,8 +158,6 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 		code = print_json(&g, tok, ids, (int64_t)n);
 	if (!code && !strcmp(g.stop, "context"))
 		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
-	if (!code && fflush(stdout))
-		code = cli_complain(CLI_ERROR, "the answer could not be written to standard output");
 	if (!s && !r->common.json)
 		cli_rates(&g);
 	if (!code && !strcmp(g.stop, "cancelled"))

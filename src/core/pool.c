@@ -8,7 +8,11 @@
 
 /* Workers look this often for new work before they sleep: operators of one token follow
  * each other within microseconds, and waking a thread costs more than that. */
-#define SPINS 4000
+#define SPINS 20000
+
+#define OPEN (UINT64_C(1) << 16)
+#define LOOP (UINT64_C(1) << 17)
+#define JOINED(state) ((state) & (OPEN - 1))
 
 struct plumb_pool {
 	int threads;
@@ -18,8 +22,9 @@ struct plumb_pool {
 	void *arg;
 	int64_t n;
 	_Atomic int64_t next;       /* first index that nobody has taken */
-	_Atomic unsigned round;     /* counts loops; a worker joins each round once */
-	_Atomic int busy;           /* workers that have not finished this round */
+	/* Loop number * LOOP, + OPEN while it is, + the workers in it. A worker joins an open loop; the caller closes
+	 * it when no index is left and waits only for who joined: a sleeping worker delays nobody. */
+	_Atomic uint64_t state;
 	_Atomic bool stop;
 	pthread_t *thread;
 	int started;
@@ -46,30 +51,45 @@ static void share(struct plumb_pool *p, int me)
 
 struct start { struct plumb_pool *pool; int me; };
 
+/* Wait for an open loop other than `seen` and join it; false to stop. */
+static bool join(struct plumb_pool *p, uint64_t *seen)
+{
+	for (int spins = 0;;) {
+		uint64_t state = atomic_load(&p->state);
+		if (atomic_load(&p->stop))
+			return false;
+		if ((state & OPEN) && state / LOOP != *seen) {
+			if (atomic_compare_exchange_weak(&p->state, &state, state + 1)) {
+				*seen = state / LOOP;
+				return true;
+			}
+		} else if (++spins < SPINS)
+			relax();
+		else {
+			pthread_mutex_lock(&p->lock);
+			while (state = atomic_load(&p->state), (!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))
+				pthread_cond_wait(&p->work, &p->lock);
+			pthread_mutex_unlock(&p->lock);
+			spins = 0;
+		}
+	}
+}
+
 static void *worker(void *arg)
 {
 	struct start s = *(struct start *)arg;
 	struct plumb_pool *p = s.pool;
 	free(arg);
-	for (unsigned seen = 0;;) {
-		for (int i = 0; i < SPINS && atomic_load(&p->round) == seen && !atomic_load(&p->stop); i++)
-			relax();
-		if (atomic_load(&p->round) == seen) {
-			pthread_mutex_lock(&p->lock);
-			while (atomic_load(&p->round) == seen && !atomic_load(&p->stop))
-				pthread_cond_wait(&p->work, &p->lock);
-			pthread_mutex_unlock(&p->lock);
-		}
-		if (atomic_load(&p->stop))
-			return NULL;
-		seen = atomic_load(&p->round);
+	for (uint64_t seen = 0; join(p, &seen);) {
 		share(p, s.me);
-		if (atomic_fetch_sub(&p->busy, 1) == 1) {
+		uint64_t state = atomic_fetch_sub(&p->state, 1);
+		if (JOINED(state) == 1 && !(state & OPEN)) {
 			pthread_mutex_lock(&p->lock);
 			pthread_cond_signal(&p->done);
 			pthread_mutex_unlock(&p->lock);
 		}
 	}
+	return NULL;
 }
 
 enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
@@ -132,17 +152,17 @@ void plumb_pool_run(struct plumb_pool *p, plumb_pool_fn fn, void *arg, int64_t n
 	p->arg = arg;
 	p->n = n;
 	atomic_store(&p->next, 0);
-	atomic_store(&p->busy, p->threads - 1);
 	pthread_mutex_lock(&p->lock);
-	atomic_fetch_add(&p->round, 1);
+	atomic_fetch_add(&p->state, LOOP + OPEN);
 	pthread_cond_broadcast(&p->work);
 	pthread_mutex_unlock(&p->lock);
 	share(p, 0);
-	for (int i = 0; i < SPINS && atomic_load(&p->busy); i++)
+	atomic_fetch_sub(&p->state, OPEN);
+	for (int i = 0; i < SPINS && JOINED(atomic_load(&p->state)); i++)
 		relax();
-	if (atomic_load(&p->busy)) {
+	if (JOINED(atomic_load(&p->state))) {
 		pthread_mutex_lock(&p->lock);
-		while (atomic_load(&p->busy))
+		while (JOINED(atomic_load(&p->state)))
 			pthread_cond_wait(&p->done, &p->lock);
 		pthread_mutex_unlock(&p->lock);
 	}

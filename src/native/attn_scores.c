@@ -23,7 +23,7 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 		size_t size = plumb_type_bytes(w->type), head = size * (size_t)w->d;
 		float *s = w->s + r * w->keys;
 		struct plumb_dot dot = { .type = w->type, .w = w->k + head * (size_t)g, .stride = head * (size_t)w->a.kv_heads,
-			.rows = seen, .k = w->d, .m = 1, .ldx = w->d, .ldy = w->keys, .x = w->q + (i * w->a.heads + h) * w->d, .y = s };
+			.rows = seen, .k = w->d, .x = w->q + (i * w->a.heads + h) * w->d, .y = s };
 		w->simd->dot[w->type](&dot);
 		w->simd->scale(s, (float)w->a.scale, seen);
 		for (int64_t t = seen; t < w->keys; t++)

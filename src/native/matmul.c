@@ -5,8 +5,8 @@
 #include <string.h>
 #include "native/native.h"
 
-#define FEW 4     /* up to so many rows of x, dot products win */
-#define KC 256    /* k per panel: whole blocks of every type, and a panel that stays in the L1 cache */
+#define FEW 3      /* up to so many rows of x, dot products win */
+#define KC 256     /* k per panel: whole blocks of every type, and a panel that stays in the L1 cache */
 #define COLUMNS 64 /* most weight rows packed by one task */
 
 struct work {
@@ -31,9 +31,9 @@ static void run_few(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
-	struct plumb_dot dot = { .type = w->type, .w = w->w + w->row * (size_t)first, .stride = w->row, .rows = end - first,
-		.k = w->k, .m = w->m, .ldx = w->k, .ldy = w->n, .x = w->x, .y = w->y + first };
-	plumb_native_simd(w->driver)->dot[w->type](&dot);
+	for (int64_t i = 0; i < w->m; i++)
+		plumb_native_simd(w->driver)->dot[w->type](&(struct plumb_dot){ .type = w->type, .w = w->w + w->row * (size_t)first,
+			.stride = w->row, .rows = end - first, .k = w->k, .x = w->x + i * w->k, .y = w->y + i * w->n + first });
 	add_bias(w, first, end);
 }
 
@@ -42,10 +42,15 @@ static void pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t
 {
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
 	size_t skip = (size_t)(k / plumb_type_block(w->type)) * plumb_type_bytes(w->type);
+	size_t bytes = (size_t)(kc / plumb_type_block(w->type)) * plumb_type_bytes(w->type);
 	for (int64_t j = 0; j < rows; j += simd->nr) {
 		int n = rows - j < simd->nr ? (int)(rows - j) : simd->nr;
-		for (int r = 0; r < n; r++)
-			simd->to_f32[w->type](w->type, w->w + w->row * (size_t)(first + j + r) + skip, unpacked + r * KC, kc);
+		for (int r = 0; r < n; r++) {
+			const char *src = w->w + w->row * (size_t)(first + j + r) + skip;
+			for (size_t next = bytes; next < 2 * bytes; next += 64) /* rows lie apart: the hardware sees no stream */
+				__builtin_prefetch((const void *)((uintptr_t)src + next));
+			simd->to_f32[w->type](w->type, src, unpacked + r * KC, kc);
+		}
 		simd->pack(unpacked, KC, n, kc, panels + j * KC);
 	}
 }
@@ -100,8 +105,13 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	if (!simd->dot[w.type])
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
 	if (w.m <= FEW) {
-		int64_t grain = 4 * plumb_native_grain(w.k);
-		plumb_native_split(driver, w.n, (grain + 3) / 4 * 4, run_few, &w);
+		if (simd->order && !plumb_type_is_float(w.type)) {
+			if ((s = plumb_native_reserve(driver, 0, (size_t)(w.m * w.k))))
+				return s;
+			simd->order(w.x, plumb_native_shared(driver), w.m * w.k); /* rows are whole blocks */
+			w.x = plumb_native_shared(driver);
+		}
+		plumb_native_split(driver, w.n, (plumb_native_grain(w.k) + 1) * 4, run_few, &w);
 		return PLUMB_OK;
 	}
 	if ((s = plumb_native_reserve(driver, KC * (PLUMB_SIMD_NR_MAX + COLUMNS), 0)))

@@ -26,14 +26,16 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	int64_t d = x->dim[1];
 	(void)driver;
 	for (int64_t i = 0; i < x->dim[0]; i++) {
-		double best = -INFINITY;
-		int32_t at = 0;
-		for (int64_t j = 0; j < d; j++)
-			if (plumb_get(x, i * d + j) > best) {
-				best = plumb_get(x, i * d + j);
+		double best = 0;
+		int32_t at = -1;
+		for (int64_t j = 0; j < d; j++) {
+			double v = plumb_get(x, i * d + j);
+			if (!isnan(v) && (at < 0 || v > best)) {
+				best = v;
 				at = (int32_t)j;
 			}
-		((int32_t *)plumb_host(c->out))[i] = at;
+		}
+		((int32_t *)plumb_host(c->out))[i] = at < 0 ? 0 : at;
 	}
 	return PLUMB_OK;
 }

@@ -16,8 +16,7 @@
 #endif
 #define MR 6
 #define NR 16
-#define PIECE 8192 /* elements of x ordered at a time */
-#define CHUNK 256 /* elements dequantised at a time for several rows of x */
+#define AHEAD 2048 /* bytes prefetched before use */
 
 INLINE float sum8(__m256 v)
 {
@@ -121,73 +120,77 @@ static void to_f16(const float *src, uint16_t *dst, int64_t n)
 
 /* --- dot products of one row. x is in the order of spread, and sums are 2^24 too large. --- */
 
-INLINE __m256 dot32(__m256i q, const float *x)
+/* sum += scale * (q x), in two short chains: what waits in the scheduler sets the pace here. */
+INLINE void dot32(__m256i q, const float *x, __m256 scale, __m256 sum[2])
 {
 	__m256 v[4];
 	spread(q, v);
-	__m256 a = _mm256_mul_ps(v[0], _mm256_loadu_ps(x));
-	a = _mm256_fmadd_ps(v[1], _mm256_loadu_ps(x + 8), a);
+	__m256 a = _mm256_mul_ps(v[0], _mm256_loadu_ps(x)), b = _mm256_mul_ps(v[1], _mm256_loadu_ps(x + 8));
 	a = _mm256_fmadd_ps(v[2], _mm256_loadu_ps(x + 16), a);
-	return _mm256_fmadd_ps(v[3], _mm256_loadu_ps(x + 24), a);
+	b = _mm256_fmadd_ps(v[3], _mm256_loadu_ps(x + 24), b);
+	sum[0] = _mm256_fmadd_ps(a, scale, sum[0]);
+	sum[1] = _mm256_fmadd_ps(b, scale, sum[1]);
 }
 
 /* sum of (q * scale + add) * x; add is 2^24 times the format's. */
-INLINE __m256 dot32_add(__m256i q, const float *x, __m256 scale, __m256 add, __m256 sum)
+INLINE void dot32_add(__m256i q, const float *x, __m256 scale, __m256 add, __m256 sum[2])
 {
 	__m256 v[4];
 	spread(q, v);
 	for (int i = 0; i < 4; i++)
-		sum = _mm256_fmadd_ps(_mm256_fmadd_ps(v[i], scale, add), _mm256_loadu_ps(x + 8 * i), sum);
-	return sum;
+		sum[i % 2] = _mm256_fmadd_ps(_mm256_fmadd_ps(v[i], scale, add), _mm256_loadu_ps(x + 8 * i), sum[i % 2]);
 }
 
-INLINE float row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+/* Rows follow each other in memory, but the hardware's prefetcher falls behind on long ones. */
+INLINE void prefetch(const uint8_t *b)
+{
+	_mm_prefetch((const char *)((uintptr_t)b + AHEAD), _MM_HINT_T0);
+}
+
+INLINE void row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 {
 	const __m256 up = _mm256_set1_ps(0x1p24f);
-	__m256 sum = _mm256_setzero_ps();
 	size_t bytes = type == PLUMB_Q8_0 ? 34 : type == PLUMB_Q4_0 ? 18 : type == PLUMB_Q4_1 ? 20 : type == PLUMB_Q5_0 ? 22 : 24;
-	for (; k > 0; k -= 32, x += 32, b += bytes)
+	for (; k > 0; k -= 32, x += 32, b += bytes) {
+		prefetch(b);
 		switch (type) {
-		case PLUMB_Q8_0: sum = _mm256_fmadd_ps(dot32(ints_q8_0(b), x), halves_at(b), sum); break;
-		case PLUMB_Q4_0: sum = _mm256_fmadd_ps(dot32(ints_q4_0(b), x), halves_at(b), sum); break;
-		case PLUMB_Q5_0: sum = _mm256_fmadd_ps(dot32(ints_q5_0(b), x), halves_at(b), sum); break;
-		case PLUMB_Q4_1: sum = dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); break;
-		default: sum = dot32_add(ints_q5_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); /* Q5_1 */
-		}
-	return sum8(sum) * 0x1p-24f;
-}
-
-INLINE float row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
-{
-	__m256 sum = _mm256_setzero_ps(), odd = _mm256_setzero_ps();
-	float scale[8], min[8];
-	for (; k > 0; k -= 256, x += 256, b += type == PLUMB_Q4_K ? 144 : 176) {
-		scales_k(b, scale, min);
-		_mm256_storeu_ps(min, _mm256_mul_ps(_mm256_loadu_ps(min), _mm256_set1_ps(-0x1p24f)));
-		for (int j = 0; j < 8; j += 2) {
-			sum = dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), x + 32 * j, _mm256_broadcast_ss(&scale[j]),
-				_mm256_broadcast_ss(&min[j]), sum);
-			odd = dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j + 1) : ints_q5_k(b, j + 1), x + 32 * j + 32, _mm256_broadcast_ss(&scale[j + 1]),
-				_mm256_broadcast_ss(&min[j + 1]), odd);
+		case PLUMB_Q8_0: dot32(ints_q8_0(b), x, halves_at(b), sum); break;
+		case PLUMB_Q4_0: dot32(ints_q4_0(b), x, halves_at(b), sum); break;
+		case PLUMB_Q5_0: dot32(ints_q5_0(b), x, halves_at(b), sum); break;
+		case PLUMB_Q4_1: dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); break;
+		default: dot32_add(ints_q5_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); /* Q5_1 */
 		}
 	}
-	return sum8(_mm256_add_ps(sum, odd)) * 0x1p-24f;
 }
 
-INLINE float row_q6_k(const uint8_t *b, const float *x, int64_t k)
+INLINE void row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 {
-	__m256 sum = _mm256_setzero_ps();
+	float scale[8], min[8];
+	for (; k > 0; k -= 256, x += 256, b += type == PLUMB_Q4_K ? 144 : 176) {
+		for (int j = 0; j < 192; j += 64)
+			prefetch(b + j);
+		scales_k(b, scale, min);
+		_mm256_storeu_ps(min, _mm256_mul_ps(_mm256_loadu_ps(min), _mm256_set1_ps(-0x1p24f)));
+		for (int j = 0; j < 8; j++)
+			dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), x + 32 * j, _mm256_broadcast_ss(&scale[j]),
+				_mm256_broadcast_ss(&min[j]), sum);
+	}
+}
+
+INLINE void row_q6_k(const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
+{
 	float scale[16];
 	for (; k > 0; k -= 256, b += 210) {
+		for (int j = 0; j < 210; j += 64)
+			prefetch(b + j);
 		scales_q6_k(b, scale);
 		__m256 lo = _mm256_loadu_ps(scale), hi = _mm256_loadu_ps(scale + 8);
 		for (int j = 0; j < 8; j++, x += 32) {
 			/* lanes 0 to 3 are the first 16 elements of the 32 */
 			__m256i two = _mm256_add_epi32(_mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0), _mm256_set1_epi32(j % 4 * 2));
-			sum = _mm256_fmadd_ps(dot32(ints_q6_k(b, j), x), _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two), sum);
+			dot32(ints_q6_k(b, j), x, _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two), sum);
 		}
 	}
-	return sum8(sum) * 0x1p-24f;
 }
 
 INLINE __m256 load_plain(enum plumb_type type, const void *w, int64_t i)
@@ -217,68 +220,39 @@ INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int6
 
 INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 {
+	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
 	switch (type) {
-	case PLUMB_Q4_K: case PLUMB_Q5_K: return row_k(type, w, x, k);
-	case PLUMB_Q6_K: return row_q6_k(w, x, k);
-	default: return row_small(type, w, x, k);
+	case PLUMB_F32: case PLUMB_F16: case PLUMB_BF16: return row_plain(type, w, x, k);
+	case PLUMB_Q4_K: case PLUMB_Q5_K: row_k(type, w, x, k, sum); break;
+	case PLUMB_Q6_K: row_q6_k(w, x, k, sum); break;
+	default: row_small(type, w, x, k, sum);
 	}
+	return sum8(_mm256_add_ps(sum[0], sum[1])) * 0x1p-24f;
 }
 
-/* Several rows of x: the weights are dequantised once. */
-static void dot_rows(const struct plumb_dot *a, plumb_to_f32_fn to_f32)
+INLINE void dot(const struct plumb_dot *a, enum plumb_type type)
 {
-	float w[CHUNK];
-	size_t bytes = plumb_type_bytes(a->type);
-	int64_t block = plumb_type_block(a->type);
 	for (int64_t r = 0; r < a->rows; r++)
-		for (int64_t k = 0; k < a->k; k += CHUNK) {
-			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
-			to_f32(a->type, (const char *)a->w + a->stride * (size_t)r + (size_t)(k / block) * bytes, w, n);
-			for (int64_t i = 0; i < a->m; i++) {
-				float s = row_plain(PLUMB_F32, w, a->x + i * a->ldx + k, n), *y = a->y + i * a->ldy + r;
-				*y = k ? *y + s : s;
-			}
-		}
+		a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
 }
 
-/* One row of x against blocks: x is ordered once for all rows of w, a piece at a time. */
-INLINE void dot_blocks(const struct plumb_dot *a, enum plumb_type type)
+static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
+static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
+static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
+static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
+static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
+static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
+static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
+static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
+static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
+static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
+static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
+
+static void order(const float *x, float *y, int64_t k)
 {
-	float x[PIECE];
-	for (int64_t k = 0; k < a->k; k += PIECE) {
-		int64_t n = a->k - k < PIECE ? a->k - k : PIECE;
-		const char *w = (const char *)a->w + (size_t)(k / plumb_type_block(type)) * plumb_type_bytes(type);
-		for (int64_t i = 0; i < n; i += 32)
-			order_x(a->x + k + i, x + i);
-		for (int64_t r = 0; r < a->rows; r++) {
-			float s = row(type, w + a->stride * (size_t)r, x, n);
-			a->y[r] = k ? a->y[r] + s : s;
-		}
-	}
+	for (int64_t i = 0; i < k; i += 32)
+		order_x(x + i, y + i);
 }
-
-INLINE void dot(const struct plumb_dot *a, enum plumb_type type, plumb_to_f32_fn to_f32)
-{
-	if (a->m > 1)
-		dot_rows(a, to_f32);
-	else if (type == PLUMB_F32 || type == PLUMB_F16 || type == PLUMB_BF16)
-		for (int64_t r = 0; r < a->rows; r++)
-			a->y[r] = row_plain(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
-	else
-		dot_blocks(a, type);
-}
-
-static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32, f32_to_f32); }
-static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16, f16_to_f32); }
-static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16, bf16_to_f32); }
-static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0, small_to_f32); }
-static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0, small_to_f32); }
-static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1, small_to_f32); }
-static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0, small_to_f32); }
-static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1, small_to_f32); }
-static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K, k_to_f32); }
-static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K, k_to_f32); }
-static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K, k_to_f32); }
 
 /* --- the packed tile --- */
 
@@ -501,6 +475,6 @@ const struct plumb_simd plumb_simd_avx2 = {
 		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
 		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
 	},
-	.pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
+	.order = order, .pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
 	.scale = scale, .add = add, .swiglu = swiglu,
 };

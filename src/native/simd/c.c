@@ -42,20 +42,13 @@ static void dot(const struct plumb_dot *a)
 	size_t bytes = plumb_type_bytes(a->type);
 	for (int64_t r = 0; r < a->rows; r++) {
 		const char *row = (const char *)a->w + a->stride * (size_t)r;
-		for (int64_t m0 = 0; m0 < a->m; m0 += PLUMB_SIMD_MR_MAX) {
-			int64_t m = a->m - m0 < PLUMB_SIMD_MR_MAX ? a->m - m0 : PLUMB_SIMD_MR_MAX;
-			float sum[PLUMB_SIMD_MR_MAX][LANES] = { { 0 } };
-			for (int64_t k = 0; k < a->k; k += CHUNK) {
-				int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
-				plumb_type_to_f32(a->type, row + (size_t)(k / block) * bytes, w, n);
-				for (int64_t i = 0; i < m; i++)
-					dot_chunk(w, a->x + (m0 + i) * a->ldx + k, n, sum[i]);
-			}
-			for (int64_t i = 0; i < m; i++) {
-				float *s = sum[i];
-				a->y[(m0 + i) * a->ldy + r] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
-			}
+		float s[LANES] = { 0 };
+		for (int64_t k = 0; k < a->k; k += CHUNK) {
+			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
+			plumb_type_to_f32(a->type, row + (size_t)(k / block) * bytes, w, n);
+			dot_chunk(w, a->x + k, n, s);
 		}
+		a->y[r] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
 	}
 }
 

@@ -18,7 +18,6 @@
 #define INLINE static inline __attribute__((always_inline))
 #define MR 6
 #define NR 16
-#define CHUNK 256
 
 /* --- blocks: bytes to 32 small integers in order, as two vectors of 16 --- */
 
@@ -281,43 +280,23 @@ INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 	}
 }
 
-/* Several rows of x: the weights are dequantised once. */
-static void dot_rows(const struct plumb_dot *a, plumb_to_f32_fn to_f32)
+INLINE void dot(const struct plumb_dot *a, enum plumb_type type)
 {
-	float w[CHUNK];
-	size_t bytes = plumb_type_bytes(a->type);
-	int64_t block = plumb_type_block(a->type);
 	for (int64_t r = 0; r < a->rows; r++)
-		for (int64_t k = 0; k < a->k; k += CHUNK) {
-			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
-			to_f32(a->type, (const char *)a->w + a->stride * (size_t)r + (size_t)(k / block) * bytes, w, n);
-			for (int64_t i = 0; i < a->m; i++) {
-				float s = row_plain(PLUMB_F32, w, a->x + i * a->ldx + k, n), *y = a->y + i * a->ldy + r;
-				*y = k ? *y + s : s;
-			}
-		}
+		a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
 }
 
-INLINE void dot(const struct plumb_dot *a, enum plumb_type type, plumb_to_f32_fn to_f32)
-{
-	if (a->m == 1)
-		for (int64_t r = 0; r < a->rows; r++)
-			a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
-	else
-		dot_rows(a, to_f32);
-}
-
-static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32, plain_to_f32); }
-static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16, plain_to_f32); }
-static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16, plain_to_f32); }
-static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0, small_to_f32); }
-static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0, small_to_f32); }
-static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1, small_to_f32); }
-static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0, small_to_f32); }
-static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1, small_to_f32); }
-static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K, k_to_f32); }
-static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K, k_to_f32); }
-static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K, k_to_f32); }
+static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
+static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
+static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
+static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
+static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
+static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
+static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
+static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
+static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
+static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
+static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
 
 /* --- the packed tile --- */
 

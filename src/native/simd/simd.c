@@ -67,6 +67,7 @@ static void overlay(struct plumb_simd *simd, const struct plumb_simd *from)
 		TAKE(to_f32[t]);
 		TAKE(dot[t]);
 	}
+	TAKE(order);
 	TAKE(to_f16);
 	TAKE(max);
 	TAKE(exp_sum);

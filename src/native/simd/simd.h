@@ -13,12 +13,12 @@
 #define PLUMB_SIMD_MR_MAX 16
 #define PLUMB_SIMD_NR_MAX 32
 
-/* y[i * ldy + r] = sum_k w[r][k] * x[i * ldx + k]; r < rows, i < m. For few x and many rows. */
+/* y[r] = sum_k w[r][k] * x[k]; r < rows. */
 struct plumb_dot {
 	enum plumb_type type;
 	const void *w;
 	size_t stride; /* bytes from row to row of w */
-	int64_t rows, k, m, ldx, ldy;
+	int64_t rows, k;
 	const float *x;
 	float *y;
 };
@@ -42,6 +42,9 @@ struct plumb_simd {
 	plumb_to_f32_fn to_f32[PLUMB_TYPE_COUNT];
 	void (*to_f16)(const float *src, uint16_t *dst, int64_t n);
 	plumb_dot_fn dot[PLUMB_TYPE_COUNT];
+	/* NULL, or the arrangement in which dot wants its x when w is of blocks; y gets k floats, k a multiple of 32.
+	 * A set with an order of its own has a dot for every block type. */
+	void (*order)(const float *x, float *y, int64_t k);
 	/* panel[k * nr + r] = w[r * ldw + k], zeros for rows <= r < nr. */
 	void (*pack)(const float *w, int64_t ldw, int rows, int64_t k, float *panel);
 	void (*gemm)(const struct plumb_tile *t);
