@@ -173,8 +173,15 @@ static void loading(void *user, uint64_t done, uint64_t total)
 
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
 {
+	/* The driver's threads inherit this: a signal then reaches the thread that waits for it, the main one. */
+	sigset_t ours, before;
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ours, &before);
 	*model = NULL;
 	enum plumb_status s = plumb_open(ctx, &common->open);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
 		plumb_close(*ctx);
 		*ctx = NULL;
