@@ -30,7 +30,8 @@ report() { # status, what
 }
 skip() { echo "skip - $1"; }
 run() { "$plumb" "$@" >out 2>err </dev/null; code=$?; }
-feed() { printf "$1" >in; shift; "$plumb" "$@" >out 2>err <in; code=$?; } # shellcheck disable=SC2059
+# shellcheck disable=SC2059 # the text is a format, for its escapes
+feed() { printf "$1" >in; shift; "$plumb" "$@" >out 2>err <in; code=$?; }
 # Exit code; a pattern on standard error ("" for silence there); what.
 expect() {
 	[ "$code" -eq "$1" ] && { if [ -n "$2" ]; then grep -qi -- "$2" err; else [ ! -s err ]; fi; }
@@ -95,7 +96,7 @@ drivers() {
 	AR_HARDWARE_DRIVER=warp run run "$model" hi; expect 4 "Unknown driver warp" "AR_HARDWARE_DRIVER=warp"
 	AR_HARDWARE_DRIVER=warp run run "$model" hi -n 2 --driver native; expect 0 "tokens read" "--driver overrides the variable"
 	AR_HARDWARE_DRIVER=" Native , native" run run "$model" hi -n 2; expect 0 "tokens read" "names in any case, with blanks, twice"
-	AR_HARDWARE_DRIVER= run run "$model" hi -n 2; expect 0 "tokens read" "an empty variable counts as unset"
+	AR_HARDWARE_DRIVER='' run run "$model" hi -n 2; expect 0 "tokens read" "an empty variable counts as unset"
 	AR_HARDWARE_DRIVER=mtl run run "$model" hi; expect 4 "mtl" "mtl is known, but not on this system"
 	AR_HARDWARE_DRIVER='*' run run "$model" hi -n 2; expect 0 "tokens read" "the list *"
 	AR_HARDWARE_PRECISION=FP12 run run "$model" hi; expect 2 "AR_HARDWARE_PRECISION" "AR_HARDWARE_PRECISION=FP12"
@@ -116,13 +117,13 @@ models() {
 	: >empty
 	head -c 1000 "$model" >short
 	size=$(wc -c <"$model")
-	head -c $((size - 100)) "$model" >cut
+	head -c $((size - 100)) "$model" >cut-off
 	head -c 5000 /dev/zero >zeros
 	printf 'text' >text
 	for command in run chat info tokenize perplexity bench; do
 		more=''
 		[ $command != perplexity ] || more=text
-		for what in "missing:No such file" "$base:regular file\|directory" "empty:empty\|0 bytes\|too short\|not a model" "short:." "cut:." "zeros:."; do
+		for what in "missing:No such file" "$base:regular file\|directory" "empty:empty\|0 bytes\|too short\|not a model" "short:." "cut-off:." "zeros:."; do
 			file=${what%%:*}
 			run $command "$file" $more; expect 3 "${what#*:}" "$command of a bad model: $(basename "$file")"
 		done

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # One Check program per folder of src, fuzz targets with their corpora, and shell checks of what people touch.
 AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
-	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; \
-	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS;
+	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
+	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
 
 SHELL_CHECKS = %D%/check_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
 	tools/check-neon.sh %D%/check_builds.sh

@@ -3,9 +3,7 @@
  * what the session holds, the longest beginning that is the same; so only what is new is read,
  * and the model always sees exactly what rendering everything at once would give. */
 #include "cli/cli.h"
-#include <ctype.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
@@ -24,7 +22,7 @@ const struct cli_command cli_chat = {
 	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n"
 	"  --kv TYPE            KV cache in f32 (default) or f16\n"
 	"  --rates              tokens per second after each answer, on standard error\n"
-	CLI_SAMPLING_HELP CLI_COMMON_HELP
+	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
 	"\n"
 	"In the conversation:\n"
 	"  /reset               forget the conversation, keep the system message\n"
@@ -39,7 +37,7 @@ const struct cli_command cli_chat = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_SAMPLING_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
 	{ "system", required_argument, NULL, 's' }, { "ctx", required_argument, NULL, 'c' }, { "kv", required_argument, NULL, 'v' },
 	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 }
 };
@@ -203,14 +201,11 @@ enum input { INPUT_LINE, INPUT_END, INPUT_AGAIN };
  * that a Ctrl-C just before it is not lost. again: leave the last Ctrl-C's default, which ends plumb. */
 static bool wait_for_line(const char *sign, bool again)
 {
-	sigset_t ours, before;
+	sigset_t before;
 	fd_set in;
 	FD_ZERO(&in);
 	FD_SET(STDIN_FILENO, &in);
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ours, &before);
+	cli_hold_signals(&before);
 	if (!again)
 		cli_catch_interrupt();
 	cli_cancel = 0;
@@ -274,10 +269,7 @@ static enum input read_block(const struct chat *c, char **line, size_t *room, si
 
 static bool is_command(const char *line)
 {
-	size_t n = 1;
-	while (isalpha((unsigned char)line[n]))
-		n++;
-	return line[0] == '/' && n > 1 && !line[n];
+	return line[0] == '/' && line[1] && !line[1 + strspn(line + 1, "abcdefghijklmnopqrstuvwxyz")];
 }
 
 /* An exit code, or -1 to end well. */

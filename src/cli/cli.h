@@ -5,6 +5,7 @@
 #define PLUMB_CLI_H
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <jansson.h>
@@ -34,11 +35,14 @@ extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_p
 struct cli_common {
 	struct plumb_options open;
 	bool json;
+	bool nfc; /* of the commands that read text */
 };
 #define CLI_COMMON_LONG \
 	{ "driver", required_argument, NULL, 1000 }, { "threads", required_argument, NULL, 't' }, \
 	{ "precision", required_argument, NULL, 1001 }, { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }
 #define CLI_COMMON_SHORT "ht:"
+#define CLI_NFC_LONG { "nfc", no_argument, NULL, 1003 }
+#define CLI_NFC_HELP "  --nfc                bring text to Unicode NFC first, as the model's own tokenizer.json does\n"
 #define CLI_COMMON_HELP \
 	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
 	"  --precision P        FP32 (default) or FP64, the double-precision truth\n" \
@@ -72,6 +76,8 @@ double cli_seconds(void); /* monotonic */
  * cli_catch_interrupt is called again. */
 extern volatile int cli_cancel;
 void cli_catch_interrupt(void);
+/* Hold SIGINT and SIGTERM back until the mask is set to *before again. */
+void cli_hold_signals(sigset_t *before);
 /* A line that is rewritten in place on a terminal, after two seconds; silent elsewhere. */
 void cli_progress(const char *what, double done, double total);
 void cli_progress_end(void);

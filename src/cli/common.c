@@ -86,6 +86,7 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 	case 1000: common->open.driver = value; return 0;
 	case 1001: common->open.precision = value; return 0;
 	case 1002: common->json = true; return 0;
+	case 1003: common->nfc = true; return 0;
 	case 't': common->open.threads = value; return 0;
 	case 'h': fputs(command->help, stdout); return CLI_OK + 1;
 	default: /* getopt has named the option already */
@@ -139,6 +140,15 @@ void cli_catch_interrupt(void)
 	sigaction(SIGTERM, &action, NULL);
 }
 
+void cli_hold_signals(sigset_t *before)
+{
+	sigset_t ours;
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ours, before);
+}
+
 static double progress_start, progress_last;
 static bool progress_shown;
 
@@ -173,20 +183,15 @@ static void loading(void *user, uint64_t done, uint64_t total)
 
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
 {
-	/* The driver's threads inherit this: a signal then reaches the thread that waits for it, the main one. */
-	sigset_t ours, before;
-	sigemptyset(&ours);
-	sigaddset(&ours, SIGINT);
-	sigaddset(&ours, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ours, &before);
 	*model = NULL;
 	enum plumb_status s = plumb_open(ctx, &common->open);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
 		plumb_close(*ctx);
 		*ctx = NULL;
 	}
 	cli_progress_end();
+	if (!s && common->nfc && plumb_model_tokenizer(*model))
+		plumb_tokenizer_normalise(plumb_model_tokenizer(*model), true);
 	return s ? cli_fail(s) : CLI_OK;
 }
 

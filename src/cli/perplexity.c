@@ -22,7 +22,7 @@ const struct cli_command cli_perplexity = {
 	"  --ctx N              tokens of a window (default: 512)\n"
 	"  -n, --tokens N       only the first N tokens of the text\n"
 	"  --kv TYPE            KV cache in f32 (default) or f16\n"
-	CLI_COMMON_HELP
+	CLI_NFC_HELP CLI_COMMON_HELP
 	"\n"
 	"Examples:\n"
 	"  plumb perplexity model.gguf /usr/share/common-licenses/GPL-3 --tokens 512\n"
@@ -31,7 +31,7 @@ const struct cli_command cli_perplexity = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, { "ctx", required_argument, NULL, 'c' }, { "tokens", required_argument, NULL, 'n' },
+	CLI_COMMON_LONG, CLI_NFC_LONG, { "ctx", required_argument, NULL, 'c' }, { "tokens", required_argument, NULL, 'n' },
 	{ "kv", required_argument, NULL, 'v' }, { NULL, 0, NULL, 0 }
 };
 

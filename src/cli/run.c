@@ -21,7 +21,7 @@ const struct cli_command cli_run = {
 	"  --kv TYPE            KV cache in f32 (default) or f16\n"
 	"  --ignore-end         go on past the end of the turn\n"
 	"  --expect-token N     exit with 6 unless the first token is N\n"
-	CLI_SAMPLING_HELP CLI_COMMON_HELP
+	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
 	"\n"
 	"Examples:\n"
 	"  plumb run model.gguf \"Write a haiku about pipes.\"\n"
@@ -41,7 +41,7 @@ struct request {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_SAMPLING_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
 	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
 	{ "ids", no_argument, NULL, 'i' }, { "ctx", required_argument, NULL, 'c' }, { "kv", required_argument, NULL, 'v' },
 	{ "ignore-end", no_argument, NULL, 'e' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }

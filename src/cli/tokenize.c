@@ -17,6 +17,7 @@ const struct cli_command cli_tokenize = {
 	"  --ids                ids only, on one line with commas between, as 'plumb run --tokens' takes them\n"
 	"  --decode IDS         print the text of these ids; - reads them from standard input\n"
 	"  --no-special         treat <|im_start|> and the like as ordinary text\n"
+	CLI_NFC_HELP
 	"  --json               machine-readable result on stdout\n"
 	"  -h, --help           this text\n"
 	"\n"
@@ -29,6 +30,7 @@ const struct cli_command cli_tokenize = {
 };
 
 static const struct option options[] = {
+	CLI_NFC_LONG,
 	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "ids", no_argument, NULL, 'i' },
 	{ "decode", required_argument, NULL, 'd' }, { "no-special", no_argument, NULL, 'n' }, { NULL, 0, NULL, 0 }
 };
@@ -188,6 +190,7 @@ static int run(int argc, char **argv)
 	if ((s = plumb_tokenizer_from_file(&tok, file))) {
 		code = cli_fail(s);
 	} else {
+		plumb_tokenizer_normalise(tok, r.common.nfc);
 		code = r.decode ? decode(&r, tok) : encode(&r, tok);
 		plumb_tokenizer_free(tok);
 	}

@@ -3,6 +3,7 @@
  * chance; so no result may depend on it. Own code rather than OpenMP: a pool per context,
  * clean under ThreadSanitizer, and no compiler runtime behind the library's back. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include "core/core.h"
 
@@ -104,16 +105,24 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->done, NULL);
-	for (int i = 1; i < threads; i++) {
+	/* Workers take no signals: the program's own thread is the one that waits for them. */
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (int i = 1; i < threads && p->started == i - 1; i++) {
 		struct start *s = malloc(sizeof *s);
 		if (s)
 			*s = (struct start){ p, i };
-		if (!s || pthread_create(&p->thread[i], NULL, worker, s)) {
+		if (s && !pthread_create(&p->thread[i], NULL, worker, s))
+			p->started = i;
+		else
 			free(s);
-			plumb_pool_free(p);
-			return plumb_fail(PLUMB_E_MEMORY, "thread %d of %d could not be started", i + 1, threads);
-		}
-		p->started = i;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (p->started < threads - 1) {
+		int failed = p->started + 2;
+		plumb_pool_free(p);
+		return plumb_fail(PLUMB_E_MEMORY, "thread %d of %d could not be started", failed, threads);
 	}
 	*out = p;
 	return PLUMB_OK;
