@@ -5,9 +5,10 @@ AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB=$(abs_builddir)/plumb; CC="$(
 	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
 
 SHELL_CHECKS = %D%/check_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
-	tools/check-neon.sh %D%/check_builds.sh
+	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
+	%D%/check_builds.sh
 TESTS += $(SHELL_CHECKS)
-EXTRA_DIST += $(SHELL_CHECKS) %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/make-fuzz-corpus.py \
+EXTRA_DIST += $(SHELL_CHECKS) %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
@@ -32,7 +33,7 @@ check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 
-check_op_SOURCES = %D%/check_op.c
+check_op_SOURCES = %D%/check_op.c %D%/op_cases.c %D%/op_cases.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
@@ -52,6 +53,14 @@ check_simd_LDADD = $(CHECK_LINK)
 check_text_SOURCES = %D%/check_text.c %D%/text/chat.c %D%/text/sample.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
 check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
+
+if HAVE_OPENCL
+check_PROGRAMS += check_cl
+TESTS += check_cl
+check_cl_SOURCES = %D%/check_cl.c %D%/op_cases.c %D%/op_cases.h
+check_cl_CPPFLAGS = $(CHECK_CPP)
+check_cl_LDADD = $(CHECK_LINK)
+endif
 endif
 
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
@@ -68,7 +77,7 @@ fuzz:
 	@for t in bpe gguf safetensors; do \
 		echo "  FUZZ     fuzz-$$t-live"; \
 		$(CC) -g -O1 -fsanitize=fuzzer,address,undefined $(AM_CPPFLAGS) $(AM_CFLAGS) $(top_srcdir)/tests/fuzz/$$t.c \
-			$$(find $(top_srcdir)/src -name '*.c' ! -path '*/cli/*' ! -name 'avx*.c' ! -name 'neon.c') \
+			$$(find $(top_srcdir)/src -name '*.c' ! -path '*/cli/*' ! -path '*/cl/*' ! -name 'avx*.c' ! -name 'neon.c') $(top_srcdir)/src/cl/none.c \
 			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -lm -o fuzz-$$t-live || exit 1; \
 	done
 	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"

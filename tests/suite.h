@@ -29,6 +29,13 @@ static inline const char *data_path(const char *name)
 	return path;
 }
 
+/* The driver under test: PLUMB_TEST_DRIVER, else native. */
+static inline const char *test_driver(void)
+{
+	const char *name = getenv("PLUMB_TEST_DRIVER");
+	return name && *name ? name : "native";
+}
+
 /* |a - b| / |b| in the Euclidean norm; 0 when both are 0. Infinities that agree do not count. */
 static inline double relative_l2(const float *a, const float *b, int64_t n)
 {

@@ -22,6 +22,10 @@ struct plumb_options {
 	const char *memory_scale; /* s as text; NULL: AR_HARDWARE_MEMORY_SCALE, else no limit */
 	const char *memory_location; /* "device", "host", "delegate"; NULL: the variable, else device */
 	const char *threads;   /* number as text; NULL: PLUMB_THREADS, else the CPUs allowed */
+	/* Hears, in one line each, of what the user should know though nothing failed: a kernel that gave wrong
+	 * numbers and was put aside, an operator that went to the next driver. NULL: nobody hears. */
+	void (*notice)(void *user, const char *line);
+	void *notice_user;
 };
 
 struct plumb_context;
@@ -51,6 +55,17 @@ PLUMB_API enum plumb_status plumb_synchronize(struct plumb_context *ctx);
 
 /* Placement: how often driver `index` ran operator `op` (an enum plumb_op) since opening. */
 PLUMB_API uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index);
+/* Why operator `op` last went past the first driver of the list; "" when it never did. With PLUMB_STRICT=1 that is an error. */
+PLUMB_API const char *plumb_placement_reason(const struct plumb_context *ctx, int op);
+
+/* Kernels that a driver has launched, in no order. seconds is 0 unless PLUMB_CL_PROFILE=1, when each is waited for and timed. */
+struct plumb_kernel_time {
+	const char *driver, *kernel; /* "cl", "matmul matmul -DBITS=8 ..."; as long as the context lives */
+	uint64_t calls;
+	double seconds;
+};
+/* Row `index`; false past the end. */
+PLUMB_API bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_kernel_time *row);
 
 /* The environment variables that plumb reads, one row each. */
 struct plumb_env {

@@ -5,7 +5,7 @@
  * FP64; all activations of one call have one type. Shapes are {outermost, ..., contiguous}.
  * Unless said otherwise the output must not overlap an input. Errors: PLUMB_E_SHAPE or
  * PLUMB_E_TYPE (text names operator, tensor and value) before anything is written;
- * PLUMB_E_ARGUMENT for a scalar out of range; PLUMB_E_UNSUPPORTED when no driver takes it.
+ * PLUMB_E_ARGUMENT for a scalar out of range; PLUMB_E_DRIVER when no driver of the list takes it.
  *
  * Precision: the truth (driver `ref`, precision FP64) sums everything in float64, in index
  * order, and rounds once to the output's type. Other drivers sum in float32 in an order of

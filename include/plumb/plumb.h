@@ -2,6 +2,8 @@
 /* plumb: a portable compute backend that runs small transformers and shows it runs them right. */
 #ifndef PLUMB_H
 #define PLUMB_H
+#include <plumb/device.h>
+#include <plumb/doctor.h>
 #include <plumb/driver.h>
 #include <plumb/file.h>
 #include <plumb/model.h>
@@ -9,4 +11,5 @@
 #include <plumb/status.h>
 #include <plumb/tensor.h>
 #include <plumb/text.h>
+#include <plumb/tune.h>
 #endif

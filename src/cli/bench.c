@@ -256,6 +256,8 @@ static int run(int argc, char **argv)
 			code = print_json(&r, model, &x);
 		else
 			print(&r, model, &x);
+		if (!r.common.json)
+			cli_kernels(ctx);
 	}
 	plumb_model_free(model);
 	plumb_close(ctx);

@@ -20,6 +20,7 @@ enum cli_exit {
 	CLI_DRIVER = 4,      /* a driver or device does not open or failed */
 	CLI_LIMIT = 5,       /* past the context or memory limit */
 	CLI_DIFFERS = 6,     /* --expect-token: another token came first */
+	/* 10 to 15: what `plumb doctor` found, enum plumb_verdict */
 	CLI_INTERRUPTED = 130
 };
 
@@ -28,7 +29,8 @@ struct cli_command {
 	const char *help;           /* usage, options, examples */
 	int (*run)(int argc, char **argv);
 };
-extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_env;
+extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_devices, cli_doctor, cli_tune,
+	cli_env;
 
 /* --- common.c --- */
 /* Options that every command takes. */
@@ -94,6 +96,9 @@ void cli_put_escaped(struct plumb_span span, size_t most);
 /* --- bandwidth.c --- */
 /* Bytes per second that n threads read from memory, the best of several passes; 0 when it cannot be measured. */
 double cli_bandwidth(int threads);
+
+/* Time per kernel on stderr, longest first, where it was measured (PLUMB_CL_PROFILE=1). */
+void cli_kernels(const struct plumb_context *ctx);
 
 /* --- generate.c --- */
 struct cli_generation {

@@ -181,10 +181,19 @@ static void loading(void *user, uint64_t done, uint64_t total)
 	cli_progress("loading", (double)done, (double)total);
 }
 
+static void notice(void *user, const char *line)
+{
+	(void)user;
+	cli_progress_end();
+	fprintf(stderr, "plumb: note: %s\n", line);
+}
+
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
 {
 	*model = NULL;
-	enum plumb_status s = plumb_open(ctx, &common->open);
+	struct plumb_options options = common->open;
+	options.notice = notice;
+	enum plumb_status s = plumb_open(ctx, &options);
 	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
 		plumb_close(*ctx);
 		*ctx = NULL;
@@ -193,6 +202,28 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	if (!s && common->nfc && plumb_model_tokenizer(*model))
 		plumb_tokenizer_normalise(plumb_model_tokenizer(*model), true);
 	return s ? cli_fail(s) : CLI_OK;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct plumb_kernel_time *x = a, *y = b;
+	return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+void cli_kernels(const struct plumb_context *ctx)
+{
+	struct plumb_kernel_time rows[256];
+	int n = 0;
+	double total = 0;
+	while (n < (int)(sizeof rows / sizeof *rows) && plumb_kernel_row(ctx, n, &rows[n]))
+		total += rows[n++].seconds;
+	if (total == 0)
+		return;
+	qsort(rows, (size_t)n, sizeof *rows, by_time);
+	fprintf(stderr, "%9s %6s %8s %9s  kernel (%s)\n", "ms", "share", "calls", "us each", rows[0].driver);
+	for (int i = 0; i < n; i++)
+		fprintf(stderr, "%9.2f %5.1f%% %8llu %9.1f  %s\n", 1e3 * rows[i].seconds, 100 * rows[i].seconds / total,
+			(unsigned long long)rows[i].calls, 1e6 * rows[i].seconds / (double)(rows[i].calls ? rows[i].calls : 1), rows[i].kernel);
 }
 
 int cli_read_all(const char *path, char **text, size_t *size)

@@ -18,8 +18,10 @@ const struct cli_command cli_run = {
 	"  --ids                write token ids instead of text\n"
 	"  -n N                 write at most N tokens (default: to the end of the turn)\n"
 	"  --ctx N              context: most tokens of prompt and answer (default: the model's)\n"
+	"  --batch N            most prompt tokens in one pass (default 512); fewer need less memory\n"
 	"  --kv TYPE            KV cache in f32 (default) or f16\n"
 	"  --ignore-end         go on past the end of the turn\n"
+	"  --placement          say which driver ran each operator, how often, and why not the first of the list\n"
 	"  --expect-token N     exit with 6 unless the first token is N\n"
 	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
 	"\n"
@@ -37,14 +39,14 @@ struct request {
 	struct plumb_session_options session;
 	const char *model, *prompt, *system, *tokens;
 	long most, expect;
-	bool raw, ids, ignore_end;
+	bool raw, ids, ignore_end, placement;
 };
 
 static const struct option options[] = {
 	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
 	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
-	{ "ids", no_argument, NULL, 'i' }, { "ctx", required_argument, NULL, 'c' }, { "kv", required_argument, NULL, 'v' },
-	{ "ignore-end", no_argument, NULL, 'e' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
+	{ "ids", no_argument, NULL, 'i' }, { "ctx", required_argument, NULL, 'c' }, { "batch", required_argument, NULL, 'b' }, { "kv", required_argument, NULL, 'v' },
+	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
 };
 
 /* 0, or an exit code + 1. */
@@ -60,12 +62,18 @@ static int take(struct request *r, int option)
 	case 'k': r->tokens = optarg; return 0;
 	case 'i': r->ids = true; return 0;
 	case 'e': r->ignore_end = true; return 0;
+	case 'p': r->placement = true; return 0;
 	case 'n': return cli_whole("-n", optarg, 0, 1 << 24, &r->most) ? 0 : CLI_USAGE + 1;
 	case 'x': return cli_whole("--expect-token", optarg, 0, 0x7fffffff, &r->expect) ? 0 : CLI_USAGE + 1;
 	case 'c':
 		if (!cli_whole("--ctx", optarg, 1, 1 << 24, &whole))
 			return CLI_USAGE + 1;
 		r->session.context = whole;
+		return 0;
+	case 'b':
+		if (!cli_whole("--batch", optarg, 1, 1 << 20, &whole))
+			return CLI_USAGE + 1;
+		r->session.batch = whole;
 		return 0;
 	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&r->common, &cli_run, option, optarg);
@@ -129,7 +137,33 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok, in
 	return code;
 }
 
-static int print_json(const struct cli_generation *g, const struct plumb_tokenizer *tok, const int32_t *prompt, int64_t n)
+/* Per operator that ran: {driver: times ...}, and why it went past the first driver. */
+static json_t *placement_json(const struct plumb_context *ctx)
+{
+	json_t *root = json_object();
+	for (int op = 0; plumb_op_name(op); op++) {
+		json_t *times = json_object();
+		for (int i = 0; plumb_driver_name(ctx, i); i++)
+			if (plumb_placement(ctx, op, i))
+				json_object_set_new(times, plumb_driver_name(ctx, i), json_integer((json_int_t)plumb_placement(ctx, op, i)));
+		if (json_object_size(times))
+			json_object_set_new(root, plumb_op_name(op), json_pack("{s:O, s:s}", "times", times, "reason", plumb_placement_reason(ctx, op)));
+		json_decref(times);
+	}
+	return root;
+}
+
+static void print_placement(const struct plumb_context *ctx)
+{
+	for (int op = 0; plumb_op_name(op); op++)
+		for (int i = 0; plumb_driver_name(ctx, i); i++)
+			if (plumb_placement(ctx, op, i))
+				fprintf(stderr, "%-12s %-7s %8llu times%s%s\n", plumb_op_name(op), plumb_driver_name(ctx, i),
+					(unsigned long long)plumb_placement(ctx, op, i), i ? "  because " : "", i ? plumb_placement_reason(ctx, op) : "");
+}
+
+static int print_json(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g, const struct plumb_tokenizer *tok,
+	const int32_t *prompt, int64_t n)
 {
 	size_t size;
 	char *text = cli_text(tok, g->tokens, g->count, &size);
@@ -138,12 +172,15 @@ static int print_json(const struct cli_generation *g, const struct plumb_tokeniz
 	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
 		"text", text, size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
 	free(text);
+	if (root && r->placement)
+		json_object_set_new(root, "placement", placement_json(ctx));
 	return cli_json_print(root, false);
 }
 
 static int answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end };
+	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
 	struct plumb_sampler *sampler;
 	int code = CLI_OK;
 	enum plumb_status s = plumb_sampler_new(&sampler, &r->sampling);
@@ -155,11 +192,15 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 	if (s)
 		code = cli_fail(s);
 	else if (r->common.json)
-		code = print_json(&g, tok, ids, (int64_t)n);
+		code = print_json(r, ctx, &g, tok, ids, (int64_t)n);
 	if (!code && !strcmp(g.stop, "context"))
 		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
 	if (!s && !r->common.json)
 		cli_rates(&g);
+	if (r->placement && !r->common.json)
+		print_placement(ctx);
+	if (!r->common.json)
+		cli_kernels(ctx);
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))

@@ -42,7 +42,7 @@ struct plumb_driver;
 struct plumb_buffer {
 	struct plumb_context *ctx;
 	size_t bytes;
-	void *host;      /* 64-byte aligned when ours */
+	void *host;      /* 64-byte aligned when ours; NULL and fresh: zero bytes, not allocated yet */
 	bool borrowed;   /* host belongs to the caller and is read only */
 	bool host_fresh;
 	struct plumb_copy {
@@ -56,6 +56,8 @@ struct plumb_buffer {
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *buffer, struct plumb_driver *driver, bool keep);
 /* The driver has written it: its copy (or the host's) is now the only fresh one. */
 void plumb_buffer_written(struct plumb_buffer *buffer, struct plumb_driver *driver);
+/* Allocate the host copy if there is none yet (zero bytes). */
+enum plumb_status plumb_buffer_host(struct plumb_buffer *buffer);
 /* Make the host copy fresh. */
 enum plumb_status plumb_buffer_to_host(struct plumb_buffer *buffer);
 /* Host bytes of a tensor. For drivers that work in host memory and for code after plumb_buffer_to_host. */
@@ -96,14 +98,19 @@ struct plumb_driver_class {
 	enum plumb_status (*open)(struct plumb_driver *driver);
 	void (*close)(struct plumb_driver *driver);
 	/* Device memory; all NULL: the driver works in host memory. */
-	enum plumb_status (*alloc)(struct plumb_driver *driver, size_t bytes, void **handle);
+	enum plumb_status (*alloc)(struct plumb_driver *driver, struct plumb_buffer *buffer, void **handle);
 	void (*free)(struct plumb_driver *driver, void *handle);
+	/* src NULL: zero bytes */
 	enum plumb_status (*upload)(struct plumb_driver *driver, void *handle, const void *src, size_t bytes);
 	enum plumb_status (*download)(struct plumb_driver *driver, void *dst, void *handle, size_t bytes);
 	enum plumb_status (*sync)(struct plumb_driver *driver); /* optional */
 	/* Optional: own layout of a weight, kept in buffer->copy[driver->index].prepared. */
 	enum plumb_status (*prepare)(struct plumb_driver *driver, struct plumb_tensor *w);
 	void (*unprepare)(struct plumb_driver *driver, void *prepared);
+	/* Optional: kernel `index` of those launched; false past the end. */
+	bool (*kernel_row)(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row);
+	/* Optional: PLUMB_E_UNSUPPORTED when the driver's kernel for this call has shown itself wrong (canary). */
+	enum plumb_status (*trust)(struct plumb_driver *driver, const struct plumb_call *call);
 	plumb_op_fn op[PLUMB_OP_COUNT]; /* basic ones complete, fused ones may be NULL */
 };
 enum plumb_device_kind { PLUMB_KIND_ANY, PLUMB_KIND_CPU, PLUMB_KIND_GPU };
@@ -117,12 +124,17 @@ struct plumb_driver {
 };
 struct plumb_context {
 	enum plumb_precision precision;
+	const char *location; /* "device", "host", "delegate" */
 	int drivers;
 	struct plumb_driver driver[PLUMB_MAX_DRIVERS];
 	struct plumb_pool *pool;
 	_Atomic uint64_t used, peak;
 	uint64_t limit; /* 0: none */
 	_Atomic uint64_t placed[PLUMB_OP_COUNT][PLUMB_MAX_DRIVERS];
+	char reason[PLUMB_OP_COUNT][192]; /* why an operator went past the first driver */
+	bool strict;                      /* then that is an error */
+	void (*notice)(void *user, const char *line);
+	void *notice_user;
 };
 
 /* One item of a parsed driver list. */
@@ -139,7 +151,8 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 /* --- env.c: every variable that is read, declared once --- */
 enum plumb_env_name {
 	PLUMB_ENV_DRIVER, PLUMB_ENV_PRECISION, PLUMB_ENV_LIBS, PLUMB_ENV_MEMORY_SCALE, PLUMB_ENV_MEMORY_LOCATION,
-	PLUMB_ENV_THREADS, PLUMB_ENV_NATIVE_ISA, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_COUNT
+	PLUMB_ENV_THREADS, PLUMB_ENV_NATIVE_ISA, PLUMB_ENV_CL_DEVICE, PLUMB_ENV_CL_PATH, PLUMB_ENV_CL_PROFILE, PLUMB_ENV_CL_MAX_ALLOC, PLUMB_ENV_CL_CLASS, PLUMB_ENV_CL_MATMUL,
+	PLUMB_ENV_CANARY, PLUMB_ENV_STRICT, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_HOME, PLUMB_ENV_ICD_VENDORS, PLUMB_ENV_VENDOR_PATH, PLUMB_ENV_ICD_FILENAMES, PLUMB_ENV_COUNT
 };
 const char *plumb_env(enum plumb_env_name name); /* NULL: unset or empty */
 
@@ -169,8 +182,18 @@ struct plumb_op_desc {
 	int case_count;
 };
 extern const struct plumb_op_desc *const plumb_op_table[PLUMB_OP_COUNT];
+/* Run the operator's smaller cases on this driver and, with the same random inputs, as float64 truth. *error is the relative
+ * L2 error of the worst case (0 when no case suits the weight type), *tolerance what is allowed there. A failure names the
+ * case. weight: of operators that take any weight type. In src/op/verify.c. */
+enum plumb_status plumb_op_verify(struct plumb_driver *driver, int op, enum plumb_type weight, double *error, double *tolerance);
+
+/* Run a few rows of this very call on the driver and on the truth. *allowed is generous, since real numbers may amplify
+ * rounding: it tells a wrong kernel from a right one, not a good one from a better. In src/op/canary.c. */
+enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plumb_call *call, double *error, double *allowed);
 
 /* --- dispatch.c --- */
+/* Tell the context's notice function. */
+void plumb_notice(struct plumb_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one path of every operator: check, choose a driver, make the tensors resident, call.
  * Knows no operator by name. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/core.h"
@@ -18,6 +19,20 @@ static enum plumb_status check(const struct plumb_op_desc *desc, const struct pl
 	return s ? plumb_fail_in(s, "%s", desc->name) : PLUMB_OK;
 }
 
+void plumb_notice(struct plumb_context *ctx, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+	if (!ctx->notice)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	for (char *p = line; (p = strchr(p, '\n')); p++)
+		*p = p[1] ? ' ' : 0;
+	ctx->notice(ctx->notice_user, line);
+}
+
 static enum plumb_status run_on(struct plumb_driver *driver, const struct plumb_op_desc *desc, const struct plumb_call *call)
 {
 	plumb_op_fn fn = driver->cls->op[call->op];
@@ -25,36 +40,51 @@ static enum plumb_status run_on(struct plumb_driver *driver, const struct plumb_
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
 	enum plumb_status s;
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (call->in[i] && (s = plumb_buffer_resident(call->in[i]->buffer, driver, true)))
+		/* A weight may live in the driver's own layout alone (prepare), made when it is first needed. */
+		if (call->in[i] && !(driver->cls->prepare && i == desc->weight) && (s = plumb_buffer_resident(call->in[i]->buffer, driver, true)))
 			return s;
 	bool whole = plumb_tensor_bytes(call->out) == call->out->buffer->bytes;
 	if ((s = plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole)))
 		return s;
-	if ((s = fn(driver, call)))
+	if ((driver->cls->trust && (s = driver->cls->trust(driver, call))) || (s = fn(driver, call)))
 		return s;
 	plumb_buffer_written(call->out->buffer, driver);
 	atomic_fetch_add_explicit(&driver->ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
 	return PLUMB_OK;
 }
 
+/* The driver refused: remember why, and say so the first time it is for this reason. */
+static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from)
+{
+	char why[sizeof ctx->reason[0]];
+	snprintf(why, sizeof why, "%s: %s", ctx->driver[from].cls->name, plumb_last_error());
+	if (ctx->strict)
+		return plumb_fail(PLUMB_E_DRIVER, "PLUMB_STRICT: %s does not run on %s", desc->name, why);
+	if (from + 1 < ctx->drivers && strcmp(why, ctx->reason[call->op]))
+		plumb_notice(ctx, "%s runs on %s (%s)", desc->name, ctx->driver[from + 1].cls->name, why);
+	memcpy(ctx->reason[call->op], why, sizeof why);
+	return PLUMB_OK;
+}
+
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	char why[512] = "";
 	enum plumb_status s = check(desc, call);
 	if (s)
 		return s;
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *driver = &ctx->driver[i];
 		s = run_on(driver, desc, call);
-		if (s != PLUMB_E_UNSUPPORTED)
+		/* No memory on one driver is no reason to stop while another is there. */
+		bool next = s == PLUMB_E_UNSUPPORTED || (s == PLUMB_E_MEMORY && i + 1 < ctx->drivers);
+		if (!next)
 			return s ? plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name) : PLUMB_OK;
 		/* A fused operator that the preferred driver lacks is better composed there than
 		 * run whole on a driver further down the list. */
 		if (desc->compose)
 			return desc->compose(ctx, call);
-		size_t n = strlen(why);
-		snprintf(why + n, sizeof why - n, "%s%s: %s", n ? "; " : "", driver->cls->name, plumb_last_error());
+		if ((s = pass_on(ctx, desc, call, i)))
+			return s;
 	}
-	return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: no driver takes it (%s)", desc->name, why);
+	return plumb_fail(PLUMB_E_DRIVER, "%s: no driver of the list takes it (%s)", desc->name, ctx->reason[call->op]);
 }

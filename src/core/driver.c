@@ -13,6 +13,12 @@
 #include "core/core.h"
 
 extern const struct plumb_driver_class plumb_native_class, plumb_ref_class;
+#ifdef PLUMB_HAVE_OPENCL
+extern const struct plumb_driver_class plumb_cl_class;
+#define CL_CLASS &plumb_cl_class
+#else
+#define CL_CLASS NULL
+#endif
 
 /* In the order in which "*" tries them. */
 static const struct known {
@@ -22,7 +28,7 @@ static const struct known {
 	bool any;      /* part of "*" on this system */
 	bool cpu, gpu; /* has devices of that type */
 } known[] = {
-	{ "cl", NULL, "not built in: this build has no OpenCL driver", true, true, true },
+	{ "cl", CL_CLASS, "not built in: this build has no OpenCL driver", true, true, true },
 	{ "native", &plumb_native_class, NULL, true, true, false },
 	{ "mtl", NULL, "Metal is not available on this system", false, false, true },
 };
@@ -130,8 +136,10 @@ static enum plumb_status configure(struct plumb_context *ctx, const struct plumb
 	if ((text = PICK(precision, PLUMB_ENV_PRECISION)) && (s = choice(text, "AR_HARDWARE_PRECISION", precisions, 3, &index)))
 		return s;
 	ctx->precision = (enum plumb_precision)index;
+	index = 0;
 	if ((text = PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION)) && (s = choice(text, "AR_HARDWARE_MEMORY_LOCATION", places, 3, &index)))
 		return s;
+	ctx->location = places[index];
 	if ((text = PICK(memory_scale, PLUMB_ENV_MEMORY_SCALE))) {
 		if ((s = whole_number(text, "AR_HARDWARE_MEMORY_SCALE", 0, 37, &scale)))
 			return s;
@@ -197,6 +205,10 @@ enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_opti
 	if (!ctx)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a context");
 	long threads;
+	const char *strict = plumb_env(PLUMB_ENV_STRICT);
+	ctx->strict = strict && strcmp(strict, "0");
+	ctx->notice = options ? options->notice : NULL;
+	ctx->notice_user = options ? options->notice_user : NULL;
 	enum plumb_status s = configure(ctx, options, &threads);
 	if (!s)
 		s = plumb_pool_new(&ctx->pool, (int)threads);
@@ -253,6 +265,26 @@ enum plumb_status plumb_synchronize(struct plumb_context *ctx)
 			return s;
 	}
 	return PLUMB_OK;
+}
+
+bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_kernel_time *row)
+{
+	for (int i = 0; index >= 0 && i < ctx->drivers; i++) {
+		const struct plumb_driver *d = &ctx->driver[i];
+		int n = 0;
+		while (d->cls->kernel_row && d->cls->kernel_row(d, n, row)) {
+			row->driver = d->cls->name;
+			if (n++ == index)
+				return true;
+		}
+		index -= n;
+	}
+	return false;
+}
+
+const char *plumb_placement_reason(const struct plumb_context *ctx, int op)
+{
+	return op >= 0 && op < PLUMB_OP_COUNT ? ctx->reason[op] : "";
 }
 
 uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index)

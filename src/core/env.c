@@ -11,7 +11,20 @@ static const struct { const char *name, *meaning, *fallback; } rows[PLUMB_ENV_CO
 	[PLUMB_ENV_MEMORY_LOCATION] = { "AR_HARDWARE_MEMORY_LOCATION", "device, host or delegate", "device" },
 	[PLUMB_ENV_THREADS] = { "PLUMB_THREADS", "threads of the native driver", "the CPUs this process may use" },
 	[PLUMB_ENV_NATIVE_ISA] = { "PLUMB_NATIVE_ISA", "highest instruction set of the native driver: c, avx2, neon", "the best this CPU has" },
+	[PLUMB_ENV_CL_DEVICE] = { "PLUMB_CL_DEVICE", "OpenCL device: index in 'plumb devices', or part of its name", "discrete GPU, GPU, accelerator, CPU" },
+	[PLUMB_ENV_CL_PATH] = { "PLUMB_CL_PATH", "folder of .cl files to use in place of the embedded ones", "the embedded ones" },
+	[PLUMB_ENV_CL_MAX_ALLOC] = { "PLUMB_CL_MAX_ALLOC", "bytes of the largest OpenCL buffer, to try a smaller device's limit", "the device's limit" },
+	[PLUMB_ENV_CL_PROFILE] = { "PLUMB_CL_PROFILE", "1: measure the time of each OpenCL kernel (slower)", "0" },
+	[PLUMB_ENV_CL_CLASS] = { "PLUMB_CL_CLASS", "kernels of this device class: cpu or gpu (to try one on the other)", "the device's own" },
+	[PLUMB_ENV_CL_MATMUL] = { "PLUMB_CL_MATMUL", "way of OpenCL's matmul of several rows: own (the fixed choice), clblast, mt1, mt4, mt8, block", "what 'plumb tune' found, else own" },
+	[PLUMB_ENV_CANARY] = { "PLUMB_CANARY", "0: do not compare the first result of each OpenCL kernel with the truth", "1" },
+	[PLUMB_ENV_STRICT] = { "PLUMB_STRICT", "1: an operator that goes past the first driver of the list is an error", "0" },
 	[PLUMB_ENV_CACHE_HOME] = { "XDG_CACHE_HOME", "the user's cache folder", "~/.cache" },
+	[PLUMB_ENV_HOME] = { "HOME", "the user's folder, where XDG_CACHE_HOME is unset", "none: no cache" },
+	/* Read by the OpenCL loader, not by plumb: only 'plumb doctor' looks at them. */
+	[PLUMB_ENV_ICD_VENDORS] = { "OCL_ICD_VENDORS", "read by the OpenCL loader: folder of .icd files, one .icd file, or a driver's .so", "/etc/OpenCL/vendors" },
+	[PLUMB_ENV_VENDOR_PATH] = { "OPENCL_VENDOR_PATH", "read by the OpenCL loader ocl-icd: folder of .icd files", "/etc/OpenCL/vendors" },
+	[PLUMB_ENV_ICD_FILENAMES] = { "OCL_ICD_FILENAMES", "read by Khronos' OpenCL loader: further drivers, with colons between", "none" },
 };
 
 const char *plumb_env(enum plumb_env_name name)

@@ -32,6 +32,23 @@ static bool on_host(const struct plumb_driver *driver)
 	return !driver || !driver->cls->alloc;
 }
 
+enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
+{
+	if (b->host)
+		return PLUMB_OK;
+	enum plumb_status s = plumb_budget_take(b->ctx, b->bytes);
+	if (s)
+		return s;
+	size_t padded = b->bytes > SIZE_MAX - HOST_ALIGN ? 0 : (b->bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
+	b->host = padded ? aligned_alloc(HOST_ALIGN, padded) : NULL;
+	if (!b->host) {
+		plumb_budget_give(b->ctx, b->bytes);
+		return plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a tensor", (double)b->bytes / 1e6);
+	}
+	memset(b->host, 0, padded);
+	return PLUMB_OK;
+}
+
 static enum plumb_status buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
 {
 	struct plumb_buffer *b = calloc(1, sizeof *b);
@@ -41,20 +58,12 @@ static enum plumb_status buffer_new(struct plumb_context *ctx, struct plumb_buff
 	if (borrowed) {
 		b->host = (void *)(uintptr_t)borrowed; /* never written: borrowed guards it */
 		b->borrowed = true;
-	} else {
-		enum plumb_status s = plumb_budget_take(ctx, bytes);
+	} else if (!ctx->drivers || on_host(&ctx->driver[0])) { /* else the first driver may never need it */
+		enum plumb_status s = plumb_buffer_host(b);
 		if (s) {
 			free(b);
 			return s;
 		}
-		size_t padded = bytes > SIZE_MAX - HOST_ALIGN ? 0 : (bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
-		b->host = padded ? aligned_alloc(HOST_ALIGN, padded) : NULL;
-		if (!b->host) {
-			plumb_budget_give(ctx, bytes);
-			free(b);
-			return plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a tensor", (double)bytes / 1e6);
-		}
-		memset(b->host, 0, padded);
 	}
 	*out = b;
 	return PLUMB_OK;
@@ -107,7 +116,7 @@ void plumb_tensor_free(struct plumb_tensor *t)
 				plumb_budget_give(b->ctx, b->bytes);
 			}
 		}
-		if (!b->borrowed) {
+		if (b->host && !b->borrowed) {
 			free(b->host);
 			plumb_budget_give(b->ctx, b->bytes);
 		}
@@ -118,8 +127,9 @@ void plumb_tensor_free(struct plumb_tensor *t)
 
 enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
 {
-	if (b->host_fresh)
-		return PLUMB_OK;
+	enum plumb_status host = plumb_buffer_host(b);
+	if (host || b->host_fresh)
+		return host;
 	for (int i = 0; i < b->ctx->drivers; i++)
 		if (b->copy[i].fresh) {
 			struct plumb_driver *d = &b->ctx->driver[i];
@@ -133,7 +143,7 @@ enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_driver *driver, bool keep)
 {
 	if (on_host(driver))
-		return keep ? plumb_buffer_to_host(b) : PLUMB_OK;
+		return keep ? plumb_buffer_to_host(b) : plumb_buffer_host(b);
 	struct plumb_copy *copy = &b->copy[driver->index];
 	enum plumb_status s;
 	if (copy->fresh)
@@ -141,14 +151,17 @@ enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_dri
 	if (!copy->handle) {
 		if ((s = plumb_budget_take(b->ctx, b->bytes)))
 			return s;
-		if ((s = driver->cls->alloc(driver, b->bytes, &copy->handle))) {
+		if ((s = driver->cls->alloc(driver, b, &copy->handle))) {
 			plumb_budget_give(b->ctx, b->bytes);
 			return s;
 		}
 	}
 	if (!keep)
 		return PLUMB_OK;
-	if ((s = plumb_buffer_to_host(b)) || (s = driver->cls->upload(driver, copy->handle, b->host, b->bytes)))
+	/* Zero bytes that the host does not hold either need no way through it. */
+	if (!b->host_fresh && (s = plumb_buffer_to_host(b)))
+		return s;
+	if ((s = driver->cls->upload(driver, copy->handle, b->host, b->bytes)))
 		return s;
 	copy->fresh = true;
 	return PLUMB_OK;
@@ -156,8 +169,13 @@ enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_dri
 
 void plumb_buffer_written(struct plumb_buffer *b, struct plumb_driver *driver)
 {
-	for (int i = 0; i < b->ctx->drivers; i++)
+	for (int i = 0; i < b->ctx->drivers; i++) {
 		b->copy[i].fresh = false;
+		if (b->copy[i].prepared) { /* a layout of the old content */
+			b->ctx->driver[i].cls->unprepare(&b->ctx->driver[i], b->copy[i].prepared);
+			b->copy[i].prepared = NULL;
+		}
+	}
 	b->host_fresh = on_host(driver);
 	if (!b->host_fresh)
 		b->copy[driver->index].fresh = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention: the fused path over a KV cache, and how it is composed from attn_scores,
- * softmax and attn_mix where a driver has none of its own. */
+/* attention: the fused path over a KV cache. Contract, truth, and how it is composed from
+ * attn_scores, softmax and attn_mix where a driver has none of its own. */
+#include <stdlib.h>
 #include "op/op.h"
 
 enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *q,
@@ -54,6 +55,44 @@ static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_c
 	return PLUMB_OK;
 }
 
+struct job { const struct plumb_call *c; double *p; };
+
+static void query(void *arg, int64_t row, int thread)
+{
+	const struct job *job = arg;
+	const struct plumb_tensor *y = job->c->out, *q = job->c->in[0], *k = job->c->in[1], *v = job->c->in[2];
+	const struct plumb_attn *a = &job->c->s.attn;
+	int64_t i = row / a->heads, h = row % a->heads, g = h / (a->heads / a->kv_heads), d = q->dim[1] / a->heads, seen = a->pos + i + 1;
+	double *p = job->p + thread * (a->pos + q->dim[0]), max = -INFINITY, sum = 0;
+	for (int64_t t = 0; t < seen; t++) {
+		double s = 0;
+		for (int64_t j = 0; j < d; j++)
+			s += plumb_get(q, row * d + j) * plumb_get(k, (t * a->kv_heads + g) * d + j);
+		p[t] = s * a->scale;
+		max = fmax(max, p[t]);
+	}
+	for (int64_t t = 0; t < seen; t++)
+		sum += p[t] = exp(p[t] - max);
+	for (int64_t j = 0; j < d; j++) {
+		double s = 0;
+		for (int64_t t = 0; t < seen; t++)
+			s += p[t] / sum * plumb_get(v, (t * a->kv_heads + g) * d + j);
+		plumb_put(y, row * d + j, s);
+	}
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	struct plumb_pool *pool = driver->ctx->pool;
+	size_t total = (size_t)(c->s.attn.pos + c->in[0]->dim[0]);
+	struct job job = { c, malloc(sizeof(double) * total * (size_t)plumb_pool_threads(pool)) };
+	if (!job.p)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu probabilities", total);
+	plumb_pool_run(pool, query, &job, c->in[0]->dim[0] * c->s.attn.heads);
+	free(job.p);
+	return PLUMB_OK;
+}
+
 static double flops(const struct plumb_call *c)
 {
 	double n = (double)c->in[0]->dim[0], seen = n * (double)c->s.attn.pos + n * (n + 1) / 2;
@@ -80,6 +119,6 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attention = {
-	.name = "attention", .fused = true, .weight = -1, .index = -1, .check = check, .compose = compose,
+	.name = "attention", .fused = true, .weight = -1, .index = -1, .check = check, .ref = ref, .compose = compose,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -1,3 +1,4 @@
 libplumb_all_la_SOURCES += \
-	%D%/op.h %D%/checks.c %D%/table.c %D%/add.c %D%/argmax.c %D%/attention.c %D%/attn_mix.c %D%/attn_scores.c \
-	%D%/embed.c %D%/kv_store.c %D%/matmul.c %D%/rmsnorm.c %D%/rope.c %D%/softmax.c %D%/swiglu.c
+	%D%/op.h %D%/canary.c %D%/checks.c %D%/table.c %D%/add.c %D%/argmax.c %D%/attention.c %D%/attn_mix.c %D%/attn_scores.c \
+	%D%/embed.c %D%/kv_store.c %D%/matmul.c %D%/rmsnorm.c %D%/rope.c %D%/softmax.c %D%/swiglu.c \
+	%D%/verify.c

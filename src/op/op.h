@@ -47,6 +47,13 @@ enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb
 /* Two inputs of the output's shape and type, each of which the output may be. */
 enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second);
 
+/* --- verify.c --- */
+/* Run the call as dispatch does, on this driver and no other, and bring the output to the host. */
+enum plumb_status plumb_op_run_alone(struct plumb_driver *driver, const struct plumb_call *call);
+/* Relative L2 error; infinite where one is finite and the other is not. exact: the truth is rounded to float32 first. */
+double plumb_op_distance(const struct plumb_tensor *have, const struct plumb_tensor *truth, bool exact);
+
+/* --- checks.c --- */
 double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
 
 #define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)

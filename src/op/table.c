@@ -29,8 +29,12 @@ enum plumb_status plumb_prepare(struct plumb_context *ctx, struct plumb_tensor *
 {
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *d = &ctx->driver[i];
-		if (d->cls->prepare && !w->buffer->copy[i].prepared)
-			PLUMB_TRY(d->cls->prepare(d, w));
+		if (!d->cls->prepare || w->buffer->copy[i].prepared)
+			continue;
+		enum plumb_status s = d->cls->prepare(d, w);
+		/* What one driver cannot hold, the next of the list may: its operators will be passed on. */
+		if (s && ((s != PLUMB_E_UNSUPPORTED && s != PLUMB_E_MEMORY) || i + 1 == ctx->drivers || ctx->strict))
+			return plumb_fail_in(s == PLUMB_E_UNSUPPORTED ? PLUMB_E_DRIVER : s, "driver %s", d->cls->name);
 	}
 	return PLUMB_OK;
 }

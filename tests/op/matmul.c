@@ -91,7 +91,7 @@ static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn,
 	{ "x of halves", PLUMB_F32, PLUMB_F16, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
 	{ "x of doubles, y of floats", PLUMB_F32, PLUMB_F64, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
 	{ "w of integers", PLUMB_F32, PLUMB_F32, PLUMB_I32, 2, 3, 2, 32, 3, 32, PLUMB_E_TYPE },
-	{ "doubles on native", PLUMB_F64, PLUMB_F64, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_UNSUPPORTED },
+	{ "doubles on native", PLUMB_F64, PLUMB_F64, PLUMB_F32, 2, 3, 2, 32, 3, 32, PLUMB_E_DRIVER },
 };
 
 START_TEST(test_refused)

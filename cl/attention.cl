@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per query row,
+ * what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the head's dimension. */
+// variant: -DHD={10|16|64|128} {|-DKV_F16=1}
+#ifndef HD
+#define HD 64
+#endif
+
+#if PLUMB_CPU
+#define ROWS 8                    /* most query rows of an item */
+#define KEYS (HD > 64 ? 16 : 32)  /* keys at a time: their copies stay in the first cache */
+#define VECTORS ((HD + 7) / 8)    /* of a head, padded with zeros */
+
+/* A head's row as whole vectors. */
+static void take_q(float8 *to, __global const float *from)
+{
+	for (int j = 0; j < HD / 8; j++)
+		to[j] = vload8(j, from);
+#if HD % 8
+	float rest[8] = { 0 };
+	for (int j = 0; j < HD % 8; j++)
+		rest[j] = from[HD / 8 * 8 + j];
+	to[HD / 8] = vload8(0, rest);
+#endif
+}
+
+/* KEYS rows of keys or values as float32; zeros from `count` on. */
+static void take_kv(float8 *to, __global const KV *from, int row, int count)
+{
+	for (int t = 0; t < count; t++, from += row) {
+		for (int j = 0; j < HD / 8; j++)
+			to[t * VECTORS + j] = kv_load8(from, 8 * j);
+#if HD % 8
+		float rest[8] = { 0 };
+		for (int j = 0; j < HD % 8; j++)
+			rest[j] = kv_load(from, HD / 8 * 8 + j);
+		to[t * VECTORS + HD / 8] = vload8(0, rest);
+#endif
+	}
+	for (int i = count * VECTORS; i < KEYS * VECTORS; i++)
+		to[i] = 0.0f;
+}
+
+/* Products of a query with eight keys. */
+static float8 dot8(const float8 *q, const float8 *k)
+{
+	float8 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f, e = 0.0f, f = 0.0f, g = 0.0f, h = 0.0f;
+	for (int j = 0; j < VECTORS; j++) {
+		a = mad(q[j], k[j], a);
+		b = mad(q[j], k[VECTORS + j], b);
+		c = mad(q[j], k[2 * VECTORS + j], c);
+		d = mad(q[j], k[3 * VECTORS + j], d);
+		e = mad(q[j], k[4 * VECTORS + j], e);
+		f = mad(q[j], k[5 * VECTORS + j], f);
+		g = mad(q[j], k[6 * VECTORS + j], g);
+		h = mad(q[j], k[7 * VECTORS + j], h);
+	}
+	return (float8)(sum8(a), sum8(b), sum8(c), sum8(d), sum8(e), sum8(f), sum8(g), sum8(h));
+}
+
+/* One row meets `seen` of the KEYS keys and values at hand. */
+static void meet(float8 *acc, float *most, float *sum, const float8 *q, const float8 *k, const float8 *v, int seen, float scale)
+{
+	float8 s[KEYS / 8], top = -INFINITY, sums = 0.0f, a[VECTORS];
+	float w[KEYS];
+	for (int u = 0; u < KEYS / 8; u++) {
+		s[u] = dot8(q, k + 8 * u * VECTORS) * scale;
+		s[u] = select((float8)-INFINITY, s[u], (int8)(8 * u) + (int8)(0, 1, 2, 3, 4, 5, 6, 7) < seen);
+		top = fmax(top, s[u]);
+	}
+	float larger = fmax(*most, max8(top)), shrink = exp(*most - larger);
+	for (int u = 0; u < KEYS / 8; u++) {
+		s[u] = exp(s[u] - larger);
+		sums += s[u];
+		vstore8(s[u], u, w);
+	}
+	*most = larger;
+	*sum = *sum * shrink + sum8(sums);
+	for (int j = 0; j < VECTORS; j++)
+		a[j] = acc[j] * shrink;
+	for (int t = 0; t < seen; t++)
+#pragma unroll /* PoCL keeps a[] in memory otherwise: 1.3 to 2 times slower */
+		for (int j = 0; j < VECTORS; j++)
+			a[j] = mad((float8)w[t], v[t * VECTORS + j], a[j]);
+	for (int j = 0; j < VECTORS; j++)
+		acc[j] = a[j];
+}
+
+/* One item per block of at most ROWS rows of a key-value head. Its rows are (query, head of the group), so that the
+ * heads that share keys meet them together, also when there is one query only. */
+__kernel void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at, __global const KV *v, int v_at,
+	int pos, int n, int heads, int kv_heads, float scale, int rows)
+{
+	int group = heads / kv_heads, g = get_global_id(1), first = (int)get_global_id(0) * rows, stride = kv_heads * HD;
+	float8 query[ROWS][VECTORS], acc[ROWS][VECTORS], keys[KEYS * VECTORS], values[KEYS * VECTORS];
+	float most[ROWS], sum[ROWS];
+	rows = min(rows, n * group - first);
+	for (int r = 0; r < rows; r++) {
+		int i = (first + r) / group, h = g * group + (first + r) - i * group;
+		take_q(query[r], q + q_at + ((size_t)i * heads + h) * HD);
+		for (int j = 0; j < VECTORS; j++)
+			acc[r][j] = 0.0f;
+		most[r] = -INFINITY;
+		sum[r] = 0.0f;
+	}
+	int end = pos + (first + rows - 1) / group + 1;
+	for (int t = 0; t < end; t += KEYS) {
+		size_t at = (size_t)t * stride + g * HD;
+		take_kv(keys, k + k_at + at, stride, min(KEYS, end - t));
+		take_kv(values, v + v_at + at, stride, min(KEYS, end - t));
+		for (int r = 0; r < rows; r++) {
+			int seen = min(KEYS, pos + (first + r) / group + 1 - t);
+			if (seen > 0)
+				meet(acc[r], &most[r], &sum[r], query[r], keys, values, seen, scale);
+		}
+	}
+	for (int r = 0; r < rows; r++) {
+		int i = (first + r) / group, h = g * group + (first + r) - i * group;
+		__global float *to = y + y_at + ((size_t)i * heads + h) * HD;
+		for (int j = 0; j < HD / 8; j++)
+			vstore8(acc[r][j] / sum[r], j, to);
+#if HD % 8
+		float rest[8];
+		vstore8(acc[r][HD / 8] / sum[r], 0, rest);
+		for (int j = 0; j < HD % 8; j++)
+			to[HD / 8 * 8 + j] = rest[j];
+#endif
+	}
+}
+#else
+#define EACH ((HD + GROUP - 1) / GROUP) /* elements of the output per item */
+
+/* One work-group per (head, query): each item holds one of GROUP keys while scores are made, and every GROUP-th
+ * element of the output while values are summed. */
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at, __global const KV *v, int v_at,
+	int pos, int n, int heads, int kv_heads, float scale, int rows)
+{
+	__local float query[HD], weight[GROUP], scratch[GROUP];
+	int lid = get_local_id(0), h = get_group_id(0), i = get_group_id(1), end = pos + i + 1, stride = kv_heads * HD;
+	size_t at = ((size_t)i * heads + h) * HD;
+	float acc[EACH], most = -INFINITY, sum = 0.0f;
+	k += k_at + (h / (heads / kv_heads)) * HD;
+	v += v_at + (h / (heads / kv_heads)) * HD;
+	for (int j = lid; j < HD; j += GROUP)
+		query[j] = q[q_at + at + j];
+	for (int u = 0; u < EACH; u++)
+		acc[u] = 0.0f;
+	for (int t = 0; t < end; t += GROUP) {
+		float s = 0.0f;
+		barrier(CLK_LOCAL_MEM_FENCE);
+		if (t + lid < end)
+			for (int j = 0; j < HD; j++)
+				s = mad(query[j], kv_load(k, (size_t)(t + lid) * stride + j), s);
+		s = t + lid < end ? s * scale : -INFINITY;
+		float larger = fmax(most, group_max(scratch, s)), shrink = exp(most - larger), e = exp(s - larger);
+		most = larger;
+		sum = sum * shrink + e;
+		weight[lid] = e;
+		barrier(CLK_LOCAL_MEM_FENCE);
+		for (int u = 0; u < EACH; u++) {
+			int j = lid + u * GROUP, count = j < HD ? min(GROUP, end - t) : 0;
+			float a = acc[u] * shrink;
+			for (int w = 0; w < count; w++)
+				a = mad(weight[w], kv_load(v, (size_t)(t + w) * stride + j), a);
+			acc[u] = a;
+		}
+	}
+	sum = group_sum(scratch, sum);
+	for (int u = 0; u < EACH; u++)
+		if (lid + u * GROUP < HD)
+			y[y_at + at + lid + u * GROUP] = acc[u] / sum;
+}
+#endif

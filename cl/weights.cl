@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights as src/cl/weight.c lays them out: eight rows side by side, so that a float8 holds one column of eight rows.
+//
+// DENSE=32, 16 or 17 (float32, float16, bfloat16): for each column, eight elements.
+// Otherwise blocks of 32 columns, RECORD bytes each:
+//   SUB scales of eight rows (one per 32/SUB columns), then as many minima if MIN: half or float
+//   a plane of 4 x 8 uints: byte b of uint i of row r holds the low four bits of column j = 4 i + b and, above, of j + 16
+//   BITS 5: eight uints: bits i and i + 4 of byte b of row r are the fifth bits of columns j and j + 16
+//   BITS 6: twice eight uints: bits 2 i and 2 i + 1 of byte b are the upper bits of column j, in the second of j + 16
+//   BITS 8: instead of all planes 32 x 8 signed bytes
+// So eight columns of eight rows are split by a few operations on whole uints, and no byte changes its lane. The value is scale * (q - OFFSET) - minimum.
+// list weights: -DDENSE=32 | -DDENSE=16 | -DDENSE=17
+// list weights: -DBITS=8 -DSUB=1 -DMIN=0 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=4 -DSUB=1 -DMIN=0 -DOFFSET=8 -DHALF_SCALE=1
+// list weights: -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=5 -DSUB=1 -DMIN=0 -DOFFSET=16 -DHALF_SCALE=1
+// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0
+// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0 | -DBITS=6 -DSUB=2 -DMIN=0 -DOFFSET=32 -DHALF_SCALE=0
+#ifndef DENSE
+#define DENSE 0
+#endif
+#ifndef BITS
+#define BITS 8
+#define SUB 1
+#define MIN 0
+#define OFFSET 0
+#define HALF_SCALE 1
+#endif
+
+#define SCALE_BYTES (HALF_SCALE ? 16 : 32)
+#define PLANE_AT (SCALE_BYTES * (SUB + MIN))
+#define HIGH_AT (PLANE_AT + 128)
+#if BITS == 8
+#define RECORD (PLANE_AT + 256)
+#else
+#define RECORD (HIGH_AT + (BITS - 4) * 32)
+#endif
+
+// Scale (or, at SUB, minimum) i of a record.
+inline float8 record_scale(__global const uchar *r, int i)
+{
+#if HALF_SCALE
+	return vload_half8(i, (__global const half *)r);
+#else
+	return vload8(i, (__global const float *)r);
+#endif
+}
+
+#if BITS != 8
+// The bits above the nibbles, loaded once per record. (Returned structs become noalias arguments, which Oclgrind can't run.)
+struct high_bits { uint8 first, second; };
+inline void record_high(__global const uchar *r, struct high_bits *h)
+{
+	h->first = h->second = (uint8)(0);
+#if BITS > 4
+	h->first = vload8(0, (__global const uint *)(r + HIGH_AT));
+#endif
+#if BITS == 6
+	h->second = vload8(1, (__global const uint *)(r + HIGH_AT));
+#endif
+}
+
+// Columns 4 i ... 4 i + 3 of a record and the four that are 16 further, one byte each.
+inline void record_words(__global const uchar *r, struct high_bits h, int i, uint8 *low, uint8 *high)
+{
+	uint8 plane = vload8(i, (__global const uint *)(r + PLANE_AT)), nibbles = (uint8)(0x0f0f0f0f);
+	*low = plane & nibbles;
+	*high = plane >> (uint8)(4) & nibbles;
+#if BITS == 5
+	*low |= h.first << (uint8)(4 - i) & (uint8)(0x10101010);
+	*high |= h.first >> (uint8)(i) & (uint8)(0x10101010);
+#elif BITS == 6
+	uint8 two = (uint8)(0x30303030);
+	*low |= (i < 2 ? h.first << (uint8)(4 - 2 * i) : h.first >> (uint8)(2 * i - 4)) & two;
+	*high |= (i < 2 ? h.second << (uint8)(4 - 2 * i) : h.second >> (uint8)(2 * i - 4)) & two;
+#endif
+}
+
+// Byte b of words, as q - OFFSET.
+inline float8 word_column(uint8 words, int b)
+{
+	return convert_float8(as_int8(words >> (uint8)(8 * b) & (uint8)(255)) - OFFSET);
+}
+
+// Columns j and j + 16 of a record, as q - OFFSET.
+inline void record_pair(__global const uchar *r, struct high_bits h, int j, float8 *low, float8 *high)
+{
+	uint8 l, t;
+	record_words(r, h, j / 4, &l, &t);
+	*low = word_column(l, j % 4);
+	*high = word_column(t, j % 4);
+}
+#else
+inline float8 record_byte(__global const uchar *r, int c)
+{
+	return convert_float8(as_char8(vload8(c, r + PLANE_AT)));
+}
+#endif
+
+// Column c of eight rows in a dense matrix.
+inline float8 dense_column(__global const uchar *w, int c)
+{
+#if DENSE == 16
+	return vload_half8(c, (__global const half *)w);
+#elif DENSE == 17
+	return as_float8(convert_uint8(vload8(c, (__global const ushort *)w)) << (uint8)(16));
+#else
+	return vload8(c, (__global const float *)w);
+#endif
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why OpenCL does or does not work on this machine: each link of the chain from the loader to a kernel's numbers, in
+ * plain words. */
+#ifndef PLUMB_DOCTOR_H
+#define PLUMB_DOCTOR_H
+
+#include <stdbool.h>
+#include <plumb/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum plumb_mark { PLUMB_MARK_OK, PLUMB_MARK_WARNING, PLUMB_MARK_PROBLEM };
+
+/* What is wrong; the numbers are `plumb doctor`'s exit codes. */
+enum plumb_verdict {
+	PLUMB_HEALTHY = 0,
+	PLUMB_NO_LOADER = 10,     /* no libOpenCL.so.1 */
+	PLUMB_NO_ICD = 11,        /* a loader, but no OpenCL driver is registered */
+	PLUMB_BROKEN_ICD = 12,    /* a registered driver cannot be read or loaded, or crashes */
+	PLUMB_NO_DEVICE = 13,     /* drivers load, but none offers a device that plumb can take */
+	PLUMB_WRONG_RESULTS = 14, /* an operator's kernel fails or is wrong on the chosen device */
+	PLUMB_NOT_BUILT = 15      /* this build has no OpenCL driver */
+};
+
+struct plumb_finding {
+	enum plumb_mark mark;
+	enum plumb_verdict verdict; /* of a problem */
+	const char *step;           /* "build", "loader", "icd", "node", "platform", "device", "choice", "capability", "kernel" */
+	const char *what;           /* printable, one line */
+	const char *advice;         /* what to do; NULL: nothing */
+};
+typedef void (*plumb_finding_fn)(void *user, const struct plumb_finding *finding);
+
+/* Walk the chain and report each finding. Vendors' code runs in forked children, so that a crash or a hang of it becomes
+ * a finding: call this in a process that has one thread and has not opened the cl driver. kernels: also run every operator
+ * on the device that the cl driver would take, and compare with the float64 truth. *verdict is the gravest problem. A status other
+ * than PLUMB_OK means that the doctor itself could not work. */
+PLUMB_API enum plumb_status plumb_doctor(bool kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict);
+
+/* Index, among plumb_devices(), of the device that the cl driver would take under the present environment.
+ * PLUMB_E_DRIVER: none, with the reason. */
+PLUMB_API enum plumb_status plumb_device_choice(int *index);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

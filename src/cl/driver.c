@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The cl driver: one device, one context, one in-order queue. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include "cl/cl.h"
+
+static enum plumb_status cl_open(struct plumb_driver *driver);
+
+static void cl_close(struct plumb_driver *driver)
+{
+	struct plumb_cl_state *cl = driver->state;
+	if (!cl)
+		return;
+	if (cl->queue)
+		plumb_cl.clFinish(cl->queue);
+	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
+		for (struct plumb_cl_kernel *k = cl->kernels[i], *next; k; k = next) {
+			next = k->next;
+			plumb_cl.clReleaseKernel(k->kernel);
+			free(k->key);
+			free(k);
+		}
+	for (struct plumb_cl_program *p = cl->programs, *next; p; p = next) {
+		next = p->next;
+		plumb_cl.clReleaseProgram(p->program);
+		free(p->key);
+		free(p);
+	}
+	free(cl->rows);
+	plumb_cl_clblast_forget();
+	if (cl->rope)
+		plumb_cl.clReleaseMemObject(cl->rope);
+	for (int i = 0; i < PLUMB_CL_SCRATCH; i++)
+		if (cl->scratch[i])
+			plumb_cl.clReleaseMemObject(cl->scratch[i]);
+	if (cl->queue)
+		plumb_cl.clReleaseCommandQueue(cl->queue);
+	if (cl->context)
+		plumb_cl.clReleaseContext(cl->context);
+	free(cl);
+	driver->state = NULL;
+}
+
+static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
+{
+	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *profile = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
+		*canary = plumb_env(PLUMB_ENV_CANARY);
+	const cl_context_properties properties[] = { CL_CONTEXT_PLATFORM, 0, 0 };
+	cl_context_properties with[3] = { properties[0], (cl_context_properties)cl->device.platform, 0 };
+	cl_int code;
+	if (class && strcasecmp(class, "cpu") && strcasecmp(class, "gpu"))
+		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_CLASS=%s, must be cpu or gpu", class);
+	cl->cpu = !strcasecmp(class ? class : cl->device.info.type, "cpu");
+	cl->max_alloc = cl->device.info.max_alloc;
+	if (limit && strtoull(limit, NULL, 10) > 0 && strtoull(limit, NULL, 10) < cl->max_alloc)
+		cl->max_alloc = strtoull(limit, NULL, 10);
+	cl->canary = !canary || strcasecmp(canary, "0");
+	cl->profile = profile && strcasecmp(profile, "0");
+	cl->delegate = !strcasecmp(place, "delegate");
+	cl->place = strcasecmp(place, "host") ? 0 : CL_MEM_ALLOC_HOST_PTR;
+	cl->context = plumb_cl.clCreateContext(with, 1, &cl->device.id, NULL, NULL, &code);
+	if (code)
+		return plumb_cl_fail(code, "a context on %s", cl->device.info.name);
+	cl->queue = plumb_cl.clCreateCommandQueue(cl->context, cl->device.id, cl->profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+	if (code)
+		return plumb_cl_fail(code, "a queue on %s", cl->device.info.name);
+	snprintf(driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
+	return PLUMB_OK;
+}
+
+static enum plumb_status cl_open(struct plumb_driver *driver)
+{
+	if (driver->ctx->precision != PLUMB_FP32)
+		return plumb_fail(PLUMB_E_DRIVER, "computes in FP32 only (AR_HARDWARE_PRECISION)");
+	struct plumb_cl_state *cl = calloc(1, sizeof *cl);
+	if (!cl)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a driver");
+	driver->state = cl;
+	cl->only = -1;
+	enum plumb_status s = plumb_cl_choose(driver->kind, &cl->device);
+	if (!s)
+		s = open_device(driver, cl);
+	if (s)
+		cl_close(driver);
+	return s;
+}
+
+static bool kernel_row(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row)
+{
+	const struct plumb_cl_state *cl = driver->state;
+	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
+		for (const struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next)
+			if (!index--) {
+				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds };
+				return true;
+			}
+	return false;
+}
+
+const struct plumb_driver_class plumb_cl_class = {
+	.name = "cl",
+	.open = cl_open,
+	.close = cl_close,
+	.alloc = plumb_cl_alloc,
+	.free = plumb_cl_free,
+	.upload = plumb_cl_upload,
+	.download = plumb_cl_download,
+	.sync = plumb_cl_sync,
+	.prepare = plumb_cl_prepare,
+	.unprepare = plumb_cl_unprepare,
+	.kernel_row = kernel_row,
+	.trust = plumb_cl_trust,
+	.op = {
+#define PLUMB_FUSED(name, inputs, formula)
+#define PLUMB_OP(name, inputs, formula) [PLUMB_OP_##name] = plumb_cl_##name,
+#include <plumb/ops.def>
+		[PLUMB_OP_attention] = plumb_cl_attention,
+	},
+};

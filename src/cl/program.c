@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From kernel text to a built program: text from PLUMB_CL_PATH or embedded, binary from the cache or
+ * built, each program once per process and only when a kernel of it is wanted. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cl/cl.h"
+
+struct plumb_cl_embedded { const char *file; const char *text; size_t size; };
+extern const struct plumb_cl_embedded plumb_cl_embedded[]; /* made by tools/embed-cl.sh; ends with file NULL */
+
+static enum plumb_status read_file(const char *folder, const char *file, char **text)
+{
+	char path[1024];
+	const size_t most = 1 << 20;
+	if ((size_t)snprintf(path, sizeof path, "%s/%s.cl", folder, file) >= sizeof path)
+		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_PATH is too long");
+	FILE *f = fopen(path, "rb");
+	if (!f)
+		return plumb_fail(PLUMB_E_IO, "%s: %s (PLUMB_CL_PATH)", path, strerror(errno));
+	*text = malloc(most + 1);
+	size_t n = *text ? fread(*text, 1, most, f) : 0;
+	fclose(f);
+	if (!*text)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %s", path);
+	(*text)[n] = 0;
+	return PLUMB_OK;
+}
+
+static enum plumb_status one_text(const char *file, char **text)
+{
+	const char *folder = plumb_env(PLUMB_ENV_CL_PATH);
+	*text = NULL;
+	if (folder)
+		return read_file(folder, file, text);
+	for (const struct plumb_cl_embedded *e = plumb_cl_embedded; e->file; e++)
+		if (!strcmp(e->file, file)) {
+			*text = malloc(e->size + 1);
+			if (!*text)
+				return plumb_fail(PLUMB_E_MEMORY, "no memory for %s.cl", file);
+			memcpy(*text, e->text, e->size);
+			(*text)[e->size] = 0;
+			return PLUMB_OK;
+		}
+	return plumb_fail(PLUMB_E_INTERNAL, "%s.cl is not in this build", file);
+}
+
+/* types.cl, then weights.cl where the file includes it, then the file without that line: a compiler at run time has no
+ * folder to include from. #line keeps its messages about the file right. */
+#define INCLUDE "#include \"weights.cl\""
+enum plumb_status plumb_cl_source(const char *file, char **text)
+{
+	char *types, *weights = NULL, *own = NULL;
+	*text = NULL;
+	PLUMB_TRY(one_text("types", &types));
+	enum plumb_status s = one_text(file, &own);
+	char *include = s ? NULL : strstr(own, INCLUDE);
+	if (include) {
+		memset(include, ' ', strlen(INCLUDE));
+		s = one_text("weights", &weights);
+	}
+	if (!s) {
+		size_t need = strlen(types) + (weights ? strlen(weights) : 0) + strlen(own) + strlen(file) + 32;
+		*text = malloc(need);
+		if (*text)
+			snprintf(*text, need, "%s\n%s\n#line 1 \"%s.cl\"\n%s", types, weights ? weights : "", file, own);
+		else
+			s = plumb_fail(PLUMB_E_MEMORY, "no memory for %s.cl", file);
+	}
+	free(own);
+	free(weights);
+	free(types);
+	return s;
+}
+
+static enum plumb_status build_error(const struct plumb_cl_state *cl, cl_program program, cl_int code, const char *file, const char *options)
+{
+	size_t need = 0;
+	char *log = NULL;
+	plumb_cl.clGetProgramBuildInfo(program, cl->device.id, CL_PROGRAM_BUILD_LOG, 0, NULL, &need);
+	if (need && (log = calloc(1, need + 1)))
+		plumb_cl.clGetProgramBuildInfo(program, cl->device.id, CL_PROGRAM_BUILD_LOG, need, log, NULL);
+	const char *error = log ? strstr(log, "error") : NULL;
+	enum plumb_status s = plumb_fail(PLUMB_E_DEVICE, "building %s.cl for %s (%s): %s (%d)\n%.700s", file, cl->device.info.name, options,
+		plumb_cl_error_name(code), (int)code, error && error - log > 80 ? error - 80 : log ? log : "");
+	free(log);
+	return s;
+}
+
+/* The binary of a program with one device; malloc'ed. */
+static unsigned char *binary_of(cl_program program, size_t *size)
+{
+	*size = 0;
+	if (plumb_cl.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *size, size, NULL) || !*size)
+		return NULL;
+	unsigned char *bytes = malloc(*size);
+	if (bytes && plumb_cl.clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof bytes, &bytes, NULL)) {
+		free(bytes);
+		return NULL;
+	}
+	return bytes;
+}
+
+static bool from_cache(const struct plumb_cl_state *cl, const char *key, const char *options, cl_program *program)
+{
+	unsigned char *binary;
+	size_t size;
+	cl_int code, status;
+	if (!plumb_cl_cache_load(key, &binary, &size))
+		return false;
+	*program = plumb_cl.clCreateProgramWithBinary(cl->context, 1, &cl->device.id, &size, (const unsigned char **)(uintptr_t)&binary, &status, &code);
+	free(binary);
+	if (!code && status) {
+		plumb_cl.clReleaseProgram(*program);
+		return false;
+	}
+	if (!code && plumb_cl.clBuildProgram(*program, 1, &cl->device.id, options, NULL, NULL)) {
+		plumb_cl.clReleaseProgram(*program);
+		return false;
+	}
+	return !code;
+}
+
+static enum plumb_status from_source(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
+	cl_program *program)
+{
+	cl_int code;
+	size_t size;
+	*program = plumb_cl.clCreateProgramWithSource(cl->context, 1, &text, NULL, &code);
+	if (code)
+		return plumb_cl_fail(code, "program %s.cl", file);
+	code = plumb_cl.clBuildProgram(*program, 1, &cl->device.id, options, NULL, NULL);
+	if (code) {
+		enum plumb_status s = build_error(cl, *program, code, file, options);
+		plumb_cl.clReleaseProgram(*program);
+		return s;
+	}
+	unsigned char *binary = binary_of(*program, &size);
+	if (binary)
+		plumb_cl_cache_store(key, binary, size);
+	free(binary);
+	return PLUMB_OK;
+}
+
+/* One process compiles, the others wait and find its binary. */
+static enum plumb_status build_locked(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
+	cl_program *program)
+{
+	int lock = plumb_cl_cache_lock();
+	enum plumb_status s = from_cache(cl, key, options, program) ? PLUMB_OK : from_source(cl, file, text, key, options, program);
+	plumb_cl_cache_unlock(lock);
+	return s;
+}
+
+static enum plumb_status build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
+{
+	char options[768], *text, *key;
+	const struct plumb_device *d = &cl->device.info;
+	snprintf(options, sizeof options, "-cl-std=CL1.2 -DPLUMB_CPU=%d%s%s %s", cl->cpu, d->fp16 ? " -DPLUMB_FP16=1" : "",
+		d->fp64 ? " -DPLUMB_FP64=1" : "", own);
+	PLUMB_TRY(plumb_cl_source(file, &text));
+	key = plumb_cl_cache_key(&cl->device, file, options, text);
+	enum plumb_status s = PLUMB_OK;
+	if (!key)
+		s = plumb_fail(PLUMB_E_MEMORY, "no memory for a cache key");
+	else if (!from_cache(cl, key, options, program))
+		s = build_locked(cl, file, text, key, options, program);
+	free(key);
+	free(text);
+	return s;
+}
+
+enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program)
+{
+	struct plumb_cl_state *cl = plumb_cl_state(driver);
+	char key[512];
+	if ((size_t)snprintf(key, sizeof key, "%s %s", file, options) >= sizeof key)
+		return plumb_fail(PLUMB_E_INTERNAL, "program options are too long: %s", options);
+	for (struct plumb_cl_program *p = cl->programs; p; p = p->next)
+		if (!strcmp(p->key, key)) {
+			*program = p->program;
+			return PLUMB_OK;
+		}
+	struct plumb_cl_program *p = calloc(1, sizeof *p);
+	if (!p || !(p->key = strdup(key))) {
+		free(p);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a program");
+	}
+	enum plumb_status s = build(cl, file, options, &p->program);
+	if (s) {
+		free(p->key);
+		free(p);
+		return s;
+	}
+	p->next = cl->programs;
+	cl->programs = p;
+	*program = p->program;
+	return PLUMB_OK;
+}

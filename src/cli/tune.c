@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb tune: measures which way a product of matrices goes fastest on the OpenCL device, and shows what was measured. */
+#include "cli/cli.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_SHAPES 256
+
+static int run(int argc, char **argv);
+
+const struct cli_command cli_tune = {
+	"tune", "find the fastest way to read prompts on the OpenCL device",
+	"Usage: plumb tune MODEL [options]\n"
+	"Measures, for the weights of the model, plumb's own kernels and CLBlast on the OpenCL device that the cl\n"
+	"driver takes, and keeps the winners beside the compiled kernels (AR_HARDWARE_LIBS), where every later run finds\n"
+	"them. Another way than the fixed one wins only when it is at least 5% faster. Single tokens are not affected: they\n"
+	"always go through plumb's kernel. The native driver has nothing to tune.\n"
+	"\n"
+	"  --explain            show what was measured earlier, measure nothing\n"
+	"  --quick              3 timings of each way in place of 5\n"
+	"  --driver LIST        drivers, as AR_HARDWARE_DRIVER (default: cl)\n"
+	"  --json               machine-readable result on stdout\n"
+	"  -h, --help           this text\n"
+	"\n"
+	"Examples:\n"
+	"  plumb tune model.gguf\n"
+	"  plumb tune model.gguf --explain\n"
+	"  PLUMB_CL_DEVICE=1 plumb tune model.gguf --quick --json\n",
+	run
+};
+
+static const struct option options[] = {
+	{ "explain", no_argument, NULL, 'e' }, { "quick", no_argument, NULL, 'q' }, { "driver", required_argument, NULL, 1000 },
+	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
+};
+
+struct request { struct cli_common common; const char *model; bool explain, quick; };
+struct result { const char *device, *file, *no_clblast; struct plumb_tune_row *rows; int count; };
+
+/* Each shape of a weight once, with the bytes of the first tensor that has it. The matrices as high as the vocabulary are left out:
+ * one is a table, and of the logits one row is wanted. */
+static int shapes_of(const struct plumb_file *file, int64_t vocab, struct plumb_tune_shape shapes[MOST_SHAPES])
+{
+	int count = 0;
+	for (int64_t i = 0; i < plumb_file_tensors(file) && count < MOST_SHAPES; i++) {
+		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
+		bool known = t->rank != 2 || t->dim[0] == vocab;
+		for (int j = 0; j < count && !known; j++)
+			known = shapes[j].type == t->type && shapes[j].n == t->dim[0] && shapes[j].k == t->dim[1];
+		if (!known)
+			shapes[count++] = (struct plumb_tune_shape){ t->type, t->dim[0], t->dim[1], t->data };
+	}
+	return count;
+}
+
+static bool of_model(const struct plumb_tune_row *r, const struct plumb_tune_shape *shapes, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (shapes[i].type == r->type && shapes[i].n == r->n && shapes[i].k == r->k)
+			return true;
+	return false;
+}
+
+/* --- results --- */
+
+static void print_row(const struct plumb_tune_row *r)
+{
+	char rows[32];
+	if (r->m_high)
+		snprintf(rows, sizeof rows, "%" PRId64 "-%" PRId64, r->m_low, r->m_high);
+	else
+		snprintf(rows, sizeof rows, "%" PRId64 "+", r->m_low);
+	printf("%-5s %6" PRId64 " x %-6" PRId64 " %-7s %-8s", plumb_type_name(r->type), r->n, r->k, rows, plumb_tune_way(r->chosen));
+	for (int i = 0; i < PLUMB_TUNE_WAYS; i++) {
+		const struct plumb_tune_result *w = &r->way[i];
+		if (w->wrong)
+			printf(" %10s", "wrong");
+		else if (w->timings)
+			printf(" %9.3f%s", w->seconds * 1e3, i == r->chosen ? "*" : i == r->fixed ? "f" : w->timings == 1 ? "~" : " ");
+		else
+			printf(" %9s ", "-");
+	}
+	if (r->chosen != r->fixed && r->way[r->chosen].seconds > 0)
+		printf("  %.2fx", r->way[r->fixed].seconds / r->way[r->chosen].seconds);
+	putchar('\n');
+}
+
+static void print(const struct result *x)
+{
+	printf("device   ");
+	cli_put_escaped((struct plumb_span){ x->device, strlen(x->device) }, 120);
+	printf("\nkept in  ");
+	cli_put_escaped((struct plumb_span){ x->file, strlen(x->file) }, 1000);
+	printf("\nCLBlast  ");
+	if (x->no_clblast)
+		cli_put_escaped((struct plumb_span){ x->no_clblast, strlen(x->no_clblast) }, 240);
+	else
+		fputs("is there", stdout);
+	printf("\n\nMilliseconds; * taken, f the fixed way, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s", "type", "weight", "rows", "taken");
+	for (int i = 0; i < PLUMB_TUNE_WAYS; i++)
+		printf(" %9s ", plumb_tune_way(i));
+	putchar('\n');
+	for (int i = 0; i < x->count; i++)
+		print_row(&x->rows[i]);
+}
+
+static json_t *row_json(const struct plumb_tune_row *r)
+{
+	json_t *ways = json_object();
+	for (int i = 0; i < PLUMB_TUNE_WAYS; i++)
+		if (r->way[i].timings || r->way[i].wrong)
+			json_object_set_new(ways, plumb_tune_way(i), json_pack("{s:f, s:i, s:b}", "seconds", r->way[i].seconds, "timings", r->way[i].timings,
+				"wrong", r->way[i].wrong));
+	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:o}", "type", plumb_type_name(r->type), "n", (json_int_t)r->n, "k", (json_int_t)r->k,
+		"rows_from", (json_int_t)r->m_low, "rows_to", r->m_high ? json_integer(r->m_high) : json_null(), "measured_rows", (json_int_t)r->m,
+		"fixed", plumb_tune_way(r->fixed), "taken", plumb_tune_way(r->chosen), "ways", ways);
+}
+
+static int print_json(const struct result *x)
+{
+	json_t *rows = json_array();
+	for (int i = 0; i < x->count; i++)
+		json_array_append_new(rows, row_json(&x->rows[i]));
+	return cli_json_print(json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_span((struct plumb_span){ x->device, strlen(x->device) }),
+		"file", cli_json_span((struct plumb_span){ x->file, strlen(x->file) }),
+		"no_clblast", x->no_clblast ? cli_json_span((struct plumb_span){ x->no_clblast, strlen(x->no_clblast) }) : json_null(), "rows", rows), false);
+}
+
+/* --- work --- */
+
+static void progress(void *user, uint64_t done, uint64_t total)
+{
+	(void)user;
+	cli_progress("tuning", (double)done, (double)total);
+}
+
+static enum plumb_status measure(const struct request *r, struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, struct result *x)
+{
+	enum plumb_status s = PLUMB_OK;
+	if (!r->explain) {
+		cli_catch_interrupt();
+		s = plumb_tune(ctx, shapes, count, &(struct plumb_tune_options){ r->quick ? 3 : 0, progress, NULL, &cli_cancel });
+		cli_progress_end();
+	}
+	if (!s)
+		s = plumb_tune_rows(ctx, &x->rows, &x->count);
+	if (!s)
+		s = plumb_tune_place(ctx, &x->device, &x->file, &x->no_clblast);
+	int all = x->count;
+	x->count = 0;
+	for (int i = 0; i < all; i++) /* the file holds other models' rows, too */
+		if (of_model(&x->rows[i], shapes, count))
+			x->rows[x->count++] = x->rows[i];
+	return s;
+}
+
+static int tune(const struct request *r, struct plumb_context *ctx)
+{
+	struct plumb_tune_shape *shapes = calloc(MOST_SHAPES, sizeof *shapes);
+	struct plumb_file *file = NULL;
+	struct plumb_config config;
+	struct result x = { .count = 0 };
+	enum plumb_status s = plumb_file_open(&file, r->model);
+	if (!s)
+		s = plumb_config_read(&config, file);
+	if (!s && shapes)
+		s = measure(r, ctx, shapes, shapes_of(file, config.vocab, shapes), &x);
+	int code = CLI_OK;
+	if (!shapes)
+		code = cli_complain(CLI_ERROR, "no memory for the shapes of a model");
+	else if (s == PLUMB_E_UNSUPPORTED && !x.device)
+		code = cli_complain(CLI_USAGE, "%s; leave --driver and AR_HARDWARE_DRIVER away, or name cl", plumb_last_error());
+	else if (s)
+		code = cli_fail(s);
+	else if (!x.count)
+		code = cli_complain(CLI_ERROR, "nothing was measured for this model on %s; 'plumb tune %s' does", x.device, r->model);
+	else if (r->common.json)
+		code = print_json(&x);
+	else
+		print(&x);
+	free(x.rows);
+	free(shapes);
+	plumb_file_close(file);
+	return code;
+}
+
+static bool list_is_set(void)
+{
+	struct plumb_env row;
+	for (int i = 0; plumb_env_row(i, &row); i++)
+		if (!strcmp(row.name, "AR_HARDWARE_DRIVER"))
+			return row.value;
+	return false;
+}
+
+static int run(int argc, char **argv)
+{
+	struct request r = { .explain = false };
+	struct plumb_context *ctx;
+	int option, leave;
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+		if (option == 'e')
+			r.explain = true;
+		else if (option == 'q')
+			r.quick = true;
+		else if ((leave = cli_common_option(&r.common, &cli_tune, option, optarg)))
+			return leave - 1;
+	if (optind == argc)
+		return cli_complain(CLI_USAGE, "tune needs a model file; try 'plumb tune --help'");
+	if (optind + 1 < argc)
+		return cli_complain(CLI_USAGE, "one model file only, but \"%s\" follows", argv[optind + 1]);
+	r.model = argv[optind];
+	/* "*" would go on without OpenCL, and there would be nothing to tune. */
+	if (!r.common.open.driver && !list_is_set())
+		r.common.open.driver = "cl";
+	enum plumb_status s = plumb_open(&ctx, &r.common.open);
+	if (s)
+		return cli_fail(s);
+	leave = tune(&r, ctx);
+	plumb_close(ctx);
+	return leave;
+}

@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The cl driver on each OpenCL that runs on a CPU here, with the kernels of both device classes: ./check_cl on PoCL, Intel's
+# runtime, rusticl and Oclgrind (which must find no race, no wrong address and no wrong API call), ./check_real on the
+# first two, and then that the kernels' declared variants (tools/check-kernels) are all that was asked for.
+# Stacks come from tools/install-opencl; one that is not there is skipped with a line. PLUMB_TEST_LONG=1 adds Oclgrind's
+# check of uninitialised values.
+set -u
+top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd)
+prefix=${PLUMB_OPENCL_PREFIX:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/plumb/opencl}
+[ -z "${SANITIZE_FLAGS:-}" ] || { echo "SKIP: OpenCL stacks are run by the main build only"; exit 77; }
+[ -x ./check_cl ] || { echo "SKIP: no check_cl here: built without OpenCL headers or libcheck"; exit 77; }
+[ -x "$prefix/on" ] || { echo "SKIP: no OpenCL stacks in $prefix (tools/install-opencl)"; exit 77; }
+work=$PWD/check-stacks
+rm -rf "$work/libs"
+mkdir -p "$work/libs" "$work/pocl" || exit 1
+# Our own cache is empty at the start, so that all programs are built; PoCL's stays, for time.
+export AR_HARDWARE_LIBS=$work/libs POCL_CACHE_DIR=$work/pocl
+unset AR_HARDWARE_DRIVER AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH PLUMB_CL_PROFILE OCLGRIND_LOG
+failed=0 ran=0
+
+# run NAME STACK COMMAND...: one line with the time, then what libcheck counted
+run() {
+	local name=$1 stack=$2 log=$work/${1// /-}.log code from=$SECONDS
+	shift 2
+	timeout 600 "$prefix/on" "$stack" "$@" > "$log" 2>&1 < /dev/null
+	code=$?
+	if [ $code = 77 ]; then
+		echo "SKIP: $name: $(tail -n 1 "$log" | sed 's/^\(skipped\|SKIP\): //')"
+		return
+	fi
+	ran=$((ran + 1))
+	echo "$name: $((SECONDS - from)) s$([ $code = 0 ] || echo ", exit status $code")$(sed -n 's/^on /, on /p' "$log" | head -n 1)"
+	grep -E '^[0-9]+%: Checks: ' "$log"
+	[ $code = 0 ] && return
+	failed=1
+	tail -n 15 "$log" | sed 's/^/    /'
+}
+
+# watched NAME EXCUSED SETTING...: check_cl under Oclgrind; each of its reports fails, but those of the EXCUSED kernels.
+# A process that forks would cut off a plain log, so they come through a pipe.
+watched() {
+	local name=$1 excused=$2 pipe=$work/pipe found=$work/${1// /-}.found reader
+	shift 2
+	rm -f "$pipe"
+	mkfifo "$pipe" || return
+	awk -v RS= -v excused="\n\tKernel: ($excused)\n" '$0 !~ excused { print; print "" }' "$pipe" > "$found" &
+	reader=$!
+	exec 8<> "$pipe"
+	run "$name" oclgrind env PLUMB_TEST_SMALL=1 OCLGRIND_CHECK_API=1 OCLGRIND_LOG="$pipe" "$@" ./check_cl 8>&-
+	exec 8>&-
+	wait $reader
+	if [ -s "$found" ]; then
+		failed=1
+		echo "$name: Oclgrind found (all of it: $found)"
+		head -n 20 "$found" | sed 's/^/    /'
+	fi
+}
+# What Oclgrind 21.10 makes of its default, -O2, it can't execute itself ("llvm.experimental.noalias.scope.decl"); its check
+# of uninitialised values can't do -O1 either ("freeze"), nor the CPU's kernels (it crashes), and takes minutes. It also
+# calls values uninitialised in buffers that only kernels wrote (its shadow of them is one of an earlier, smaller buffer):
+# argmax and those between the parts of an attention, so what softmax, attn_mix and argmax read counts for nothing.
+oclgrind() { # class
+	watched "oclgrind $1" - OCLGRIND_BUILD_OPTIONS=-O1 OCLGRIND_DATA_RACES=1
+	if [ "$1" = gpu ] && [ -n "${PLUMB_TEST_LONG:-}" ]; then
+		watched "oclgrind $1 uninitialised" 'softmax|attn_mix|argmax|argmax_chunks' OCLGRIND_BUILD_OPTIONS=-cl-opt-disable \
+			OCLGRIND_UNINITIALIZED=1 OCLGRIND_MAX_ERRORS=1000000 PLUMB_CANARY=0
+	fi
+}
+
+for stack in pocl intel-cpu rusticl oclgrind; do
+	if [ ! -d "$prefix/icd/$stack" ]; then
+		echo "SKIP: $stack is not installed (tools/install-opencl)"
+		continue
+	fi
+	for class in cpu gpu; do
+		export PLUMB_CL_CLASS=$class
+		case $stack in
+		oclgrind) oclgrind $class ;;
+		rusticl) PLUMB_TEST_SMALL=1 run "$stack $class" $stack ./check_cl ;;
+		*) run "$stack $class" $stack ./check_cl ;;
+		esac
+	done
+	unset PLUMB_CL_CLASS
+	case $stack in
+	pocl|intel-cpu)
+		if grep -q PLUMB_TEST_DRIVER check_real; then
+			PLUMB_TEST_DRIVER=cl run "$stack real model" $stack ./check_real
+		else
+			echo "SKIP: $stack: check_real knows no PLUMB_TEST_DRIVER"
+		fi ;;
+	esac
+done
+if [ $ran = 0 ]; then
+	echo "SKIP: no OpenCL stack ran"
+	exit 77
+elif command -v python3 > /dev/null; then
+	"$top/tools/check-kernels" --used "$work/libs" || failed=1
+else
+	echo "SKIP: no python3, so variants of kernels are not compared with those in use"
+fi
+exit $failed

@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# plumb tune: it measures, keeps, explains and never changes a token; what is broken in its file is ignored; CLBlast gives the same
+# tokens, and its absence is said. PLUMB: the program; PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
+# shellcheck disable=SC2015 # `a && b || c` is meant
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "${srcdir:-$here/..}" && pwd)
+plumb=${PLUMB:-./plumb}
+model=$top/tests/data/tiny-q8_0.gguf
+[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
+plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
+[ -r "$model" ] || { echo "SKIP: $model is not there"; exit 77; }
+base=$(mktemp -d "${TMPDIR:-/tmp}/check-tune.XXXXXX") || exit 99
+trap 'rm -rf "$base"' EXIT
+trap 'exit 1' INT TERM
+cd "$base" || exit 99
+unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH \
+	PLUMB_CL_MATMUL PLUMB_CL_CLASS OPENCL_VENDOR_PATH OCL_ICD_FILENAMES
+
+checks=0 failed=0 code=0
+report() { # status, what
+	checks=$((checks + 1))
+	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
+	failed=$((failed + 1))
+	echo "not ok - $2 (exit code $code)"
+	sed 's/^/# out: /' out 2>/dev/null | tail -n 5
+	sed 's/^/# err: /' err 2>/dev/null | tail -n 5
+}
+do_plumb() { timeout 600 "$plumb" "$@" >out 2>err </dev/null; code=$?; }
+has() { [ "$code" -eq "$1" ] && cat out err | grep -q "$2"; report $? "$3"; }
+
+do_plumb tune --driver native "$model"
+if grep -q "no OpenCL driver" err; then echo "SKIP: this build has no OpenCL driver"; exit 77; fi
+has 2 "nothing to tune" "native has nothing to tune, and that is said"
+do_plumb tune; has 2 "needs a model" "a model is needed"
+
+find_stack() {
+	for place in "${OCL_ICD_VENDORS:-}" "${PLUMB_OCL:-/opt/ocl}/icd/pocl" /etc/OpenCL/vendors/pocl.icd "${PLUMB_OCL:-/opt/ocl}/icd/intel-cpu" /etc/OpenCL/vendors; do
+		[ -e "$place" ] && OCL_ICD_VENDORS=$place "$plumb" devices >/dev/null 2>&1 && { echo "$place"; return; }
+	done
+}
+OCL_ICD_VENDORS=$(find_stack)
+[ -n "$OCL_ICD_VENDORS" ] || { echo "SKIP: no OpenCL device ('plumb doctor' says why)"; exit 77; }
+AR_HARDWARE_LIBS=$base/libs
+export OCL_ICD_VENDORS AR_HARDWARE_LIBS
+"$plumb" devices | sed -n 's/^\*/# device/p'
+
+ids=1; i=2; while [ $i -le 40 ]; do ids=$ids,$i; i=$((i + 1)); done # 40 tokens: several rows in one product
+tokens() { do_plumb run "$model" --driver cl --tokens "$ids" -n 6 --ids; }
+right() { # what
+	[ "$code" -eq 0 ] && cmp -s out want && ! grep -qv "tokens read at" err
+	report $? "$1"
+}
+do_plumb run "$model" --driver native --tokens "$ids" -n 6 --ids
+[ "$code" -eq 0 ] || { report 1 "the native driver runs the model"; exit 1; }
+cp out want
+
+tokens; right "the fixed choice gives the right tokens"
+do_plumb tune "$model" --explain; has 1 "nothing was measured" "--explain before anything was measured"
+[ -z "$(find "$AR_HARDWARE_LIBS" -name '*.tune.json')" ]; report $? "... and leaves no file"
+
+do_plumb tune "$model" --quick; has 0 "q8_0 .*block" "tuning"
+file=$(find "$AR_HARDWARE_LIBS" -name '*.tune.json')
+[ -s "$file" ] && [ -z "$(find "$AR_HARDWARE_LIBS" -name '*.json.*' -o -name '*.clbin.*')" ]; report $? "one file is kept, nothing temporary"
+cp out table
+do_plumb tune "$model" --explain; cmp -s out table; report $? "--explain shows the same"
+tokens; right "tokens with the tuning file"
+do_plumb tune "$model" --explain --json; has 0 '"taken"' "--explain --json"
+cp "$file" kept
+do_plumb tune "$top/tests/data/tiny-q5_0.gguf" --quick; has 0 q5_0 "tuning for a second model"
+do_plumb tune "$model" --explain; has 0 q8_0 "... keeps the rows of the first"
+
+# Every way, and a file that chooses it: the same tokens.
+for way in own mt1 mt4 mt8 block; do
+	PLUMB_CL_MATMUL=$way; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
+	case "$way/$code" in
+	mt8/2 | block/2) grep -q "for CPUs" err; report $? "PLUMB_CL_MATMUL=$way is refused on a GPU" ;;
+	*) right "PLUMB_CL_MATMUL=$way" ;;
+	esac
+	[ $way = own ] && continue
+	sed "s/\"chosen\": \"[a-z0-9]*\"/\"chosen\": \"$way\"/" kept >"$file"
+	tokens; right "a tuning file that says $way"
+done
+PLUMB_CL_MATMUL=fast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL; has 2 "must be own" "an unknown word in PLUMB_CL_MATMUL"
+
+# A file that is read: --explain shows what stands in it.
+ignored() { # what
+	do_plumb tune "$model" --explain; has 1 "nothing was measured" "$1: ignored"
+	tokens; right "$1: right tokens"
+}
+sed 's/"seconds": [0-9.e-]*/"seconds": 123.5/' kept >"$file"; do_plumb tune "$model" --explain; has 0 123500 "the file is what counts"
+: >"$file"; ignored "an empty file"
+head -c 300 kept >"$file"; ignored "a file cut short"
+head -c 5000 /dev/urandom >"$file"; ignored "noise"
+sed 's/"chosen": "[a-z0-9]*"/"chosen": "magic"/' kept >"$file"; ignored "a way that does not exist"
+sed 's/"m_low": [0-9]*/"m_low": -5/' kept >"$file"; ignored "a negative number of rows"
+sed 's/"key": "/&x/' kept >"$file"; ignored "a file for another device, driver or kernel"
+echo '{"rows": 7}' >"$file"; ignored "JSON of another kind"
+do_plumb tune "$model" --quick; has 0 q8_0 "tuning mends the file"
+
+do_plumb tune "$model" --explain
+if grep -q "CLBlast  is there" out; then
+	PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL; right "PLUMB_CL_MATMUL=clblast"
+	sed 's/"chosen": "[a-z0-9]*"/"chosen": "clblast"/' kept >"$file"; tokens; right "a tuning file that says clblast"
+	# An empty file of that name comes before the real library.
+	mkdir fake && : >fake/libclblast.so.1
+	LD_LIBRARY_PATH=$base/fake${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; export LD_LIBRARY_PATH
+else
+	sed 's/"chosen": "[a-z0-9]*"/"chosen": "clblast"/' kept >"$file"
+fi
+tokens; right "a tuning file that says clblast, which is not there"
+do_plumb tune "$model" --explain; has 0 "libclblast1" "tune names the package that is missing"
+PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
+has 4 "libclblast1" "PLUMB_CL_MATMUL=clblast without CLBlast is an error that names the package"
+do_plumb tune "$model" --quick; has 0 q8_0 "tuning without CLBlast"
+
+AR_HARDWARE_LIBS=/proc/nothing/here do_plumb tune "$model" --quick; has 3 "AR_HARDWARE_LIBS" "no folder to keep it in"
+echo "$checks checks, $failed failed"
+[ "$failed" -eq 0 ]

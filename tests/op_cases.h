@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators' cases with random data and their float64 truth, for the tests of drivers: which contexts must meet them
+ * is the business of check_op.c and check_cl.c. */
+#ifndef OP_CASES_H
+#define OP_CASES_H
+
+#include "core/core.h"
+
+/* One shape with data: the truth is made once, then every context must meet it. */
+struct problem {
+	enum plumb_op op;
+	const struct plumb_op_desc *desc;
+	const struct plumb_case *shape;
+	struct plumb_case_tensor in[PLUMB_MAX_INPUTS], out;
+	void *in_bytes[PLUMB_MAX_INPUTS], *in_copy[PLUMB_MAX_INPUTS], *out_bytes; /* the copy is to see that inputs stay */
+	size_t in_size[PLUMB_MAX_INPUTS], out_size;
+	double *truth;
+	int64_t count;
+	char text[256]; /* for messages */
+};
+
+/* From PLUMB_TEST_SEED, or always the same; messages name it. */
+void start_random(unsigned stream);
+/* Call fn with every case and weight type of an operator. PLUMB_TEST_SMALL=1 leaves out the large ones, for devices that are
+ * interpreters. Returns how many there were. */
+int each_problem(enum plumb_op op, void (*fn)(void *user, const struct problem *p), void *user);
+/* Run it plainly, with the output in place of each input that allows it, and composed if fused. The plain output's bytes are those at
+ * *first, unless that is NULL: then it is set, and the caller frees it. Guard bands and inputs must stay as they are. */
+void check_context(struct plumb_context *ctx, const struct problem *p, void **first);
+/* Drivers leave float64 to others. */
+void check_refuses_f64(struct plumb_context *ctx, const struct problem *p);
+/* Fails with the kept error text unless s is PLUMB_OK. */
+void need(enum plumb_status s, const char *text);
+
+#endif
