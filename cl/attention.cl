@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per query row,
  * what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the head's dimension. */
-// variant: -DHD={10|16|64|128} {|-DKV_F16=1}
+// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
 #endif

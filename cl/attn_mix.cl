@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attn_mix: y[i][h] = sum over t <= pos + i of p[h][i][t] * v[t][g(h)]. HD: the head's dimension. */
-// variant: -DHD={10|16|64|128} {|-DKV_F16=1}
+// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
 #endif

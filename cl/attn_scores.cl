@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attn_scores: s[h][i][t] = scale * q[i][h] . k[t][g(h)], -inf where t > pos + i. HD: the head's dimension. */
-// variant: -DHD={10|16|64|128} {|-DKV_F16=1}
+// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
 #endif

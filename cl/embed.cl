@@ -39,7 +39,7 @@ __kernel void embed(__global float *y, int y_at, __global const uchar *w, __glob
 		low = record_byte(w, j);
 		high = record_byte(w, j + 16);
 #else
-		record_pair(w, bits, j, &low, &high);
+		record_pair(w, &bits, j, &low, &high);
 #endif
 		// Product, then difference, as the format defines it: never one fused operation.
 		float a = scale * lane_of(low, r), b = scale_high * lane_of(high, r);

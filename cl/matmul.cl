@@ -55,7 +55,7 @@ inline void record_open(__global const uchar *r, struct record *o)
 #define WORDS(q, r, o, i)
 #define PAIR(low, high, r, q, i, b) low = record_byte(r, 4 * (i) + (b)), high = record_byte(r, 4 * (i) + (b) + 16)
 #else
-#define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_words(r, (o).bits, i, &q##_low, &q##_high)
+#define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_words(r, &(o).bits, i, &q##_low, &q##_high)
 #define PAIR(low, high, r, q, i, b) low = word_column(q##_low, b), high = word_column(q##_high, b)
 #endif
 #if MIN

@@ -59,18 +59,18 @@ inline void record_high(__global const uchar *r, struct high_bits *h)
 }
 
 // Columns 4 i ... 4 i + 3 of a record and the four that are 16 further, one byte each.
-inline void record_words(__global const uchar *r, struct high_bits h, int i, uint8 *low, uint8 *high)
+inline void record_words(__global const uchar *r, const struct high_bits *h, int i, uint8 *low, uint8 *high)
 {
 	uint8 plane = vload8(i, (__global const uint *)(r + PLANE_AT)), nibbles = (uint8)(0x0f0f0f0f);
 	*low = plane & nibbles;
 	*high = plane >> (uint8)(4) & nibbles;
 #if BITS == 5
-	*low |= h.first << (uint8)(4 - i) & (uint8)(0x10101010);
-	*high |= h.first >> (uint8)(i) & (uint8)(0x10101010);
+	*low |= h->first << (uint8)(4 - i) & (uint8)(0x10101010);
+	*high |= h->first >> (uint8)(i) & (uint8)(0x10101010);
 #elif BITS == 6
 	uint8 two = (uint8)(0x30303030);
-	*low |= (i < 2 ? h.first << (uint8)(4 - 2 * i) : h.first >> (uint8)(2 * i - 4)) & two;
-	*high |= (i < 2 ? h.second << (uint8)(4 - 2 * i) : h.second >> (uint8)(2 * i - 4)) & two;
+	*low |= (i < 2 ? h->first << (uint8)(4 - 2 * i) : h->first >> (uint8)(2 * i - 4)) & two;
+	*high |= (i < 2 ? h->second << (uint8)(4 - 2 * i) : h->second >> (uint8)(2 * i - 4)) & two;
 #endif
 }
 
@@ -81,7 +81,7 @@ inline float8 word_column(uint8 words, int b)
 }
 
 // Columns j and j + 16 of a record, as q - OFFSET.
-inline void record_pair(__global const uchar *r, struct high_bits h, int j, float8 *low, float8 *high)
+inline void record_pair(__global const uchar *r, const struct high_bits *h, int j, float8 *low, float8 *high)
 {
 	uint8 l, t;
 	record_words(r, h, j / 4, &l, &t);
