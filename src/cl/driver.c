@@ -5,8 +5,6 @@
 #include <strings.h>
 #include "cl/cl.h"
 
-static enum plumb_status cl_open(struct plumb_driver *driver);
-
 static void cl_close(struct plumb_driver *driver)
 {
 	struct plumb_cl_state *cl = driver->state;
@@ -46,8 +44,7 @@ static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_c
 {
 	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *profile = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
 		*canary = plumb_env(PLUMB_ENV_CANARY);
-	const cl_context_properties properties[] = { CL_CONTEXT_PLATFORM, 0, 0 };
-	cl_context_properties with[3] = { properties[0], (cl_context_properties)cl->device.platform, 0 };
+	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
 	cl_int code;
 	if (class && strcasecmp(class, "cpu") && strcasecmp(class, "gpu"))
 		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_CLASS=%s, must be cpu or gpu", class);
