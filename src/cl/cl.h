@@ -23,8 +23,6 @@ enum plumb_status plumb_cl_load(void);
 const char *plumb_cl_error_name(cl_int code); /* "CL_OUT_OF_RESOURCES"; never NULL */
 /* PLUMB_E_DEVICE or PLUMB_E_MEMORY: "what: CL_X (-5)" */
 enum plumb_status plumb_cl_fail(cl_int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
-
 /* --- device.c --- */
 struct plumb_cl_device {
 	cl_platform_id platform;

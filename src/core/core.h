@@ -18,6 +18,7 @@
 enum plumb_status plumb_fail(enum plumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Put "context: " before the kept text and return status unchanged. */
 enum plumb_status plumb_fail_in(enum plumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
 
 /* --- type.c --- */
 float plumb_f16_to_f32(uint16_t h);
@@ -194,6 +195,9 @@ enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plum
 /* --- dispatch.c --- */
 /* Tell the context's notice function. */
 void plumb_notice(struct plumb_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Make the tensors of a checked call resident on this driver and call its kernel; PLUMB_E_UNSUPPORTED: it has none. trust: ask
+ * the canary first. Counts no placement. */
+enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct plumb_call *call, bool trust);
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call);
 
 #endif

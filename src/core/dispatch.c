@@ -33,23 +33,22 @@ void plumb_notice(struct plumb_context *ctx, const char *format, ...)
 	ctx->notice(ctx->notice_user, line);
 }
 
-static enum plumb_status run_on(struct plumb_driver *driver, const struct plumb_op_desc *desc, const struct plumb_call *call)
+enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct plumb_call *call, bool trust)
 {
+	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	plumb_op_fn fn = driver->cls->op[call->op];
 	if (!fn)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
-	enum plumb_status s;
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		/* A weight may live in the driver's own layout alone (prepare), made when it is first needed. */
-		if (call->in[i] && !(driver->cls->prepare && i == desc->weight) && (s = plumb_buffer_resident(call->in[i]->buffer, driver, true)))
-			return s;
+		if (call->in[i] && !(driver->cls->prepare && i == desc->weight))
+			PLUMB_TRY(plumb_buffer_resident(call->in[i]->buffer, driver, true));
 	bool whole = plumb_tensor_bytes(call->out) == call->out->buffer->bytes;
-	if ((s = plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole)))
-		return s;
-	if ((driver->cls->trust && (s = driver->cls->trust(driver, call))) || (s = fn(driver, call)))
-		return s;
+	PLUMB_TRY(plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole));
+	if (trust && driver->cls->trust)
+		PLUMB_TRY(driver->cls->trust(driver, call));
+	PLUMB_TRY(fn(driver, call));
 	plumb_buffer_written(call->out->buffer, driver);
-	atomic_fetch_add_explicit(&driver->ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
 	return PLUMB_OK;
 }
 
@@ -74,9 +73,11 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 		return s;
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *driver = &ctx->driver[i];
-		s = run_on(driver, desc, call);
+		s = plumb_dispatch_on(driver, call, true);
 		/* No memory on one driver is no reason to stop while another is there. */
 		bool next = s == PLUMB_E_UNSUPPORTED || (s == PLUMB_E_MEMORY && i + 1 < ctx->drivers);
+		if (!s)
+			atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
 		if (!next)
 			return s ? plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name) : PLUMB_OK;
 		/* A fused operator that the preferred driver lacks is better composed there than

@@ -66,6 +66,4 @@ enum plumb_status plumb_qwen2_forward(struct plumb_session *session, int64_t n, 
 /* Show a tensor to the tap, if it asked for the point. */
 enum plumb_status plumb_session_show(struct plumb_session *session, int layer, enum plumb_point point, struct plumb_tensor *t);
 
-#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
-
 #endif

@@ -56,6 +56,4 @@ double plumb_op_distance(const struct plumb_tensor *have, const struct plumb_ten
 /* --- checks.c --- */
 double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
 
-#define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
-
 #endif

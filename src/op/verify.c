@@ -84,15 +84,7 @@ static void release(struct side *s)
 
 enum plumb_status plumb_op_run_alone(struct plumb_driver *driver, const struct plumb_call *call)
 {
-	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	if (!driver->cls->op[call->op])
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (call->in[i] && !(driver->cls->prepare && i == desc->weight))
-			PLUMB_TRY(plumb_buffer_resident(call->in[i]->buffer, driver, true));
-	PLUMB_TRY(plumb_buffer_resident(call->out->buffer, driver, true));
-	PLUMB_TRY(driver->cls->op[call->op](driver, call));
-	plumb_buffer_written(call->out->buffer, driver);
+	PLUMB_TRY(plumb_dispatch_on(driver, call, false));
 	return plumb_buffer_to_host(call->out->buffer);
 }
 
