@@ -375,6 +375,45 @@ START_TEST(no_memory_for_cache)
 END_TEST
 
 #define LOOP(name, table) tcase_add_loop_test(tc, name, 0, (int)(sizeof(table) / sizeof *(table)))
+/* Sequences of different lengths in one pass give what each gives alone; a refused step changes no session. */
+START_TEST(shared_step)
+{
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .context = 8, .batch = 4 });
+	static const int32_t ids[] = { 5, 17, 3, 99, 42, 8, 7 }, more[][4] = { { 1, 2, 3, 4 }, { 30, 31, 32, 33 } };
+	struct plumb_session *shared[4], *alone[4], *twice[2];
+	const float *a, *b;
+	int64_t rows, vocab = plumb_model_config(l.model)->vocab;
+	for (int i = 0; i < 4; i++) {
+		ck_good(plumb_session_new(&shared[i], l.model, &(struct plumb_session_options){ .context = 8, .batch = 4 }));
+		ck_good(plumb_session_new(&alone[i], l.model, NULL));
+		ck_good(plumb_session_eval(shared[i], ids + i, i + 1, PLUMB_LOGITS_NONE));
+		ck_good(plumb_session_eval(alone[i], ids + i, i + 1, PLUMB_LOGITS_NONE));
+	}
+	for (int step = 0; step < 2; step++) {
+		ck_good(plumb_sessions_step(shared, more[step], 4));
+		for (int i = 0; i < 4; i++) {
+			ck_good(plumb_session_eval(alone[i], &more[step][i], 1, PLUMB_LOGITS_LAST));
+			ck_good(plumb_session_logits(alone[i], &a, &rows));
+			ck_good(plumb_session_logits(shared[i], &b, &rows));
+			ck_assert_int_eq(rows, 1);
+			ck_assert_int_eq(plumb_session_position(shared[i]), i + 2 + step);
+			ck_assert_msg(relative_l2(b, a, vocab) < TOLERANCE_FP32, "session %d: %g", i, relative_l2(b, a, vocab));
+		}
+	}
+	twice[0] = twice[1] = shared[0];
+	ck_bad(plumb_sessions_step(twice, more[0], 2), PLUMB_E_ARGUMENT, "the same");
+	ck_bad(plumb_sessions_step(shared, (int32_t[]){ 1, 2, -3, 4 }, 4), PLUMB_E_ARGUMENT, "-3");
+	ck_good(plumb_session_eval(shared[3], ids, 2, PLUMB_LOGITS_LAST)); /* full now */
+	ck_bad(plumb_sessions_step(shared, more[0], 4), PLUMB_E_LIMIT, "do not fit");
+	ck_assert_int_eq(plumb_session_position(shared[0]), 3);
+	for (int i = 0; i < 4; i++) {
+		plumb_session_free(shared[i]);
+		plumb_session_free(alone[i]);
+	}
+	unload(&l);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("model");
@@ -386,6 +425,7 @@ int main(void)
 	tcase_add_test(tc, half_cache);
 	tcase_add_test(tc, threads_change_no_bit);
 	tcase_add_test(tc, passes_agree);
+	tcase_add_test(tc, shared_step);
 	tcase_add_test(tc, rewind_repeats_bits);
 	tcase_add_test(tc, refusals_keep_the_session);
 	LOOP(session_options, bad_sessions);

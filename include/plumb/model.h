@@ -103,6 +103,11 @@ PLUMB_API enum plumb_status plumb_session_eval(struct plumb_session *session, co
 /* Logits of the last eval: rows x vocab float32, row-major; valid until the next eval. *rows is 1 for LAST, n
  * for ALL. PLUMB_E_ARGUMENT after NONE. */
 PLUMB_API enum plumb_status plumb_session_logits(struct plumb_session *session, const float **logits, int64_t *rows);
+/* Append one token to each of `count` different sessions of one model, reading the weights once for all: tokens[i] goes to sessions[i]. Each
+ * then has the logits of its own token. The results are those of separate evaluations up to rounding (a matrix product of several rows may be summed
+ * in another order). count at most the `batch` of the first session, whose memory serves; no session may have a tap. On failure all sessions
+ * are at the positions before the call. */
+PLUMB_API enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count);
 PLUMB_API struct plumb_model *plumb_session_model(const struct plumb_session *session);
 PLUMB_API int64_t plumb_session_position(const struct plumb_session *session); /* tokens held */
 /* Forget all from position on (for editing a conversation); position <= the current one. */

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #define MOST_ROUNDS 1000
+#define MOST_SEQUENCES 64
 
 static int run(int argc, char **argv);
 
@@ -21,27 +22,29 @@ const struct cli_command cli_bench = {
 	"  --decode N           tokens to write (default: 64, 0: leave out)\n"
 	"  --depth N            tokens held before either starts (default: 0)\n"
 	"  --rounds N           counted rounds (default: 3)\n"
+	"  --sequences N        decode so many sequences at once, sharing each pass over the weights (default: 1)\n"
 	"  --kv TYPE            KV cache in f32 (default) or f16\n"
 	CLI_COMMON_HELP
 	"\n"
 	"Examples:\n"
 	"  plumb bench model.gguf\n"
 	"  plumb bench model.gguf --threads 1 --prefill 128 --decode 16\n"
-	"  plumb bench model.gguf --depth 4096 --kv f16 --json\n",
+	"  plumb bench model.gguf --depth 4096 --kv f16 --json\n"
+	"  plumb bench model.gguf --prefill 0 --sequences 8\n",
 	run
 };
 
 static const struct option options[] = {
 	CLI_COMMON_LONG, { "prefill", required_argument, NULL, 'P' }, { "decode", required_argument, NULL, 'D' },
 	{ "depth", required_argument, NULL, 'd' }, { "rounds", required_argument, NULL, 'r' }, { "kv", required_argument, NULL, 'v' },
-	{ NULL, 0, NULL, 0 }
+	{ "sequences", required_argument, NULL, 'S' }, { NULL, 0, NULL, 0 }
 };
 
 struct request {
 	struct cli_common common;
 	struct plumb_session_options session;
 	const char *model;
-	long prefill, decode, depth, rounds; /* prefill -1: 512, or less where the context is shorter */
+	long prefill, decode, depth, rounds, sequences; /* prefill -1: 512, or less where the context is shorter */
 };
 
 struct rates { double low, median, high; }; /* tokens/s */
@@ -73,40 +76,52 @@ static struct rates summary(double *rate, long n)
 	return (struct rates){ rate[0], n % 2 ? rate[n / 2] : (rate[n / 2 - 1] + rate[n / 2]) / 2, rate[n - 1] };
 }
 
-/* Tokens per second of one prefill or of one run of decoding, from depth on. */
-static enum plumb_status once(struct plumb_session *session, const int32_t *ids, long n, long depth, bool decode, double *rate)
+/* One decoding step of all sequences; the logits are fetched, as a sampler would need them each time. */
+static enum plumb_status step(struct plumb_session *const *sessions, long sequences, int32_t token)
 {
-	struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
+	int32_t tokens[MOST_SEQUENCES];
 	const float *logits;
 	int64_t rows;
-	enum plumb_status s = plumb_session_rewind(session, depth);
-	double start = cli_seconds();
-	if (!s && !decode)
-		s = plumb_session_eval(session, ids, n, PLUMB_LOGITS_LAST);
-	for (long i = 0; !s && decode && i < n; i++) {
-		s = plumb_session_eval(session, ids + i, 1, PLUMB_LOGITS_LAST);
-		if (!s)
-			s = plumb_session_logits(session, &logits, &rows); /* a sampler would need them each time */
-	}
-	if (!s)
-		s = plumb_session_logits(session, &logits, &rows);
-	if (!s)
-		s = plumb_synchronize(ctx);
-	*rate = (double)n / (cli_seconds() - start);
+	for (long i = 0; i < sequences; i++)
+		tokens[i] = token;
+	enum plumb_status s = sequences == 1 ? plumb_session_eval(sessions[0], tokens, 1, PLUMB_LOGITS_LAST) :
+		plumb_sessions_step(sessions, tokens, sequences);
+	for (long i = 0; !s && i < sequences; i++)
+		s = plumb_session_logits(sessions[i], &logits, &rows);
 	return s;
 }
 
-static enum plumb_status rounds(const struct request *r, struct plumb_session *session, const int32_t *ids, struct result *out)
+/* Tokens per second of one prefill, or of one run of decoding of all sequences together, from depth on. */
+static enum plumb_status once(struct plumb_session *const *sessions, const struct request *r, const int32_t *ids, bool decode, double *rate)
+{
+	long n = decode ? r->decode : r->prefill, count = decode ? r->sequences : 1;
+	enum plumb_status s = PLUMB_OK;
+	for (long i = 0; !s && i < count; i++)
+		s = plumb_session_rewind(sessions[i], r->depth);
+	double start = cli_seconds();
+	if (!s && !decode)
+		s = plumb_session_eval(sessions[0], ids, n, PLUMB_LOGITS_LAST);
+	for (long i = 0; !s && decode && i < n; i++)
+		s = step(sessions, count, ids[i]);
+	if (!s)
+		s = plumb_synchronize(plumb_model_context(plumb_session_model(sessions[0])));
+	*rate = (double)(n * count) / (cli_seconds() - start);
+	return s;
+}
+
+static enum plumb_status rounds(const struct request *r, struct plumb_session *const *sessions, const int32_t *ids, struct result *out)
 {
 	static double prefill[MOST_ROUNDS], decode[MOST_ROUNDS];
 	double done = 0, all = (double)(r->rounds + 1) * ((double)r->prefill + 4.0 * (double)r->decode); /* a written token takes about 4 read ones */
-	enum plumb_status s = r->depth ? plumb_session_eval(session, ids, r->depth, PLUMB_LOGITS_NONE) : PLUMB_OK;
+	enum plumb_status s = PLUMB_OK;
+	for (long i = 0; !s && r->depth && i < r->sequences; i++)
+		s = plumb_session_eval(sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
 	for (long i = -1; !s && i < r->rounds; i++) {
 		double rate;
-		if (r->prefill && !(s = once(session, ids + r->depth, r->prefill, r->depth, false, &rate)) && i >= 0)
+		if (r->prefill && !(s = once(sessions, r, ids + r->depth, false, &rate)) && i >= 0)
 			prefill[i] = rate;
 		cli_progress("measuring", done += (double)r->prefill, all);
-		if (!s && r->decode && !(s = once(session, ids + r->depth, r->decode, r->depth, true, &rate)) && i >= 0)
+		if (!s && r->decode && !(s = once(sessions, r, ids + r->depth, true, &rate)) && i >= 0)
 			decode[i] = rate;
 		cli_progress("measuring", done += 4.0 * (double)r->decode, all);
 	}
@@ -131,9 +146,9 @@ static int print_json(const struct request *r, const struct plumb_model *model, 
 	json_t *drivers = json_array();
 	for (int i = 0; i < plumb_driver_count(ctx); i++)
 		json_array_append_new(drivers, json_pack("{s:s, s:s}", "name", plumb_driver_name(ctx, i), "note", plumb_driver_note(ctx, i)));
-	json_t *root = json_pack("{s:o, s:o, s:i, s:f, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:o, s:I, s:I}",
+	json_t *root = json_pack("{s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:o, s:I, s:I}",
 		"model", cli_json_span((struct plumb_span){ r->model, strlen(r->model) }), "drivers", drivers,
-		"threads", plumb_context_threads(ctx), "load_seconds", x->load, "depth", (json_int_t)r->depth, "rounds", (json_int_t)r->rounds,
+		"threads", plumb_context_threads(ctx), "load_seconds", x->load, "depth", (json_int_t)r->depth, "rounds", (json_int_t)r->rounds, "sequences", (json_int_t)r->sequences,
 		"prefill", rates_json(&x->prefill, r->prefill), "decode", rates_json(&x->decode, r->decode),
 		"step_bytes", (json_int_t)x->step, "decode_bytes_per_second", x->bytes, "memory_bytes_per_second", x->bandwidth,
 		"share_of_memory", x->bandwidth > 0 && r->decode ? json_real(x->bytes / x->bandwidth) : json_null(),
@@ -178,7 +193,7 @@ static void print(const struct request *r, const struct plumb_model *model, cons
 static int measure(struct request *r, struct plumb_model *model, struct result *x)
 {
 	struct plumb_context *ctx = plumb_model_context(model);
-	struct plumb_session *session;
+	struct plumb_session *sessions[MOST_SEQUENCES] = { NULL };
 	struct rusage usage;
 	int64_t context = plumb_model_config(model)->context;
 	if (r->prefill < 0) /* nobody asked for a number: take what fits */
@@ -191,12 +206,15 @@ static int measure(struct request *r, struct plumb_model *model, struct result *
 		return cli_complain(CLI_ERROR, "no memory for %ld token ids", r->depth + more);
 	make_tokens(ids, r->depth + more, plumb_model_config(model)->vocab);
 	r->session.context = r->depth + more;
-	enum plumb_status s = plumb_session_new(&session, model, &r->session);
+	enum plumb_status s = PLUMB_OK;
+	for (long i = 0; !s && i < r->sequences; i++)
+		s = plumb_session_new(&sessions[i], model, &r->session);
 	if (!s) {
 		cli_catch_interrupt();
-		s = rounds(r, session, ids, x);
-		plumb_session_free(session);
+		s = rounds(r, sessions, ids, x);
 	}
+	for (long i = 0; i < r->sequences; i++)
+		plumb_session_free(sessions[i]);
 	free(ids);
 	if (s)
 		return cli_fail(s);
@@ -204,7 +222,7 @@ static int measure(struct request *r, struct plumb_model *model, struct result *
 	plumb_memory(ctx, &now, &x->held, &limit);
 	x->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 	x->step = plumb_model_step_bytes(model);
-	x->bytes = x->decode.median * (double)x->step;
+	x->bytes = x->decode.median / (double)r->sequences * (double)x->step; /* one pass serves all sequences */
 	x->bandwidth = cli_bandwidth(plumb_context_threads(ctx));
 	return CLI_OK;
 }
@@ -217,6 +235,7 @@ static int take(struct request *r, int option)
 	case 'D': return cli_whole("--decode", optarg, 0, 1 << 24, &r->decode) ? 0 : CLI_USAGE + 1;
 	case 'd': return cli_whole("--depth", optarg, 0, 1 << 24, &r->depth) ? 0 : CLI_USAGE + 1;
 	case 'r': return cli_whole("--rounds", optarg, 1, MOST_ROUNDS, &r->rounds) ? 0 : CLI_USAGE + 1;
+	case 'S': return cli_whole("--sequences", optarg, 1, MOST_SEQUENCES, &r->sequences) ? 0 : CLI_USAGE + 1;
 	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&r->common, &cli_bench, option, optarg);
 	}
@@ -240,7 +259,7 @@ static int parse(struct request *r, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .prefill = -1, .decode = 64, .rounds = 3, .session.cancel = &cli_cancel };
+	struct request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = &cli_cancel };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct result x = { .load = 0 };

@@ -50,7 +50,9 @@ struct plumb_session {
 	int64_t capacity;                 /* positions the caches hold now; grows up to context */
 	struct plumb_tensor logits;       /* {rows, V} of the last eval; no memory before */
 	int64_t logits_rows;
-	float *logits_f32;                /* the logits in float32 when they are not */
+	float *logits_f32;                /* a copy in float32: of logits that are not, or of a shared step's row */
+	int64_t logits_room;              /* values that logits_f32 holds */
+	bool logits_copied;               /* logits_f32 holds the last eval's */
 };
 
 /* --- weights.c --- */
@@ -59,8 +61,11 @@ void plumb_weights_free(struct plumb_model *model);
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
 
 /* --- qwen2.c --- */
-/* One pass over n <= batch tokens in session->ids at session->position. rows: how many of the last rows get logits. */
-enum plumb_status plumb_qwen2_forward(struct plumb_session *session, int64_t n, int64_t rows);
+/* Rows [first, first + rows) of a pass: tokens of one session, at its position. */
+struct plumb_part { struct plumb_session *session; int64_t first, rows; };
+/* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its ids, its activations, its tap,
+ * its logits. rows: how many of the last rows get logits. */
+enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, int64_t rows);
 
 /* --- session.c --- */
 /* Show a tensor to the tap, if it asked for the point. */

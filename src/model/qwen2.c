@@ -11,10 +11,14 @@ static const struct plumb_tensor *bias(const struct plumb_tensor *b)
 	return b->buffer ? b : NULL;
 }
 
-/* The first n rows of the pass's tensors. */
-struct pass { struct plumb_tensor x, norm, out, q, k, v, mix, gate, up; };
+/* The first n rows of the lead session's tensors. Each part of the rows belongs to a sequence of its own. */
+struct pass {
+	struct plumb_tensor x, norm, out, q, k, v, mix, gate, up;
+	const struct plumb_part *part;
+	int parts;
+};
 
-static enum plumb_status attend(struct plumb_session *s, struct pass *p, int layer)
+static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int layer)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
@@ -22,10 +26,10 @@ static enum plumb_status attend(struct plumb_session *s, struct pass *p, int lay
 	struct plumb_attn a = { s->position, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
 	const unsigned inside = 1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX;
 	if (!s->tap || !(s->tap_mask & inside))
-		return plumb_attention(ctx, &p->mix, &p->q, kc, vc, &a);
+		return plumb_attention(ctx, mix, q, kc, vc, &a);
 	/* Somebody looks inside: the basic operators, so that the scores exist. */
-	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, p->q.dim[0], s->position + p->q.dim[0] }));
-	enum plumb_status status = plumb_attn_scores(ctx, &scores, &p->q, kc, &a);
+	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, q->dim[0], s->position + q->dim[0] }));
+	enum plumb_status status = plumb_attn_scores(ctx, &scores, q, kc, &a);
 	if (!status)
 		status = plumb_session_show(s, layer, PLUMB_POINT_ATTN_SCORES, &scores);
 	if (!status)
@@ -33,9 +37,29 @@ static enum plumb_status attend(struct plumb_session *s, struct pass *p, int lay
 	if (!status)
 		status = plumb_session_show(s, layer, PLUMB_POINT_ATTN_SOFTMAX, &scores);
 	if (!status)
-		status = plumb_attn_mix(ctx, &p->mix, &scores, vc, &a);
+		status = plumb_attn_mix(ctx, mix, &scores, vc, &a);
 	plumb_tensor_free(&scores);
 	return status;
+}
+
+/* What depends on positions: RoPE, the cache and attention, for the rows of one sequence. */
+static enum plumb_status positions(struct pass *p, const struct plumb_part *part, int layer)
+{
+	struct plumb_session *s = part->session;
+	struct plumb_context *ctx = s->model->ctx;
+	const struct plumb_config *c = &s->model->config;
+	struct plumb_tensor q, k, v, mix;
+	PLUMB_TRY(plumb_tensor_rows(&q, &p->q, part->first, part->rows));
+	PLUMB_TRY(plumb_tensor_rows(&k, &p->k, part->first, part->rows));
+	PLUMB_TRY(plumb_tensor_rows(&v, &p->v, part->first, part->rows));
+	PLUMB_TRY(plumb_tensor_rows(&mix, &p->mix, part->first, part->rows));
+	PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+	SHOW(Q_ROPE, &q);
+	PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+	SHOW(K_ROPE, &k);
+	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &k, s->position));
+	PLUMB_TRY(plumb_kv_store(ctx, &s->vcache[layer], &v, s->position));
+	return attend(s, &mix, &q, layer);
 }
 
 static enum plumb_status attention_block(struct plumb_session *s, struct pass *p, int layer)
@@ -51,13 +75,8 @@ static enum plumb_status attention_block(struct plumb_session *s, struct pass *p
 	SHOW(K_PROJ, &p->k);
 	PLUMB_TRY(plumb_matmul(ctx, &p->v, &p->norm, &w->wv, bias(&w->bv)));
 	SHOW(V_PROJ, &p->v);
-	PLUMB_TRY(plumb_rope(ctx, &p->q, &p->q, s->position, c->head_dim, c->rope_base, c->rope_pairs));
-	SHOW(Q_ROPE, &p->q);
-	PLUMB_TRY(plumb_rope(ctx, &p->k, &p->k, s->position, c->head_dim, c->rope_base, c->rope_pairs));
-	SHOW(K_ROPE, &p->k);
-	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &p->k, s->position));
-	PLUMB_TRY(plumb_kv_store(ctx, &s->vcache[layer], &p->v, s->position));
-	PLUMB_TRY(attend(s, p, layer));
+	for (int i = 0; i < p->parts; i++)
+		PLUMB_TRY(positions(p, &p->part[i], layer));
 	SHOW(ATTN_CONTEXT, &p->mix);
 	PLUMB_TRY(plumb_matmul(ctx, &p->out, &p->mix, &w->wo, NULL));
 	SHOW(ATTN_OUT, &p->out);
@@ -101,9 +120,11 @@ static enum plumb_status head(struct plumb_session *s, struct pass *p, int64_t n
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_qwen2_forward(struct plumb_session *s, int64_t n, int64_t rows)
+enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, int64_t rows)
 {
-	struct pass p;
+	struct plumb_session *s = part->session;
+	int64_t n = part[parts - 1].first + part[parts - 1].rows;
+	struct pass p = { .part = part, .parts = parts };
 	struct plumb_tensor ids;
 	struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
 		{ &ids, &s->ids }, { &p.x, &s->x }, { &p.norm, &s->norm }, { &p.out, &s->out }, { &p.q, &s->q }, { &p.k, &s->k },

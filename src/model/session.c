@@ -132,8 +132,6 @@ static enum plumb_status room_for_logits(struct plumb_session *s, int64_t rows)
 	if (s->logits.buffer && s->logits.dim[0] >= rows)
 		return PLUMB_OK;
 	plumb_tensor_free(&s->logits);
-	free(s->logits_f32);
-	s->logits_f32 = NULL;
 	return plumb_tensor_new(s->model->ctx, &s->logits, s->act, 2, (int64_t[]){ rows, s->model->config.vocab });
 }
 
@@ -158,6 +156,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 	int64_t before = s->position, last = want == PLUMB_LOGITS_ALL ? n : want == PLUMB_LOGITS_LAST ? 1 : 0;
 	PLUMB_TRY(check_tokens(s, tokens, n, want));
 	s->logits_rows = 0;
+	s->logits_copied = false;
 	enum plumb_status status = reserve(s, s->position + n);
 	if (!status && last)
 		status = room_for_logits(s, last);
@@ -168,7 +167,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 		if (!status)
 			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)part);
 		if (!status)
-			status = plumb_qwen2_forward(s, part, done + part == n ? last : 0);
+			status = plumb_qwen2_forward(&(struct plumb_part){ s, 0, part }, 1, done + part == n ? last : 0);
 		if (!status)
 			s->position += part;
 	}
@@ -180,23 +179,89 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 	return PLUMB_OK;
 }
 
+/* Keep a float32 copy of logits with the session. */
+static enum plumb_status copy_logits(struct plumb_session *s, const struct plumb_tensor *logits)
+{
+	int64_t n = plumb_tensor_count(logits);
+	if (n > s->logits_room) {
+		free(s->logits_f32);
+		s->logits_room = 0;
+		if (!(s->logits_f32 = malloc(sizeof(float) * (size_t)n)))
+			return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld logits", (long long)n);
+		s->logits_room = n;
+	}
+	PLUMB_TRY(plumb_tensor_read_f32(logits, s->logits_f32, n));
+	s->logits_copied = true;
+	return PLUMB_OK;
+}
+
 enum plumb_status plumb_session_logits(struct plumb_session *s, const float **logits, int64_t *rows)
 {
 	*logits = NULL;
 	*rows = s->logits_rows;
 	if (!s->logits_rows)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the last evaluation made no logits");
-	PLUMB_TRY(plumb_buffer_to_host(s->logits.buffer));
-	if (s->logits.type == PLUMB_F32) {
+	if (!s->logits_copied && s->logits.type == PLUMB_F32) {
+		PLUMB_TRY(plumb_buffer_to_host(s->logits.buffer));
 		*logits = plumb_host(&s->logits);
 		return PLUMB_OK;
 	}
-	int64_t n = plumb_tensor_count(&s->logits);
-	if (!s->logits_f32 && !(s->logits_f32 = malloc(sizeof(float) * (size_t)n)))
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld logits", (long long)n);
-	PLUMB_TRY(plumb_tensor_read_f32(&s->logits, s->logits_f32, n));
+	if (!s->logits_copied)
+		PLUMB_TRY(copy_logits(s, &s->logits));
 	*logits = s->logits_f32;
 	return PLUMB_OK;
+}
+
+static enum plumb_status check_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
+{
+	if (count < 1 || count > sessions[0]->batch)
+		return plumb_fail(PLUMB_E_ARGUMENT, "a shared step takes from 1 to %lld sessions, not %lld", count < 1 ? 1LL : (long long)sessions[0]->batch, (long long)count);
+	for (int64_t i = 0; i < count; i++) {
+		if (sessions[i]->model != sessions[0]->model)
+			return plumb_fail(PLUMB_E_ARGUMENT, "session %lld is of another model", (long long)i);
+		if (sessions[i]->tap)
+			return plumb_fail(PLUMB_E_ARGUMENT, "session %lld has a tap: it takes no shared step", (long long)i);
+		for (int64_t j = 0; j < i; j++)
+			if (sessions[j] == sessions[i])
+				return plumb_fail(PLUMB_E_ARGUMENT, "sessions %lld and %lld are the same", (long long)j, (long long)i);
+		PLUMB_TRY(check_tokens(sessions[i], &tokens[i], 1, PLUMB_LOGITS_LAST));
+	}
+	return PLUMB_OK;
+}
+
+static enum plumb_status step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_part *part)
+{
+	struct plumb_session *lead = sessions[0];
+	struct plumb_tensor ids, row;
+	for (int64_t i = 0; i < count; i++) {
+		sessions[i]->logits_rows = 0;
+		part[i] = (struct plumb_part){ sessions[i], i, 1 };
+		PLUMB_TRY(reserve(sessions[i], sessions[i]->position + 1));
+	}
+	PLUMB_TRY(room_for_logits(lead, count));
+	PLUMB_TRY(plumb_tensor_rows(&ids, &lead->ids, 0, count));
+	PLUMB_TRY(plumb_tensor_write(&ids, tokens, sizeof *tokens * (size_t)count));
+	PLUMB_TRY(plumb_qwen2_forward(part, (int)count, count));
+	for (int64_t i = 0; i < count; i++) {
+		PLUMB_TRY(plumb_tensor_rows(&row, &lead->logits, i, 1));
+		PLUMB_TRY(copy_logits(sessions[i], &row));
+	}
+	for (int64_t i = 0; i < count; i++) {
+		sessions[i]->position++;
+		sessions[i]->logits_rows = 1;
+	}
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
+{
+	PLUMB_TRY(check_step(sessions, tokens, count));
+	struct plumb_part *part = calloc((size_t)count, sizeof *part);
+	if (!part)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a step of %lld sessions", (long long)count);
+	enum plumb_status s = step(sessions, tokens, count, part);
+	free(part);
+	return s;
 }
 
 struct plumb_model *plumb_session_model(const struct plumb_session *s) { return s->model; }
