@@ -18,6 +18,7 @@ allow native op core
 allow format core
 allow text core
 allow model format text op core
+allow diag model core
 allow cli
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	case $f in

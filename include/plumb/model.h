@@ -48,6 +48,10 @@ PLUMB_API enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **t
 /* Bytes of weights that one decoding step reads. */
 PLUMB_API uint64_t plumb_model_step_bytes(const struct plumb_model *model);
 
+/* Exchange the weights of two layers; once more undoes it. For experiments: the layers in a wrong order, put in on purpose. Not
+ * while a session evaluates. PLUMB_E_ARGUMENT: no such layer. */
+PLUMB_API enum plumb_status plumb_model_exchange(struct plumb_model *model, int64_t a, int64_t b);
+
 /* --- capture points --- */
 /* In the order in which they occur; layer is -1 for those outside a layer. Shapes for n tokens at
  * position pos: {n, width}, except scores and softmax {heads, n, pos + n}. */

@@ -3,6 +3,7 @@
 #ifndef PLUMB_H
 #define PLUMB_H
 #include <plumb/device.h>
+#include <plumb/diag.h>
 #include <plumb/doctor.h>
 #include <plumb/driver.h>
 #include <plumb/file.h>

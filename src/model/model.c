@@ -49,3 +49,14 @@ struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *m)
 		plumb_fail(PLUMB_E_UNSUPPORTED, "the model has no usable tokenizer: %s", m->no_tokenizer);
 	return m->tokenizer;
 }
+
+enum plumb_status plumb_model_exchange(struct plumb_model *m, int64_t a, int64_t b)
+{
+	int64_t n = m->config.layers;
+	if (a < 0 || b < 0 || a >= n || b >= n)
+		return plumb_fail(PLUMB_E_ARGUMENT, "layers %lld and %lld cannot be exchanged, the model has 0 to %lld", (long long)a, (long long)b, (long long)n - 1);
+	struct plumb_layer kept = m->weights.layer[a];
+	m->weights.layer[a] = m->weights.layer[b];
+	m->weights.layer[b] = kept;
+	return PLUMB_OK;
+}

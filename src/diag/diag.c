@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of parts, and what the parts share within one diagnosis: tokens, runs made at most once, finished parts. */
+#include <stdlib.h>
+#include <string.h>
+#include "diag/diag.h"
+
+const struct plumb_diag_row *const plumb_diag_table[] = {
+	&plumb_diag_report, &plumb_diag_verdict, &plumb_diag_weights, &plumb_diag_isolate, &plumb_diag_components, &plumb_diag_diverge,
+	&plumb_diag_trace, &plumb_diag_stability, &plumb_diag_growth, &plumb_diag_convention, &plumb_diag_precision, &plumb_diag_biography,
+	&plumb_diag_blindspots, &plumb_diag_fingerprint,
+};
+const int plumb_diag_rows = (int)(sizeof plumb_diag_table / sizeof *plumb_diag_table);
+
+bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference)
+{
+	if (index < 0 || index >= plumb_diag_rows)
+		return false;
+	*name = plumb_diag_table[index]->name;
+	*question = plumb_diag_table[index]->question;
+	*needs_reference = plumb_diag_table[index]->reference;
+	return true;
+}
+
+bool plumb_fault_row(int index, const char **name, const char **what)
+{
+	const struct plumb_fault_kind *kind = index >= 0 && index < plumb_fault_count() ? plumb_fault_at(index) : NULL;
+	if (!kind)
+		return false;
+	*name = kind->name;
+	*what = kind->what;
+	return true;
+}
+
+/* The user's tokens, else the reference's, else found in the reference's embeddings. */
+static enum plumb_status choose_tokens(struct plumb_diag *d)
+{
+	const int32_t *from = d->options.tokens;
+	struct plumb_reference *r = d->reference;
+	d->n = d->options.token_count;
+	if (!from && r) {
+		if (!r->tokens)
+			PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config));
+		from = r->tokens;
+		d->n = r->token_count;
+	}
+	if (!from || d->n < 1)
+		return plumb_fail(PLUMB_E_ARGUMENT, "the tokens of the prompt are not known: give them");
+	for (int64_t i = 0; i < d->n; i++)
+		if (from[i] < 0 || from[i] >= d->config->vocab)
+			return plumb_fail(PLUMB_E_ARGUMENT, "token %d is outside the vocabulary of %lld", from[i], (long long)d->config->vocab);
+	if (r && r->position >= d->n)
+		return plumb_fail(PLUMB_E_ARGUMENT, "the reference is of position %lld, the prompt has %lld tokens", (long long)r->position, (long long)d->n);
+	if (!(d->tokens = malloc(sizeof *from * (size_t)d->n)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)d->n);
+	memcpy(d->tokens, from, sizeof *from * (size_t)d->n);
+	return PLUMB_OK;
+}
+
+static enum plumb_status set_up(struct plumb_diag *d)
+{
+	const struct plumb_diag_options *o = &d->options;
+	if (o->layers < 0 || o->layers > d->config->layers)
+		return plumb_fail(PLUMB_E_ARGUMENT, "%lld layers asked, the model has %lld", (long long)o->layers, (long long)d->config->layers);
+	if (o->layer < -1 || o->layer >= d->config->layers)
+		return plumb_fail(PLUMB_E_ARGUMENT, "layer %d asked, the model has layers 0 to %lld", o->layer, (long long)d->config->layers - 1);
+	d->layers = (int)(o->layers ? o->layers : d->config->layers);
+	if (!(d->cache = json_object()))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
+	if (o->fault) {
+		PLUMB_TRY(plumb_fault_parse(&d->fault, o->fault, d->config));
+		d->broken = &d->fault;
+	}
+	return d->reference || o->tokens ? choose_tokens(d) : PLUMB_OK; /* weights alone need no prompt */
+}
+
+enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *port, struct plumb_model *trusted,
+	struct plumb_reference *reference, const struct plumb_diag_options *options)
+{
+	*out = NULL;
+	struct plumb_diag *d = calloc(1, sizeof *d);
+	if (!d)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
+	d->port = port;
+	d->trusted = trusted ? trusted : port;
+	d->config = plumb_model_config(port);
+	d->reference = reference;
+	d->options = options ? *options : (struct plumb_diag_options){ .layer = -1 };
+	enum plumb_status s = set_up(d);
+	if (s) {
+		plumb_diag_free(d);
+		return s;
+	}
+	*out = d;
+	return PLUMB_OK;
+}
+
+void plumb_diag_free(struct plumb_diag *d)
+{
+	if (!d)
+		return;
+	plumb_capture_free(&d->ours);
+	plumb_capture_free(&d->truth);
+	plumb_capture_free(&d->plain);
+	plumb_capture_free(&d->twin);
+	plumb_errors_free(d->errors);
+	json_decref(d->cache);
+	free(d->tokens);
+	free(d);
+}
+
+struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
+{
+	return (struct plumb_run){ .model = trusted ? d->trusted : d->port, .tokens = d->tokens, .n = d->n,
+		.last_layer = d->layers < d->config->layers ? d->layers - 1 : -1,
+		.all_logits = d->n <= 64 || (d->reference && d->reference->position >= 0 && d->reference->position != d->n - 1),
+		.fault = trusted ? NULL : d->broken };
+}
+
+/* Every point; a long prompt goes without the score matrices, which grow with its square. */
+static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
+{
+	struct plumb_run run = plumb_diag_run(d, trusted);
+	if (!d->n)
+		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs the tokens of a prompt");
+	run.points = PLUMB_POINTS_ALL;
+	if (d->n > 128)
+		run.points &= ~(1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX);
+	run.out = out;
+	PLUMB_TRY(plumb_diag_progress(d, what, 0, 1));
+	return plain ? plumb_run_watched(&run) : plumb_run_as_used(&run);
+}
+
+enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	*c = &d->ours;
+	return d->ours.plane ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
+}
+
+enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	if (d->trusted == d->port && !d->broken)
+		return plumb_diag_ours(d, c);
+	*c = &d->truth;
+	return d->truth.plane ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->truth);
+}
+
+enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	*c = &d->plain;
+	return d->plain.plane ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
+}
+
+enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	json_t *part;
+	*c = NULL;
+	if (!d->reference)
+		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs a reference");
+	PLUMB_TRY(plumb_diag_part(d, "convention", &part));
+	*c = &d->reference->fixed;
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
+{
+	if (d->options.progress && !d->options.progress(d->options.user, what, done, total))
+		return plumb_fail(PLUMB_E_CANCELLED, "stopped while %s", what);
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t **part)
+{
+	*part = json_object_get(d->cache, name);
+	if (*part)
+		return PLUMB_OK;
+	for (int i = 0; i < plumb_diag_rows; i++) {
+		const struct plumb_diag_row *row = plumb_diag_table[i];
+		json_t *made = NULL;
+		if (strcmp(row->name, name))
+			continue;
+		if (row->reference && !d->reference)
+			return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", name);
+		PLUMB_TRY(row->run(d, &made));
+		if (!made || json_object_set_new(d->cache, name, made))
+			return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", name);
+		*part = made;
+		return PLUMB_OK;
+	}
+	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);
+}
+
+enum plumb_status plumb_diag_json(struct plumb_diag *d, const char *part, char **json)
+{
+	json_t *result;
+	*json = NULL;
+	PLUMB_TRY(plumb_diag_part(d, part, &result));
+	*json = json_dumps(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the text of \"%s\"", part);
+}
