@@ -3,7 +3,7 @@
 """Fill tests/data/real, what the tests of the real model compare with, from the folder of reference data.
 
 Copied as they are: expected.json, hello-components.safetensors, the folders {hello,chat}-{fp32,bf16}
-and the text GPL-3.txt. chat-components.safetensors is reduced from 21 MB to 12: layers 0, 2 and 22 keep their
+and the text GPL-3.txt; meta.json becomes reference.json. chat-components.safetensors is reduced from 21 MB to 12: layers 0, 2 and 22 keep their
 points (0: the plain case, 2: writes the massive activation, 22: takes it away), layers 21 and 23 only `output`,
 and layers 2 and 22 drop ffn_gate and ffn_up: any error in them is in ffn_act, silu(gate) * up, and neither
 depends on the position, so that hello-components has them for every layer. Bytes are copied, never converted.
@@ -23,6 +23,7 @@ import struct
 
 WHOLE_LAYER, NARROW_LAYERS = "0", ("2", "22")
 FOLDERS = ["hello-fp32", "hello-bf16", "chat-fp32", "chat-bf16"]
+UNTOLD = "hello-bf16"  # goes without a manifest, so that tests find its token from its embeddings
 FILES = ["expected.json", "hello-components.safetensors"]
 
 
@@ -31,6 +32,15 @@ def kept(name):
     if not point or point[2] == "output" or point[1] == WHOLE_LAYER:
         return True
     return point[1] in NARROW_LAYERS and point[2] not in ("ffn_gate", "ffn_up")
+
+
+def write_manifest(source, target):
+    """What meta.json tells, in the words of reference.json."""
+    meta = json.loads(source.read_text())
+    told = {key: meta[key] for key in ("token_ids", "position", "dtype")}
+    told.update(convention="hf", model="qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", model_hash="fnv1a64:81a1945bc3bffb4d",
+                made_by="torch 2.15, transformers 5.23")
+    target.write_text("{\n" + ",\n".join(f' "{k}": {json.dumps(v)}' for k, v in told.items()) + "\n}\n")
 
 
 def reduce_components(source, target):
@@ -144,7 +154,9 @@ def main():
         pairs = [(args.text, args.to / "GPL-3.txt")] + [(args.reference / f, args.to / f) for f in FILES]
         for folder in FOLDERS:
             (args.to / folder).mkdir(exist_ok=True)
-            pairs += [(f, args.to / folder / f.name) for f in sorted((args.reference / folder).iterdir())]
+            pairs += [(f, args.to / folder / f.name) for f in sorted((args.reference / folder).glob("*.bin"))]
+            if folder != UNTOLD:
+                write_manifest(args.reference / folder / "meta.json", args.to / folder / "reference.json")
         for source, target in pairs:
             shutil.copyfile(source, target)
         had, have = reduce_components(args.reference / "chat-components.safetensors",
