@@ -134,6 +134,7 @@ struct plumb_context {
 	_Atomic uint64_t placed[PLUMB_OP_COUNT][PLUMB_MAX_DRIVERS];
 	char reason[PLUMB_OP_COUNT][192]; /* why an operator went past the first driver */
 	bool strict;                      /* then that is an error */
+	unsigned avoid[PLUMB_MAX_DRIVERS]; /* bits 1 << op that a driver is not asked to run, though it could (PLUMB_AVOID) */
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
 };
@@ -149,11 +150,16 @@ struct plumb_driver_item {
 /* Parse a list by the rules of AR_HARDWARE_DRIVER (doc/drivers.md). Text only, opens nothing. */
 enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);
 
+/* Open one more driver, the last of the context's list. For experiments that move operators to it. */
+enum plumb_status plumb_driver_add(struct plumb_context *ctx, const char *name);
+/* Set ctx->avoid from the text of PLUMB_AVOID ("cl:rope,cl:swiglu"). A driver that is known but not open is no error. */
+enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text);
+
 /* --- env.c: every variable that is read, declared once --- */
 enum plumb_env_name {
 	PLUMB_ENV_DRIVER, PLUMB_ENV_PRECISION, PLUMB_ENV_LIBS, PLUMB_ENV_MEMORY_SCALE, PLUMB_ENV_MEMORY_LOCATION,
 	PLUMB_ENV_THREADS, PLUMB_ENV_NATIVE_ISA, PLUMB_ENV_CL_DEVICE, PLUMB_ENV_CL_PATH, PLUMB_ENV_CL_PROFILE, PLUMB_ENV_CL_MAX_ALLOC, PLUMB_ENV_CL_CLASS, PLUMB_ENV_CL_MATMUL,
-	PLUMB_ENV_CANARY, PLUMB_ENV_STRICT, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_HOME, PLUMB_ENV_ICD_VENDORS, PLUMB_ENV_VENDOR_PATH, PLUMB_ENV_ICD_FILENAMES, PLUMB_ENV_COUNT
+	PLUMB_ENV_CANARY, PLUMB_ENV_STRICT, PLUMB_ENV_AVOID, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_HOME, PLUMB_ENV_ICD_VENDORS, PLUMB_ENV_VENDOR_PATH, PLUMB_ENV_ICD_FILENAMES, PLUMB_ENV_COUNT
 };
 const char *plumb_env(enum plumb_env_name name); /* NULL: unset or empty */
 

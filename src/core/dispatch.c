@@ -52,12 +52,12 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 	return PLUMB_OK;
 }
 
-/* The driver refused: remember why, and say so the first time it is for this reason. */
-static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from)
+/* The driver refused, or the user wants it to be passed by: remember why, and say so the first time it is for this reason. */
+static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from, bool wanted)
 {
 	char why[sizeof ctx->reason[0]];
-	snprintf(why, sizeof why, "%s: %s", ctx->driver[from].cls->name, plumb_last_error());
-	if (ctx->strict)
+	snprintf(why, sizeof why, "%s: %s", ctx->driver[from].cls->name, wanted ? "PLUMB_AVOID" : plumb_last_error());
+	if (ctx->strict && !wanted)
 		return plumb_fail(PLUMB_E_DRIVER, "PLUMB_STRICT: %s does not run on %s", desc->name, why);
 	if (from + 1 < ctx->drivers && strcmp(why, ctx->reason[call->op]))
 		plumb_notice(ctx, "%s runs on %s (%s)", desc->name, ctx->driver[from + 1].cls->name, why);
@@ -73,6 +73,11 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 		return s;
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *driver = &ctx->driver[i];
+		if (ctx->avoid[i] >> call->op & 1) {
+			if ((s = pass_on(ctx, desc, call, i, true)))
+				return s;
+			continue;
+		}
 		s = plumb_dispatch_on(driver, call, true);
 		/* No memory on one driver is no reason to stop while another is there. */
 		bool next = s == PLUMB_E_UNSUPPORTED || (s == PLUMB_E_MEMORY && i + 1 < ctx->drivers);
@@ -84,8 +89,10 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 		 * run whole on a driver further down the list. */
 		if (desc->compose)
 			return desc->compose(ctx, call);
-		if ((s = pass_on(ctx, desc, call, i)))
+		if ((s = pass_on(ctx, desc, call, i, false)))
 			return s;
 	}
+	if (desc->compose) /* avoided everywhere: from the basic ones */
+		return desc->compose(ctx, call);
 	return plumb_fail(PLUMB_E_DRIVER, "%s: no driver of the list takes it (%s)", desc->name, ctx->reason[call->op]);
 }

@@ -198,6 +198,57 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 	return ctx->drivers ? PLUMB_OK : plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
 }
 
+enum plumb_status plumb_driver_add(struct plumb_context *ctx, const char *name)
+{
+	const struct known *k = find(name, strlen(name));
+	if (!k)
+		return plumb_fail(PLUMB_E_DRIVER, "Unknown driver %.64s", name);
+	if (ctx->drivers == PLUMB_MAX_DRIVERS)
+		return plumb_fail(PLUMB_E_LIMIT, "no room for the driver %s: %d are open", name, ctx->drivers);
+	return open_one(ctx, &(struct plumb_driver_item){ k->name, PLUMB_KIND_ANY, true, 0 });
+}
+
+_Static_assert(PLUMB_OP_COUNT <= 32, "avoid has one bit per operator");
+
+static enum plumb_status not_avoidable(const char *item, size_t n, const char *what, bool drivers)
+{
+	char names[256] = "";
+	for (int i = 0; i < (drivers ? KNOWN : PLUMB_OP_COUNT); i++) {
+		size_t used = strlen(names);
+		snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", drivers ? known[i].name : plumb_op_table[i]->name);
+	}
+	return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_AVOID has \"%.*s\": %s; there are %s", (int)(n > 64 ? 64 : n), item, what, names);
+}
+
+enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text)
+{
+	memset(ctx->avoid, 0, sizeof ctx->avoid);
+	for (const char *p = text; p && *p; p += strcspn(p, ","), p += *p == ',') {
+		p += strspn(p, " \t\r\n");
+		size_t n = strcspn(p, ",");
+		while (n && strchr(" \t\r\n", p[n - 1]))
+			n--;
+		const char *colon = memchr(p, ':', n);
+		size_t width = colon ? (size_t)(colon - p) : n;
+		const struct known *k = find(p, width);
+		int op = 0;
+		if (!n)
+			continue;
+		if (!colon)
+			return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_AVOID has \"%.*s\", must be a comma list of driver:operator", (int)(n > 64 ? 64 : n), p);
+		if (!k)
+			return not_avoidable(p, n, "no such driver", true);
+		while (op < PLUMB_OP_COUNT && (strlen(plumb_op_table[op]->name) != n - width - 1 || strncasecmp(plumb_op_table[op]->name, colon + 1, n - width - 1)))
+			op++;
+		if (op == PLUMB_OP_COUNT)
+			return not_avoidable(p, n, "no such operator", false);
+		for (int i = 0; i < ctx->drivers; i++)
+			if (ctx->driver[i].cls == k->cls || (k->cls == &plumb_native_class && ctx->driver[i].cls == &plumb_ref_class))
+				ctx->avoid[i] |= 1u << op;
+	}
+	return PLUMB_OK;
+}
+
 enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_options *options)
 {
 	*out = NULL;
@@ -214,6 +265,8 @@ enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_opti
 		s = plumb_pool_new(&ctx->pool, (int)threads);
 	if (!s)
 		s = open_list(ctx, PICK(driver, PLUMB_ENV_DRIVER));
+	if (!s)
+		s = plumb_avoid_set(ctx, plumb_env(PLUMB_ENV_AVOID));
 	if (s) {
 		plumb_close(ctx);
 		return s;

@@ -19,6 +19,7 @@ static const struct { const char *name, *meaning, *fallback; } rows[PLUMB_ENV_CO
 	[PLUMB_ENV_CL_MATMUL] = { "PLUMB_CL_MATMUL", "way of OpenCL's matmul of several rows: own (the fixed choice), clblast, mt1, mt4, mt8, block", "what 'plumb tune' found, else own" },
 	[PLUMB_ENV_CANARY] = { "PLUMB_CANARY", "0: do not compare the first result of each OpenCL kernel with the truth", "1" },
 	[PLUMB_ENV_STRICT] = { "PLUMB_STRICT", "1: an operator that goes past the first driver of the list is an error", "0" },
+	[PLUMB_ENV_AVOID] = { "PLUMB_AVOID", "operators that a driver shall not run, as cl:rope,cl:swiglu: the next driver of the list takes them", "none" },
 	[PLUMB_ENV_CACHE_HOME] = { "XDG_CACHE_HOME", "the user's cache folder", "~/.cache" },
 	[PLUMB_ENV_HOME] = { "HOME", "the user's folder, where XDG_CACHE_HOME is unset", "none: no cache" },
 	/* Read by the OpenCL loader, not by plumb: only 'plumb doctor' looks at them. */
