@@ -4,25 +4,66 @@ AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB=$(abs_builddir)/plumb; CC="$(
 	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
 	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
 
-SHELL_CHECKS = %D%/check_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
+SHELL_CHECKS = %D%/check_cli.sh %D%/check_diag_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
 	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
 	%D%/check_builds.sh
 TESTS += $(SHELL_CHECKS)
 EXTRA_DIST += $(SHELL_CHECKS) %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
-	tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
-	examples/generate.c examples/matmul.c doc/design.md doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
+	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
+	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
 
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_format check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_format check_model check_op check_op_special check_real check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
 check_core_SOURCES = %D%/suite.h %D%/check_core.c
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
+
+check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag.c
+check_diag_CPPFLAGS = $(CHECK_CPP)
+check_diag_LDADD = $(CHECK_LINK)
+
+check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag_real.c
+check_diag_real_CPPFLAGS = $(CHECK_CPP)
+check_diag_real_LDADD = $(CHECK_LINK)
+
+# The confusion matrix takes minutes: `make check-diag`.
+check_PROGRAMS += diag_matrix
+diag_matrix_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_matrix.c
+diag_matrix_CPPFLAGS = $(CHECK_CPP)
+diag_matrix_LDADD = $(CHECK_LINK)
+check-diag: diag_matrix
+	srcdir=$(abs_srcdir) ./diag_matrix
+
+check_diag_bisect_SOURCES = %D%/suite.h %D%/check_diag_bisect.c
+check_diag_bisect_CPPFLAGS = $(CHECK_CPP)
+check_diag_bisect_LDADD = $(CHECK_LINK)
+
+check_diag_fault_SOURCES = %D%/suite.h %D%/check_diag_fault.c
+check_diag_fault_CPPFLAGS = $(CHECK_CPP)
+check_diag_fault_LDADD = $(CHECK_LINK)
+
+check_diag_model_SOURCES = %D%/suite.h %D%/replant.h %D%/check_diag_model.c
+check_diag_model_CPPFLAGS = $(CHECK_CPP)
+check_diag_model_LDADD = $(CHECK_LINK)
+
+check_diag_reference_SOURCES = %D%/suite.h %D%/diag_make.h %D%/replant.h %D%/diag/reference.h %D%/check_diag_reference.c %D%/diag/measure.c %D%/diag/convention.c \
+	%D%/diag/tokens.c %D%/diag/dump.c
+check_diag_reference_CPPFLAGS = $(CHECK_CPP)
+check_diag_reference_LDADD = $(CHECK_LINK)
+
+check_diag_run_SOURCES = %D%/suite.h %D%/check_diag_run.c
+check_diag_run_CPPFLAGS = $(CHECK_CPP)
+check_diag_run_LDADD = $(CHECK_LINK)
+
+check_diag_stability_SOURCES = %D%/suite.h %D%/replant.h %D%/check_diag_stability.c
+check_diag_stability_CPPFLAGS = $(CHECK_CPP)
+check_diag_stability_LDADD = $(CHECK_LINK)
 
 check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetensors.c %D%/format/expect.h %D%/fuzz/walk.h \
 	%D%/gguf_builder.h
@@ -81,5 +122,5 @@ fuzz:
 			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -lm -o fuzz-$$t-live || exit 1; \
 	done
 	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"
-.PHONY: fuzz
+.PHONY: fuzz check-diag
 CLEANFILES += fuzz-bpe-live fuzz-gguf-live fuzz-safetensors-live

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report: every part that has something to say, in one object, with one verdict. A part that fails says why in its place and stops
+ * nothing; cancelling stops everything. Judges nothing itself but a reference that is absent. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "diag/diag.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "?"
+#endif
+
+/* In the order of work, with their usual share of the time: the verdict decides what is worth doing after it. */
+enum when { ALWAYS, COMPARED, INNER, JUDGED, DIVERGED };
+static const struct item { const char *name; enum when when; double share; } items[] = {
+	{ "convention", COMPARED, 5 }, { "precision", COMPARED, 1 }, { "growth", COMPARED, 16 }, { "components", INNER, 4 },
+	{ "verdict", COMPARED, 8 }, { "weights", ALWAYS, 16 }, { "biography", ALWAYS, 4 }, { "stability", ALWAYS, 14 },
+	{ "blindspots", JUDGED, 31 }, { "fingerprint", DIVERGED, 1 }, /* the verdict has asked for it already */
+};
+#define ITEMS (sizeof items / sizeof *items)
+
+/* The user hears one progress, of the whole report. */
+struct scaled {
+	struct plumb_diag_options options; /* the user's */
+	double before, share;
+};
+
+static bool hear(void *user, const char *what, double done, double total)
+{
+	const struct scaled *s = user;
+	double part = total > 0 && done > 0 ? done / total : 0;
+	return s->options.progress(s->options.user, what, s->before + s->share * (part < 1 ? part : 1), 100);
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Whether what failed is a matter of the reference, so that a verdict can say so. */
+static bool reference_fault(enum plumb_status s)
+{
+	return s == PLUMB_E_ARGUMENT || s == PLUMB_E_IO || s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_UNSUPPORTED;
+}
+
+/* Names and paths may hold bytes that are no UTF-8, which JSON does not take. */
+static json_t *text_of(const char *text)
+{
+	char safe[1024];
+	json_t *string = json_string(text);
+	if (string)
+		return string;
+	snprintf(safe, sizeof safe, "%s", text);
+	for (char *p = safe; *p; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	return json_string(safe);
+}
+
+static json_t *no_verdict(const char *text, const char *sentence)
+{
+	return json_pack("{s:s, s:i, s:s, s:s, s:[o], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "text", text,
+		"sentences", text_of(sentence), "layer", "point", "cause");
+}
+
+static json_t *describe_driver(const struct plumb_model *model)
+{
+	const struct plumb_context *ctx = plumb_model_context(model);
+	char text[256] = "";
+	for (int i = 0; plumb_driver_name(ctx, i); i++) {
+		size_t n = strlen(text);
+		if (n + 40 < sizeof text)
+			snprintf(text + n, sizeof text - n, "%s%.30s", i ? "," : "", plumb_driver_name(ctx, i));
+	}
+	return json_string(text);
+}
+
+static json_t *describe_trusted(const struct plumb_diag *d)
+{
+	if (d->trusted != d->port)
+		return json_string("native, float32, the same file");
+	return json_string(d->broken ? "the same driver without the break" : "the port itself");
+}
+
+static json_t *describe_model(const struct plumb_config *c)
+{
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", text_of(c->name), "family",
+		c->family, "layers", (json_int_t)c->layers, "hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
+		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "norm_eps", c->norm_eps);
+}
+
+static json_t *describe_tokens(const struct plumb_diag *d)
+{
+	json_t *array = json_array();
+	for (int64_t i = 0; i < d->n; i++)
+		json_array_append_new(array, json_integer(d->tokens[i]));
+	return array;
+}
+
+static bool wanted(struct plumb_diag *d, enum when when, int code)
+{
+	const struct plumb_errors *errors;
+	switch (when) {
+	case ALWAYS: return true;
+	case COMPARED: return d->reference;
+	case INNER: return d->reference && !plumb_diag_errors(d, &errors) && errors->inner;
+	case JUDGED: return d->reference && code != PLUMB_UNUSABLE;
+	case DIVERGED: return d->reference && code == PLUMB_DIVERGES;
+	}
+	return false;
+}
+
+/* A part, or why there is none. */
+static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const char *name, bool wants)
+{
+	json_t *part = NULL, *made = NULL;
+	enum plumb_status s = wants ? plumb_diag_part(d, name, &part) : PLUMB_OK;
+	if (s == PLUMB_E_CANCELLED)
+		return s;
+	if (s && !strcmp(name, "verdict")) {
+		if (!reference_fault(s))
+			return s;
+		made = no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
+	} else if (s)
+		made = json_pack("{s:s, s:o}", "part", name, "failed", text_of(plumb_last_error()));
+	else
+		made = part ? json_incref(part) : json_null();
+	return made && !json_object_set_new(report, name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+}
+
+/* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
+static void add_blindspots(json_t *report)
+{
+	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text");
+	if (text)
+		json_array_append(json_object_get(json_object_get(report, "verdict"), "sentences"), text);
+}
+
+static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct scaled *scaled)
+{
+	int code = PLUMB_UNUSABLE;
+	for (size_t i = 0; i < ITEMS; i++) {
+		scaled->share = items[i].share;
+		PLUMB_TRY(plumb_diag_progress(d, items[i].name, 0, 1));
+		PLUMB_TRY(put_item(d, report, items[i].name, wanted(d, items[i].when, code)));
+		const json_t *verdict = json_object_get(report, "verdict");
+		if (verdict && json_is_integer(json_object_get(verdict, "code")))
+			code = (int)json_integer_value(json_object_get(verdict, "code"));
+		scaled->before += scaled->share;
+	}
+	add_blindspots(report);
+	json_t *special = NULL;
+	enum plumb_status s = plumb_diag_special(d, &special);
+	if (s == PLUMB_E_CANCELLED)
+		return s;
+	if (s)
+		special = json_pack("{s:o}", "failed", text_of(plumb_last_error()));
+	return special && !json_object_set_new(report, "special", special) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+}
+
+static enum plumb_status run(struct plumb_diag *d, json_t **result)
+{
+	struct scaled scaled = { d->options, 0, 0 };
+	double start = now();
+	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:o}", "part", "report", "plumb", PACKAGE_VERSION, "model", describe_model(d->config),
+		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault, "tokens", describe_tokens(d), "reference",
+		d->reference ? plumb_reference_json(d->reference) : json_null());
+	if (!report)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+	if (d->options.progress) {
+		d->options.progress = hear;
+		d->options.user = &scaled;
+	}
+	enum plumb_status s = put_items(d, report, &scaled);
+	d->options = scaled.options;
+	if (!s && json_is_null(json_object_get(report, "verdict")))
+		json_object_set_new(report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
+	json_object_set_new(report, "seconds", json_real(now() - start));
+	if (s)
+		json_decref(report);
+	else
+		*result = report;
+	return s;
+}
+
+/* Asks for no reference: without one it says what can be said of the model alone. */
+const struct plumb_diag_row plumb_diag_report = { "report", "Is the port right, and if not, why? All parts, one verdict", false, run };

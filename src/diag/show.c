@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Growing text, escapes, and values out of JSON by their path. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "diag/show.h"
+
+static bool make_room(struct plumb_show *s, size_t more)
+{
+	if (s->failed || more > (size_t)1 << 30 || s->n > (size_t)1 << 30)
+		return s->failed = true, false;
+	if (s->n + more + 1 <= s->room)
+		return true;
+	size_t room = s->room ? s->room : 4096;
+	while (room < s->n + more + 1)
+		room *= 2;
+	char *text = realloc(s->text, room);
+	if (!text)
+		return s->failed = true, false;
+	s->text = text;
+	s->room = room;
+	return true;
+}
+
+void plumb_show_bytes(struct plumb_show *s, const char *bytes, size_t n)
+{
+	if (!make_room(s, n))
+		return;
+	memcpy(s->text + s->n, bytes, n);
+	s->text[s->n += n] = 0;
+}
+
+void plumb_show_put(struct plumb_show *s, const char *text)
+{
+	plumb_show_bytes(s, text, strlen(text));
+}
+
+void plumb_show_format(struct plumb_show *s, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	if (n < 0 || !make_room(s, (size_t)n))
+		return;
+	va_start(args, format);
+	vsnprintf(s->text + s->n, (size_t)n + 1, format, args);
+	va_end(args);
+	s->n += (size_t)n;
+}
+
+void plumb_show_escaped(struct plumb_show *s, const char *text)
+{
+	for (size_t n; *text; text += n) {
+		n = strcspn(text, "<>&\"'\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0c\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x7f");
+		plumb_show_bytes(s, text, n);
+		if (!text[n])
+			return;
+		const char c = text[n++];
+		plumb_show_put(s, c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : c == '\'' ? "&#39;" : "?");
+	}
+}
+
+void plumb_show_plain(struct plumb_show *s, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		bool wide = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; /* U+0080 to U+009F: control characters of two bytes */
+		if (wide)
+			p++;
+		plumb_show_bytes(s, wide || (*p < 0x20 && *p != '\n') || *p == 0x7f ? "?" : (const char *)p, 1);
+	}
+}
+
+void plumb_show_quoted(struct plumb_show *s, const char *text)
+{
+	if (*text && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%")]) {
+		plumb_show_put(s, text);
+		return;
+	}
+	plumb_show_put(s, "'");
+	for (; *text; text++)
+		plumb_show_bytes(s, *text == '\'' ? "'\\''" : text, *text == '\'' ? 4 : 1);
+	plumb_show_put(s, "'");
+}
+
+const json_t *plumb_show_at(const json_t *root, const char *path)
+{
+	for (;;) {
+		size_t n = strcspn(path, ".");
+		char key[64];
+		if (n >= sizeof key)
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = 0;
+		root = json_object_get(root, key);
+		if (!root || !path[n])
+			return root;
+		path += n + 1;
+	}
+}
+
+double plumb_show_number(const json_t *root, const char *path)
+{
+	const json_t *value = plumb_show_at(root, path);
+	return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+const char *plumb_show_string(const json_t *root, const char *path)
+{
+	const char *text = json_string_value(plumb_show_at(root, path));
+	return text ? text : "";
+}
+
+bool plumb_show_is(const json_t *root, const char *path)
+{
+	return json_is_true(plumb_show_at(root, path));
+}
+
+size_t plumb_show_width(const char *text, size_t n)
+{
+	size_t width = 0;
+	for (size_t i = 0; i < n; i++)
+		width += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return width;
+}
+
+void plumb_show_command(struct plumb_show *s, const json_t *report)
+{
+	const json_t *tokens = plumb_show_at(report, "tokens");
+	plumb_show_put(s, "plumb diag report ");
+	plumb_show_quoted(s, plumb_show_string(report, "model.file"));
+	plumb_show_put(s, " ");
+	plumb_show_quoted(s, plumb_show_string(report, "reference.path"));
+	if (*plumb_show_string(report, "driver")) {
+		plumb_show_put(s, " --driver ");
+		plumb_show_quoted(s, plumb_show_string(report, "driver"));
+	}
+	if (*plumb_show_string(report, "fault")) {
+		plumb_show_put(s, " --fault ");
+		plumb_show_quoted(s, plumb_show_string(report, "fault"));
+	}
+	for (size_t i = 0; i < json_array_size(tokens); i++)
+		plumb_show_format(s, "%s%lld", i ? "," : " --tokens ", (long long)json_integer_value(json_array_get(tokens, i)));
+}
