@@ -21,6 +21,7 @@ enum cli_exit {
 	CLI_LIMIT = 5,       /* past the context or memory limit */
 	CLI_DIFFERS = 6,     /* --expect-token: another token came first */
 	/* 10 to 15: what `plumb doctor` found, enum plumb_verdict */
+	/* 20 to 23: `plumb diag report`, enum plumb_judgement */
 	CLI_INTERRUPTED = 130
 };
 
@@ -29,7 +30,7 @@ struct cli_command {
 	const char *help;           /* usage, options, examples */
 	int (*run)(int argc, char **argv);
 };
-extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_devices, cli_doctor, cli_tune,
+extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_diag, cli_devices, cli_doctor, cli_tune,
 	cli_env;
 
 /* --- common.c --- */

@@ -149,21 +149,26 @@ void cli_hold_signals(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &ours, before);
 }
 
-static double progress_start, progress_last;
+static double progress_start, stage_start, progress_last;
 static bool progress_shown;
 
 void cli_progress(const char *what, double done, double total)
 {
+	static double before; /* going back means that something else has begun */
 	double now = cli_seconds();
+	double share = total > 0 ? done / total : 1;
 	if (!progress_start)
-		progress_start = now;
+		progress_start = stage_start = now;
+	else if (share < before)
+		stage_start = now;
+	before = share;
 	if (!isatty(STDERR_FILENO) || now - progress_start < 2 || (now - progress_last < 0.1 && done < total))
 		return;
 	progress_last = now;
 	progress_shown = true;
-	fprintf(stderr, "\r%s: %3.0f%%", what, total > 0 ? 100 * done / total : 100);
+	fprintf(stderr, "\r\033[K%s: %3.0f%%", what, 100 * share);
 	if (done > 0 && done < total)
-		fprintf(stderr, ", %.0f s left   ", (now - progress_start) * (total - done) / done);
+		fprintf(stderr, ", %.0f s left", (now - stage_start) * (total - done) / done);
 	fflush(stderr);
 }
 

@@ -8,7 +8,7 @@
 #endif
 
 static const struct cli_command *const commands[] = {
-	&cli_run, &cli_chat, &cli_info, &cli_tokenize, &cli_perplexity, &cli_bench, &cli_devices, &cli_doctor, &cli_tune, &cli_env,
+	&cli_run, &cli_chat, &cli_info, &cli_tokenize, &cli_perplexity, &cli_bench, &cli_diag, &cli_devices, &cli_doctor, &cli_tune, &cli_env,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
@@ -24,7 +24,8 @@ static int help(FILE *out)
 		"  AR_HARDWARE_DRIVER=native plumb bench model.gguf\n"
 		"\n'plumb COMMAND --help' explains each command; 'plumb env' lists the environment variables.\n"
 		"Exit codes: 0 good, 1 failure, 2 wrong usage, 3 bad model file or input, 4 driver or device,\n"
-		"5 context or memory limit, 6 --expect-token differs, 10 to 15 what doctor found, 130 interrupted.\n", out);
+		"5 context or memory limit, 6 --expect-token differs, 10 to 15 what doctor found,\n"
+		"20 to 23 the verdict of diag (22: a real divergence), 130 interrupted.\n", out);
 	return out == stdout ? CLI_OK : CLI_USAGE;
 }
 

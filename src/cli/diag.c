@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb diag: the command line of the diagnosis, and the models it needs. */
+#include "cli/diag.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int run(int argc, char **argv);
+
+const struct cli_command cli_diag = {
+	"diag", "say why a port differs from a reference, in plain words",
+	"Usage: plumb diag PART MODEL [REFERENCE]... [options]\n"
+	"Runs MODEL, compares with REFERENCE and says what differs, where, and why. The model is judged as it runs with\n"
+	"--driver, and where that is not plain C in float32, a second run with that is the one to trust.\n"
+	"\n"
+	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
+	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"
+	"tools/export-reference.py make them.\n"
+	"\n"
+	"Parts:\n"
+	"  report       is the port right, and if not, why? All parts, one verdict; several references may follow\n"
+	"  verdict      the verdict alone\n"
+	"  growth       error and growth from layer to layer, what each layer does to it, and why it jumps\n"
+	"  diverge      the first capture point that is beyond what rounding explains\n"
+	"  isolate      each layer fed with the reference's own input\n"
+	"  components   each component fed with the reference's own input\n"
+	"  convention   how each file of the reference is to be read: raw, already normed, a layer off ...\n"
+	"  precision    the precision the reference was made in, and the errors it cannot show\n"
+	"  blindspots   which bugs this reference cannot notice, tried one by one\n"
+	"  fingerprint  which bug a difference looks like\n"
+	"  trace        every capture point of a run (REFERENCE may be left out)\n"
+	"  stability    ranges, NaN, infinity, and what must stay wide in fp16 and bf16 (the same)\n"
+	"  biography    massive activations: who writes, carries and removes them (the same)\n"
+	"  weights      what the tensors hold, and which layers are unusual (needs no prompt)\n"
+	"Also:\n"
+	"  dump         write the values of a run as a reference: --out, --format, --points\n"
+	"  bisect       which operators of one driver must move to another for the answer to be right: --good, --bad\n"
+	"  faults       list the bugs that --fault can put in\n"
+	"\n"
+	"  --tokens IDS         the prompt as token ids (default: as the reference tells, or found from its embeddings)\n"
+	"  --prompt TEXT        the prompt as plain text\n"
+	"  --chat TEXT          the prompt as a message in the model's chat template\n"
+	"  --layer N            look into this layer only (isolate, components, trace)\n"
+	"  --layers N           evaluate the first N layers only\n"
+	"  --fault NAME[@LAYER][=VALUE]  break the port on purpose\n"
+	"  --html FILE          of report: write one self-contained page, and print the verdict only (also --out FILE)\n"
+	"  --out FOLDER         of dump: where to\n"
+	"  --format F           of dump: safetensors (default, every position) or bin (the last position, as the seed's files)\n"
+	"  --points LIST        of dump: capture points, e.g. embeddings,output,logits (default: all)\n"
+	"  --good LIST          of bisect: drivers that are right (default native)\n"
+	"  --bad LIST           of bisect: drivers that are not (default cl)\n"
+	"  --tolerance X        of bisect: relative error of the logits that is still right (default 1e-3)\n"
+	CLI_COMMON_HELP
+	"\n"
+	"Exit codes of report and verdict: 0 right, 20 right once the reference's convention is undone, 21 right as far as\n"
+	"the reference's precision can tell, 22 a real divergence, 23 the reference cannot be used. Of several references\n"
+	"the gravest counts: 22, 23, 21, 20, 0. bisect: 0 the drivers agree, 22 they do not.\n"
+	"\n"
+	"Examples:\n"
+	"  plumb diag report model.gguf reference/ --html report.html\n"
+	"  plumb diag report model.gguf hello-bf16/ chat-bf16/ --driver cl --json\n"
+	"  plumb diag components model.gguf reference.safetensors --layer 5\n"
+	"  plumb diag dump model.gguf --chat \"Hello\" --out mine --format bin\n"
+	"  plumb diag bisect model.gguf --good native --bad cl --tokens 9707\n"
+	"  plumb diag verdict model.gguf reference/ --fault k_bias@5      # see that a missing K bias is found\n"
+	"  plumb diag stability model.gguf --prompt \"The quick brown fox\"\n",
+	run
+};
+
+static const struct option options[] = {
+	CLI_COMMON_LONG, { "tokens", required_argument, NULL, 'k' }, { "prompt", required_argument, NULL, 'p' }, { "chat", required_argument, NULL, 'c' },
+	{ "layer", required_argument, NULL, 'l' }, { "layers", required_argument, NULL, 'L' }, { "fault", required_argument, NULL, 'f' },
+	{ "html", required_argument, NULL, 'H' }, { "out", required_argument, NULL, 'o' }, { "format", required_argument, NULL, 'F' },
+	{ "points", required_argument, NULL, 'P' }, { "good", required_argument, NULL, 'g' }, { "bad", required_argument, NULL, 'b' },
+	{ "tolerance", required_argument, NULL, 'T' }, { NULL, 0, NULL, 0 }
+};
+
+/* 0, or an exit code + 1. */
+static int take(struct cli_diag *r, int option)
+{
+	switch (option) {
+	case 'k': r->ids = optarg; return 0;
+	case 'p': r->prompt = optarg; return 0;
+	case 'c': r->chat = optarg; return 0;
+	case 'f': r->fault = optarg; return 0;
+	case 'H': r->html = optarg; return 0;
+	case 'o': r->out = optarg; return 0;
+	case 'g': r->good = optarg; return 0;
+	case 'b': r->bad = optarg; return 0;
+	case 'l': return cli_whole("--layer", optarg, 0, 1 << 20, &r->layer) ? 0 : CLI_USAGE + 1;
+	case 'L': return cli_whole("--layers", optarg, 1, 1 << 20, &r->layers) ? 0 : CLI_USAGE + 1;
+	case 'T': return cli_real("--tolerance", optarg, 1e-9, 1, &r->tolerance) ? 0 : CLI_USAGE + 1;
+	case 'P': return cli_diag_points(optarg, &r->points) ? 0 : CLI_USAGE + 1;
+	case 'F':
+		r->bins = !strcmp(optarg, "bin");
+		if (r->bins || !strcmp(optarg, "safetensors"))
+			return 0;
+		return cli_complain(CLI_USAGE, "--format takes safetensors or bin, not \"%s\"", optarg) + 1;
+	default: return cli_common_option(&r->common, &cli_diag, option, optarg);
+	}
+}
+
+static bool is(const struct cli_diag *r, const char *part)
+{
+	return !strcmp(r->part, part);
+}
+
+/* Whether the part exists, and how many references it takes; -1 after complaining. */
+static int most_references(const struct cli_diag *r, bool *needs)
+{
+	const char *name, *question;
+	*needs = false;
+	if (is(r, "dump") || is(r, "bisect") || is(r, "faults"))
+		return 0;
+	for (int i = 0; plumb_diag_row(i, &name, &question, needs); i++)
+		if (is(r, name)) {
+			*needs = *needs || is(r, "report");
+			return is(r, "report") ? 1 << 10 : 1;
+		}
+	cli_complain(CLI_USAGE, "\"%s\" is no part of diag; 'plumb diag --help' lists them", r->part);
+	return -1;
+}
+
+static int check_options(const struct cli_diag *r)
+{
+	if ((r->ids != NULL) + (r->prompt != NULL) + (r->chat != NULL) > 1)
+		return cli_complain(CLI_USAGE, "one prompt only: --tokens, --prompt or --chat") + 1;
+	if (is(r, "dump") && !r->out)
+		return cli_complain(CLI_USAGE, "dump needs --out FOLDER") + 1;
+	if (!is(r, "report") && r->html)
+		return cli_complain(CLI_USAGE, "--html is of report only") + 1;
+	if (!is(r, "dump") && !is(r, "report") && r->out)
+		return cli_complain(CLI_USAGE, "--out is of dump and report only") + 1;
+	if ((is(r, "dump") || is(r, "bisect")) && !r->ids && !r->prompt && !r->chat)
+		return cli_complain(CLI_USAGE, "%s needs a prompt: --tokens, --prompt or --chat", r->part) + 1;
+	if (is(r, "bisect") && r->common.open.driver)
+		return cli_complain(CLI_USAGE, "bisect takes two lists of drivers, --good and --bad, in place of --driver") + 1;
+	return 0;
+}
+
+static int parse(struct cli_diag *r, int argc, char **argv)
+{
+	int option, leave;
+	bool needs;
+	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT, options, NULL)) != -1)
+		if ((leave = take(r, option)))
+			return leave;
+	if (optind == argc)
+		return cli_complain(CLI_USAGE, "diag needs a part, such as report; try 'plumb diag --help'") + 1;
+	r->part = argv[optind++];
+	int most = most_references(r, &needs);
+	if (most < 0)
+		return CLI_USAGE + 1;
+	if (!is(r, "faults")) {
+		if (optind == argc)
+			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->part) + 1;
+		r->model = argv[optind++];
+	}
+	r->refs = argv + optind;
+	r->ref_count = argc - optind;
+	if (r->ref_count > most)
+		return cli_complain(CLI_USAGE, most ? "diag %s takes one reference, but \"%s\" follows" : "diag %s takes no reference, but \"%s\" is there", r->part,
+			argv[optind + most]) + 1;
+	if (needs && !r->ref_count)
+		return cli_complain(CLI_USAGE, "diag %s needs a reference; try 'plumb diag --help'", r->part) + 1;
+	if (is(r, "report") && !r->html)
+		r->html = r->out;
+	return check_options(r);
+}
+
+int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model)
+{
+	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
+	const char *text = r->prompt ? r->prompt : r->chat;
+	size_t n = 0;
+	enum plumb_status s = PLUMB_OK;
+	if (r->ids) {
+		int code = cli_ids("--tokens", r->ids, &r->tokens, &n);
+		r->token_count = (int64_t)n;
+		return code;
+	}
+	if (!text)
+		return CLI_OK;
+	if (!tok)
+		return cli_fail(PLUMB_E_UNSUPPORTED);
+	if (!*text)
+		return cli_complain(CLI_USAGE, "the prompt is empty");
+	if (r->prompt)
+		s = plumb_tokenize(tok, text, strlen(text), PLUMB_SPECIALS_PARSE, &r->tokens, &n);
+	else
+		s = plumb_chat_tokenize(tok, &(struct plumb_message){ "user", text }, 0, 1, true, &r->tokens, &n);
+	r->token_count = (int64_t)n;
+	return s ? cli_fail(s) : CLI_OK;
+}
+
+bool cli_diag_progress(void *user, const char *what, double done, double total)
+{
+	(void)user;
+	cli_progress(what, done, total);
+	return !cli_cancel;
+}
+
+struct plumb_diag_options cli_diag_options(const struct cli_diag *r)
+{
+	return (struct plumb_diag_options){ .tokens = r->tokens, .token_count = r->token_count, .layers = r->layers, .layer = (int)r->layer, .fault = r->fault,
+		.progress = cli_diag_progress };
+}
+
+/* The native driver in float32 is the one to trust; a port that is just that needs no second model. */
+static bool is_trusted(const struct plumb_context *ctx)
+{
+	return plumb_driver_count(ctx) == 1 && !strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
+}
+
+static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plumb_model *port)
+{
+	struct plumb_context *second = NULL;
+	struct plumb_model *trusted = NULL;
+	struct cli_common native = r->common;
+	int code = cli_diag_tokens(r, port);
+	if (code)
+		return code;
+	if (is(r, "dump"))
+		return cli_diag_dump(r, port);
+	native.open.driver = "native";
+	native.open.precision = "FP32";
+	if (!is(r, "weights") && !is_trusted(ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
+		return code;
+	cli_catch_interrupt();
+	code = cli_diag_part(r, port, trusted);
+	plumb_model_free(trusted);
+	plumb_close(second);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct cli_diag r = { .layer = -1, .good = "native", .bad = "cl" };
+	struct plumb_context *ctx;
+	struct plumb_model *port;
+	int code = parse(&r, argc, argv);
+	if (code)
+		return code - 1;
+	if (is(&r, "faults"))
+		return cli_diag_faults(&r);
+	if (is(&r, "bisect"))
+		return cli_diag_bisect(&r);
+	if ((code = cli_load(&r.common, r.model, &ctx, &port)))
+		return code;
+	code = with_models(&r, ctx, port);
+	free(r.tokens);
+	plumb_model_free(port);
+	plumb_close(ctx);
+	return code;
+}
