@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per query row,
  * what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the head's dimension. */
-// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
+// variant: -DPLUMB_CPU=1 -DHD={10|16|64|128|*} {|-DKV_F16=1}
+// variant: -DPLUMB_CPU=0 -DHD={10|16|64|128|*} {|-DKV_F16=1} {|-DPLUMB_SUBGROUPS=1}
 #ifndef HD
 #define HD 64
 #endif
@@ -129,46 +130,97 @@ __kernel void attention(__global float *y, int y_at, __global const float *q, in
 }
 #else
 #define EACH ((HD + GROUP - 1) / GROUP) /* elements of the output per item */
+#define ALL_OF_GROUP __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 
-/* One work-group per (head, query): each item holds one of GROUP keys while scores are made, and every GROUP-th
- * element of the output while values are summed. */
-__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at, __global const KV *v, int v_at,
-	int pos, int n, int heads, int kv_heads, float scale, int rows)
+/* What a work-group shares: its query row, the weights of GROUP keys, a reduction's scratch. */
+struct shared { float query[HD], weight[GROUP], scratch[GROUP]; };
+
+/* A query row meets keys [t, end): each item holds one of GROUP keys while scores are made, and every GROUP-th element of
+ * the output while values are summed. k and v begin at the key-value head. */
+INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, __global const KV *k, __global const KV *v, int stride, int t, int end,
+	float scale)
 {
-	__local float query[HD], weight[GROUP], scratch[GROUP];
-	int lid = get_local_id(0), h = get_group_id(0), i = get_group_id(1), end = pos + i + 1, stride = kv_heads * HD;
-	size_t at = ((size_t)i * heads + h) * HD;
-	float acc[EACH], most = -INFINITY, sum = 0.0f;
-	k += k_at + (h / (heads / kv_heads)) * HD;
-	v += v_at + (h / (heads / kv_heads)) * HD;
-	for (int j = lid; j < HD; j += GROUP)
-		query[j] = q[q_at + at + j];
+	int lid = get_local_id(0);
+	float mine = 0.0f; /* of the sum: of this item's keys */
+	*most = -INFINITY;
 	for (int u = 0; u < EACH; u++)
 		acc[u] = 0.0f;
-	for (int t = 0; t < end; t += GROUP) {
+	for (; t < end; t += GROUP) {
 		float s = 0.0f;
 		barrier(CLK_LOCAL_MEM_FENCE);
 		if (t + lid < end)
 			for (int j = 0; j < HD; j++)
-				s = mad(query[j], kv_load(k, (size_t)(t + lid) * stride + j), s);
+				s = mad(l->query[j], kv_load(k, (size_t)(t + lid) * stride + j), s);
 		s = t + lid < end ? s * scale : -INFINITY;
-		float larger = fmax(most, group_max(scratch, s)), shrink = exp(most - larger), e = exp(s - larger);
-		most = larger;
-		sum = sum * shrink + e;
-		weight[lid] = e;
+		float larger = fmax(*most, group_max(l->scratch, s)), shrink = exp(*most - larger), e = exp(s - larger);
+		*most = larger;
+		mine = mine * shrink + e;
+		l->weight[lid] = e;
 		barrier(CLK_LOCAL_MEM_FENCE);
 		for (int u = 0; u < EACH; u++) {
 			int j = lid + u * GROUP, count = j < HD ? min(GROUP, end - t) : 0;
 			float a = acc[u] * shrink;
 			for (int w = 0; w < count; w++)
-				a = mad(weight[w], kv_load(v, (size_t)(t + w) * stride + j), a);
+				a = mad(l->weight[w], kv_load(v, (size_t)(t + w) * stride + j), a);
 			acc[u] = a;
 		}
 	}
-	sum = group_sum(scratch, sum);
+	*sum = group_sum(l->scratch, mine);
+}
+
+/* One work-group per (head, query). */
+__kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at,
+	__global const KV *v, int v_at, int pos, int n, int heads, int kv_heads, float scale, int rows)
+{
+	__local struct shared l;
+	int lid = get_local_id(0), h = get_group_id(0), i = get_group_id(1), head = h / (heads / kv_heads) * HD;
+	size_t at = ((size_t)i * heads + h) * HD;
+	float acc[EACH], most, sum;
+	for (int j = lid; j < HD; j += GROUP)
+		l.query[j] = q[q_at + at + j];
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, 0, pos + i + 1, scale);
 	for (int u = 0; u < EACH; u++)
 		if (lid + u * GROUP < HD)
 			y[y_at + at + lid + u * GROUP] = acc[u] / sum;
+}
+
+/* Too few (head, query)s to fill a GPU: one work-group per (part of the keys, head, query), each of `chunk` keys. Per part
+ * HD sums of values, then the maximum and the sum of weights. */
+__kernel ALL_OF_GROUP void attention_part(__global float *part, __global const float *q, int q_at, __global const KV *k, int k_at,
+	__global const KV *v, int v_at, int pos, int heads, int kv_heads, float scale, int chunk)
+{
+	__local struct shared l;
+	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD, t = (int)get_group_id(0) * chunk;
+	size_t at = (size_t)i * heads + h;
+	float acc[EACH], most, sum;
+	for (int j = lid; j < HD; j += GROUP)
+		l.query[j] = q[q_at + at * HD + j];
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + chunk), scale);
+	part += (at * get_num_groups(0) + get_group_id(0)) * (HD + 2);
+	for (int u = 0; u < EACH; u++)
+		if (lid + u * GROUP < HD)
+			part[lid + u * GROUP] = acc[u];
+	if (!lid) {
+		part[HD] = most;
+		part[HD + 1] = sum;
+	}
+}
+
+/* The parts of a (head, query) in one; a part past the query's last key has a sum of 0. */
+__kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *part, int heads, int parts)
+{
+	size_t at = (size_t)get_group_id(1) * heads + get_group_id(0);
+	float most = -INFINITY, sum = 0.0f;
+	part += at * parts * (HD + 2);
+	for (int p = 0; p < parts; p++)
+		most = fmax(most, part[p * (HD + 2) + HD]);
+	for (int p = 0; p < parts; p++)
+		sum += part[p * (HD + 2) + HD + 1] * exp(part[p * (HD + 2) + HD] - most);
+	for (int j = get_local_id(0); j < HD; j += GROUP) {
+		float a = 0.0f;
+		for (int p = 0; p < parts; p++)
+			a = mad(part[p * (HD + 2) + j], exp(part[p * (HD + 2) + HD] - most), a);
+		y[y_at + at * HD + j] = a / sum;
+	}
 }
 #endif

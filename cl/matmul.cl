@@ -10,7 +10,6 @@
 #ifndef MT
 #define MT 1
 #endif
-#define ITEMS 64
 
 #if MT == 1
 #define EACH(DO) DO(0)
@@ -64,9 +63,78 @@ inline void record_open(__global const uchar *r, struct record *o)
 #define SCALE(v, scale, least) v *= scale
 #endif
 
+#if MT == 1
+// One row x meets every `items`-th column of eight dense rows from `me` on. Four chains: one would wait for itself.
+INLINE float8 dense_one(__global const uchar *w, __global const float *x, int k, int me, int items)
+{
+	float8 s = (float8)(0), a0 = s, a1 = s, a2 = s;
+	int c = me;
+	for (; c + 3 * items < k; c += 4 * items) {
+		s = fma(dense_column(w, c), (float8)(x[c]), s);
+		a0 = fma(dense_column(w, c + items), (float8)(x[c + items]), a0);
+		a1 = fma(dense_column(w, c + 2 * items), (float8)(x[c + 2 * items]), a1);
+		a2 = fma(dense_column(w, c + 3 * items), (float8)(x[c + 3 * items]), a2);
+	}
+	s = s + a1 + (a0 + a2);
+	for (; c < k; c += items)
+		s = fma(dense_column(w, c), (float8)(x[c]), s);
+	return s;
+}
+
+// One row x, at the record's columns, meets fours [from, to) of pairs of it. A sum of its own: a chain through all records
+// would wait for itself.
+INLINE float8 record_one(__global const uchar *r, __global const float *x, int from, int to)
+{
+	struct record o;
+	float8 low_sum = (float8)(0), high_sum = (float8)(0);
+	record_open(r, &o);
+	for (int i = from; i < to; i++) {
+		WORDS(q, r, o, i);
+		for (int e = 0; e < 4; e++) {
+			int j = 4 * i + e;
+			float8 low, high;
+			PAIR(low, high, r, q, i, e);
+#if MIN
+			SCALE(low, o.scale, o.least);
+			SCALE(high, o.scale_high, o.least);
+#endif
+			low_sum = fma(low, (float8)(x[j]), low_sum);
+			high_sum = fma(high, (float8)(x[j + 16]), high_sum);
+		}
+	}
+	return MIN ? low_sum + high_sum : fma(o.scale, low_sum, o.scale_high * high_sum);
+}
+#endif
+
+#if PLUMB_CPU
+#define PUT(t) if (i + t < m) put(y + y_at, i + t, n, column + 8 * g, s##t, b, b_at);
+#else
+// The same from a work-group's sums v: an item adds up every eighth of one column's, then eight items those of a column.
+// (Sub-groups made Intel's CPU runtime five times slower here, and these are two barriers only.) part: GROUP * 9.
+INLINE void put_group(__local float *part, __global float *y, int i, int m, int n, int column, float8 v, __global const float *b, int b_at)
+{
+	int me = get_local_id(0), at = column + me;
+	float sum = 0;
+	vstore8(v, me, part);
+	barrier(CLK_LOCAL_MEM_FENCE);
+	for (int u = 0; u < 8; u++)
+		sum += part[me + GROUP * u];
+	part += GROUP * 8;
+	part[me] = sum;
+	barrier(CLK_LOCAL_MEM_FENCE);
+	if (me >= 8 || i >= m || at >= n)
+		return;
+	sum = 0;
+	for (int u = 0; u < GROUP / 8; u++)
+		sum += part[me + 8 * u];
+	y[i * n + at] = b_at < 0 ? sum : sum + b[b_at + at];
+}
+#define PUT(t) put_group(part, y + y_at, i + t, m, n, column + 8 * g, s##t, b, b_at);
+#endif
+
 // Eights of rows [first, first + groups) of w give the columns of y from `column` on.
 #if !PLUMB_CPU
-__attribute__((reqd_work_group_size(ITEMS, 1, 1)))
+__attribute__((reqd_work_group_size(GROUP, 1, 1)))
 #endif
 __kernel void matmul(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *w, __global const float *b,
 	int b_at, int m, int n, int k, int column, int first, int groups)
@@ -78,84 +146,48 @@ __kernel void matmul(__global float *y, int y_at, __global const float *x, int x
 		return;
 #else
 	int g = get_group_id(0), i = (int)get_group_id(1) * MT, me = get_local_id(0);
-	const int items = ITEMS;
-	__local float8 part[ITEMS];
+	const int items = GROUP;
+	__local float part[GROUP * 9];
 #endif
 #define START(t) float8 s##t = (float8)(0); __global const float *x##t = x + x_at + min(i + t, m - 1) * k; // past the end: any row, not stored
 	EACH(START)
 #if DENSE
 	w += (size_t)(first + g) * (size_t)k * 8 * (DENSE == 32 ? 4 : 2);
-	int c = me;
 #if MT == 1
-	float8 a0 = (float8)(0), a1 = a0, a2 = a0; // four chains: one would wait for itself
-	for (; c + 3 * items < k; c += 4 * items) {
-		s0 = fma(dense_column(w, c), (float8)(x0[c]), s0);
-		a0 = fma(dense_column(w, c + items), (float8)(x0[c + items]), a0);
-		a1 = fma(dense_column(w, c + 2 * items), (float8)(x0[c + 2 * items]), a1);
-		a2 = fma(dense_column(w, c + 3 * items), (float8)(x0[c + 3 * items]), a2);
-	}
-	s0 = s0 + a1 + (a0 + a2);
-#endif
-	for (; c < k; c += items) {
+	s0 = dense_one(w, x0, k, me, items);
+#else
+	for (int c = me; c < k; c += items) {
 		float8 v = dense_column(w, c);
 #define ADD(t) s##t = fma(v, (float8)(x##t[c]), s##t);
 		EACH(ADD)
 	}
+#endif
 #else
 	int records = k / 32;
 	w += (size_t)(first + g) * (size_t)records * RECORD;
-	// A CPU takes whole records, a work-item of a group half of one.
-	const int share = PLUMB_CPU ? 4 : 2;
+	const int share = PLUMB_CPU ? 4 : 2; // a CPU takes whole records, a work-item of a group half of one
 	for (int u = me; u < records * 4 / share; u += items) {
 		int c = u * share / 4, from = u * share % 4;
 		__global const uchar *r = w + (size_t)c * RECORD;
+#if MT == 1
+		s0 += record_one(r, x0 + 32 * c, from, from + share);
+#else
 		struct record o;
 		record_open(r, &o);
-#define AT(t) __global const float *p##t = x##t + 32 * c;
-		EACH(AT)
-#if MT == 1
-		float8 low_sum = (float8)(0), high_sum = (float8)(0); // of this record: a chain through all would wait for itself
-#endif
 		for (int i4 = from; i4 < from + share; i4++) {
 			WORDS(q, r, o, i4);
 			for (int e = 0; e < 4; e++) {
-				int j = 4 * i4 + e;
+				int j = 32 * c + 4 * i4 + e;
 				float8 low, high;
 				PAIR(low, high, r, q, i4, e);
-#if MT > 1 || MIN
 				SCALE(low, o.scale, o.least);
 				SCALE(high, o.scale_high, o.least);
-#endif
-#if MT == 1
-				low_sum = fma(low, (float8)(p0[j]), low_sum);
-				high_sum = fma(high, (float8)(p0[j + 16]), high_sum);
-#else
-#define ADD(t) s##t = fma(low, (float8)(p##t[j]), s##t); s##t = fma(high, (float8)(p##t[j + 16]), s##t);
+#define ADD(t) s##t = fma(low, (float8)(x##t[j]), s##t); s##t = fma(high, (float8)(x##t[j + 16]), s##t);
 				EACH(ADD)
-#endif
 			}
 		}
-#if MT == 1 && MIN
-		s0 += low_sum + high_sum;
-#elif MT == 1
-		s0 = fma(o.scale, low_sum, s0);
-		s0 = fma(o.scale_high, high_sum, s0);
 #endif
 	}
-#endif
-#if PLUMB_CPU
-#define PUT(t) if (i + t < m) put(y + y_at, i + t, n, column + 8 * g, s##t, b, b_at);
-#else
-#define PUT(t) \
-	part[me] = s##t; \
-	for (int half_items = ITEMS / 2; half_items; half_items /= 2) { \
-		barrier(CLK_LOCAL_MEM_FENCE); \
-		if (me < half_items) \
-			part[me] += part[me + half_items]; \
-	} \
-	if (!me && i + t < m) \
-		put(y + y_at, i + t, n, column + 8 * g, part[0], b, b_at); \
-	barrier(CLK_LOCAL_MEM_FENCE);
 #endif
 	EACH(PUT)
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rmsnorm: y = w * x / sqrt(mean x^2 + eps), row by row. No restrict: the output may be x. */
+// variant: -DPLUMB_CPU=1
+// variant: -DPLUMB_CPU=0 {|-DPLUMB_SUBGROUPS=1}
 #if PLUMB_CPU
 /* One item per row. */
 __kernel void rmsnorm(__global float *y, int y_at, __global const float *x, int x_at, __global const float *w, int w_at, int d, float eps)

@@ -52,6 +52,43 @@ START_TEST(test_class)
 }
 END_TEST
 
+/* What was asked for before a write or a free meets the old content, wherever AR_HARDWARE_MEMORY_LOCATION puts it. */
+START_TEST(test_order)
+{
+	enum { N = 1 << 14, TIMES = 8, ADDS = 8 };
+	static float x[TIMES][N], y[N];
+	struct plumb_tensor a, sum[TIMES];
+	const int64_t shape[2] = { 1, N };
+	need(plumb_tensor_new(ctx, &a, PLUMB_F32, 2, shape), "a tensor");
+	for (int i = 0; i < TIMES; i++) {
+		need(plumb_tensor_new(ctx, &sum[i], PLUMB_F32, 2, shape), "a tensor");
+		for (int j = 0; j < N; j++)
+			x[i][j] = (float)(i + j % 8);
+	}
+	for (int i = 0; i < TIMES; i++) {
+		struct plumb_tensor old;
+		need(plumb_tensor_write(&a, x[i], sizeof x[i]), "writing");
+		need(plumb_add(ctx, &sum[i], &a, &a), "add");
+		for (int j = 0; j < ADDS; j++)
+			need(plumb_add(ctx, &sum[i], &sum[i], &a), "add");
+		if (i % 2)
+			continue;
+		need(plumb_tensor_new(ctx, &old, PLUMB_F32, 2, shape), "a tensor");
+		need(plumb_add(ctx, &old, &a, &a), "add");
+		need(plumb_add(ctx, &sum[i], &sum[i], &old), "add");
+		plumb_tensor_free(&old);
+	}
+	for (int i = 0; i < TIMES; i++) {
+		int times = ADDS + 2 + 2 * !(i % 2);
+		need(plumb_tensor_read(&sum[i], y, sizeof y), "reading");
+		for (int j = 0; j < N; j++)
+			ck_assert_msg(y[j] == (float)(times * (i + j % 8)), "sum %d, element %d: %g, not %d", i, j, (double)y[j], times * (i + j % 8));
+		plumb_tensor_free(&sum[i]);
+	}
+	plumb_tensor_free(&a);
+}
+END_TEST
+
 int main(void)
 {
 	if (plumb_open(&ctx, &(struct plumb_options){ .driver = "cl", .precision = "FP32" })) {
@@ -69,6 +106,7 @@ int main(void)
 	}
 	TCase *c = tcase_create("driver");
 	tcase_add_test(c, test_class);
+	tcase_add_test(c, test_order);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -164,6 +164,11 @@ working() { # name, library
 	OCL_ICD_VENDORS=$base/$1.d run "$plumb" devices --json; expect 0 '"chosen": true' "$1: devices --json"; json devices
 }
 
+capabilities() { # name, what is said of sub-groups in kernels for a GPU
+	PLUMB_CL_CLASS=cpu OCL_ICD_VENDORS=$base/$1.d doctor; also "capability .*sub-groups: .*change no kernel for a CPU" "$1: sub-groups and kernels for a CPU"
+	PLUMB_CL_CLASS=gpu OCL_ICD_VENDORS=$base/$1.d doctor; also "capability .*sub-groups: $2" "$1: sub-groups and kernels for a GPU"
+}
+
 choices() { # name of a tree that works
 	PLUMB_CL_DEVICE=99 OCL_ICD_VENDORS=$base/$1.d doctor; expect 13 "^problem  choice .*PLUMB_CL_DEVICE=99.*do this: unset" "PLUMB_CL_DEVICE that matches nothing"
 	PLUMB_CL_DEVICE=99 OCL_ICD_VENDORS=$base/$1.d run "$plumb" devices
@@ -201,10 +206,18 @@ bad_libraries
 pocl=$(library '*libpocl*') rusticl='' second=''
 if [ -n "$pocl" ]; then
 	working pocl "$pocl"
+	capabilities pocl "no; .*through local memory"
 	choices pocl
 	kernels pocl
 else
 	skip "PoCL is not installed: nothing that works to compare with"
+fi
+intel=$(library '*libintelocl*')
+if [ -n "$intel" ]; then
+	working intel "$intel"
+	capabilities intel "yes; .*add up with them"
+else
+	skip "Intel's runtime is not installed: no sub-groups"
 fi
 for icd in /etc/OpenCL/vendors/*.icd "${PLUMB_OCL:-/opt/ocl}"/icd/*/*.icd; do
 	[ -r "$icd" ] && case $(head -n 1 "$icd") in *Rusticl*) rusticl=$(head -n 1 "$icd") ;; esac

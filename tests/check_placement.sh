@@ -44,7 +44,7 @@ silent "nothing runs elsewhere" "because"
 run AR_HARDWARE_DRIVER=cl,native PLUMB_STRICT=1 --
 check "strict mode is content" 0
 for place in device host delegate; do
-	run AR_HARDWARE_DRIVER=cl AR_HARDWARE_MEMORY_LOCATION=$place --
+	run AR_HARDWARE_DRIVER=cl AR_HARDWARE_MEMORY_LOCATION=$place -- --batch 2
 	check "memory location $place" 0
 done
 run AR_HARDWARE_DRIVER=cl PLUMB_CL_CLASS=gpu --
@@ -78,6 +78,26 @@ run AR_HARDWARE_DRIVER=cl,native PLUMB_CL_PATH="$dir/broken" --
 check "a kernel that does not build goes to native" 0 "swiglu.cl"
 run AR_HARDWARE_DRIVER=cl PLUMB_CL_PATH="$dir/none" --
 check "a folder without kernels is named" 3 "$dir/none"
+
+# Sub-groups: only Intel's runtime has them here.
+intel=''
+for icd in "${PLUMB_OPENCL_PREFIX:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/plumb/opencl}"/icd/intel-cpu "${PLUMB_OCL:-/opt/ocl}"/icd/intel-cpu; do
+	[ -n "$intel" ] || { [ -d "$icd" ] && OCL_ICD_VENDORS=$icd "$plumb" devices 2> /dev/null | grep -q ' sub-groups' && intel=$icd; }
+done
+if [ -n "$intel" ]; then
+	for place in host delegate; do
+		run AR_HARDWARE_DRIVER=cl OCL_ICD_VENDORS="$intel" AR_HARDWARE_MEMORY_LOCATION=$place -- --batch 2
+		check "Intel's runtime, memory location $place" 0
+	done
+	run AR_HARDWARE_DRIVER=cl OCL_ICD_VENDORS="$intel" PLUMB_CL_CLASS=gpu PLUMB_STRICT=1 --
+	check "kernels with sub-groups" 0
+	silent "none is wrong" "sub-groups"
+	cp -r "$top/cl" "$dir/lame" && sed -i 's/s < (int)get_num_sub_groups()/s < 1/' "$dir/lame/types.cl"
+	run AR_HARDWARE_DRIVER=cl OCL_ICD_VENDORS="$intel" PLUMB_CL_CLASS=gpu PLUMB_STRICT=1 PLUMB_CL_PATH="$dir/lame" --
+	check "kernels do without sub-groups that give wrong sums" 0 "do without sub-groups"
+else
+	echo "SKIP: no device with sub-groups (tools/install-opencl)"
+fi
 
 run AR_HARDWARE_DRIVER=cl OCL_ICD_VENDORS="$dir/none" --
 check "no ICD: cl is an error" 4 "no OpenCL device"

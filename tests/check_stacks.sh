@@ -72,6 +72,21 @@ for stack in pocl intel-cpu rusticl oclgrind; do
 		esac
 	done
 	unset PLUMB_CL_CLASS
+	# Buffers elsewhere: with `delegate` kernels work in the host's own bytes, and Oclgrind starts them as late as it may.
+	case $stack in
+	pocl|intel-cpu)
+		for place in host delegate; do
+			AR_HARDWARE_MEMORY_LOCATION=$place PLUMB_TEST_SMALL=1 run "$stack $place" $stack ./check_cl
+		done ;;
+	oclgrind)
+		PLUMB_CL_CLASS=gpu AR_HARDWARE_MEMORY_LOCATION=delegate PLUMB_TEST_SMALL=1 OCLGRIND_BUILD_OPTIONS=-cl-opt-disable \
+			run "oclgrind delegate" oclgrind ./check_cl ;;
+	esac
+	# A device with sub-groups must have got kernels that use them.
+	if "$prefix/on" $stack ./plumb devices 2> /dev/null | grep -q ' sub-groups' && ! grep -qs -- '-DPLUMB_SUBGROUPS=1' "$work"/libs/*.clbin; then
+		echo "$stack: has sub-groups, and no kernel was built for them"
+		failed=1
+	fi
 	case $stack in
 	pocl|intel-cpu)
 		if grep -q PLUMB_TEST_DRIVER check_real; then

@@ -22,7 +22,8 @@ static enum plumb_type kind_of(const struct plumb_call *call)
 static char *verdict_key(const struct plumb_cl_state *cl, const struct plumb_call *call, enum plumb_type kind, int way)
 {
 	char what[96], *text, *key = NULL;
-	snprintf(what, sizeof what, "canary %s %s %s %s", plumb_op_name(call->op), plumb_type_name(kind), plumb_tune_way(way), cl->cpu ? "cpu" : "gpu");
+	snprintf(what, sizeof what, "canary %s %s way %d %s%s", plumb_op_name(call->op), plumb_type_name(kind), way, cl->cpu ? "cpu" : "gpu",
+		cl->subgroups ? " sub-groups" : "");
 	if (!plumb_cl_source(plumb_op_name(call->op), &text)) {
 		key = plumb_cl_cache_key(&cl->device, plumb_op_name(call->op), what, text);
 		free(text);
@@ -68,22 +69,31 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	enum plumb_type kind = kind_of(call);
-	enum plumb_cl_way way = PLUMB_CL_MT1; /* other operators have one */
+	enum plumb_cl_way choice = 0;
 	if (call->op == PLUMB_OP_matmul)
-		PLUMB_TRY(plumb_cl_choice(driver, call, &way));
+		PLUMB_TRY(plumb_cl_choice(driver, call, &choice));
+	/* Other operators have one way. */
+	int way = call->op == PLUMB_OP_attention ? (int)plumb_cl_attention_way(cl, call) : (int)choice;
 	unsigned char *verdict = &cl->verdict[call->op][kind][way];
 	if (!cl->canary || *verdict == GOOD || call->out->type == PLUMB_F64)
 		return PLUMB_OK;
 	if (*verdict == UNKNOWN) {
-		char *key = verdict_key(cl, call, kind, (int)way);
+		char *key = verdict_key(cl, call, kind, way);
 		int found = remembered(key);
-		cl->only = (int)way; /* the slice has few rows, and would go another */
+		cl->only = way; /* the slice has few rows, and would go another */
 		enum plumb_status s = found == UNKNOWN ? judge(driver, call, kind, key, &found) : PLUMB_OK;
 		cl->only = -1;
 		free(key);
 		if (s)
 			return s;
 		*verdict = (unsigned char)found;
+	}
+	if (*verdict == BAD && cl->subgroups) { /* perhaps those alone are at fault */
+		plumb_notice(driver->ctx, "cl: kernels on %s do without sub-groups", cl->device.info.name);
+		cl->subgroups = 0;
+		memset(cl->verdict, UNKNOWN, sizeof cl->verdict);
+		plumb_cl_programs_forget(cl);
+		return plumb_cl_trust(driver, call);
 	}
 	return *verdict == GOOD ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", plumb_type_name(kind), cl->device.info.name);
 }

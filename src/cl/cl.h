@@ -35,6 +35,9 @@ enum plumb_status plumb_cl_devices(struct plumb_cl_device **devices, int *count)
 /* The device for a driver of this kind: PLUMB_CL_DEVICE, else discrete GPU, GPU, accelerator, CPU. */
 enum plumb_status plumb_cl_choose(enum plumb_device_kind kind, struct plumb_cl_device *chosen);
 
+/* The OpenCL C, 2 or 3, that knows the device's sub-groups; 0: it has none, or is of a time before they were in the core. */
+int plumb_cl_subgroups(const struct plumb_device *device);
+
 /* --- driver.c: what an opened driver holds --- */
 struct plumb_cl_kernel {
 	char *key;         /* file, kernel, options */
@@ -64,7 +67,8 @@ struct plumb_cl_state {
 	struct plumb_cl_kernel *kernels[PLUMB_CL_BUCKETS];
 	bool canary;
 	unsigned char verdict[PLUMB_OP_COUNT][PLUMB_TYPE_COUNT][PLUMB_CL_WAYS]; /* canary.c */
-	int only;           /* the way that every matmul goes now, for measuring and for the canary; -1: none */
+	int only;           /* the way that every matmul or attention goes now, for measuring and for the canary; -1: none */
+	int subgroups;      /* not 0: kernels with a variant for sub-groups are built so, as OpenCL C 2 or 3 */
 	bool tuned;         /* the tuning file was looked for (choice.c) */
 	struct plumb_tune_row *rows;
 	int row_count;
@@ -80,6 +84,8 @@ static inline struct plumb_cl_state *plumb_cl_state(const struct plumb_driver *d
 /* --- program.c, cache.c --- */
 /* A built program of cl/<file>.cl (behind types.h) with these options; built or loaded once. */
 enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program);
+/* All programs and kernels, when they are to be built otherwise or no more. */
+void plumb_cl_programs_forget(struct plumb_cl_state *cl);
 /* Text of a kernel file: from PLUMB_CL_PATH when set, else embedded. malloc'ed. */
 enum plumb_status plumb_cl_source(const char *file, char **text);
 /* Look for or keep a binary on disk; silent when that does not work. key: one text that holds everything
@@ -148,6 +154,10 @@ const char *plumb_cl_weight_options(enum plumb_type type);
 struct plumb_cl_part { const struct plumb_cl_weight *weight; cl_mem mem; int64_t first, end, column; };
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way);
 enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m); /* without tuning */
+
+/* --- attention.c --- */
+enum plumb_cl_attention_way { PLUMB_CL_WHOLE, PLUMB_CL_PARTS }; /* all keys at once, or parts of them that are joined */
+enum plumb_cl_attention_way plumb_cl_attention_way(const struct plumb_cl_state *cl, const struct plumb_call *call);
 
 /* --- choice.c --- */
 /* PLUMB_CL_MATMUL, else what was measured, else the fixed way. */

@@ -48,6 +48,14 @@ static bool has_extension(cl_device_id id, const char *name)
 	return found;
 }
 
+int plumb_cl_subgroups(const struct plumb_device *d)
+{
+	int version = 0;
+	if (!d->subgroups || sscanf(d->version, "OpenCL %d", &version) != 1 || version < 2)
+		return 0;
+	return version > 2 ? 3 : 2;
+}
+
 static void describe(struct plumb_cl_device *d, int index)
 {
 	struct plumb_device *i = &d->info;

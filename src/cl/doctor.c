@@ -220,17 +220,18 @@ static enum plumb_device_kind wanted_kind(void)
 	return PLUMB_KIND_ANY;
 }
 
-/* What each is worth to plumb's kernels, which keep to OpenCL C 1.2 without extensions. */
+/* What each changes in plumb's kernels, whose base is OpenCL C 1.2 without extensions (doc/kernels.md). */
 static void capabilities(struct plumb_doctor *d, const struct plumb_device *i)
 {
-	const char *class = plumb_env(PLUMB_ENV_CL_CLASS);
+	const char *class = plumb_env(PLUMB_ENV_CL_CLASS), *has[] = { "no", "yes" };
 	bool cpu = !strcasecmp(class ? class : i->type, "cpu");
 	PLUMB_SAY_OK(d, "capability", "kernels for a %s%s", cpu ? "CPU: one work-item per block of rows, wide vectors" :
 		"GPU: work-groups that read side by side and share local memory", class ? " (PLUMB_CL_CLASS)" : "");
-	PLUMB_SAY_OK(d, "capability", "fp16: %s; not needed: halves are loaded and stored as such, and computed with in float", i->fp16 ? "yes" : "no");
-	PLUMB_SAY_OK(d, "capability", "fp64: %s; not needed: cosines and sines of RoPE come from the host", i->fp64 ? "yes" : "no");
-	PLUMB_SAY_OK(d, "capability", "sub-groups: %s; not needed: reductions go through local memory", i->subgroups ? "yes" : "no");
-	PLUMB_SAY_OK(d, "capability", "integer dot product: %s; not needed: products are computed in float", i->dot ? "yes" : "no");
+	PLUMB_SAY_OK(d, "capability", "fp16: %s, fp64: %s, integer dot product: %s; change no kernel: halves become float32 as they are loaded, the angles of RoPE "
+		"come from the host, and products of 8 bits would be too coarse", has[i->fp16], has[i->fp64], has[i->dot]);
+	PLUMB_SAY_OK(d, "capability", "sub-groups: %s; %s", has[i->subgroups], cpu ? "change no kernel for a CPU, where a work-item is alone" :
+		plumb_cl_subgroups(i) ? "attention, rmsnorm and softmax add up with them" : i->subgroups ? "not used before OpenCL 2.0" :
+		"attention, rmsnorm and softmax add up through local memory");
 	PLUMB_SAY_OK(d, "capability", "largest buffer %.0f MB of %.0f MB: larger weights are split", (double)i->max_alloc / 1e6, (double)i->memory / 1e6);
 	PLUMB_SAY_OK(d, "capability", "memory %s", i->unified ? "shared with the host: AR_HARDWARE_MEMORY_LOCATION=delegate or host may save copies" :
 		"of its own: AR_HARDWARE_MEMORY_LOCATION=device is the fast place");
@@ -303,7 +304,6 @@ static enum plumb_status open_cl(struct plumb_context **ctx)
 }
 
 #define REPORT_IT "take another device (PLUMB_CL_DEVICE) or AR_HARDWARE_DRIVER=native, and report it with this text"
-
 /* Error over tolerance; below 0: not good, which has been said. */
 static double check_kernel(struct plumb_doctor *d, struct plumb_driver *driver, int op, enum plumb_type weight)
 {

@@ -12,19 +12,7 @@ static void cl_close(struct plumb_driver *driver)
 		return;
 	if (cl->queue)
 		plumb_cl.clFinish(cl->queue);
-	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
-		for (struct plumb_cl_kernel *k = cl->kernels[i], *next; k; k = next) {
-			next = k->next;
-			plumb_cl.clReleaseKernel(k->kernel);
-			free(k->key);
-			free(k);
-		}
-	for (struct plumb_cl_program *p = cl->programs, *next; p; p = next) {
-		next = p->next;
-		plumb_cl.clReleaseProgram(p->program);
-		free(p->key);
-		free(p);
-	}
+	plumb_cl_programs_forget(cl);
 	free(cl->rows);
 	plumb_cl_clblast_forget();
 	if (cl->rope)
@@ -53,8 +41,9 @@ static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_c
 	if (limit && strtoull(limit, NULL, 10) > 0 && strtoull(limit, NULL, 10) < cl->max_alloc)
 		cl->max_alloc = strtoull(limit, NULL, 10);
 	cl->canary = !canary || strcasecmp(canary, "0");
+	cl->subgroups = cl->cpu ? 0 : plumb_cl_subgroups(&cl->device.info);
 	cl->profile = profile && strcasecmp(profile, "0");
-	cl->delegate = !strcasecmp(place, "delegate");
+	driver->in_host_bytes = cl->delegate = !strcasecmp(place, "delegate");
 	cl->place = strcasecmp(place, "host") ? 0 : CL_MEM_ALLOC_HOST_PTR;
 	cl->context = plumb_cl.clCreateContext(with, 1, &cl->device.id, NULL, NULL, &code);
 	if (code)

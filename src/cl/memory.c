@@ -12,7 +12,8 @@ enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffe
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "a tensor of %.1f MB is over the device's limit of %.1f MB for one buffer",
 			(double)bytes / 1e6, (double)cl->max_alloc / 1e6);
 	void *host = NULL;
-	if (cl->delegate) {
+	/* Not bytes that the caller lends: writing them, be it with what they hold, would fault in a mapped file. */
+	if (cl->delegate && !buffer->borrowed) {
 		PLUMB_TRY(plumb_buffer_host(buffer));
 		host = buffer->host;
 	}
@@ -25,7 +26,10 @@ enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffe
 
 void plumb_cl_free(struct plumb_driver *driver, void *handle)
 {
-	(void)driver;
+	struct plumb_cl_state *cl = plumb_cl_state(driver);
+	/* The buffer lives on until the kernels that use it have ended, the host's bytes behind it do not. */
+	if (cl->delegate)
+		plumb_cl.clFinish(cl->queue);
 	plumb_cl.clReleaseMemObject(handle);
 }
 

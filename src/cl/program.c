@@ -153,20 +153,33 @@ static enum plumb_status build_locked(const struct plumb_cl_state *cl, const cha
 	return s;
 }
 
-static enum plumb_status build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
+static enum plumb_status build_with(const struct plumb_cl_state *cl, const char *file, const char *text, const char *options, cl_program *program)
 {
-	char options[768], *text, *key;
-	const struct plumb_device *d = &cl->device.info;
-	snprintf(options, sizeof options, "-cl-std=CL1.2 -DPLUMB_CPU=%d%s%s %s", cl->cpu, d->fp16 ? " -DPLUMB_FP16=1" : "",
-		d->fp64 ? " -DPLUMB_FP64=1" : "", own);
-	PLUMB_TRY(plumb_cl_source(file, &text));
-	key = plumb_cl_cache_key(&cl->device, file, options, text);
+	char *key = plumb_cl_cache_key(&cl->device, file, options, text);
 	enum plumb_status s = PLUMB_OK;
 	if (!key)
 		s = plumb_fail(PLUMB_E_MEMORY, "no memory for a cache key");
 	else if (!from_cache(cl, key, options, program))
 		s = build_locked(cl, file, text, key, options, program);
 	free(key);
+	return s;
+}
+
+static enum plumb_status build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
+{
+	char options[768], *text;
+	enum plumb_status s = PLUMB_E_DEVICE;
+	PLUMB_TRY(plumb_cl_source(file, &text));
+	/* A file that names it, apart from types.cl before it, has such a variant. What does not build so, builds without. */
+	const char *line = strstr(text, "#line 1 ");
+	if (cl->subgroups && line && strstr(line, "PLUMB_SUBGROUPS")) {
+		snprintf(options, sizeof options, "-cl-std=CL%d.0 -DPLUMB_CPU=%d -DPLUMB_SUBGROUPS=1 %s", cl->subgroups, cl->cpu, own);
+		s = build_with(cl, file, text, options, program);
+	}
+	if (s == PLUMB_E_DEVICE) {
+		snprintf(options, sizeof options, "-cl-std=CL1.2 -DPLUMB_CPU=%d %s", cl->cpu, own);
+		s = build_with(cl, file, text, options, program);
+	}
 	free(text);
 	return s;
 }
@@ -197,4 +210,23 @@ enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file
 	cl->programs = p;
 	*program = p->program;
 	return PLUMB_OK;
+}
+
+void plumb_cl_programs_forget(struct plumb_cl_state *cl)
+{
+	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
+		for (struct plumb_cl_kernel *k = cl->kernels[i], *next; k; k = next) {
+			next = k->next;
+			plumb_cl.clReleaseKernel(k->kernel);
+			free(k->key);
+			free(k);
+		}
+	for (struct plumb_cl_program *p = cl->programs, *next; p; p = next) {
+		next = p->next;
+		plumb_cl.clReleaseProgram(p->program);
+		free(p->key);
+		free(p);
+	}
+	memset(cl->kernels, 0, sizeof cl->kernels);
+	cl->programs = NULL;
 }

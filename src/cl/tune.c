@@ -11,6 +11,8 @@ static const struct class { int64_t low, high, m; } classes[] = { { 2, 7, 4 }, {
 #define CLASSES ((int)(sizeof classes / sizeof *classes))
 #define MOST_TIMINGS 25
 #define WORTH 0.95 /* of the fixed way's time, in the median and in the fastest run, which a busy machine disturbs least */
+#define PAIRS 9    /* timings in turn with the fixed way before another is taken; ... */
+#define WINS 8     /* ... it is faster in so many: by chance 2 in 100 */
 #define ENOUGH 0.1 /* seconds of each way; short ones are timed more often */
 #define HOPELESS 2 /* times the best one's time: not timed again */
 
@@ -106,6 +108,34 @@ static void choose(struct plumb_tune_row *row, const bool *timed, const double *
 	row->chosen = best;
 }
 
+/* What a glance found faster than the fixed way is taken when it stays so, pair by pair: on a busy machine one of several ways
+ * is soon ahead by chance. */
+static enum plumb_status confirm(struct bench *b, struct plumb_tune_row *row, const struct plumb_tune_options *o)
+{
+	int way = row->chosen, fixed = row->fixed, wins = 0;
+	double time[2][PAIRS], ratio[PAIRS];
+	if (way == fixed || !usable(&row->way[fixed]))
+		return PLUMB_OK;
+	for (int t = 0; t < PAIRS; t++) {
+		if (o->cancel && *o->cancel)
+			return plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written");
+		PLUMB_TRY(run(b, row->m, t % 2 ? way : fixed, &time[t % 2][t]));
+		PLUMB_TRY(run(b, row->m, t % 2 ? fixed : way, &time[!(t % 2)][t]));
+		ratio[t] = time[1][t] / time[0][t];
+		wins += ratio[t] < 1;
+	}
+	qsort(ratio, PAIRS, sizeof *ratio, by_size);
+	if (wins < WINS || ratio[PAIRS / 2] > WORTH)
+		row->chosen = fixed;
+	for (int i = 0; i < 2; i++) {
+		struct plumb_tune_result *r = &row->way[i ? way : fixed];
+		qsort(time[i], PAIRS, sizeof *time[i], by_size);
+		r->seconds = time[i][PAIRS / 2];
+		r->timings = PAIRS;
+	}
+	return PLUMB_OK;
+}
+
 /* The first run of each way builds kernels and shows that it is right, the second one tells the hopeless. */
 static enum plumb_status warm_up(struct bench *b, struct plumb_tune_row *row)
 {
@@ -154,7 +184,7 @@ static enum plumb_status measure(struct bench *b, struct plumb_tune_row *row, co
 			fastest[i] = time[i][0];
 		}
 	choose(row, again, fastest);
-	return PLUMB_OK;
+	return confirm(b, row, o);
 }
 
 /* --- one shape --- */

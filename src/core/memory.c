@@ -32,10 +32,19 @@ static bool on_host(const struct plumb_driver *driver)
 	return !driver || !driver->cls->alloc;
 }
 
+/* Wait for drivers whose copy is the host's own bytes. */
+static enum plumb_status settle(const struct plumb_buffer *b)
+{
+	for (int i = 0; i < b->ctx->drivers; i++)
+		if (b->copy[i].handle && b->ctx->driver[i].in_host_bytes)
+			PLUMB_TRY(b->ctx->driver[i].cls->sync(&b->ctx->driver[i]));
+	return PLUMB_OK;
+}
+
 enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
 {
 	if (b->host)
-		return PLUMB_OK;
+		return settle(b);
 	enum plumb_status s = plumb_budget_take(b->ctx, b->bytes);
 	if (s)
 		return s;
