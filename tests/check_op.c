@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every operator of the native driver against its float64 truth: every case of its descriptor, every weight type,
- * every instruction set of this machine, 1 to 3 threads, whose number changes no bit. */
+ * every instruction set of this machine, both modes, 1 to 3 threads, whose number changes no bit. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,11 @@
 
 #define THREADS 3
 
+static const char *const modes[] = { "default", "exact" };
+#define MODES 2
+
 struct contexts {
-	struct plumb_context *ctx[8][THREADS]; /* by instruction set */
+	struct plumb_context *ctx[8 * MODES][THREADS]; /* by instruction set and mode */
 	int sets;
 };
 
@@ -31,12 +34,13 @@ START_TEST(test_op)
 	struct contexts c = { .sets = 0 };
 	const char *name;
 	start_random((unsigned)_i);
-	for (; (name = plumb_simd_at(c.sets)); c.sets++) {
+	for (; (name = plumb_simd_at(c.sets / MODES)); c.sets++) {
 		setenv("PLUMB_NATIVE_ISA", name, 1);
 		for (int i = 0; i < THREADS; i++) {
 			char threads[] = { (char)('1' + i), 0 };
 			struct plumb_context **ctx = &c.ctx[c.sets][i];
-			need(plumb_open(ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = threads }), name);
+			need(plumb_open(ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = threads,
+				.mode = modes[c.sets % MODES] }), name);
 			ck_assert_ptr_nonnull(strstr(plumb_driver_note(*ctx, 0), name));
 		}
 	}

@@ -87,7 +87,7 @@ check_real_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real.c
 check_real_CPPFLAGS = $(CHECK_CPP)
 check_real_LDADD = $(CHECK_LINK)
 
-check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_compare.h
+check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_packed.c %D%/simd_compare.h
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 

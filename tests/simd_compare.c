@@ -383,6 +383,6 @@ static const char *rows(const struct plumb_simd *simd, uint64_t seed)
 
 const struct simd_comparison simd_comparisons[] = {
 	{ "to_f32", to_f32 }, { "to_f16", to_f16 }, { "dot", dot }, { "pack", pack }, { "gemm", gemm }, { "max", max },
-	{ "exp", exp_values }, { "exp_sum", exp_sum }, { "rows", rows },
+	{ "exp", exp_values }, { "exp_sum", exp_sum }, { "rows", rows }, { "packed rows", simd_packed_rows }, { "packed products", simd_packed_products },
 };
 const int simd_comparison_count = COUNT(simd_comparisons);

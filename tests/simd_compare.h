@@ -16,4 +16,8 @@ struct simd_comparison {
 extern const struct simd_comparison simd_comparisons[];
 extern const int simd_comparison_count;
 
+/* simd_packed.c: rounding of activations; products with packed weights. */
+const char *simd_packed_rows(const struct plumb_simd *simd, uint64_t seed);
+const char *simd_packed_products(const struct plumb_simd *simd, uint64_t seed);
+
 #endif

@@ -49,8 +49,10 @@ static inline double relative_l2(const float *a, const float *b, int64_t n)
 	return error == 0 ? 0 : size > 0 ? sqrt(error / size) : INFINITY;
 }
 
+/* Tolerances are those of the mode "exact" unless a test opens another one. */
 static inline int run_suite(Suite *suite)
 {
+	setenv("PLUMB_MODE", "exact", 1);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);

@@ -11,8 +11,9 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/plumb-neon.XXXXXX")
 trap 'rm -rf "$dir"' EXIT INT TERM
 "$cc" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror -ffp-contract=off -fno-math-errno \
 	-DPLUMB_HAVE_NEON -I"$src/include" -I"$src/src" -I"$src/tests" -static -o "$dir/cross_simd" \
-	"$src/src/native/simd/c.c" "$src/src/native/simd/neon.c" "$src/src/core/type.c" "$src/src/core/status.c" \
-	"$src/tests/simd_compare.c" "$src/tests/cross_simd.c" -lm
+	"$src/src/native/simd/c.c" "$src/src/native/simd/neon.c" "$src/src/native/simd/packed_c.c" "$src/src/native/simd/packed_neon.c" \
+	"$src/src/core/type.c" "$src/src/core/status.c" \
+	"$src/tests/simd_compare.c" "$src/tests/simd_packed.c" "$src/tests/cross_simd.c" -lm
 for emulator in qemu-aarch64-static qemu-aarch64; do
 	if command -v "$emulator" >/dev/null 2>&1; then
 		"$emulator" "$dir/cross_simd"

@@ -19,6 +19,9 @@ enum plumb_precision { PLUMB_FP32, PLUMB_FP64, PLUMB_FP16 };
 struct plumb_options {
 	const char *driver;    /* list as in AR_HARDWARE_DRIVER; NULL: the variable, else "*" */
 	const char *precision; /* "FP32", "FP64", "FP16"; NULL: AR_HARDWARE_PRECISION, else FP32 */
+	/* How products with quantised weights are made: "exact" in float32; "default" with activations of 16 bits and a
+	 * scale per 32 of them; "fast" may use fewer bits. NULL: PLUMB_MODE, else "default". */
+	const char *mode;
 	const char *memory_scale; /* s as text; NULL: AR_HARDWARE_MEMORY_SCALE, else no limit */
 	const char *memory_location; /* "device", "host", "delegate"; NULL: the variable, else device */
 	const char *threads;   /* number as text; NULL: PLUMB_THREADS, else the CPUs allowed */

@@ -42,13 +42,14 @@ struct cli_common {
 };
 #define CLI_COMMON_LONG \
 	{ "driver", required_argument, NULL, 1000 }, { "threads", required_argument, NULL, 't' }, \
-	{ "precision", required_argument, NULL, 1001 }, { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }
+	{ "precision", required_argument, NULL, 1001 }, { "mode", required_argument, NULL, 1004 }, { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }
 #define CLI_COMMON_SHORT "ht:"
 #define CLI_NFC_LONG { "nfc", no_argument, NULL, 1003 }
 #define CLI_NFC_HELP "  --nfc                bring text to Unicode NFC first, as the model's own tokenizer.json does\n"
 #define CLI_COMMON_HELP \
 	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
 	"  --precision P        FP32 (default) or FP64, the double-precision truth\n" \
+	"  --mode M             exact (float32), default (activations of 16 bits where a kernel gains by it) or fast (8 bits)\n" \
 	"  -t, --threads N      threads of the native driver\n" \
 	"  --json               machine-readable result on stdout\n" \
 	"  -h, --help           this text\n"

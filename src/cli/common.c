@@ -87,6 +87,7 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 	case 1001: common->open.precision = value; return 0;
 	case 1002: common->json = true; return 0;
 	case 1003: common->nfc = true; return 0;
+	case 1004: common->open.mode = value; return 0;
 	case 't': common->open.threads = value; return 0;
 	case 'h': fputs(command->help, stdout); return CLI_OK + 1;
 	default: /* getopt has named the option already */

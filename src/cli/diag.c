@@ -10,7 +10,7 @@ const struct cli_command cli_diag = {
 	"diag", "say why a port differs from a reference, in plain words",
 	"Usage: plumb diag PART MODEL [REFERENCE]... [options]\n"
 	"Runs MODEL, compares with REFERENCE and says what differs, where, and why. The model is judged as it runs with\n"
-	"--driver, and where that is not plain C in float32, a second run with that is the one to trust.\n"
+	"--driver (--mode exact unless told), and where that is not plain C in float32, a second run with that is trusted.\n"
 	"\n"
 	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
 	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"
@@ -206,9 +206,9 @@ struct plumb_diag_options cli_diag_options(const struct cli_diag *r)
 }
 
 /* The native driver in float32 is the one to trust; a port that is just that needs no second model. */
-static bool is_trusted(const struct plumb_context *ctx)
+static bool is_trusted(const struct cli_diag *r, const struct plumb_context *ctx)
 {
-	return plumb_driver_count(ctx) == 1 && !strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
+	return !strcmp(r->common.open.mode, "exact") && plumb_driver_count(ctx) == 1 && !strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
 }
 
 static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plumb_model *port)
@@ -223,7 +223,8 @@ static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plu
 		return cli_diag_dump(r, port);
 	native.open.driver = "native";
 	native.open.precision = "FP32";
-	if (!is(r, "weights") && !is_trusted(ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
+	native.open.mode = "exact";
+	if (!is(r, "weights") && !is_trusted(r, ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
 		return code;
 	cli_catch_interrupt();
 	code = cli_diag_part(r, port, trusted);
@@ -240,6 +241,8 @@ static int run(int argc, char **argv)
 	int code = parse(&r, argc, argv);
 	if (code)
 		return code - 1;
+	if (!r.common.open.mode) /* a reference in float32 would tell 16-bit activations from it */
+		r.common.open.mode = "exact";
 	if (is(&r, "faults"))
 		return cli_diag_faults(&r);
 	if (is(&r, "bisect"))

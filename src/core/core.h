@@ -46,6 +46,7 @@ struct plumb_buffer {
 	void *host;      /* 64-byte aligned when ours; NULL and fresh: zero bytes, not allocated yet */
 	bool borrowed;   /* host belongs to the caller and is read only */
 	bool host_fresh;
+	bool exact;      /* a weight whose products keep float32's accuracy in every mode */
 	struct plumb_copy {
 		void *handle;   /* the driver's memory, NULL: none */
 		bool fresh;
@@ -57,7 +58,7 @@ struct plumb_buffer {
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *buffer, struct plumb_driver *driver, bool keep);
 /* The driver has written it: its copy (or the host's) is now the only fresh one. */
 void plumb_buffer_written(struct plumb_buffer *buffer, struct plumb_driver *driver);
-/* Allocate the host copy if there is none yet (zero bytes). */
+/* Allocate the host copy if there is none yet (zero bytes); nobody is at work in it when this returns. */
 enum plumb_status plumb_buffer_host(struct plumb_buffer *buffer);
 /* Make the host copy fresh. */
 enum plumb_status plumb_buffer_to_host(struct plumb_buffer *buffer);
@@ -121,10 +122,15 @@ struct plumb_driver {
 	int index;                   /* place in the context's list */
 	enum plumb_device_kind kind; /* asked for by "cpu" or "gpu" */
 	char note[128];
+	bool in_host_bytes;          /* its copies are the host's bytes, so it must be waited for before the host writes them */
 	void *state;
 };
+enum plumb_mode { PLUMB_MODE_DEFAULT, PLUMB_MODE_EXACT, PLUMB_MODE_FAST };
+/* What rounding activations to integers may take of a row's norm when the mode is not exact (doc/numerics.md). */
+#define PLUMB_MODE_LOSS 4e-5f
 struct plumb_context {
 	enum plumb_precision precision;
+	enum plumb_mode mode;
 	const char *location; /* "device", "host", "delegate" */
 	int drivers;
 	struct plumb_driver driver[PLUMB_MAX_DRIVERS];
@@ -157,7 +163,7 @@ enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text);
 
 /* --- env.c: every variable that is read, declared once --- */
 enum plumb_env_name {
-	PLUMB_ENV_DRIVER, PLUMB_ENV_PRECISION, PLUMB_ENV_LIBS, PLUMB_ENV_MEMORY_SCALE, PLUMB_ENV_MEMORY_LOCATION,
+	PLUMB_ENV_DRIVER, PLUMB_ENV_PRECISION, PLUMB_ENV_MODE, PLUMB_ENV_LIBS, PLUMB_ENV_MEMORY_SCALE, PLUMB_ENV_MEMORY_LOCATION,
 	PLUMB_ENV_THREADS, PLUMB_ENV_NATIVE_ISA, PLUMB_ENV_CL_DEVICE, PLUMB_ENV_CL_PATH, PLUMB_ENV_CL_PROFILE, PLUMB_ENV_CL_MAX_ALLOC, PLUMB_ENV_CL_CLASS, PLUMB_ENV_CL_MATMUL,
 	PLUMB_ENV_CANARY, PLUMB_ENV_STRICT, PLUMB_ENV_AVOID, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_HOME, PLUMB_ENV_ICD_VENDORS, PLUMB_ENV_VENDOR_PATH, PLUMB_ENV_ICD_FILENAMES, PLUMB_ENV_COUNT
 };

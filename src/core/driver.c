@@ -128,7 +128,7 @@ static int allowed_cpus(void)
 
 static enum plumb_status configure(struct plumb_context *ctx, const struct plumb_options *options, long *threads)
 {
-	static const char *const precisions[] = { "FP32", "FP64", "FP16" }, *const places[] = { "device", "host", "delegate" };
+	static const char *const precisions[] = { "FP32", "FP64", "FP16" }, *const modes[] = { "default", "exact", "fast" }, *const places[] = { "device", "host", "delegate" };
 	const char *text;
 	enum plumb_status s;
 	long scale;
@@ -136,6 +136,10 @@ static enum plumb_status configure(struct plumb_context *ctx, const struct plumb
 	if ((text = PICK(precision, PLUMB_ENV_PRECISION)) && (s = choice(text, "AR_HARDWARE_PRECISION", precisions, 3, &index)))
 		return s;
 	ctx->precision = (enum plumb_precision)index;
+	index = 0;
+	if ((text = PICK(mode, PLUMB_ENV_MODE)) && (s = choice(text, "PLUMB_MODE", modes, 3, &index)))
+		return s;
+	ctx->mode = (enum plumb_mode)index;
 	index = 0;
 	if ((text = PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION)) && (s = choice(text, "AR_HARDWARE_MEMORY_LOCATION", places, 3, &index)))
 		return s;

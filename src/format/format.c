@@ -325,6 +325,16 @@ void plumb_file_close(struct plumb_file *file)
 	free(file);
 }
 
+void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes)
+{
+	/* Whole pages inside; never of memory that is not our mapping, where this would lose the content. */
+	const size_t page = 4096;
+	size_t first = ((size_t)((const unsigned char *)data - file->base) + page - 1) / page * page;
+	size_t end = ((size_t)((const unsigned char *)data - file->base) + bytes) / page * page;
+	if (file->mapped && first < end)
+		madvise((void *)(uintptr_t)(file->base + first), end - first, MADV_DONTNEED);
+}
+
 /* --- looking --- */
 
 const char *plumb_file_format(const struct plumb_file *file) { return file->format_name; }

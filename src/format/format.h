@@ -73,6 +73,9 @@ const char *plumb_quote(struct plumb_span s, char text[PLUMB_QUOTE]);
  * for the text. E_FORMAT: dimension below 1, overflow, or a row that is not whole blocks. */
 enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t);
 
+/* These bytes of the mapping need not stay in memory; whoever reads them again gets them from the file. */
+void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes);
+
 /* After all tensors and metas are filled in: index the names (a duplicate is E_FORMAT) ... */
 enum plumb_status plumb_file_index_metas(struct plumb_file *file);
 enum plumb_status plumb_file_index_tensors(struct plumb_file *file);

@@ -5,29 +5,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "format/format.h"
 #include "model/model.h"
 
 enum size { NONE, E, F, Q, G, V };
+enum kind { WEIGHT, EXACT, BIAS };
 
-/* name in GGUF, member, {rows, columns} (columns NONE: a vector) */
-static const struct row { const char *name; size_t member; enum size rows, columns; bool bias; } layer_rows[] = {
-	{ "attn_norm.weight", offsetof(struct plumb_layer, attn_norm), E, NONE, false },
-	{ "attn_q.weight", offsetof(struct plumb_layer, wq), Q, E, false },
-	{ "attn_k.weight", offsetof(struct plumb_layer, wk), G, E, false },
-	{ "attn_v.weight", offsetof(struct plumb_layer, wv), G, E, false },
-	{ "attn_q.bias", offsetof(struct plumb_layer, bq), Q, NONE, true },
-	{ "attn_k.bias", offsetof(struct plumb_layer, bk), G, NONE, true },
-	{ "attn_v.bias", offsetof(struct plumb_layer, bv), G, NONE, true },
-	{ "attn_output.weight", offsetof(struct plumb_layer, wo), E, Q, false },
-	{ "ffn_norm.weight", offsetof(struct plumb_layer, ffn_norm), E, NONE, false },
-	{ "ffn_gate.weight", offsetof(struct plumb_layer, gate), F, E, false },
-	{ "ffn_up.weight", offsetof(struct plumb_layer, up), F, E, false },
-	{ "ffn_down.weight", offsetof(struct plumb_layer, down), E, F, false },
+/* name in GGUF, member, {rows, columns} (columns NONE: a vector). EXACT: attention scores reach 1,458 (doc/numerics.md), and
+ * softmax makes of their absolute error a relative one: queries and keys keep float32's accuracy. */
+static const struct row { const char *name; size_t member; enum size rows, columns; enum kind kind; } layer_rows[] = {
+	{ "attn_norm.weight", offsetof(struct plumb_layer, attn_norm), E, NONE, WEIGHT },
+	{ "attn_q.weight", offsetof(struct plumb_layer, wq), Q, E, EXACT },
+	{ "attn_k.weight", offsetof(struct plumb_layer, wk), G, E, EXACT },
+	{ "attn_v.weight", offsetof(struct plumb_layer, wv), G, E, EXACT },
+	{ "attn_q.bias", offsetof(struct plumb_layer, bq), Q, NONE, BIAS },
+	{ "attn_k.bias", offsetof(struct plumb_layer, bk), G, NONE, BIAS },
+	{ "attn_v.bias", offsetof(struct plumb_layer, bv), G, NONE, BIAS },
+	{ "attn_output.weight", offsetof(struct plumb_layer, wo), E, Q, WEIGHT },
+	{ "ffn_norm.weight", offsetof(struct plumb_layer, ffn_norm), E, NONE, WEIGHT },
+	{ "ffn_gate.weight", offsetof(struct plumb_layer, gate), F, E, WEIGHT },
+	{ "ffn_up.weight", offsetof(struct plumb_layer, up), F, E, WEIGHT },
+	{ "ffn_down.weight", offsetof(struct plumb_layer, down), E, F, WEIGHT },
 };
 static const struct row top_rows[] = {
-	{ "token_embd.weight", offsetof(struct plumb_weights, embed), V, E, false },
-	{ "output_norm.weight", offsetof(struct plumb_weights, norm), E, NONE, false },
-	{ "output.weight", offsetof(struct plumb_weights, output), V, E, false },
+	{ "token_embd.weight", offsetof(struct plumb_weights, embed), V, E, WEIGHT },
+	{ "output_norm.weight", offsetof(struct plumb_weights, norm), E, NONE, WEIGHT },
+	{ "output.weight", offsetof(struct plumb_weights, output), V, E, EXACT },
 };
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
@@ -61,7 +64,21 @@ static enum plumb_status bind(struct plumb_model *model, void *base, const struc
 		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, must be f32", name, plumb_type_name(f->type));
 	if (!plumb_type_is_weight(f->type))
 		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name, plumb_type_name(f->type));
-	return plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes);
+	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
+	t->buffer->exact = row->kind == EXACT;
+	return PLUMB_OK;
+}
+
+/* Lay a weight out for the drivers. Where one has a form of its own, the mapped bytes need not stay in memory. */
+static enum plumb_status prepare(struct plumb_model *model, struct plumb_tensor *t)
+{
+	PLUMB_TRY(plumb_prepare(model->ctx, t));
+	for (int i = 0; i < model->ctx->drivers; i++)
+		if (t->buffer->copy[i].prepared) {
+			plumb_file_release(model->file, plumb_host(t), plumb_tensor_bytes(t));
+			break;
+		}
+	return PLUMB_OK;
 }
 
 static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_fn progress, void *user)
@@ -73,12 +90,12 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 			struct plumb_tensor *t = (struct plumb_tensor *)(void *)((char *)&w->layer[i] + layer_rows[r].member);
 			if (layer_rows[r].columns == NONE)
 				continue;
-			PLUMB_TRY(plumb_prepare(model->ctx, t));
+			PLUMB_TRY(prepare(model, t));
 			done += plumb_tensor_bytes(t);
 			if (progress)
 				progress(user, done, total);
 		}
-	PLUMB_TRY(plumb_prepare(model->ctx, (struct plumb_tensor *)(uintptr_t)plumb_weights_output(model)));
+	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)plumb_weights_output(model)));
 	if (progress)
 		progress(user, total, total);
 	return PLUMB_OK;
@@ -100,7 +117,7 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 			PLUMB_TRY(bind(model, w, &top_rows[r], top_rows[r].name));
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (size_t r = 0; r < COUNT(layer_rows); r++) {
-			if (layer_rows[r].bias && !model->config.qkv_bias)
+			if (layer_rows[r].kind == BIAS && !model->config.qkv_bias)
 				continue;
 			snprintf(name, sizeof name, "blk.%lld.%s", (long long)i, layer_rows[r].name);
 			PLUMB_TRY(bind(model, &w->layer[i], &layer_rows[r], name));

@@ -27,8 +27,10 @@ static enum plumb_status native_open(struct plumb_driver *driver)
 		free(n);
 		return s;
 	}
+	static const char *const mode[] = { "", ", exact", ", fast" };
 	int threads = plumb_pool_threads(driver->ctx->pool);
-	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s", threads, threads == 1 ? "" : "s", n->simd.name);
+	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s%s", threads, threads == 1 ? "" : "s", n->simd.name,
+		mode[driver->ctx->mode]);
 	driver->state = n;
 	return PLUMB_OK;
 }
@@ -123,6 +125,8 @@ const struct plumb_driver_class plumb_native_class = {
 	.name = "native",
 	.open = native_open,
 	.close = native_close,
+	.prepare = plumb_native_prepare,
+	.unprepare = plumb_native_unprepare,
 	.op = {
 #define PLUMB_OP(name, inputs, formula) [PLUMB_OP_##name] = plumb_native_##name,
 #define PLUMB_FUSED(name, inputs, formula)

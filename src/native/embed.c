@@ -15,6 +15,7 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 enum plumb_status plumb_native_embed(struct plumb_driver *driver, const struct plumb_call *call)
 {
 	const struct plumb_tensor *table = call->in[0], *ids = call->in[1];
+	PLUMB_TRY(plumb_buffer_resident(table->buffer, driver, true)); /* its packed form serves matmul alone */
 	struct work w = { .simd = plumb_native_simd(driver), .y = plumb_host(call->out), .w = plumb_host(table), .type = table->type,
 		.ids = plumb_host(ids), .d = table->dim[1] };
 	int64_t n = plumb_tensor_count(ids);

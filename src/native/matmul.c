@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b. Few rows of x: dot products against weights unpacked in registers, bound by
+/* y = x w^T + b. Quantised weights in their packed form are multiplied in matmul_packed.c; here are the others, and
+ * all in the exact mode. Few rows of x: dot products against weights unpacked in registers, bound by
  * memory. Many rows: blocks of weights unpacked and packed once into panels, then tiles.
  * Both split by rows of w, so a sum is always made by one thread in one order. */
 #include <string.h>
@@ -96,12 +97,16 @@ static void run_many(void *arg, int64_t first, int64_t end, int thread)
 enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct plumb_call *call)
 {
 	const struct plumb_tensor *x = call->in[0], *weight = call->in[1];
-	struct work w = { driver, weight->type, plumb_host(weight), plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
-		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };
 	const struct plumb_simd *simd = plumb_native_simd(driver);
 	enum plumb_status s = plumb_native_f32(call);
 	if (s)
 		return s;
+	const struct plumb_packed *packed = plumb_native_packed(driver, weight);
+	if (packed)
+		return plumb_native_matmul_packed(driver, call, packed);
+	PLUMB_TRY(plumb_buffer_resident(weight->buffer, driver, true));
+	struct work w = { driver, weight->type, plumb_host(weight), plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
+		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };
 	if (!simd->dot[w.type])
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
 	if (w.m <= FEW) {

@@ -7,6 +7,14 @@
 #include "core/core.h"
 #include "native/simd/simd.h"
 
+/* A weight in the layout of simd/packed.h, as a buffer's `prepared`. */
+struct plumb_packed {
+	enum plumb_type type;
+	int64_t rows, k, groups; /* groups: even */
+	size_t group, size;      /* bytes of a group, of all */
+	uint8_t *bytes;
+};
+
 struct plumb_native {
 	struct plumb_simd simd;
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
@@ -37,6 +45,15 @@ float *plumb_native_shared(const struct plumb_driver *driver);
 /* PLUMB_E_UNSUPPORTED unless the call's activations are F32. */
 enum plumb_status plumb_native_f32(const struct plumb_call *call);
 enum plumb_status plumb_native_cache(const struct plumb_tensor *cache); /* F32 or F16 */
+
+/* --- packed.c --- */
+enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w);
+void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
+/* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no memory). */
+const struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
+
+/* --- matmul_packed.c --- */
+enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_packed *weight);
 
 #define PLUMB_OP(name, inputs, formula) \
 	enum plumb_status plumb_native_##name(struct plumb_driver *driver, const struct plumb_call *call);

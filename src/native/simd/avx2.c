@@ -476,5 +476,5 @@ const struct plumb_simd plumb_simd_avx2 = {
 		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
 	},
 	.order = order, .pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
-	.scale = scale, .add = add, .swiglu = swiglu,
+	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_avx2,
 };

@@ -141,5 +141,5 @@ const struct plumb_simd plumb_simd_c = {
 		[PLUMB_Q4_K] = dot, [PLUMB_Q5_K] = dot, [PLUMB_Q6_K] = dot,
 	},
 	.pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
-	.scale = scale, .add = add, .swiglu = swiglu,
+	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_c,
 };

@@ -461,5 +461,5 @@ const struct plumb_simd plumb_simd_neon = {
 		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
 		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
 	},
-	.pack = pack, .gemm = gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu,
+	.pack = pack, .gemm = gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu, .packed = &plumb_packed_neon,
 };

@@ -28,10 +28,38 @@ static bool has_avx2(void)
 }
 #endif
 
+#if defined(PLUMB_HAVE_AVXVNNI) || defined(PLUMB_HAVE_AVX512)
+static unsigned feature(unsigned leaf, unsigned sub, int reg)
+{
+	unsigned r[4] = { 0, 0, 0, 0 };
+	return __get_cpuid_count(leaf, sub, &r[0], &r[1], &r[2], &r[3]) ? r[reg] : 0;
+}
+#endif
+
+#ifdef PLUMB_HAVE_AVXVNNI
+static bool has_avxvnni(void)
+{
+	return has_avx2() && (feature(7, 1, 0) >> 4 & 1);
+}
+#endif
+
+#ifdef PLUMB_HAVE_AVX512
+static bool has_avx512(void)
+{
+	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && (feature(7, 0, 2) >> 11 & 1); /* VNNI */
+}
+#endif
+
 static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[] = {
 	{ &plumb_simd_c, always },
 #ifdef PLUMB_HAVE_AVX2
 	{ &plumb_simd_avx2, has_avx2 },
+#endif
+#ifdef PLUMB_HAVE_AVXVNNI
+	{ &plumb_simd_avxvnni, has_avxvnni },
+#endif
+#ifdef PLUMB_HAVE_AVX512
+	{ &plumb_simd_avx512, has_avx512 },
 #endif
 #ifdef PLUMB_HAVE_NEON
 	{ &plumb_simd_neon, always }, /* part of every aarch64 */
@@ -76,6 +104,7 @@ static void overlay(struct plumb_simd *simd, const struct plumb_simd *from)
 	TAKE(scale);
 	TAKE(add);
 	TAKE(swiglu);
+	TAKE(packed);
 }
 
 enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap)

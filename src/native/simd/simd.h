@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <plumb/tensor.h>
+#include "native/simd/packed.h"
 
 #define PLUMB_SIMD_MR_MAX 16
 #define PLUMB_SIMD_NR_MAX 32
@@ -57,11 +58,18 @@ struct plumb_simd {
 	void (*scale)(float *y, float scale, int64_t n);
 	void (*add)(float *y, const float *a, const float *b, int64_t n);
 	void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
+	const struct plumb_packed_kernels *packed;
 };
 
 extern const struct plumb_simd plumb_simd_c;
 #ifdef PLUMB_HAVE_AVX2
 extern const struct plumb_simd plumb_simd_avx2;
+#endif
+#ifdef PLUMB_HAVE_AVXVNNI
+extern const struct plumb_simd plumb_simd_avxvnni;
+#endif
+#ifdef PLUMB_HAVE_AVX512
+extern const struct plumb_simd plumb_simd_avx512;
 #endif
 #ifdef PLUMB_HAVE_NEON
 extern const struct plumb_simd plumb_simd_neon;

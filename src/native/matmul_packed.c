@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* y = x w^T + b with a packed weight and x in 16-bit integers. A few rows of x: one pass over the weight, unpacked in
+ * registers. More: panels of 32 rows unpacked once for all rows of x. The bits are the same both ways. A row that 16 bits
+ * hold badly, and every row for a weight marked exact, gets a second row of integers, 31 bits together; the results are added.
+ * The fast mode rounds the rows of x to bytes where they are many. */
+#include <math.h>
+#include <string.h>
+#include "native/native.h"
+
+#define KC 256          /* columns per panel: 16 KB that stay in the L1 cache, and the order of sums in packed.h */
+#define TASK (256 << 10) /* bytes of weights that a task streams */
+#define GROUPS 8        /* groups whose results a few rows of x collect before they go to y */
+
+struct work {
+	struct plumb_driver *driver;
+	const struct plumb_packed_kernels *kernels;
+	const struct plumb_packed *w;
+	const float *x, *b;
+	float *y;
+	int64_t m, rows, n; /* rows: m, and second rows after them */
+	float limit;
+	bool bytes; /* the fast mode: x and panels in bytes */
+	struct plumb_x16 x16;
+	int32_t *second;    /* row of x: its second row, 0: none */
+	int32_t *owner;     /* second row - m: row of x */
+};
+
+static void quantise(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	(void)thread;
+	for (int64_t i = first; i < end; i++)
+		if (w->bytes) {
+			w->kernels->quantise8(w->x + i * w->w->k, &w->x16, i);
+			w->second[i] = 0;
+		} else
+			w->second[i] = w->kernels->quantise(w->x + i * w->w->k, &w->x16, i, w->limit);
+}
+
+static void rest(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	(void)thread;
+	for (int64_t i = first; i < end; i++)
+		w->kernels->rest(w->x + w->owner[i] * w->w->k, &w->x16, w->m + i);
+}
+
+/* Results {rows, ld} of columns [first, first + width) to y: first rows unless they are there, second ones, bias. */
+static void finish(const struct work *w, const float *out, int64_t ld, int64_t first, int64_t width, bool there)
+{
+	int64_t n = w->n - first < width ? w->n - first : width;
+	if (there && !w->b && w->rows == w->m)
+		return;
+	for (int64_t i = 0; i < w->m && n > 0; i++) {
+		float *y = w->y + i * w->n + first;
+		if (!there)
+			memcpy(y, out + i * ld, sizeof *y * (size_t)n);
+		if (w->second[i])
+			for (int64_t j = 0; j < n; j++)
+				y[j] += out[w->second[i] * ld + j];
+		if (w->b)
+			for (int64_t j = 0; j < n; j++)
+				y[j] += w->b[first + j];
+	}
+}
+
+static void run_few(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	float out[PLUMB_FEW * GROUPS * PLUMB_GROUP];
+	(void)thread;
+	for (int64_t g = first; g < end; g += GROUPS) {
+		w->kernels->few[w->w->type](&(struct plumb_few){ .w = w->w->bytes + w->w->group * (size_t)g, .end = w->w->bytes + w->w->group * (size_t)end,
+			.stride = w->w->group, .groups = end - g < GROUPS ? end - g : GROUPS, .x = w->x16, .rows = (int)w->rows, .y = out, .ldy = GROUPS * PLUMB_GROUP });
+		finish(w, out, GROUPS * PLUMB_GROUP, g * PLUMB_GROUP, (end - g < GROUPS ? end - g : GROUPS) * PLUMB_GROUP, false);
+	}
+}
+
+static size_t panel_floats(void)
+{
+	return KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL + KC * PLUMB_PANEL / 2;
+}
+
+/* All rows of x against columns [from, from + n) of a panel. The last columns' results go to y itself where that has room for
+ * the whole width of a tile. */
+static void run_tiles(const struct work *w, struct plumb_tile16 *tile, float *out, int64_t panel, bool direct)
+{
+	const int64_t step = w->kernels->tile;
+	for (int64_t i = 0, end = w->m; i < w->rows; end = i < w->m ? w->m : w->rows) {
+		tile->row = i;
+		tile->rows = (int)(end - i < step ? end - i : step);
+		tile->sum = tile->from ? out + i * PLUMB_PANEL : NULL;
+		tile->lds = PLUMB_PANEL;
+		tile->y = direct && i < w->m ? w->y + i * w->n + panel * PLUMB_PANEL : out + i * PLUMB_PANEL;
+		tile->ldy = direct && i < w->m ? w->n : PLUMB_PANEL;
+		if (w->bytes)
+			w->kernels->multiply8(tile);
+		else
+			w->kernels->multiply(tile);
+		i += tile->rows;
+	}
+}
+
+static void run_many(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct work *w = arg;
+	const struct plumb_packed_format f = plumb_packed_formats[w->w->type];
+	const plumb_unpack_fn unpack = w->bytes ? w->kernels->unpack8[w->w->type] : w->kernels->unpack[w->w->type];
+	float *scale = plumb_native_scratch(w->driver, thread), *add = scale + KC / 16 * PLUMB_PANEL, *out = scale + panel_floats();
+	int16_t *q = (int16_t *)(void *)(add + KC / PLUMB_BLOCK * PLUMB_PANEL);
+	for (int64_t panel = first; panel < end; panel++) {
+		bool whole = (panel + 1) * PLUMB_PANEL <= w->n;
+		for (int64_t k = 0; k < w->w->k; k += KC) {
+			int64_t n = w->w->k - k < KC ? w->w->k - k : KC;
+			unpack(&(struct plumb_unpack){ .w = w->w->bytes + w->w->group * (size_t)(2 * panel),
+				.stride = w->w->group, .k = w->w->k, .from = k, .n = n, .q = q, .scale = scale, .add = add });
+			run_tiles(w, &(struct plumb_tile16){ .q = q, .scale = scale, .add = add, .sub = f.sub, .min = f.min, .offset = f.offset, .x = w->x16,
+				.from = k, .n = n }, out, panel, whole && k + n == w->w->k);
+		}
+		finish(w, out, PLUMB_PANEL, panel * PLUMB_PANEL, PLUMB_PANEL, whole);
+	}
+}
+
+/* Memory for up to two rows of integers per row of x, and for a thread's panel and results. */
+static enum plumb_status reserve(struct work *w)
+{
+	const int64_t k = w->w->k;
+	size_t floats, most = 2 * (size_t)w->m;
+	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of few, k / 2 for bytes */
+	size_t bytes = w->m <= PLUMB_FEW ? most * (size_t)k : 0;
+	if (__builtin_mul_overflow((size_t)(k / 2 + k / 8 + 1), most, &floats) || floats > SIZE_MAX / 8)
+		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)w->m, (long long)k);
+	PLUMB_TRY(plumb_native_reserve(w->driver, panel_floats() + most * PLUMB_PANEL, floats + bytes / 2));
+	float *p = plumb_native_shared(w->driver);
+	w->x16.k = k;
+	w->x16.q = (int16_t *)(void *)p;
+	w->x16.scale = p + most * (size_t)(k / 2);
+	w->x16.total = w->x16.scale + most * (size_t)(k / PLUMB_BLOCK);
+	w->x16.sum = (int32_t *)(void *)(w->x16.total + most * (size_t)(k / PLUMB_BLOCK));
+	w->second = w->x16.sum + most * (size_t)(k / 16);
+	w->owner = w->second + w->m;
+	w->x16.high = bytes ? (int8_t *)(w->second + most) : NULL;
+	w->x16.low = bytes ? w->x16.high + bytes : NULL;
+	return PLUMB_OK;
+}
+
+static void make_rows(struct work *w)
+{
+	plumb_native_split(w->driver, w->m, plumb_native_grain(w->w->k) * 2, quantise, w);
+	w->rows = w->m;
+	for (int64_t i = 0; i < w->m; i++)
+		if (w->second[i]) {
+			w->owner[w->rows - w->m] = (int32_t)i;
+			w->second[i] = (int32_t)w->rows++;
+		}
+	if (w->rows > w->m)
+		plumb_native_split(w->driver, w->rows - w->m, plumb_native_grain(w->w->k) * 2, rest, w);
+}
+
+enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_packed *weight)
+{
+	const struct plumb_tensor *x = call->in[0];
+	struct work w = { .driver = driver, .kernels = plumb_native_simd(driver)->packed, .w = weight, .x = plumb_host(x),
+		.b = call->in[2] ? plumb_host(call->in[2]) : NULL, .y = plumb_host(call->out), .m = x->dim[0], .n = weight->rows,
+		.limit = PLUMB_MODE_LOSS };
+	bool exact = call->in[1]->buffer->exact, fast = driver->ctx->mode == PLUMB_MODE_FAST;
+	if (w.m > INT32_MAX / 2)
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %lld rows in one matmul", (long long)w.m);
+	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
+	if (exact)
+		w.limit = fast ? INFINITY : 0;
+	w.bytes = fast && !exact && w.m > PLUMB_FEW && w.kernels->multiply8;
+	PLUMB_TRY(reserve(&w));
+	make_rows(&w);
+	if (w.rows <= PLUMB_FEW) {
+		int64_t grain = 1 + (int64_t)(TASK / weight->group), most = weight->groups / (2 * plumb_pool_threads(driver->ctx->pool));
+		plumb_native_split(driver, weight->groups, grain > most && most > 0 ? most : grain, run_few, &w);
+	} else
+		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
+	return PLUMB_OK;
+}

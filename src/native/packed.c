@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The driver's own layout of a quantised weight (simd/packed.h), made once. The numbers are the file's; only their
+ * places change. */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "native/native.h"
+
+#define HUGE_PAGE (2 << 20)
+
+static uint16_t half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+
+static void put_half(uint8_t *p, uint16_t h)
+{
+	p[0] = (uint8_t)h;
+	p[1] = (uint8_t)(h >> 8);
+}
+
+/* --- one block of a row: its numbers with the offset, and its scales to their places --- */
+
+static void small_numbers(enum plumb_type type, const uint8_t *b, uint8_t q[PLUMB_BLOCK])
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	const uint8_t *high = b + (f.min ? 4 : 2), *low = high + (f.bits == 5 ? 4 : 0);
+	if (f.bits == 8) {
+		for (int i = 0; i < PLUMB_BLOCK; i++)
+			q[i] = b[2 + i] ^ 0x80;
+		return;
+	}
+	for (int i = 0; i < 16; i++) {
+		q[i] = low[i] & 15;
+		q[i + 16] = low[i] >> 4;
+	}
+	for (int i = 0; f.bits == 5 && i < PLUMB_BLOCK; i++)
+		q[i] |= (uint8_t)((high[i / 8] >> i % 8 & 1) << 4);
+}
+
+static void k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[PLUMB_BLOCK]) /* block j of 8 */
+{
+	if (type == PLUMB_Q6_K) {
+		const uint8_t *low = b + j / 4 * 64 + j % 2 * 32, *high = b + 128 + j / 4 * 32;
+		for (int i = 0; i < PLUMB_BLOCK; i++)
+			q[i] = (uint8_t)((low[i] >> j % 4 / 2 * 4 & 15) | (high[i] >> j % 4 * 2 & 3) << 4);
+		return;
+	}
+	const uint8_t *low = b + (type == PLUMB_Q5_K ? 48 : 16) + j / 2 * 32, *high = b + 16;
+	for (int i = 0; i < PLUMB_BLOCK; i++)
+		q[i] = low[i] >> j % 2 * 4 & 15;
+	for (int i = 0; type == PLUMB_Q5_K && i < PLUMB_BLOCK; i++)
+		q[i] |= (uint8_t)((high[i] >> j & 1) << 4);
+}
+
+static void small_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
+{
+	put_half(to + 2 * r, half_at(b));
+	if (plumb_packed_formats[type].min)
+		put_half(to + 32 + 2 * r, half_at(b + 2));
+}
+
+static void k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
+{
+	if (type == PLUMB_Q6_K) {
+		put_half(to + 2 * r, half_at(b + 208));
+		for (int j = 0; j < 16; j++)
+			to[32 + 16 * j + r] = b[192 + j];
+		return;
+	}
+	put_half(to + 2 * r, half_at(b));
+	put_half(to + 32 + 2 * r, half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
+	const uint8_t *s = b + 4;
+	for (int j = 0; j < 8; j++) {
+		to[64 + 16 * j + r] = j < 4 ? s[j] & 63 : (uint8_t)((s[j + 4] & 15) | s[j - 4] >> 6 << 4);
+		to[64 + 128 + 16 * j + r] = j < 4 ? s[j + 4] & 63 : (uint8_t)(s[j + 4] >> 4 | s[j] >> 6 << 4);
+	}
+}
+
+static uint32_t four(const uint8_t *p)
+{
+	uint32_t v;
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+/* Byte by byte in 32-bit words: the same in either byte order. */
+static void put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *to)
+{
+	uint32_t v, high[2] = { 0, 0 };
+	to += 4 * r;
+	if (bits == 8) {
+		for (int i = 0; i < 8; i++)
+			memcpy(to + 64 * i, q + 4 * i, 4);
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		v = (four(q + 4 * i) & 0x0f0f0f0f) | (four(q + 16 + 4 * i) & 0x0f0f0f0f) << 4;
+		memcpy(to + 64 * i, &v, 4);
+	}
+	for (int i = 0; i < 8; i++)
+		if (bits == 5)
+			high[0] |= (four(q + 4 * i) >> 4 & 0x01010101) << i;
+		else if (bits == 6)
+			high[i / 4] |= (four(q + 4 * i) >> 4 & 0x03030303) << i % 4 * 2;
+	for (int i = 0; i < bits - 4; i++)
+		memcpy(to + 256 + 64 * i, &high[i], 4);
+}
+
+/* --- a matrix --- */
+
+struct pack { enum plumb_type type; const uint8_t *src; size_t row; const struct plumb_packed *to; };
+
+static void pack_row(const struct pack *w, const uint8_t *src, int r, uint8_t *group)
+{
+	const struct plumb_packed_format f = plumb_packed_formats[w->type];
+	uint8_t *scales = group, *q = group + plumb_packed_scales(w->type, w->to->k), numbers[PLUMB_BLOCK];
+	for (int64_t b = 0; b < w->to->k / PLUMB_BLOCK; b++, q += plumb_packed_quants(w->type)) {
+		if (f.k) {
+			k_numbers(w->type, src, (int)(b % 8), numbers);
+			if (b % 8 == 0) {
+				k_scales(w->type, src, r, scales);
+				scales += plumb_packed_scale(w->type);
+			}
+			src += b % 8 == 7 ? plumb_type_bytes(w->type) : 0;
+		} else {
+			small_numbers(w->type, src, numbers);
+			small_scales(w->type, src, r, scales);
+			scales += plumb_packed_scale(w->type);
+			src += plumb_type_bytes(w->type);
+		}
+		put_numbers(f.bits, numbers, r, q);
+	}
+}
+
+static void pack_groups(void *arg, int64_t first, int64_t end, int thread)
+{
+	const struct pack *w = arg;
+	(void)thread;
+	for (int64_t g = first; g < end; g++) {
+		uint8_t *group = w->to->bytes + w->to->group * (size_t)g;
+		if ((g + 1) * PLUMB_GROUP > w->to->rows)
+			memset(group, 0, w->to->group);
+		for (int r = 0; r < PLUMB_GROUP && g * PLUMB_GROUP + r < w->to->rows; r++)
+			pack_row(w, w->src + w->row * (size_t)(g * PLUMB_GROUP + r), r, group);
+	}
+}
+
+/* Quantised, whole, and in a mode that wants it. */
+static bool has_form(const struct plumb_driver *driver, const struct plumb_tensor *w)
+{
+	return driver->ctx->mode != PLUMB_MODE_EXACT && w->rank == 2 && plumb_packed_formats[w->type].bits && w->offset == 0 &&
+		plumb_tensor_bytes(w) == w->buffer->bytes;
+}
+
+enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w)
+{
+	if (!has_form(driver, w))
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_buffer_resident(w->buffer, driver, true));
+	struct plumb_packed *p = calloc(1, sizeof *p);
+	if (!p)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a packed weight");
+	*p = (struct plumb_packed){ .type = w->type, .rows = w->dim[0], .k = w->dim[1], .group = plumb_packed_group(w->type, w->dim[1]) };
+	p->groups = (p->rows + PLUMB_PANEL - 1) / PLUMB_PANEL * 2;
+	enum plumb_status s = PLUMB_OK;
+	if (__builtin_mul_overflow((size_t)p->groups, p->group, &p->size) || p->size > SIZE_MAX - HUGE_PAGE)
+		s = plumb_fail(PLUMB_E_MEMORY, "a packed weight of %lld groups overflows the address space", (long long)p->groups);
+	if (!s && (s = plumb_budget_take(driver->ctx, p->size)))
+		p->size = 0;
+	if (!s) {
+		size_t align = p->size >= HUGE_PAGE ? HUGE_PAGE : 64;
+		p->bytes = aligned_alloc(align, (p->size + align - 1) / align * align);
+		if (!p->bytes)
+			s = plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
+	}
+	if (s) {
+		plumb_native_unprepare(driver, p);
+		return s;
+	}
+#ifdef MADV_HUGEPAGE
+	if (p->size >= HUGE_PAGE)
+		madvise(p->bytes, p->size, MADV_HUGEPAGE); /* a help, not a need */
+#endif
+	struct pack work = { w->type, plumb_host(w), plumb_tensor_bytes(w) / (size_t)p->rows, p };
+	plumb_native_split(driver, p->groups, 1 + (int64_t)((256 << 10) / p->group), pack_groups, &work);
+	w->buffer->copy[driver->index].prepared = p;
+	return PLUMB_OK;
+}
+
+void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
+{
+	struct plumb_packed *p = prepared;
+	plumb_budget_give(driver->ctx, p->size);
+	free(p->bytes);
+	free(p);
+}
+
+const struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w)
+{
+	struct plumb_packed *p = w->buffer->copy[driver->index].prepared;
+	if (!p && has_form(driver, w)) {
+		struct plumb_tensor whole = *w;
+		if (plumb_native_prepare(driver, &whole) == PLUMB_OK) /* else there is the way without */
+			p = w->buffer->copy[driver->index].prepared;
+	}
+	return p && has_form(driver, w) && p->type == w->type && p->rows == w->dim[0] && p->k == w->dim[1] ? p : NULL;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The packed kernels in portable C, element by element as packed.h describes the layout: the definition that the
+ * other instruction sets are tested against, bit for bit, and what runs where there is none of them. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+#include "core/core.h"
+#include "native/simd/packed_x16.h"
+
+#define TILE 4
+
+/* Column c of row r in a block. */
+static int number(enum plumb_type type, const uint8_t *q, int r, int c)
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	int i = c / 4, at = 4 * r + c % 4, v;
+	if (f.bits == 8)
+		return q[64 * i + at] - f.offset;
+	v = i < 4 ? q[64 * i + at] & 15 : q[64 * (i - 4) + at] >> 4;
+	if (f.bits == 5)
+		v |= (q[256 + at] >> i & 1) << 4;
+	if (f.bits == 6)
+		v |= (q[256 + 64 * (i / 4) + at] >> i % 4 * 2 & 3) << 4;
+	return v - f.offset;
+}
+
+static float half(const uint8_t *p, int r) { return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8)); }
+
+static float scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int r)
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
+	if (!f.k)
+		return half(p, r);
+	uint8_t s = p[(f.min ? 64 : 32) + ((int)(block % 8) * f.sub + part) * 16 + r];
+	return half(p, r) * (float)(type == PLUMB_Q6_K ? (int8_t)s : s);
+}
+
+static float add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int r)
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
+	return f.k ? half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r] : half(p + 32, r);
+}
+
+/* The quads of x are in the order 0, 2, 1, 3, and so are the numbers of a panel. */
+static const int order[4] = { 0, 2, 1, 3 };
+
+static void unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *a)
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	int64_t first = a->from / PLUMB_BLOCK;
+	for (int64_t b = 0; b < a->n / PLUMB_BLOCK; b++)
+		for (int r = 0; r < PLUMB_PANEL; r++) {
+			const uint8_t *scales = a->w + a->stride * (size_t)(r / PLUMB_GROUP);
+			const uint8_t *q = scales + plumb_packed_scales(type, a->k) + (size_t)(first + b) * plumb_packed_quants(type);
+			int row = r % PLUMB_GROUP;
+			for (int c = 0; c < PLUMB_BLOCK && bytes; c++)
+				((uint8_t *)a->q)[((b * 8 + c / 4) * PLUMB_PANEL + r) * 4 + c % 4] = (uint8_t)(number(type, q, row, c) + f.offset);
+			for (int c = 0; c < PLUMB_BLOCK && !bytes; c++)
+				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)number(type, q, row, c / 4 * 4 + order[c % 4]);
+			for (int part = 0; part < f.sub; part++)
+				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = scale_of(type, scales, first + b, part, row);
+			if (f.min)
+				a->add[b * PLUMB_PANEL + r] = add_of(type, scales, first + b, row);
+		}
+}
+
+/* Row r of a panel against row t of x: one block after the other. */
+static float sum_row(bool bytes, const struct plumb_tile16 *a, int t, int r)
+{
+	int64_t blocks = a->x.k / PLUMB_BLOCK, first = (a->row + t) * blocks + a->from / PLUMB_BLOCK;
+	float sum = a->sum ? a->sum[t * a->lds + r] : 0;
+	for (int64_t b = 0; b < a->n / PLUMB_BLOCK; b++) {
+		const int16_t *x = a->x.q + (first + b) * PLUMB_BLOCK, *w = a->q + (b * 16 * PLUMB_PANEL + r) * 2;
+		const int8_t *x8 = (const int8_t *)a->x.q + (first + b) * PLUMB_BLOCK;
+		const uint8_t *w8 = (const uint8_t *)a->q + b * 8 * PLUMB_PANEL * 4;
+		int n = PLUMB_BLOCK / a->sub;
+		for (int part = 0; part < a->sub; part++) {
+			int32_t whole = 0;
+			for (int c = part * n; c < (part + 1) * n; c++)
+				whole += bytes ? x8[c] * (w8[(c / 4 * PLUMB_PANEL + r) * 4 + c % 4] - a->offset) : x[c] * w[c / 2 * PLUMB_PANEL * 2 + c % 2];
+			sum = fmaf((float)whole, a->scale[(b * a->sub + part) * PLUMB_PANEL + r] * a->x.scale[first + b], sum);
+		}
+	}
+	for (int64_t b = 0; a->min && b < a->n / PLUMB_BLOCK; b++)
+		sum = fmaf(a->add[b * PLUMB_PANEL + r], a->x.total[first + b], sum);
+	return sum;
+}
+
+static void multiply_any(bool bytes, const struct plumb_tile16 *a)
+{
+	for (int t = 0; t < a->rows; t++)
+		for (int r = 0; r < PLUMB_PANEL; r++)
+			a->y[t * a->ldy + r] = sum_row(bytes, a, t, r);
+}
+
+static void multiply(const struct plumb_tile16 *a) { multiply_any(false, a); }
+static void multiply8(const struct plumb_tile16 *a) { multiply_any(true, a); }
+
+/* A block or 256 columns at a time through a panel: the same sums in the same order. */
+static void few(enum plumb_type type, const struct plumb_few *a)
+{
+	enum { N = 256 };
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	int16_t q[N * PLUMB_PANEL];
+	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL], y[PLUMB_FEW * PLUMB_PANEL];
+	for (int64_t g = 0; g < a->groups; g++) {
+		for (int64_t from = 0; from < a->x.k; from += N) {
+			int64_t n = a->x.k - from < N ? a->x.k - from : N;
+			/* the second group of the panel is the first again */
+			unpack(type, false, &(struct plumb_unpack){ a->w + a->stride * (size_t)g, 0, a->x.k, from, n, q, scale, add });
+			multiply(&(struct plumb_tile16){ q, scale, add, f.sub, f.min, 0, a->x, a->row, from, n, a->rows,
+				from ? y : NULL, PLUMB_PANEL, y, PLUMB_PANEL });
+		}
+		for (int t = 0; t < a->rows; t++)
+			memcpy(a->y + t * a->ldy + g * PLUMB_GROUP, y + t * PLUMB_PANEL, sizeof *y * PLUMB_GROUP);
+	}
+}
+
+#define TYPE_OF(type, name) \
+	static void few_##name(const struct plumb_few *a) { few(PLUMB_##type, a); } \
+	static void unpack_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, false, a); } \
+	static void unpack8_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, true, a); }
+TYPE_OF(Q8_0, q8_0)
+TYPE_OF(Q4_0, q4_0)
+TYPE_OF(Q4_1, q4_1)
+TYPE_OF(Q5_0, q5_0)
+TYPE_OF(Q5_1, q5_1)
+TYPE_OF(Q4_K, q4_k)
+TYPE_OF(Q5_K, q5_k)
+TYPE_OF(Q6_K, q6_k)
+
+const struct plumb_packed_kernels plumb_packed_c = {
+	.tile = TILE, .quantise = x16_quantise, .rest = x16_rest, .multiply = multiply, .quantise8 = x8_quantise, .multiply8 = multiply8,
+	.few = { [PLUMB_Q8_0] = few_q8_0, [PLUMB_Q4_0] = few_q4_0, [PLUMB_Q4_1] = few_q4_1, [PLUMB_Q5_0] = few_q5_0,
+		[PLUMB_Q5_1] = few_q5_1, [PLUMB_Q4_K] = few_q4_k, [PLUMB_Q5_K] = few_q5_k, [PLUMB_Q6_K] = few_q6_k },
+	.unpack = { [PLUMB_Q8_0] = unpack_q8_0, [PLUMB_Q4_0] = unpack_q4_0, [PLUMB_Q4_1] = unpack_q4_1, [PLUMB_Q5_0] = unpack_q5_0,
+		[PLUMB_Q5_1] = unpack_q5_1, [PLUMB_Q4_K] = unpack_q4_k, [PLUMB_Q5_K] = unpack_q5_k, [PLUMB_Q6_K] = unpack_q6_k },
+	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0, [PLUMB_Q4_0] = unpack8_q4_0, [PLUMB_Q4_1] = unpack8_q4_1, [PLUMB_Q5_0] = unpack8_q5_0,
+		[PLUMB_Q5_1] = unpack8_q5_1, [PLUMB_Q4_K] = unpack8_q4_k, [PLUMB_Q5_K] = unpack8_q5_k, [PLUMB_Q6_K] = unpack8_q6_k },
+};
