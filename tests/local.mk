@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # One Check program per folder of src, fuzz targets with their corpora, and shell checks of what people touch.
-AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
+# What is compared, by number or by token, is the mode exact unless a check asks for another.
+AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB_MODE=exact; export PLUMB_MODE; PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
 	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
 	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
 
