@@ -18,11 +18,11 @@ export AR_HARDWARE_LIBS=$work/libs POCL_CACHE_DIR=$work/pocl
 unset AR_HARDWARE_DRIVER AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH PLUMB_CL_PROFILE OCLGRIND_LOG
 failed=0 ran=0
 
-# run NAME STACK COMMAND...: one line with the time, then what libcheck counted
+# run NAME STACK COMMAND...: (20 minutes, since llvmpipe compiles for 5 to 10 when its cache is empty) one line with the time, then what libcheck counted
 run() {
 	local name=$1 stack=$2 log=$work/${1// /-}.log code from=$SECONDS
 	shift 2
-	timeout 600 "$prefix/on" "$stack" "$@" > "$log" 2>&1 < /dev/null
+	timeout 1200 "$prefix/on" "$stack" "$@" > "$log" 2>&1 < /dev/null
 	code=$?
 	if [ $code = 77 ]; then
 		echo "SKIP: $name: $(tail -n 1 "$log" | sed 's/^\(skipped\|SKIP\): //')"

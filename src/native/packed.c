@@ -9,7 +9,8 @@
 #include <sys/mman.h>
 #include "native/native.h"
 
-#define HUGE_PAGE (2 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
+#define CHUNK ((size_t)32 << 20)
 
 static uint16_t half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
@@ -146,6 +147,49 @@ static void pack_groups(void *arg, int64_t first, int64_t end, int thread)
 	}
 }
 
+/* --- memory: weights lie side by side in chunks of huge pages. Streaming them through 4 KB pages gives half the bandwidth
+ * where pages are nested (virtual machines), and one weight is rarely a whole number of huge ones. --- */
+
+struct plumb_native_chunk { struct plumb_native_chunk *next; uint8_t *base; size_t size, used; int live; };
+
+static uint8_t *chunk_take(struct plumb_native *n, size_t size, struct plumb_native_chunk **from)
+{
+	struct plumb_native_chunk *c = n->chunks;
+	size = (size + 63) / 64 * 64;
+	if (!c || c->size - c->used < size) {
+		size_t whole = size > CHUNK ? (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : CHUNK;
+		if (!(c = calloc(1, sizeof *c)) || !(c->base = aligned_alloc(HUGE_PAGE, whole))) {
+			free(c);
+			return NULL;
+		}
+		c->size = whole;
+#ifdef MADV_HUGEPAGE
+		madvise(c->base, whole, MADV_HUGEPAGE); /* a help, not a need */
+#endif
+		c->next = n->chunks;
+		n->chunks = c;
+	}
+	uint8_t *p = c->base + c->used;
+	c->used += size;
+	c->live++;
+	*from = c;
+	return p;
+}
+
+static void chunk_give(struct plumb_native *n, struct plumb_native_chunk *c)
+{
+	if (--c->live)
+		return;
+	struct plumb_native_chunk **link = &n->chunks;
+	while (*link != c)
+		link = &(*link)->next;
+	*link = c->next;
+	free(c->base);
+	free(c);
+}
+
+/* --- the driver's functions --- */
+
 /* Quantised, whole, and in a mode that wants it. */
 static bool has_form(const struct plumb_driver *driver, const struct plumb_tensor *w)
 {
@@ -168,20 +212,12 @@ enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb
 		s = plumb_fail(PLUMB_E_MEMORY, "a packed weight of %lld groups overflows the address space", (long long)p->groups);
 	if (!s && (s = plumb_budget_take(driver->ctx, p->size)))
 		p->size = 0;
-	if (!s) {
-		size_t align = p->size >= HUGE_PAGE ? HUGE_PAGE : 64;
-		p->bytes = aligned_alloc(align, (p->size + align - 1) / align * align);
-		if (!p->bytes)
-			s = plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
-	}
+	if (!s && !(p->bytes = chunk_take(driver->state, p->size, &p->chunk)))
+		s = plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
 	if (s) {
 		plumb_native_unprepare(driver, p);
 		return s;
 	}
-#ifdef MADV_HUGEPAGE
-	if (p->size >= HUGE_PAGE)
-		madvise(p->bytes, p->size, MADV_HUGEPAGE); /* a help, not a need */
-#endif
 	struct pack work = { w->type, plumb_host(w), plumb_tensor_bytes(w) / (size_t)p->rows, p };
 	plumb_native_split(driver, p->groups, 1 + (int64_t)((256 << 10) / p->group), pack_groups, &work);
 	w->buffer->copy[driver->index].prepared = p;
@@ -192,7 +228,8 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
 {
 	struct plumb_packed *p = prepared;
 	plumb_budget_give(driver->ctx, p->size);
-	free(p->bytes);
+	if (p->chunk)
+		chunk_give(driver->state, p->chunk);
 	free(p);
 }
 
