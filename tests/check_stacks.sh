@@ -18,7 +18,8 @@ export AR_HARDWARE_LIBS=$work/libs POCL_CACHE_DIR=$work/pocl
 unset AR_HARDWARE_DRIVER AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH PLUMB_CL_PROFILE OCLGRIND_LOG
 failed=0 ran=0
 
-# run NAME STACK COMMAND...: (20 minutes, since llvmpipe compiles for 5 to 10 when its cache is empty) one line with the time, then what libcheck counted
+# run NAME STACK COMMAND...: one line with the time, then what libcheck counted; 20 minutes, since llvmpipe
+# compiles for 5 to 10 when its cache is empty
 run() {
 	local name=$1 stack=$2 log=$work/${1// /-}.log code from=$SECONDS
 	shift 2
