@@ -73,6 +73,8 @@ struct plumb_pool;
 typedef void (*plumb_pool_fn)(void *arg, int64_t index, int thread); /* thread: 0 .. threads - 1 */
 enum plumb_status plumb_pool_new(struct plumb_pool **pool, int threads);
 void plumb_pool_free(struct plumb_pool *pool);
+/* While `thread` has no loop to share it may prefetch from `next` on; NULL: nothing. Any address will do. */
+void plumb_pool_hint(struct plumb_pool *p, int thread, const void *next);
 int plumb_pool_threads(const struct plumb_pool *pool);
 /* Run fn(arg, i, thread) for each i in [0, n), in any order, and wait. The caller works too. */
 void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_t n);

@@ -11,6 +11,9 @@
  * each other within microseconds, and waking a thread costs more than that. */
 #define SPINS 20000
 
+#define HINT (256 << 10) /* bytes a waiting worker prefetches: no more than part of an L2 cache */
+#define LINES 4          /* in one turn of its wait */
+
 #define OPEN (UINT64_C(1) << 16)
 #define LOOP (UINT64_C(1) << 17)
 #define JOINED(state) ((state) & (OPEN - 1))
@@ -28,6 +31,7 @@ struct plumb_pool {
 	_Atomic uint64_t state;
 	_Atomic bool stop;
 	pthread_t *thread;
+	_Atomic uintptr_t *hint; /* per thread */
 	int started;
 };
 
@@ -38,6 +42,18 @@ static inline void relax(void)
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
 #endif
+}
+
+/* One turn of waiting: a step of prefetching, as memory would idle otherwise. */
+static void wait_turn(const struct plumb_pool *p, int me, int turn)
+{
+	uintptr_t at = atomic_load_explicit(&p->hint[me], memory_order_relaxed);
+	if (!at || turn >= HINT / LINES / 64) {
+		relax();
+		return;
+	}
+	for (int i = 0; i < LINES; i++) /* of any address: this never faults */
+		__builtin_prefetch((const void *)(at + 64 * (uintptr_t)(turn * LINES + i)), 0, 2);
 }
 
 static void share(struct plumb_pool *p, int me)
@@ -53,7 +69,7 @@ static void share(struct plumb_pool *p, int me)
 struct start { struct plumb_pool *pool; int me; };
 
 /* Wait for an open loop other than `seen` and join it; false to stop. */
-static bool join(struct plumb_pool *p, uint64_t *seen)
+static bool join(struct plumb_pool *p, int me, uint64_t *seen)
 {
 	for (int spins = 0;;) {
 		uint64_t state = atomic_load(&p->state);
@@ -65,7 +81,7 @@ static bool join(struct plumb_pool *p, uint64_t *seen)
 				return true;
 			}
 		} else if (++spins < SPINS)
-			relax();
+			wait_turn(p, me, spins);
 		else {
 			pthread_mutex_lock(&p->lock);
 			while (state = atomic_load(&p->state), (!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))
@@ -81,7 +97,7 @@ static void *worker(void *arg)
 	struct start s = *(struct start *)arg;
 	struct plumb_pool *p = s.pool;
 	free(arg);
-	for (uint64_t seen = 0; join(p, &seen);) {
+	for (uint64_t seen = 0; join(p, s.me, &seen);) {
 		share(p, s.me);
 		uint64_t state = atomic_fetch_sub(&p->state, 1);
 		if (JOINED(state) == 1 && !(state & OPEN)) {
@@ -97,7 +113,9 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 {
 	*out = NULL;
 	struct plumb_pool *p = calloc(1, sizeof *p);
-	if (!p || !(p->thread = calloc((size_t)threads, sizeof *p->thread))) {
+	if (!p || !(p->thread = calloc((size_t)threads, sizeof *p->thread)) || !(p->hint = calloc((size_t)threads, sizeof *p->hint))) {
+		if (p)
+			free(p->thread);
 		free(p);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a pool of %d threads", threads);
 	}
@@ -142,7 +160,13 @@ void plumb_pool_free(struct plumb_pool *p)
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
 	free(p->thread);
+	free(p->hint);
 	free(p);
+}
+
+void plumb_pool_hint(struct plumb_pool *p, int thread, const void *next)
+{
+	atomic_store_explicit(&p->hint[thread], (uintptr_t)next, memory_order_relaxed);
 }
 
 int plumb_pool_threads(const struct plumb_pool *p)

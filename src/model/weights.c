@@ -84,7 +84,9 @@ static enum plumb_status prepare(struct plumb_model *model, struct plumb_tensor 
 static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_fn progress, void *user)
 {
 	struct plumb_weights *w = &model->weights;
-	uint64_t total = plumb_model_step_bytes(model), done = 0;
+	const struct plumb_tensor *output = plumb_weights_output(model);
+	uint64_t total = plumb_model_step_bytes(model), done = plumb_tensor_bytes(output);
+	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)output)); /* the largest first: while it is packed it is there twice */
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (size_t r = 0; r < COUNT(layer_rows); r++) {
 			struct plumb_tensor *t = (struct plumb_tensor *)(void *)((char *)&w->layer[i] + layer_rows[r].member);
@@ -95,7 +97,6 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 			if (progress)
 				progress(user, done, total);
 		}
-	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)plumb_weights_output(model)));
 	if (progress)
 		progress(user, total, total);
 	return PLUMB_OK;

@@ -21,14 +21,17 @@ static enum plumb_status native_open(struct plumb_driver *driver)
 	enum plumb_status s;
 	if (driver->kind == PLUMB_KIND_GPU)
 		return plumb_fail(PLUMB_E_DRIVER, "native runs on the CPU, a GPU was asked for");
-	if (!(n = calloc(1, sizeof *n)))
+	int threads = plumb_pool_threads(driver->ctx->pool);
+	if (!(n = calloc(1, sizeof *n)) || !(n->taken = aligned_alloc(sizeof *n->taken, sizeof *n->taken * (size_t)threads))) {
+		free(n);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the native driver");
+	}
 	if ((s = plumb_simd_choose(&n->simd, plumb_env(PLUMB_ENV_NATIVE_ISA)))) {
+		free(n->taken);
 		free(n);
 		return s;
 	}
 	static const char *const mode[] = { "", ", exact", ", fast" };
-	int threads = plumb_pool_threads(driver->ctx->pool);
 	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s%s", threads, threads == 1 ? "" : "s", n->simd.name,
 		mode[driver->ctx->mode]);
 	driver->state = n;
@@ -41,6 +44,7 @@ static void native_close(struct plumb_driver *driver)
 	if (n) {
 		plumb_budget_give(driver->ctx, scratch_bytes(driver, n->piece, n->shared));
 		free(n->scratch);
+		free(n->taken);
 		free(n);
 	}
 	driver->state = NULL;

@@ -101,7 +101,7 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	enum plumb_status s = plumb_native_f32(call);
 	if (s)
 		return s;
-	const struct plumb_packed *packed = plumb_native_packed(driver, weight);
+	struct plumb_packed *packed = plumb_native_packed(driver, weight);
 	if (packed)
 		return plumb_native_matmul_packed(driver, call, packed);
 	PLUMB_TRY(plumb_buffer_resident(weight->buffer, driver, true));

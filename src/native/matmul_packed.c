@@ -8,13 +8,13 @@
 #include "native/native.h"
 
 #define KC 256          /* columns per panel: 16 KB that stay in the L1 cache, and the order of sums in packed.h */
-#define TASK (256 << 10) /* bytes of weights that a task streams */
+#define BATCH (64 << 10) /* bytes of weights that a thread takes at a time */
 #define GROUPS 8        /* groups whose results a few rows of x collect before they go to y */
 
 struct work {
 	struct plumb_driver *driver;
 	const struct plumb_packed_kernels *kernels;
-	const struct plumb_packed *w;
+	struct plumb_packed *w;
 	const float *x, *b;
 	float *y;
 	int64_t m, rows, n; /* rows: m, and second rows after them */
@@ -64,16 +64,60 @@ static void finish(const struct work *w, const float *out, int64_t ld, int64_t f
 	}
 }
 
+/* The first of these groups that is in a thread's piece. */
+static int64_t piece_start(const struct work *w, int64_t groups, int thread)
+{
+	return groups * thread / plumb_pool_threads(w->driver->ctx->pool);
+}
+
+static const uint8_t *piece(const struct work *w, const struct plumb_stretch *s, int thread)
+{
+	return s->bytes ? s->bytes + s->group * (size_t)piece_start(w, s->groups, thread) : NULL;
+}
+
+/* Groups [first, end) of the piece of `thread`, which it reads itself unless it has fallen behind. */
+static void few_groups(const struct work *w, int64_t first, int64_t end, int owner, bool own)
+{
+	const struct plumb_packed *p = w->w;
+	float out[PLUMB_FEW * GROUPS * PLUMB_GROUP];
+	const uint8_t *next = own ? piece(w, &p->next, owner) : NULL;
+	w->kernels->few[p->type](&(struct plumb_few){ .w = p->bytes + p->group * (size_t)first, .stride = p->group, .groups = end - first,
+		.end = p->bytes + p->group * (size_t)piece_start(w, p->groups, owner + 1), .next = next,
+		.next_bytes = next ? (size_t)(piece(w, &p->next, owner + 1) - next) : 0,
+		.x = w->x16, .rows = (int)w->rows, .y = out, .ldy = GROUPS * PLUMB_GROUP });
+	finish(w, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
+}
+
+/* A few rows of x are as fast as memory: so a thread reads its piece of the weight from front to back, and prefetching runs on
+ * into its piece of the weight that came next the last time, which goes on while it waits. Who is done takes from the others' pieces. */
 static void run_few(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
-	float out[PLUMB_FEW * GROUPS * PLUMB_GROUP];
-	(void)thread;
-	for (int64_t g = first; g < end; g += GROUPS) {
-		w->kernels->few[w->w->type](&(struct plumb_few){ .w = w->w->bytes + w->w->group * (size_t)g, .end = w->w->bytes + w->w->group * (size_t)end,
-			.stride = w->w->group, .groups = end - g < GROUPS ? end - g : GROUPS, .x = w->x16, .rows = (int)w->rows, .y = out, .ldy = GROUPS * PLUMB_GROUP });
-		finish(w, out, GROUPS * PLUMB_GROUP, g * PLUMB_GROUP, (end - g < GROUPS ? end - g : GROUPS) * PLUMB_GROUP, false);
+	struct plumb_native *n = w->driver->state;
+	const int threads = plumb_pool_threads(w->driver->ctx->pool);
+	const int64_t fit = (int64_t)(BATCH / w->w->group), batch = fit < 1 ? 1 : fit < GROUPS ? fit : GROUPS;
+	if (first == end)
+		return;
+	for (int i = 0; i < threads; i++) {
+		int owner = (thread + i) % threads;
+		const int64_t stop = piece_start(w, w->w->groups, owner + 1);
+		for (int64_t at; (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
+			few_groups(w, at, at + batch < stop ? at + batch : stop, owner, i == 0);
 	}
+}
+
+static void start_few(struct work *w)
+{
+	struct plumb_native *n = w->driver->state;
+	const int threads = plumb_pool_threads(w->driver->ctx->pool);
+	for (int t = 0; t < threads; t++) {
+		atomic_store_explicit(&n->taken[t].next, piece_start(w, w->w->groups, t), memory_order_relaxed);
+		plumb_pool_hint(w->driver->ctx->pool, t, piece(w, &w->w->next, t));
+	}
+	if (n->last)
+		n->last->next = (struct plumb_stretch){ w->w->bytes, w->w->group, w->w->groups };
+	n->last = w->w;
+	plumb_native_split(w->driver, threads, 1, run_few, w);
 }
 
 static size_t panel_floats(void)
@@ -157,7 +201,7 @@ static void make_rows(struct work *w)
 		plumb_native_split(w->driver, w->rows - w->m, plumb_native_grain(w->w->k) * 2, rest, w);
 }
 
-enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_packed *weight)
+enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_packed *weight)
 {
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { .driver = driver, .kernels = plumb_native_simd(driver)->packed, .w = weight, .x = plumb_host(x),
@@ -172,10 +216,9 @@ enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const 
 	w.bytes = fast && !exact && w.m > PLUMB_FEW && w.kernels->multiply8;
 	PLUMB_TRY(reserve(&w));
 	make_rows(&w);
-	if (w.rows <= PLUMB_FEW) {
-		int64_t grain = 1 + (int64_t)(TASK / weight->group), most = weight->groups / (2 * plumb_pool_threads(driver->ctx->pool));
-		plumb_native_split(driver, weight->groups, grain > most && most > 0 ? most : grain, run_few, &w);
-	} else
+	if (w.rows <= PLUMB_FEW)
+		start_few(&w);
+	else
 		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
 	return PLUMB_OK;
 }

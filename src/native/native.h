@@ -4,8 +4,12 @@
 #ifndef PLUMB_NATIVE_H
 #define PLUMB_NATIVE_H
 
+#include <stdatomic.h>
 #include "core/core.h"
 #include "native/simd/simd.h"
+
+/* Groups that are read one after the other. */
+struct plumb_stretch { const uint8_t *bytes; size_t group; int64_t groups; };
 
 /* A weight in the layout of simd/packed.h, as a buffer's `prepared`. */
 struct plumb_packed {
@@ -14,6 +18,7 @@ struct plumb_packed {
 	size_t group, size;      /* bytes of a group, of all */
 	uint8_t *bytes;
 	struct plumb_native_chunk *chunk; /* that bytes are in */
+	struct plumb_stretch next; /* the weight that came next the last time; it may be gone: for prefetching only */
 };
 
 struct plumb_native {
@@ -21,6 +26,8 @@ struct plumb_native {
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
 	size_t piece, shared; /* floats of each */
 	struct plumb_native_chunk *chunks; /* packed.c */
+	struct plumb_packed *last; /* multiplied by few rows */
+	struct plumb_native_taken { _Alignas(64) _Atomic int64_t next; } *taken; /* of each thread's piece of a weight: the first group that nobody has */
 };
 
 static inline const struct plumb_simd *plumb_native_simd(const struct plumb_driver *driver)
@@ -52,10 +59,10 @@ enum plumb_status plumb_native_cache(const struct plumb_tensor *cache); /* F32 o
 enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w);
 void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
 /* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no memory). */
-const struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
+struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
 
 /* --- matmul_packed.c --- */
-enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_packed *weight);
+enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_packed *weight);
 
 #define PLUMB_OP(name, inputs, formula) \
 	enum plumb_status plumb_native_##name(struct plumb_driver *driver, const struct plumb_call *call);

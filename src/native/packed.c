@@ -227,13 +227,16 @@ enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb
 void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
 {
 	struct plumb_packed *p = prepared;
+	struct plumb_native *n = driver->state;
+	if (n->last == p)
+		n->last = NULL;
 	plumb_budget_give(driver->ctx, p->size);
 	if (p->chunk)
-		chunk_give(driver->state, p->chunk);
+		chunk_give(n, p->chunk);
 	free(p);
 }
 
-const struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w)
+struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w)
 {
 	struct plumb_packed *p = w->buffer->copy[driver->index].prepared;
 	if (!p && has_form(driver, w)) {

@@ -74,7 +74,9 @@ struct plumb_x16 {
 #define PLUMB_FEW 4
 struct plumb_few {
 	const uint8_t *w;
-	const uint8_t *end; /* of what the caller reads after this: no byte from there on is prefetched */
+	const uint8_t *end;  /* of what the caller reads after this; then it reads next_bytes from next on: all that is prefetched */
+	const uint8_t *next;
+	size_t next_bytes;
 	size_t stride;      /* from group to group */
 	int64_t groups;
 	struct plumb_x16 x;

@@ -134,14 +134,21 @@ INLINE void few_rows(enum plumb_type type, int T, const struct plumb_few *a)
 	const size_t step = plumb_packed_quants(type), lines = (plumb_packed_group(type, a->x.k) + 64 * (size_t)blocks - 1) / (64 * (size_t)blocks);
 	for (int64_t g = 0; g < a->groups; g++) {
 		const uint8_t *scales = a->w + a->stride * (size_t)g, *q = scales + plumb_packed_scales(type, a->x.k);
-		uintptr_t ahead = (uintptr_t)scales + AHEAD;
+		uintptr_t ahead = (uintptr_t)scales + AHEAD, end = (uintptr_t)a->end, next = (uintptr_t)a->next;
 		VF sum[PARTS][PLUMB_FEW];
 		UNROLL for (int p = 0; p < PARTS; p++)
 			UNROLL for (int t = 0; t < T; t++)
 				sum[p][t] = vf_zero();
 		for (int64_t b = 0; b < blocks; b++, q += step) {
-			for (size_t line = 0; line < lines && ahead < (uintptr_t)a->end; line++, ahead += 64)
-				__builtin_prefetch((const void *)ahead, 0, 2); /* to L2: L1 cannot wait for so many */
+			for (size_t line = 0; line < lines; line++, ahead += 64) {
+				if (ahead >= end && next) {
+					ahead = next + (ahead - end);
+					end = next + a->next_bytes;
+					next = 0;
+				}
+				if (ahead < end)
+					__builtin_prefetch((const void *)ahead, 0, 2); /* to L2: L1 cannot wait for so many */
+			}
 			UNROLL for (int p = 0; p < PARTS; p++)
 				few_block(type, T, a, scales, q, b, p, sum[p]);
 			if (plumb_packed_formats[type].min && (b % 8 == 7 || b + 1 == blocks))
