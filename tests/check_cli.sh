@@ -88,6 +88,7 @@ options() {
 	run perplexity "$model"; expect 2 "a text file" "perplexity without a text"
 	run perplexity "$model" /dev/null --ctx 1; expect 2 "from 2" "perplexity --ctx 1"
 	run bench "$model" --prefill 0 --decode 0; expect 2 "nothing to measure" "bench of nothing"
+	run bench "$model" --modes --mode fast; expect 2 "leave out --mode" "bench --modes --mode"
 	run bench "$model" --rounds 0; expect 2 "from 1" "bench --rounds 0"
 	run bench "$model" --depth 250 --decode 64; expect 5 "context of 256" "bench beyond the context"
 	run env more; expect 2 "no argument" "env with an argument"
@@ -377,6 +378,23 @@ measures() {
 	says "^driver .*native" "bench: driver"
 	run bench "$model" --prefill 8 --decode 4 --depth 64 --rounds 1 --json; json bench
 	[ -z "$python" ] || { [ "$(value 'j["prefill"]["min"] <= j["prefill"]["median"] <= j["prefill"]["max"] and j["memory_bytes_per_second"] > 1e8 and j["depth"] == 64')" = True ]; report $? "bench --json: sensible numbers"; }
+	modes
+
+}
+
+# Rounded activations must show, more in fast than in default, and only where weights are quantised.
+modes() {
+	set -- --modes --driver native --prefill 8 --decode 4 --rounds 1
+	run bench "$model" "$@"; says "^exact .*%" "bench --modes: speed"
+	says "^fast .*tokens of text" "bench --modes: accuracy"
+	run bench "$model" "$@" --json; json "bench --modes"
+	[ -n "$python" ] || return
+	[ "$(value '[m["mode"] for m in j["modes"]] == ["exact", "default", "fast"] and all(m["decode"]["median"] > 0 for m in j["modes"])')" = True ]; report $? "bench --modes --json: three modes"
+	[ "$(value '0 < j["modes"][1]["text"]["kl_mean"] < 1e-5 and j["modes"][1]["text"]["kl_mean"] < j["modes"][2]["text"]["kl_mean"] < j["modes"][2]["text"]["kl_largest"] < 0.1')" = True ]
+	report $? "bench --modes --json: default near exact, fast less so"
+	run bench "$data/tiny-f32.gguf" "$@" --json
+	[ "$(value 'all(m["text"]["kl_largest"] == m["text"]["logit_error"] == 0 and m["text"]["same_top"] == m["text"]["positions"] > 100 for m in j["modes"][1:])')" = True ]
+	report $? "bench --modes --json: the same with weights of float32"
 }
 
 # The value that PyTorch gives for the same text and weights, where the big model is on the machine.
