@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # plumb tune: it measures, keeps, explains and never changes a token; what is broken in its file is ignored; CLBlast gives the same
-# tokens, and its absence is said. PLUMB: the program; PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
+# tokens, and its absence is said. And bench, which says what the kernels reach. PLUMB: the program; PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
 # shellcheck disable=SC2015 # `a && b || c` is meant
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -129,6 +129,25 @@ do_plumb tune "$model" --explain; has 0 "libclblast1" "tune names the package th
 PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
 has 4 "libclblast1" "PLUMB_CL_MATMUL=clblast without CLBlast is an error that names the package"
 do_plumb tune "$model" --quick; has 0 q8_0 "tuning without CLBlast"
+
+# The bytes of a kernel are what it must move: all weights once a step, and of the cache what is held, whatever it has room for.
+profile() { PLUMB_CL_PROFILE=1; export PLUMB_CL_PROFILE; do_plumb bench "$model" --driver cl --rounds 2 --decode 4 "$@"; unset PLUMB_CL_PROFILE; }
+profile --prefill 0; has 0 "^matvec .*% of the copy" "bench with times of kernels: the products with one row beside a copy"
+has 0 "^ .*% .*  attention attention" "... and a row for each kernel"
+PLUMB_CL_CLASS=gpu; export PLUMB_CL_CLASS; profile --prefill 0 --depth 252; unset PLUMB_CL_CLASS
+has 0 " -  *-  attention attention_join" "... and - where the bytes are not known"
+if command -v python3 >/dev/null; then
+	profile --prefill 200 --json; cp out roomy; profile --prefill 0 --json
+	python3 - >err 2>&1 <<'END'
+import json
+roomy, j = json.load(open("roomy")), json.load(open("out"))
+weights = 2 * 4 * j["step_bytes"] # rounds, steps
+assert weights <= j["kernels"]["decode_matmul"]["bytes"] < 1.2 * weights, (weights, j["kernels"]["decode_matmul"])
+attention = lambda j: [row["bytes"] for row in j["kernels"]["decode"] if row["kernel"].startswith("attention ")]
+assert attention(roomy) == attention(j) and attention(j)[0] > 0, (attention(roomy), attention(j))
+END
+	report $? "bench counts the bytes of kernels"
+fi
 
 AR_HARDWARE_LIBS=/proc/nothing/here do_plumb tune "$model" --quick; has 3 "AR_HARDWARE_LIBS" "no folder to keep it in"
 echo "$checks checks, $failed failed"

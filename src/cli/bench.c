@@ -28,12 +28,17 @@ const struct cli_command cli_bench = {
 	"                       to Qwen2) where there is one\n"
 	CLI_COMMON_HELP
 	"\n"
+	"With PLUMB_CL_PROFILE=1 the cl driver times each kernel, which slows all down: then calls, time and GB/s of\n"
+	"each kernel follow, and their share of what a plain copy on the device reads and writes in the same run.\n"
+	"Bytes are those of the operator's tensors, each counted once; - where they are not known.\n"
+	"\n"
 	"Examples:\n"
 	"  plumb bench model.gguf\n"
 	"  plumb bench model.gguf --threads 1 --prefill 128 --decode 16\n"
 	"  plumb bench model.gguf --depth 4096 --kv f16 --json\n"
 	"  plumb bench model.gguf --prefill 0 --sequences 8\n"
-	"  plumb bench model.gguf --modes --rounds 5\n",
+	"  plumb bench model.gguf --modes --rounds 5\n"
+	"  PLUMB_CL_PROFILE=1 plumb bench model.gguf --driver cl --prefill 0\n",
 	run
 };
 
@@ -97,13 +102,25 @@ static enum plumb_status once(struct plumb_session *const *sessions, const struc
 	return s;
 }
 
+/* As once, with the kernels that it took added to the rig's. */
+static enum plumb_status watched(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
+{
+	static struct cli_kernels before, after;
+	cli_kernels_read(rig->ctx, &before);
+	enum plumb_status s = once(rig->sessions, r, ids, decode, rate);
+	cli_kernels_read(rig->ctx, &after);
+	cli_kernels_add(&after, &before, -1);
+	cli_kernels_add(&rig->kernels[decode], &after, 1);
+	return s;
+}
+
 /* One round of one rig: prefill, then decoding. */
 static enum plumb_status turn(const struct bench_request *r, struct bench_rig *rig, const int32_t *ids, double *prefill, double *decode, double *done, double all)
 {
-	enum plumb_status s = r->prefill ? once(rig->sessions, r, ids, false, prefill) : PLUMB_OK;
+	enum plumb_status s = r->prefill ? watched(rig, r, ids, false, prefill) : PLUMB_OK;
 	cli_progress("measuring", *done += (double)r->prefill, all);
 	if (!s && r->decode)
-		s = once(rig->sessions, r, ids, true, decode);
+		s = watched(rig, r, ids, true, decode);
 	cli_progress("measuring", *done += 4.0 * (double)r->decode, all);
 	return s;
 }
@@ -117,8 +134,11 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 		for (long i = 0; !s && i < r->sequences; i++)
 			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
 	for (long i = -1; !s && i < r->rounds; i++) /* -1 warms up: 0 takes its place */
-		for (int k = 0; !s && k < count; k++)
+		for (int k = 0; !s && k < count; k++) {
+			if (i <= 0)
+				rigs[k].kernels[0].count = rigs[k].kernels[1].count = 0;
 			s = turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
+		}
 	cli_progress_end();
 	for (int k = 0; !s && k < count; k++) {
 		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
@@ -208,7 +228,49 @@ void bench_print_head(const struct bench_request *r, const struct bench_rig *rig
 struct totals {
 	double bandwidth, weights;     /* bytes/s: what the memory gives, what decoding read */
 	uint64_t now, held, limit, resident; /* bytes */
+	double copy;                   /* bytes/s read and written by a plain copy on the device whose kernels were timed; 0: not known */
 };
+
+/* All products of decoding together: with one sequence these are products with one row. */
+static struct plumb_kernel_time matvec(const struct bench_rig *rig, double *rate)
+{
+	struct plumb_kernel_time sum = cli_kernels_sum(&rig->kernels[1], "matmul ");
+	*rate = sum.seconds > 0 ? sum.bytes / sum.seconds : 0;
+	return sum;
+}
+
+/* The kernels of the counted rounds where they were timed; NULL: they were not. */
+static json_t *kernels_json(const struct bench_rig *rig, double copy)
+{
+	double rate;
+	if (cli_kernels_sum(&rig->kernels[0], "").seconds + cli_kernels_sum(&rig->kernels[1], "").seconds <= 0)
+		return NULL;
+	struct plumb_kernel_time sum = matvec(rig, &rate);
+	return json_pack("{s:f, s:o, s:o, s:{s:I, s:f, s:f, s:f, s:o}}", "copy_bytes_per_second", copy, "prefill", cli_kernels_json(&rig->kernels[0], copy),
+		"decode", cli_kernels_json(&rig->kernels[1], copy), "decode_matmul", "calls", (json_int_t)sum.calls, "seconds", sum.seconds,
+		"bytes", sum.bytes, "bytes_per_second", rate, "share_of_copy", copy > 0 && rate > 0 ? json_real(rate / copy) : json_null());
+}
+
+static void print_kernels(const struct bench_request *r, struct bench_rig *rig, double copy)
+{
+	static const char *const what[2] = { "prefill", "decode" };
+	double rate;
+	for (int i = 0; i < 2; i++)
+		if (cli_kernels_sum(&rig->kernels[i], "").seconds > 0) {
+			printf("\nKernels of %s\n", what[i]);
+			cli_kernels_print(stdout, &rig->kernels[i], copy);
+		}
+	matvec(rig, &rate);
+	if (copy > 0)
+		printf("\n%-9s %8.2f GB/s read and written by a plain copy on the device\n", "copy", copy / 1e9);
+	if (rate > 0)
+		printf("%-9s %8.2f GB/s by all products with %ld row%s of decoding together", r->sequences == 1 ? "matvec" : "matmul", rate / 1e9, r->sequences,
+			r->sequences == 1 ? "" : "s");
+	if (rate > 0 && copy > 0)
+		printf(": %.0f%% of the copy", 100 * rate / copy);
+	if (rate > 0)
+		putchar('\n');
+}
 
 static int print_json(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
 {
@@ -218,6 +280,9 @@ static int print_json(const struct bench_request *r, const struct bench_rig *rig
 		"decode_bytes_per_second", x->weights, "memory_bytes_per_second", x->bandwidth,
 		"share_of_memory", x->bandwidth > 0 && r->decode ? json_real(x->weights / x->bandwidth) : json_null(),
 		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)x->resident));
+	json_t *kernels = kernels_json(rig, x->copy);
+	if (kernels)
+		json_object_set_new(root, "kernels", kernels);
 	return cli_json_print(root, false);
 }
 
@@ -227,7 +292,7 @@ static void print_rates(const char *what, const struct bench_rates *r, long toke
 		count == 1 ? "" : "s", tokens, tokens == 1 ? "" : "s", r->low, r->high);
 }
 
-static void print(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
+static void print(const struct bench_request *r, struct bench_rig *rig, const struct totals *x)
 {
 	uint64_t step = plumb_model_step_bytes(rig->model);
 	int threads = plumb_context_threads(rig->ctx);
@@ -247,6 +312,7 @@ static void print(const struct bench_request *r, const struct bench_rig *rig, co
 	}
 	printf("%-9s %8.1f MB held by plumb at most, %.1f MB of the process resident, the mapped model included\n", "peak", (double)x->held / 1e6,
 		(double)x->resident / 1e6);
+	print_kernels(r, rig, x->copy);
 }
 
 static int bench_one(struct bench_request *r)
@@ -262,12 +328,15 @@ static int bench_one(struct bench_request *r)
 		x.resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		x.weights = bench_weights(r, &rig);
 		x.bandwidth = cli_bandwidth(plumb_context_threads(rig.ctx));
+		for (int i = 0; i < 2 && !x.copy; i++) {
+			struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[i], "");
+			if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
+				fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
+		}
 		if (r->common.json)
 			code = print_json(r, &rig, &x);
 		else
 			print(r, &rig, &x);
-		if (!r->common.json)
-			cli_kernels(rig.ctx);
 	}
 	bench_close(&rig);
 	return code;

@@ -25,6 +25,7 @@ struct bench_rig {
 	struct plumb_session *sessions[BENCH_MOST_SEQUENCES];
 	double load; /* seconds */
 	struct bench_rates prefill, decode;
+	struct cli_kernels kernels[2]; /* prefill's and decoding's in the counted rounds */
 };
 
 /* Load the model in this mode (NULL: the request's); an exit code. */

@@ -99,8 +99,18 @@ void cli_put_escaped(struct plumb_span span, size_t most);
 /* Bytes per second that n threads read from memory, the best of several passes; 0 when it cannot be measured. */
 double cli_bandwidth(int threads);
 
-/* Time per kernel on stderr, longest first, where it was measured (PLUMB_CL_PROFILE=1). */
-void cli_kernels(const struct plumb_context *ctx);
+/* --- kernels.c --- */
+#define CLI_MOST_KERNELS 256
+struct cli_kernels { struct plumb_kernel_time row[CLI_MOST_KERNELS]; int count; };
+/* All that the context's drivers have launched so far. */
+void cli_kernels_read(const struct plumb_context *ctx, struct cli_kernels *k);
+/* Add the numbers of k, or take them away (sign -1). */
+void cli_kernels_add(struct cli_kernels *sum, const struct cli_kernels *k, int sign);
+/* Together, those whose names begin so. */
+struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char *prefix);
+/* A table, longest first, nothing where no time was measured; copy: bytes/s of a plain copy, 0: not known. */
+void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy);
+json_t *cli_kernels_json(const struct cli_kernels *k, double copy);
 
 /* --- generate.c --- */
 struct cli_generation {

@@ -210,28 +210,6 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	return s ? cli_fail(s) : CLI_OK;
 }
 
-static int by_time(const void *a, const void *b)
-{
-	const struct plumb_kernel_time *x = a, *y = b;
-	return (x->seconds < y->seconds) - (x->seconds > y->seconds);
-}
-
-void cli_kernels(const struct plumb_context *ctx)
-{
-	struct plumb_kernel_time rows[256];
-	int n = 0;
-	double total = 0;
-	while (n < (int)(sizeof rows / sizeof *rows) && plumb_kernel_row(ctx, n, &rows[n]))
-		total += rows[n++].seconds;
-	if (total == 0)
-		return;
-	qsort(rows, (size_t)n, sizeof *rows, by_time);
-	fprintf(stderr, "%9s %6s %8s %9s  kernel (%s)\n", "ms", "share", "calls", "us each", rows[0].driver);
-	for (int i = 0; i < n; i++)
-		fprintf(stderr, "%9.2f %5.1f%% %8llu %9.1f  %s\n", 1e3 * rows[i].seconds, 100 * rows[i].seconds / total,
-			(unsigned long long)rows[i].calls, 1e6 * rows[i].seconds / (double)(rows[i].calls ? rows[i].calls : 1), rows[i].kernel);
-}
-
 int cli_read_all(const char *path, char **text, size_t *size)
 {
 	const size_t most = (size_t)1 << 30;

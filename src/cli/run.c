@@ -199,8 +199,11 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 		cli_rates(&g);
 	if (r->placement && !r->common.json)
 		print_placement(ctx);
-	if (!r->common.json)
-		cli_kernels(ctx);
+	if (!r->common.json) {
+		struct cli_kernels kernels;
+		cli_kernels_read(ctx, &kernels);
+		cli_kernels_print(stderr, &kernels, 0);
+	}
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))
