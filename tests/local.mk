@@ -25,11 +25,11 @@ check_core_SOURCES = %D%/suite.h %D%/check_core.c
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 
-check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag.c
+check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag.c
 check_diag_CPPFLAGS = $(CHECK_CPP)
 check_diag_LDADD = $(CHECK_LINK)
 
-check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag_real.c
+check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag_real.c
 check_diag_real_CPPFLAGS = $(CHECK_CPP)
 check_diag_real_LDADD = $(CHECK_LINK)
 
