@@ -20,7 +20,7 @@ const struct cli_command cli_bench = {
 	"  --depth N            tokens held before either starts (default: 0)\n"
 	"  --rounds N           counted rounds (default: 3)\n"
 	"  --sequences N        decode so many sequences at once, sharing each pass over the weights (default: 1)\n"
-	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	CLI_KV_HELP
 	"  --modes              exact, default and fast side by side: in each round all are timed in turn, so three\n"
 	"                       copies of the model are held at once; and how far their next tokens are from\n"
 	"                       exact's: KL(exact || mode) in nats, how often the likeliest token is the same, the\n"
@@ -44,7 +44,7 @@ const struct cli_command cli_bench = {
 
 static const struct option options[] = {
 	CLI_COMMON_LONG, { "prefill", required_argument, NULL, 'P' }, { "decode", required_argument, NULL, 'D' },
-	{ "depth", required_argument, NULL, 'd' }, { "rounds", required_argument, NULL, 'r' }, { "kv", required_argument, NULL, 'v' },
+	{ "depth", required_argument, NULL, 'd' }, { "rounds", required_argument, NULL, 'r' }, CLI_KV_LONG,
 	{ "sequences", required_argument, NULL, 'S' }, { "modes", no_argument, NULL, 'm' }, { NULL, 0, NULL, 0 }
 };
 
@@ -345,13 +345,15 @@ static int bench_one(struct bench_request *r)
 /* 0, or an exit code + 1. */
 static int take(struct bench_request *r, int option)
 {
+	int taken = cli_session_option(&r->session, 1, option, optarg);
+	if (taken)
+		return taken > 0 ? 0 : CLI_USAGE + 1;
 	switch (option) {
 	case 'P': return cli_whole("--prefill", optarg, 0, 1 << 24, &r->prefill) ? 0 : CLI_USAGE + 1;
 	case 'D': return cli_whole("--decode", optarg, 0, 1 << 24, &r->decode) ? 0 : CLI_USAGE + 1;
 	case 'd': return cli_whole("--depth", optarg, 0, 1 << 24, &r->depth) ? 0 : CLI_USAGE + 1;
 	case 'r': return cli_whole("--rounds", optarg, 1, BENCH_MOST_ROUNDS, &r->rounds) ? 0 : CLI_USAGE + 1;
 	case 'S': return cli_whole("--sequences", optarg, 1, BENCH_MOST_SEQUENCES, &r->sequences) ? 0 : CLI_USAGE + 1;
-	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	case 'm': r->modes = true; return 0;
 	default: return cli_common_option(&r->common, &cli_bench, option, optarg);
 	}

@@ -63,8 +63,14 @@ int cli_fail(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
 bool cli_real(const char *option, const char *text, double low, double high, double *value);
-/* The value of --kv, with the same complaint. */
-bool cli_kv(const char *text, enum plumb_type *type);
+
+/* Options of a session; each command takes those that it has a use for. */
+#define CLI_CTX_LONG { "ctx", required_argument, NULL, 1200 }
+#define CLI_KV_LONG { "kv", required_argument, NULL, 1201 }
+#define CLI_BATCH_LONG { "batch", required_argument, NULL, 1202 }
+#define CLI_KV_HELP "  --kv TYPE            KV cache in f32 (default) or f16\n"
+/* 1: taken, 0: not a session option, -1: complained. least: the smallest --ctx. */
+int cli_session_option(struct plumb_session_options *session, long least, int option, const char *value);
 
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */

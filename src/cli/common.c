@@ -71,13 +71,32 @@ bool cli_real(const char *option, const char *text, double low, double high, dou
 	return false;
 }
 
-bool cli_kv(const char *text, enum plumb_type *type)
+static bool take_kv(const char *text, enum plumb_type *type)
 {
 	*type = strcmp(text, "f16") ? PLUMB_F32 : PLUMB_F16;
 	if (*type == PLUMB_F16 || !strcmp(text, "f32"))
 		return true;
 	cli_complain(CLI_USAGE, "--kv takes f32 or f16, not \"%s\"", text);
 	return false;
+}
+
+int cli_session_option(struct plumb_session_options *session, long least, int option, const char *value)
+{
+	long whole;
+	switch (option) {
+	case 1200:
+		if (!cli_whole("--ctx", value, least, 1 << 24, &whole))
+			return -1;
+		session->context = whole;
+		return 1;
+	case 1201: return take_kv(value, &session->kv_type) ? 1 : -1;
+	case 1202:
+		if (!cli_whole("--batch", value, 1, 1 << 20, &whole))
+			return -1;
+		session->batch = whole;
+		return 1;
+	default: return 0;
+	}
 }
 
 int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
