@@ -30,7 +30,8 @@ const struct cli_command cli_bench = {
 	"\n"
 	"With PLUMB_CL_PROFILE=1 the cl driver times each kernel, which slows all down: then calls, time and GB/s of\n"
 	"each kernel follow, and their share of what a plain copy on the device reads and writes in the same run.\n"
-	"Bytes are those of the operator's tensors, each counted once; - where they are not known.\n"
+	"Bytes are those of the operator's tensors, each counted once; - where they are not known. What is mostly read\n"
+	"may pass 100%: to write costs more.\n"
 	"\n"
 	"Examples:\n"
 	"  plumb bench model.gguf\n"
@@ -328,7 +329,7 @@ static int bench_one(struct bench_request *r)
 		x.resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		x.weights = bench_weights(r, &rig);
 		x.bandwidth = cli_bandwidth(plumb_context_threads(rig.ctx));
-		for (int i = 0; i < 2 && !x.copy; i++) {
+		for (int i = 0; i < 2 && x.copy <= 0; i++) {
 			struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[i], "");
 			if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
 				fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
