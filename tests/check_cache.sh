@@ -5,31 +5,11 @@
 # PLUMB: the program; PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
 # shellcheck disable=SC2015,SC2016 # `a && b || c` is meant; single quotes are for an inner shell
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-top=$(cd "${srcdir:-$here/..}" && pwd)
-plumb=${PLUMB:-./plumb}
-model=$top/tests/data/tiny-q8_0.gguf
-[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
-plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
-base=$(mktemp -d "${TMPDIR:-/tmp}/check-cache.XXXXXX") || exit 99
-trap 'chmod -R u+rwx "$base"; rm -rf "$base"' EXIT
-trap 'exit 1' INT TERM
+check='check-cache'
+# shellcheck source=tests/shell.sh
+. "${srcdir:-$(dirname "$0")/..}/tests/shell.sh"
+model=$data/tiny-q8_0.gguf
 chmod 755 "$base"
-cd "$base" || exit 99
-unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH \
-	OPENCL_VENDOR_PATH OCL_ICD_FILENAMES
-python=$(command -v python3 || :)
-
-checks=0 failed=0 code=0
-report() { # status, what
-	checks=$((checks + 1))
-	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
-	failed=$((failed + 1))
-	echo "not ok - $2 (exit code $code)"
-	sed 's/^/# out: /' out 2>/dev/null | tail -n 5
-	sed 's/^/# err: /' err 2>/dev/null | tail -n 5
-}
-skip() { echo "skip - $1"; }
 
 tokens() { # prefix of the command
 	# shellcheck disable=SC2086
@@ -50,17 +30,10 @@ driver=native tokens
 [ "$code" -eq 0 ] || { echo "not ok - the native driver runs the model"; exit 1; }
 cp out want
 
-# A stack that works: the environment's, else the first of these.
-find_stack() {
-	for place in "${OCL_ICD_VENDORS:-}" "${PLUMB_OCL:-/opt/ocl}/icd/pocl" /etc/OpenCL/vendors/pocl.icd "${PLUMB_OCL:-/opt/ocl}/icd/intel-cpu" /etc/OpenCL/vendors; do
-		[ -e "$place" ] && OCL_ICD_VENDORS=$place "$plumb" devices >/dev/null 2>&1 && { echo "$place"; return; }
-	done
-}
-OCL_ICD_VENDORS=$(find_stack)
-[ -n "$OCL_ICD_VENDORS" ] || { echo "SKIP: no OpenCL device ('plumb doctor' says why)"; exit 77; }
+need_stack
 # PoCL and others keep caches of their own: cold means these, too.
 XDG_CACHE_HOME=$base/cache POCL_CACHE_DIR=$base/pocl
-export OCL_ICD_VENDORS XDG_CACHE_HOME POCL_CACHE_DIR
+export XDG_CACHE_HOME POCL_CACHE_DIR
 cold() { rm -rf "$base/pocl" "$base/cache" "$1"; mkdir "$base/pocl"; AR_HARDWARE_LIBS=$1; export AR_HARDWARE_LIBS; }
 
 first_and_second() {
@@ -190,5 +163,4 @@ stale
 unwritable
 full_disk
 ten_at_once
-echo "$checks checks, $failed failed"
-[ "$failed" -eq 0 ]
+finish

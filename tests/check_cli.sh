@@ -4,34 +4,15 @@
 # tests/data. PLUMB: the program; srcdir: the source folder. Needs no big model and no network.
 # shellcheck disable=SC2015,SC2317 # `a && b || c` is meant; functions are called by name
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-plumb=${PLUMB:-./plumb}
-data=${srcdir:+$srcdir/tests/data}
-data=$(cd "${data:-$here/data}" 2>/dev/null && pwd) || { echo "SKIP: no tests/data"; exit 77; }
+check='check cli'
+# shellcheck source=tests/shell.sh
+. "${srcdir:-$(dirname "$0")/..}/tests/shell.sh"
 model=$data/tiny-q8_0.gguf
-[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
 [ -r "$model" ] || { echo "SKIP: $model is not there"; exit 77; }
-plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
-base=$(mktemp -d "${TMPDIR:-/tmp}/check cli.XXXXXX") || exit 99
-trap 'rm -rf "$base"' EXIT
-trap 'exit 1' INT TERM
-cd "$base" || exit 99
-unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA
+unset AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA
 PLUMB_MODE=exact && export PLUMB_MODE # else 16-bit activations may turn a near tie of a made-up model
-# Without OpenCL here: what the commands do is checked, not a vendor's driver; check_placement.sh and others have that.
-mkdir none && OCL_ICD_VENDORS=$base/none && export OCL_ICD_VENDORS
-python=$(command -v python3 || :)
+no_opencl # check_placement.sh and others have that
 
-checks=0 failed=0 code=0
-report() { # status, what
-	checks=$((checks + 1))
-	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
-	failed=$((failed + 1))
-	echo "not ok - $2 (exit code $code)"
-	sed 's/^/# out: /' out 2>/dev/null | head -n 5
-	sed 's/^/# err: /' err 2>/dev/null | head -n 5
-}
-skip() { echo "skip - $1"; }
 run() { "$plumb" "$@" >out 2>err </dev/null; code=$?; }
 # shellcheck disable=SC2059 # the text is a format, for its escapes
 feed() { printf "$1" >in; shift; "$plumb" "$@" >out 2>err <in; code=$?; }
@@ -88,6 +69,7 @@ options() {
 	run perplexity "$model"; expect 2 "a text file" "perplexity without a text"
 	run perplexity "$model" /dev/null --ctx 1; expect 2 "from 2" "perplexity --ctx 1"
 	run bench "$model" --prefill 0 --decode 0; expect 2 "nothing to measure" "bench of nothing"
+	run bench "$model" --modes --mode fast; expect 2 "leave out --mode" "bench --modes --mode"
 	run bench "$model" --rounds 0; expect 2 "from 1" "bench --rounds 0"
 	run bench "$model" --depth 250 --decode 64; expect 5 "context of 256" "bench beyond the context"
 	run env more; expect 2 "no argument" "env with an argument"
@@ -377,6 +359,23 @@ measures() {
 	says "^driver .*native" "bench: driver"
 	run bench "$model" --prefill 8 --decode 4 --depth 64 --rounds 1 --json; json bench
 	[ -z "$python" ] || { [ "$(value 'j["prefill"]["min"] <= j["prefill"]["median"] <= j["prefill"]["max"] and j["memory_bytes_per_second"] > 1e8 and j["depth"] == 64')" = True ]; report $? "bench --json: sensible numbers"; }
+	modes
+
+}
+
+# Rounded activations must show, more in fast than in default, and only where weights are quantised.
+modes() {
+	set -- --modes --driver native --prefill 8 --decode 4 --rounds 1
+	run bench "$model" "$@"; says "^exact .*%" "bench --modes: speed"
+	says "^fast .*tokens of text" "bench --modes: accuracy"
+	run bench "$model" "$@" --json; json "bench --modes"
+	[ -n "$python" ] || return
+	[ "$(value '[m["mode"] for m in j["modes"]] == ["exact", "default", "fast"] and all(m["decode"]["median"] > 0 for m in j["modes"])')" = True ]; report $? "bench --modes --json: three modes"
+	[ "$(value '0 < j["modes"][1]["text"]["kl_mean"] < 1e-5 and j["modes"][1]["text"]["kl_mean"] < j["modes"][2]["text"]["kl_mean"] < j["modes"][2]["text"]["kl_largest"] < 0.1')" = True ]
+	report $? "bench --modes --json: default near exact, fast less so"
+	run bench "$data/tiny-f32.gguf" "$@" --json
+	[ "$(value 'all(m["text"]["kl_largest"] == m["text"]["logit_error"] == 0 and m["text"]["same_top"] == m["text"]["positions"] > 100 for m in j["modes"][1:])')" = True ]
+	report $? "bench --modes --json: the same with weights of float32"
 }
 
 # The value that PyTorch gives for the same text and weights, where the big model is on the machine.
@@ -393,5 +392,4 @@ for part in help_texts options drivers models information tokens runs long_model
 	: >out; : >err
 	$part
 done
-echo "$checks checks, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -2,6 +2,7 @@
 /* The verdict: never an alarm for an unbroken model, whatever the reference's precision and convention; the right layer and role for a
  * broken one. Runs on small random models; what the real model must show is in check_diag_real.c. */
 #include "diag_make.h"
+#include "diag_opened.h"
 
 static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 #define MODELS ((int)(sizeof models / sizeof *models))
@@ -28,8 +29,6 @@ static void unload(struct loaded *l)
 	plumb_close(l->ctx);
 }
 
-struct opened { struct plumb_reference *reference; struct plumb_diag *diag; };
-
 static struct opened open_diag(struct plumb_model *model, const char *dir, const int32_t *tokens, int64_t n, int64_t row,
 	const char *fault)
 {
@@ -40,25 +39,6 @@ static struct opened open_diag(struct plumb_model *model, const char *dir, const
 	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, &(struct plumb_diag_options){ .tokens = tokens,
 		.token_count = n, .layer = -1, .fault = fault }));
 	return o;
-}
-
-static void close_diag(struct opened *o)
-{
-	plumb_diag_free(o->diag);
-	plumb_reference_free(o->reference);
-}
-
-static json_t *part(struct opened *o, const char *name)
-{
-	json_t *p;
-	ck_good(plumb_diag_part(o->diag, name, &p));
-	return p;
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-	const char *t = json_string_value(json_object_get(o, key));
-	return t ? t : "";
 }
 
 /* --- no false alarm --- */

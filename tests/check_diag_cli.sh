@@ -4,34 +4,15 @@
 # The references are dumped from the small models of tests/data. PLUMB: the program; srcdir: the source folder.
 # shellcheck disable=SC2015,SC2317 # `a && b || c` is meant; functions are called by name
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-plumb=${PLUMB:-./plumb}
-data=${srcdir:+$srcdir/tests/data}
-data=$(cd "${data:-$here/data}" 2>/dev/null && pwd) || { echo "SKIP: no tests/data"; exit 77; }
+check='check diag'
+# shellcheck source=tests/shell.sh
+. "${srcdir:-$(dirname "$0")/..}/tests/shell.sh"
 model=$data/tiny-f32.gguf
-[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
 [ -r "$model" ] || { echo "SKIP: $model is not there"; exit 77; }
-plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
-base=$(mktemp -d "${TMPDIR:-/tmp}/check diag.XXXXXX") || exit 99
-trap 'rm -rf "$base"' EXIT
-trap 'exit 1' INT TERM
-cd "$base" || exit 99
-unset AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA PLUMB_AVOID
-# Without OpenCL: what the commands do is checked, not a vendor's driver.
-mkdir none && OCL_ICD_VENDORS=$base/none && export OCL_ICD_VENDORS
+unset AR_HARDWARE_LIBS PLUMB_THREADS PLUMB_NATIVE_ISA PLUMB_AVOID
+no_opencl
 AR_HARDWARE_DRIVER=native && export AR_HARDWARE_DRIVER
-python=$(command -v python3 || :)
 
-checks=0 failed=0 code=0
-report() { # status, what
-	checks=$((checks + 1))
-	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
-	failed=$((failed + 1))
-	echo "not ok - $2 (exit code $code)"
-	sed 's/^/# out: /' out 2>/dev/null | head -n 5
-	sed 's/^/# err: /' err 2>/dev/null | head -n 5
-}
-skip() { echo "skip - $1"; }
 diag() { "$plumb" diag "$@" >out 2>err </dev/null; code=$?; }
 # Exit code; a pattern in the result and on standard error together; what.
 expect() { [ "$code" -eq "$1" ] && cat out err | grep -q -- "$2"; report $? "$3"; }
@@ -221,5 +202,4 @@ for part in dumps parts verdicts bad_references usage page bisects real_model; d
 	: >out; : >err
 	$part
 done
-echo "$checks checks, $failed failed"
-[ "$failed" -eq 0 ]
+finish

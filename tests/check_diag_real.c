@@ -2,6 +2,7 @@
 /* The diagnosis of the real model against PyTorch's sets: the seed's table with its three jumps explained, the verdicts, and that
  * rounding a reference changes no verdict but the precision. Skipped with a line where the model is not on the machine. */
 #include "diag_make.h"
+#include "diag_opened.h"
 
 static char model_path[1024];
 static struct plumb_context *ctx;
@@ -19,7 +20,6 @@ static void teardown(void)
 	plumb_close(ctx);
 }
 
-struct opened { struct plumb_reference *reference; struct plumb_diag *diag; };
 static int32_t prompt[64];
 static int64_t prompt_length;
 
@@ -55,25 +55,6 @@ static struct opened open_real(const char *set, const char *fault)
 	char name[64];
 	snprintf(name, sizeof name, "real/%s", set);
 	return open_set(data_path(name), fault);
-}
-
-static void close_diag(struct opened *o)
-{
-	plumb_diag_free(o->diag);
-	plumb_reference_free(o->reference);
-}
-
-static json_t *part(struct opened *o, const char *name)
-{
-	json_t *p;
-	ck_good(plumb_diag_part(o->diag, name, &p));
-	return p;
-}
-
-static const char *text(const json_t *o, const char *key)
-{
-	const char *t = json_string_value(json_object_get(o, key));
-	return t ? t : "";
 }
 
 static double number(const json_t *o, const char *key)

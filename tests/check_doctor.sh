@@ -5,32 +5,14 @@
 # this machine lacks says "skip".
 # shellcheck disable=SC2015,SC2254 # `a && b || c` is meant; a case takes a pattern
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-top=$(cd "${srcdir:-$here/..}" && pwd)
-plumb=${PLUMB:-./plumb}
-[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
-plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
-base=$(mktemp -d "${TMPDIR:-/tmp}/check-doctor.XXXXXX") || exit 99
-trap 'chmod -R u+rwx "$base"; rm -rf "$base"' EXIT
-trap 'exit 1' INT TERM
+check='check-doctor'
+# shellcheck source=tests/shell.sh
+. "${srcdir:-$(dirname "$0")/..}/tests/shell.sh"
 chmod 755 "$base"
-cd "$base" || exit 99
-unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH \
-	OCL_ICD_VENDORS OPENCL_VENDOR_PATH OCL_ICD_FILENAMES RUSTICL_ENABLE
+unset OCL_ICD_VENDORS RUSTICL_ENABLE
 AR_HARDWARE_LIBS=$base/libs POCL_CACHE_DIR=$base/pocl XDG_CACHE_HOME=$base/cache
 export AR_HARDWARE_LIBS POCL_CACHE_DIR XDG_CACHE_HOME
-python=$(command -v python3 || :)
 
-checks=0 failed=0 code=0
-report() { # status, what
-	checks=$((checks + 1))
-	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
-	failed=$((failed + 1))
-	echo "not ok - $2 (exit code $code)"
-	sed 's/^/# out: /' out 2>/dev/null | tail -n 25
-	sed 's/^/# err: /' err 2>/dev/null | tail -n 5
-}
-skip() { echo "skip - $1"; }
 run() { timeout 600 "$@" >out 2>err </dev/null; code=$?; }
 doctor() { run "$plumb" doctor --no-kernels "$@"; }
 # Exit code; a pattern in the result; what.
@@ -42,12 +24,6 @@ json() { # what
 }
 # A folder with one .icd file of this content.
 tree() { rm -rf "$1"; mkdir "$1"; printf '%b' "$2" >"$1/one.icd"; }
-
-finish() {
-	echo "$checks checks, $failed failed"
-	[ "$failed" -eq 0 ]
-	exit
-}
 
 # The library of a stack, from the .icd files that name it; nothing when it is not installed or does not load.
 library() { # pattern of the library's name

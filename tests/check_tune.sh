@@ -1,32 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # plumb tune: it measures, keeps, explains and never changes a token; what is broken in its file is ignored; CLBlast gives the same
-# tokens, and its absence is said. PLUMB: the program; PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
+# tokens, and its absence is said. And bench, which says what the kernels reach. PLUMB: the program; PLUMB_OCL: where other
+# stacks than Debian's are (default /opt/ocl).
 # shellcheck disable=SC2015 # `a && b || c` is meant
 set -u
-here=$(cd "$(dirname "$0")" && pwd)
-top=$(cd "${srcdir:-$here/..}" && pwd)
-plumb=${PLUMB:-./plumb}
-model=$top/tests/data/tiny-q8_0.gguf
-[ -x "$plumb" ] || { echo "SKIP: $plumb is not built"; exit 77; }
-plumb=$(cd "$(dirname "$plumb")" && pwd)/$(basename "$plumb")
+check='check-tune'
+# shellcheck source=tests/shell.sh
+. "${srcdir:-$(dirname "$0")/..}/tests/shell.sh"
+model=$data/tiny-q8_0.gguf
 [ -r "$model" ] || { echo "SKIP: $model is not there"; exit 77; }
-base=$(mktemp -d "${TMPDIR:-/tmp}/check-tune.XXXXXX") || exit 99
-trap 'rm -rf "$base"' EXIT
-trap 'exit 1' INT TERM
-cd "$base" || exit 99
-unset AR_HARDWARE_DRIVER AR_HARDWARE_PRECISION AR_HARDWARE_MEMORY_SCALE AR_HARDWARE_MEMORY_LOCATION PLUMB_CL_DEVICE PLUMB_CL_PATH \
-	PLUMB_CL_MATMUL PLUMB_CL_CLASS OPENCL_VENDOR_PATH OCL_ICD_FILENAMES
+unset PLUMB_CL_MATMUL PLUMB_CL_CLASS
 
-checks=0 failed=0 code=0
-report() { # status, what
-	checks=$((checks + 1))
-	[ "$1" -eq 0 ] && { echo "ok - $2"; return; }
-	failed=$((failed + 1))
-	echo "not ok - $2 (exit code $code)"
-	sed 's/^/# out: /' out 2>/dev/null | tail -n 5
-	sed 's/^/# err: /' err 2>/dev/null | tail -n 5
-}
 do_plumb() { timeout 600 "$plumb" "$@" >out 2>err </dev/null; code=$?; }
 has() { [ "$code" -eq "$1" ] && cat out err | grep -q "$2"; report $? "$3"; }
 
@@ -35,15 +20,9 @@ if grep -q "no OpenCL driver" err; then echo "SKIP: this build has no OpenCL dri
 has 2 "nothing to tune" "native has nothing to tune, and that is said"
 do_plumb tune; has 2 "needs a model" "a model is needed"
 
-find_stack() {
-	for place in "${OCL_ICD_VENDORS:-}" "${PLUMB_OCL:-/opt/ocl}/icd/pocl" /etc/OpenCL/vendors/pocl.icd "${PLUMB_OCL:-/opt/ocl}/icd/intel-cpu" /etc/OpenCL/vendors; do
-		[ -e "$place" ] && OCL_ICD_VENDORS=$place "$plumb" devices >/dev/null 2>&1 && { echo "$place"; return; }
-	done
-}
-OCL_ICD_VENDORS=$(find_stack)
-[ -n "$OCL_ICD_VENDORS" ] || { echo "SKIP: no OpenCL device ('plumb doctor' says why)"; exit 77; }
+need_stack
 AR_HARDWARE_LIBS=$base/libs
-export OCL_ICD_VENDORS AR_HARDWARE_LIBS
+export AR_HARDWARE_LIBS
 "$plumb" devices | sed -n 's/^\*/# device/p'
 
 ids=1; i=2; while [ $i -le 40 ]; do ids=$ids,$i; i=$((i + 1)); done # 40 tokens: several rows in one product
@@ -130,6 +109,24 @@ PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
 has 4 "libclblast1" "PLUMB_CL_MATMUL=clblast without CLBlast is an error that names the package"
 do_plumb tune "$model" --quick; has 0 q8_0 "tuning without CLBlast"
 
+# The bytes of a kernel are what it must move: all weights once a step, and of the cache what is held, whatever it has room for.
+profile() { PLUMB_CL_PROFILE=1; export PLUMB_CL_PROFILE; do_plumb bench "$model" --driver cl --rounds 2 --decode 4 "$@"; unset PLUMB_CL_PROFILE; }
+profile --prefill 0; has 0 "^matvec .*% of the copy" "bench with times of kernels: the products with one row beside a copy"
+has 0 "^ .*% .*  attention attention" "... and a row for each kernel"
+PLUMB_CL_CLASS=gpu; export PLUMB_CL_CLASS; profile --prefill 0 --depth 252; unset PLUMB_CL_CLASS
+has 0 " -  *-  attention attention_join" "... and - where the bytes are not known"
+if [ -n "$python" ]; then
+	profile --prefill 200 --json; cp out roomy; profile --prefill 0 --json
+	"$python" - >err 2>&1 <<'END'
+import json
+roomy, j = json.load(open("roomy")), json.load(open("out"))
+weights = 2 * 4 * j["step_bytes"] # rounds, steps
+assert weights <= j["kernels"]["decode_matmul"]["bytes"] < 1.2 * weights, (weights, j["kernels"]["decode_matmul"])
+attention = lambda j: [row["bytes"] for row in j["kernels"]["decode"] if row["kernel"].startswith("attention ")]
+assert attention(roomy) == attention(j) and attention(j)[0] > 0, (attention(roomy), attention(j))
+END
+	report $? "bench counts the bytes of kernels"
+fi
+
 AR_HARDWARE_LIBS=/proc/nothing/here do_plumb tune "$model" --quick; has 3 "AR_HARDWARE_LIBS" "no folder to keep it in"
-echo "$checks checks, $failed failed"
-[ "$failed" -eq 0 ]
+finish

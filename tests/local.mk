@@ -9,9 +9,9 @@ SHELL_CHECKS = %D%/check_cli.sh %D%/check_diag_cli.sh %D%/check_fuzz.sh %D%/chec
 	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
 	%D%/check_builds.sh
 TESTS += $(SHELL_CHECKS)
-EXTRA_DIST += $(SHELL_CHECKS) %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
+EXTRA_DIST += $(SHELL_CHECKS) %D%/shell.sh %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
-	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
+	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
 
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
@@ -25,11 +25,11 @@ check_core_SOURCES = %D%/suite.h %D%/check_core.c
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 
-check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag.c
+check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag.c
 check_diag_CPPFLAGS = $(CHECK_CPP)
 check_diag_LDADD = $(CHECK_LINK)
 
-check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/check_diag_real.c
+check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag_real.c
 check_diag_real_CPPFLAGS = $(CHECK_CPP)
 check_diag_real_LDADD = $(CHECK_LINK)
 

@@ -31,6 +31,10 @@ struct plumb_device {
  * loader; PLUMB_E_UNSUPPORTED: this build has no OpenCL driver. */
 PLUMB_API enum plumb_status plumb_devices(struct plumb_device **devices, int *count);
 
+/* Index, among plumb_devices(), of the device that the cl driver would take under the present environment.
+ * PLUMB_E_DRIVER: none, with the reason. */
+PLUMB_API enum plumb_status plumb_device_choice(int *index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -39,10 +39,6 @@ typedef void (*plumb_finding_fn)(void *user, const struct plumb_finding *finding
  * than PLUMB_OK means that the doctor itself could not work. */
 PLUMB_API enum plumb_status plumb_doctor(bool kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict);
 
-/* Index, among plumb_devices(), of the device that the cl driver would take under the present environment.
- * PLUMB_E_DRIVER: none, with the reason. */
-PLUMB_API enum plumb_status plumb_device_choice(int *index);
-
 #ifdef __cplusplus
 }
 #endif

@@ -66,9 +66,13 @@ struct plumb_kernel_time {
 	const char *driver, *kernel; /* "cl", "matmul matmul -DBITS=8 ..."; as long as the context lives */
 	uint64_t calls;
 	double seconds;
+	double bytes; /* read and written, by the contracts of the operators it ran for (a weight as the file holds it); 0: not known */
 };
 /* Row `index`; false past the end. */
 PLUMB_API bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_kernel_time *row);
+/* Bytes read and written per second when the device of this open driver copies memory, measured now, in buffers larger than its
+ * caches (up to 768 MB together). PLUMB_E_UNSUPPORTED: the driver is not open, or does not measure that; *rate is then 0. */
+PLUMB_API enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate);
 
 /* The environment variables that plumb reads, one row each. */
 struct plumb_env {

@@ -43,6 +43,7 @@ struct plumb_cl_kernel {
 	char *key;         /* file, kernel, options */
 	cl_kernel kernel;
 	uint64_t calls, nanoseconds; /* time only while profiling */
+	double bytes;      /* of the calls whose first launch this was */
 	struct plumb_cl_kernel *next;
 };
 struct plumb_cl_program {
@@ -172,6 +173,9 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 
 /* --- canary.c --- */
 enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb_call *call);
+
+/* --- copy.c --- */
+enum plumb_status plumb_cl_copy_rate(struct plumb_driver *driver, double *rate);
 
 /* --- memory.c --- */
 enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffer *buffer, void **handle);

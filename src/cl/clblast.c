@@ -79,6 +79,7 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 	cl_mem tile;
 	if (plumb_cl_clblast_missing())
 		return plumb_fail(PLUMB_E_DRIVER, "%s", plumb_cl_clblast_missing());
+	driver->bytes = 0; /* CLBlast's kernels, which move them, are not among ours */
 	fit = fit < 1 ? 1 : fit < groups ? fit : groups;
 	snprintf(options, sizeof options, "%s -DMT=4", plumb_cl_weight_options(part->weight->type));
 	PLUMB_TRY(plumb_cl_scratch(driver, 0, (size_t)fit * 8 * row, &tile));

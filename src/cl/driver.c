@@ -78,7 +78,7 @@ static bool kernel_row(const struct plumb_driver *driver, int index, struct plum
 	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
 		for (const struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next)
 			if (!index--) {
-				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds };
+				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds, .bytes = k->bytes };
 				return true;
 			}
 	return false;
@@ -96,6 +96,7 @@ const struct plumb_driver_class plumb_cl_class = {
 	.prepare = plumb_cl_prepare,
 	.unprepare = plumb_cl_unprepare,
 	.kernel_row = kernel_row,
+	.copy_rate = plumb_cl_copy_rate,
 	.trust = plumb_cl_trust,
 	.op = {
 #define PLUMB_FUSED(name, inputs, formula)

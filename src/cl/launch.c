@@ -114,6 +114,8 @@ enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, con
 	if (code)
 		return plumb_cl_fail(code, "kernel %s", k->key);
 	k->calls++;
+	k->bytes += a->driver->bytes; /* once a call: further launches work on what the first one left in scratch, or on the rest of the bytes */
+	a->driver->bytes = 0;
 	return cl->profile ? measure(k, event) : PLUMB_OK;
 }
 

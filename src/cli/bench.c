@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plumb bench: speed of prefill and decoding in rounds, and how near decoding comes to the
  * limit of the memory, which is measured in the same run. */
-#include "cli/cli.h"
+#include "cli/bench.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-
-#define MOST_ROUNDS 1000
-#define MOST_SEQUENCES 64
 
 static int run(int argc, char **argv);
 
@@ -23,39 +20,36 @@ const struct cli_command cli_bench = {
 	"  --depth N            tokens held before either starts (default: 0)\n"
 	"  --rounds N           counted rounds (default: 3)\n"
 	"  --sequences N        decode so many sequences at once, sharing each pass over the weights (default: 1)\n"
-	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	CLI_KV_HELP
+	"  --modes              exact, default and fast side by side: in each round all are timed in turn, so three\n"
+	"                       copies of the model are held at once; and how far their next tokens are from\n"
+	"                       exact's: KL(exact || mode) in nats, how often the likeliest token is the same, the\n"
+	"                       largest error of a logit. On a text read at once, and on token 9707 alone (\"Hello\"\n"
+	"                       to Qwen2) where there is one\n"
 	CLI_COMMON_HELP
+	"\n"
+	"With PLUMB_CL_PROFILE=1 the cl driver times each kernel, which slows all down: then calls, time and GB/s of\n"
+	"each kernel follow, and their share of what a plain copy on the device reads and writes in the same run.\n"
+	"Bytes are those of the operator's tensors, each counted once; - where they are not known. What is mostly read\n"
+	"may pass 100%: to write costs more.\n"
 	"\n"
 	"Examples:\n"
 	"  plumb bench model.gguf\n"
 	"  plumb bench model.gguf --threads 1 --prefill 128 --decode 16\n"
 	"  plumb bench model.gguf --depth 4096 --kv f16 --json\n"
-	"  plumb bench model.gguf --prefill 0 --sequences 8\n",
+	"  plumb bench model.gguf --prefill 0 --sequences 8\n"
+	"  plumb bench model.gguf --modes --rounds 5\n"
+	"  PLUMB_CL_PROFILE=1 plumb bench model.gguf --driver cl --prefill 0\n",
 	run
 };
 
 static const struct option options[] = {
 	CLI_COMMON_LONG, { "prefill", required_argument, NULL, 'P' }, { "decode", required_argument, NULL, 'D' },
-	{ "depth", required_argument, NULL, 'd' }, { "rounds", required_argument, NULL, 'r' }, { "kv", required_argument, NULL, 'v' },
-	{ "sequences", required_argument, NULL, 'S' }, { NULL, 0, NULL, 0 }
+	{ "depth", required_argument, NULL, 'd' }, { "rounds", required_argument, NULL, 'r' }, CLI_KV_LONG,
+	{ "sequences", required_argument, NULL, 'S' }, { "modes", no_argument, NULL, 'm' }, { NULL, 0, NULL, 0 }
 };
 
-struct request {
-	struct cli_common common;
-	struct plumb_session_options session;
-	const char *model;
-	long prefill, decode, depth, rounds, sequences; /* prefill -1: 512, or less where the context is shorter */
-};
-
-struct rates { double low, median, high; }; /* tokens/s */
-struct result {
-	struct rates prefill, decode;
-	double load, bandwidth, bytes; /* seconds, bytes/s, bytes/s read by decoding */
-	uint64_t step, held, resident; /* bytes */
-};
-
-/* The same tokens each time, spread over the vocabulary. */
-static void make_tokens(int32_t *ids, int64_t n, int64_t vocab)
+void bench_tokens(int32_t *ids, int64_t n, int64_t vocab)
 {
 	uint64_t x = 9707;
 	for (int64_t i = 0; i < n; i++) {
@@ -70,16 +64,16 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct rates summary(double *rate, long n)
+static struct bench_rates summary(double *rate, long n)
 {
 	qsort(rate, (size_t)n, sizeof *rate, compare);
-	return (struct rates){ rate[0], n % 2 ? rate[n / 2] : (rate[n / 2 - 1] + rate[n / 2]) / 2, rate[n - 1] };
+	return (struct bench_rates){ rate[0], n % 2 ? rate[n / 2] : (rate[n / 2 - 1] + rate[n / 2]) / 2, rate[n - 1] };
 }
 
 /* One decoding step of all sequences; the logits are fetched, as a sampler would need them each time. */
 static enum plumb_status step(struct plumb_session *const *sessions, long sequences, int32_t token)
 {
-	int32_t tokens[MOST_SEQUENCES];
+	int32_t tokens[BENCH_MOST_SEQUENCES];
 	const float *logits;
 	int64_t rows;
 	for (long i = 0; i < sequences; i++)
@@ -92,7 +86,7 @@ static enum plumb_status step(struct plumb_session *const *sessions, long sequen
 }
 
 /* Tokens per second of one prefill, or of one run of decoding of all sequences together, from depth on. */
-static enum plumb_status once(struct plumb_session *const *sessions, const struct request *r, const int32_t *ids, bool decode, double *rate)
+static enum plumb_status once(struct plumb_session *const *sessions, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
 {
 	long n = decode ? r->decode : r->prefill, count = decode ? r->sequences : 1;
 	enum plumb_status s = PLUMB_OK;
@@ -109,139 +103,264 @@ static enum plumb_status once(struct plumb_session *const *sessions, const struc
 	return s;
 }
 
-static enum plumb_status rounds(const struct request *r, struct plumb_session *const *sessions, const int32_t *ids, struct result *out)
+/* As once, with the kernels that it took added to the rig's. */
+static enum plumb_status watched(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
 {
-	static double prefill[MOST_ROUNDS], decode[MOST_ROUNDS];
-	double done = 0, all = (double)(r->rounds + 1) * ((double)r->prefill + 4.0 * (double)r->decode); /* a written token takes about 4 read ones */
-	enum plumb_status s = PLUMB_OK;
-	for (long i = 0; !s && r->depth && i < r->sequences; i++)
-		s = plumb_session_eval(sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
-	for (long i = -1; !s && i < r->rounds; i++) {
-		double rate;
-		if (r->prefill && !(s = once(sessions, r, ids + r->depth, false, &rate)) && i >= 0)
-			prefill[i] = rate;
-		cli_progress("measuring", done += (double)r->prefill, all);
-		if (!s && r->decode && !(s = once(sessions, r, ids + r->depth, true, &rate)) && i >= 0)
-			decode[i] = rate;
-		cli_progress("measuring", done += 4.0 * (double)r->decode, all);
-	}
-	cli_progress_end();
-	if (s)
-		return s;
-	if (r->prefill)
-		out->prefill = summary(prefill, r->rounds);
-	if (r->decode)
-		out->decode = summary(decode, r->rounds);
-	return PLUMB_OK;
+	static struct cli_kernels before, after;
+	cli_kernels_read(rig->ctx, &before);
+	enum plumb_status s = once(rig->sessions, r, ids, decode, rate);
+	cli_kernels_read(rig->ctx, &after);
+	cli_kernels_add(&after, &before, -1);
+	cli_kernels_add(&rig->kernels[decode], &after, 1);
+	return s;
 }
 
-static json_t *rates_json(const struct rates *r, long tokens)
+/* One round of one rig: prefill, then decoding. */
+static enum plumb_status turn(const struct bench_request *r, struct bench_rig *rig, const int32_t *ids, double *prefill, double *decode, double *done, double all)
+{
+	enum plumb_status s = r->prefill ? watched(rig, r, ids, false, prefill) : PLUMB_OK;
+	cli_progress("measuring", *done += (double)r->prefill, all);
+	if (!s && r->decode)
+		s = watched(rig, r, ids, true, decode);
+	cli_progress("measuring", *done += 4.0 * (double)r->decode, all);
+	return s;
+}
+
+static enum plumb_status rounds(const struct bench_request *r, struct bench_rig *rigs, int count, const int32_t *ids)
+{
+	static double prefill[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], decode[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS];
+	double done = 0, all = (double)(count * (r->rounds + 1)) * ((double)r->prefill + 4.0 * (double)r->decode); /* a written token takes about 4 read ones */
+	enum plumb_status s = PLUMB_OK;
+	for (int k = 0; !s && r->depth && k < count; k++)
+		for (long i = 0; !s && i < r->sequences; i++)
+			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
+	for (long i = -1; !s && i < r->rounds; i++) /* -1 warms up: 0 takes its place */
+		for (int k = 0; !s && k < count; k++) {
+			if (i <= 0)
+				rigs[k].kernels[0].count = rigs[k].kernels[1].count = 0;
+			s = turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
+		}
+	cli_progress_end();
+	for (int k = 0; !s && k < count; k++) {
+		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
+		rigs[k].decode = r->decode ? summary(decode[k], r->rounds) : (struct bench_rates){ 0 };
+	}
+	return s;
+}
+
+int bench_open(const struct bench_request *r, const char *mode, struct bench_rig *rig)
+{
+	struct cli_common common = r->common;
+	double start = cli_seconds();
+	if (mode)
+		common.open.mode = mode;
+	int code = cli_load(&common, r->model, &rig->ctx, &rig->model);
+	rig->load = cli_seconds() - start;
+	return code;
+}
+
+void bench_close(struct bench_rig *rig)
+{
+	plumb_model_free(rig->model);
+	plumb_close(rig->ctx);
+}
+
+int bench_measure(struct bench_request *r, struct bench_rig *rigs, int count)
+{
+	const struct plumb_config *c = plumb_model_config(rigs->model);
+	if (r->prefill < 0) /* nobody asked for a number: take what fits */
+		r->prefill = r->depth + 512 <= c->context ? 512 : r->depth < c->context ? (long)(c->context - r->depth) : 1;
+	long more = r->prefill > r->decode ? r->prefill : r->decode;
+	if (r->depth + more > c->context)
+		return cli_complain(CLI_LIMIT, "--depth %ld and %ld tokens more are beyond the model's context of %lld", r->depth, more, (long long)c->context);
+	int32_t *ids = malloc(sizeof *ids * (size_t)(r->depth + more));
+	if (!ids)
+		return cli_complain(CLI_ERROR, "no memory for %ld token ids", r->depth + more);
+	bench_tokens(ids, r->depth + more, c->vocab);
+	r->session.context = r->depth + more;
+	enum plumb_status s = PLUMB_OK;
+	for (int k = 0; !s && k < count; k++)
+		for (long i = 0; !s && i < r->sequences; i++)
+			s = plumb_session_new(&rigs[k].sessions[i], rigs[k].model, &r->session);
+	if (!s) {
+		cli_catch_interrupt();
+		s = rounds(r, rigs, count, ids);
+	}
+	for (int k = 0; k < count; k++)
+		for (long i = 0; i < r->sequences; i++)
+			plumb_session_free(rigs[k].sessions[i]);
+	free(ids);
+	return s ? cli_fail(s) : CLI_OK;
+}
+
+double bench_weights(const struct bench_request *r, const struct bench_rig *rig)
+{
+	return rig->decode.median / (double)r->sequences * (double)plumb_model_step_bytes(rig->model);
+}
+
+json_t *bench_json_rates(const struct bench_rates *r, long tokens)
 {
 	return tokens ? json_pack("{s:I, s:f, s:f, s:f}", "tokens", (json_int_t)tokens, "median", r->median, "min", r->low, "max", r->high) : json_null();
 }
 
-static int print_json(const struct request *r, const struct plumb_model *model, const struct result *x)
+json_t *bench_json_head(const struct bench_request *r, const struct bench_rig *rig)
 {
-	struct plumb_context *ctx = plumb_model_context(model);
 	json_t *drivers = json_array();
-	for (int i = 0; i < plumb_driver_count(ctx); i++)
-		json_array_append_new(drivers, json_pack("{s:s, s:s}", "name", plumb_driver_name(ctx, i), "note", plumb_driver_note(ctx, i)));
-	json_t *root = json_pack("{s:o, s:o, s:i, s:f, s:I, s:I, s:I, s:o, s:o, s:I, s:f, s:f, s:o, s:I, s:I}",
-		"model", cli_json_span((struct plumb_span){ r->model, strlen(r->model) }), "drivers", drivers,
-		"threads", plumb_context_threads(ctx), "load_seconds", x->load, "depth", (json_int_t)r->depth, "rounds", (json_int_t)r->rounds, "sequences", (json_int_t)r->sequences,
-		"prefill", rates_json(&x->prefill, r->prefill), "decode", rates_json(&x->decode, r->decode),
-		"step_bytes", (json_int_t)x->step, "decode_bytes_per_second", x->bytes, "memory_bytes_per_second", x->bandwidth,
-		"share_of_memory", x->bandwidth > 0 && r->decode ? json_real(x->bytes / x->bandwidth) : json_null(),
-		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)x->resident);
+	for (int i = 0; i < plumb_driver_count(rig->ctx); i++)
+		json_array_append_new(drivers, json_pack("{s:s, s:s}", "name", plumb_driver_name(rig->ctx, i), "note", plumb_driver_note(rig->ctx, i)));
+	return json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I}", "model", cli_json_span((struct plumb_span){ r->model, strlen(r->model) }), "drivers", drivers,
+		"threads", plumb_context_threads(rig->ctx), "depth", (json_int_t)r->depth, "rounds", (json_int_t)r->rounds, "sequences", (json_int_t)r->sequences,
+		"step_bytes", (json_int_t)plumb_model_step_bytes(rig->model));
+}
+
+void bench_print_head(const struct bench_request *r, const struct bench_rig *rig)
+{
+	const struct plumb_config *c = plumb_model_config(rig->model);
+	printf("%-9s ", "model");
+	cli_put_escaped((struct plumb_span){ c->name[0] ? c->name : r->model, strlen(c->name[0] ? c->name : r->model) }, 120);
+	printf(", %lld layers\n", (long long)c->layers);
+	for (int i = 0; i < plumb_driver_count(rig->ctx); i++)
+		printf("%-9s %s: %s\n", i ? "" : "driver", plumb_driver_name(rig->ctx, i), plumb_driver_note(rig->ctx, i));
+	if (r->depth)
+		printf("%-9s %8ld tokens held before each round\n", "depth", r->depth);
+}
+
+/* --- one mode --- */
+struct totals {
+	double bandwidth, weights;     /* bytes/s: what the memory gives, what decoding read */
+	uint64_t now, held, limit, resident; /* bytes */
+	double copy;                   /* bytes/s read and written by a plain copy on the device whose kernels were timed; 0: not known */
+};
+
+/* All products of decoding together: with one sequence these are products with one row. */
+static struct plumb_kernel_time matvec(const struct bench_rig *rig, double *rate)
+{
+	struct plumb_kernel_time sum = cli_kernels_sum(&rig->kernels[1], "matmul ");
+	*rate = sum.seconds > 0 ? sum.bytes / sum.seconds : 0;
+	return sum;
+}
+
+/* The kernels of the counted rounds where they were timed; NULL: they were not. */
+static json_t *kernels_json(const struct bench_rig *rig, double copy)
+{
+	double rate;
+	if (cli_kernels_sum(&rig->kernels[0], "").seconds + cli_kernels_sum(&rig->kernels[1], "").seconds <= 0)
+		return NULL;
+	struct plumb_kernel_time sum = matvec(rig, &rate);
+	return json_pack("{s:f, s:o, s:o, s:{s:I, s:f, s:f, s:f, s:o}}", "copy_bytes_per_second", copy, "prefill", cli_kernels_json(&rig->kernels[0], copy),
+		"decode", cli_kernels_json(&rig->kernels[1], copy), "decode_matmul", "calls", (json_int_t)sum.calls, "seconds", sum.seconds,
+		"bytes", sum.bytes, "bytes_per_second", rate, "share_of_copy", copy > 0 && rate > 0 ? json_real(rate / copy) : json_null());
+}
+
+static void print_kernels(const struct bench_request *r, struct bench_rig *rig, double copy)
+{
+	static const char *const what[2] = { "prefill", "decode" };
+	double rate;
+	for (int i = 0; i < 2; i++)
+		if (cli_kernels_sum(&rig->kernels[i], "").seconds > 0) {
+			printf("\nKernels of %s\n", what[i]);
+			cli_kernels_print(stdout, &rig->kernels[i], copy);
+		}
+	matvec(rig, &rate);
+	if (copy > 0)
+		printf("\n%-9s %8.2f GB/s read and written by a plain copy on the device\n", "copy", copy / 1e9);
+	if (rate > 0)
+		printf("%-9s %8.2f GB/s by all products with %ld row%s of decoding together", r->sequences == 1 ? "matvec" : "matmul", rate / 1e9, r->sequences,
+			r->sequences == 1 ? "" : "s");
+	if (rate > 0 && copy > 0)
+		printf(": %.0f%% of the copy", 100 * rate / copy);
+	if (rate > 0)
+		putchar('\n');
+}
+
+static int print_json(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
+{
+	json_t *root = bench_json_head(r, rig);
+	json_object_update_new(root, json_pack("{s:f, s:o, s:o, s:f, s:f, s:o, s:I, s:I}", "load_seconds", rig->load,
+		"prefill", bench_json_rates(&rig->prefill, r->prefill), "decode", bench_json_rates(&rig->decode, r->decode),
+		"decode_bytes_per_second", x->weights, "memory_bytes_per_second", x->bandwidth,
+		"share_of_memory", x->bandwidth > 0 && r->decode ? json_real(x->weights / x->bandwidth) : json_null(),
+		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)x->resident));
+	json_t *kernels = kernels_json(rig, x->copy);
+	if (kernels)
+		json_object_set_new(root, "kernels", kernels);
 	return cli_json_print(root, false);
 }
 
-static void print_rates(const char *what, const struct rates *r, long tokens, long count)
+static void print_rates(const char *what, const struct bench_rates *r, long tokens, long count)
 {
 	printf("%-9s %8.2f tokens/s, median of %ld round%s of %ld token%s (%.2f to %.2f)\n", what, r->median, count,
 		count == 1 ? "" : "s", tokens, tokens == 1 ? "" : "s", r->low, r->high);
 }
 
-static void print(const struct request *r, const struct plumb_model *model, const struct result *x)
+static void print(const struct bench_request *r, struct bench_rig *rig, const struct totals *x)
 {
-	struct plumb_context *ctx = plumb_model_context(model);
-	const struct plumb_config *c = plumb_model_config(model);
-	printf("%-9s ", "model");
-	cli_put_escaped((struct plumb_span){ c->name[0] ? c->name : r->model, strlen(c->name[0] ? c->name : r->model) }, 120);
-	printf(", %lld layers\n", (long long)c->layers);
-	for (int i = 0; i < plumb_driver_count(ctx); i++)
-		printf("%-9s %s: %s\n", i ? "" : "driver", plumb_driver_name(ctx, i), plumb_driver_note(ctx, i));
-	printf("%-9s %8.2f s\n", "load", x->load);
-	if (r->depth)
-		printf("%-9s %8ld tokens held before each round\n", "depth", r->depth);
+	uint64_t step = plumb_model_step_bytes(rig->model);
+	int threads = plumb_context_threads(rig->ctx);
+	bench_print_head(r, rig);
+	printf("%-9s %8.2f s\n", "load", rig->load);
 	if (r->prefill)
-		print_rates("prefill", &x->prefill, r->prefill, r->rounds);
+		print_rates("prefill", &rig->prefill, r->prefill, r->rounds);
 	if (r->decode)
-		print_rates("decode", &x->decode, r->decode, r->rounds);
+		print_rates("decode", &rig->decode, r->decode, r->rounds);
 	if (r->decode)
-		printf("%-9s %8.2f GB/s of weights read in decoding (%.1f MB a step)\n", "weights", x->bytes / 1e9, (double)x->step / 1e6);
+		printf("%-9s %8.2f GB/s of weights read in decoding (%.1f MB a step)\n", "weights", x->weights / 1e9, (double)step / 1e6);
 	if (x->bandwidth > 0) {
-		printf("%-9s %8.2f GB/s read with %d thread%s", "memory", x->bandwidth / 1e9, plumb_context_threads(ctx), plumb_context_threads(ctx) == 1 ? "" : "s");
+		printf("%-9s %8.2f GB/s read with %d thread%s", "memory", x->bandwidth / 1e9, threads, threads == 1 ? "" : "s");
 		if (r->decode)
-			printf(": decoding uses %.0f%% of it%s", 100 * x->bytes / x->bandwidth, x->step < 64 << 20 ? " (but so few weights stay in a cache)" : "");
+			printf(": decoding uses %.0f%% of it%s", 100 * x->weights / x->bandwidth, step < 64 << 20 ? " (but so few weights stay in a cache)" : "");
 		putchar('\n');
 	}
 	printf("%-9s %8.1f MB held by plumb at most, %.1f MB of the process resident, the mapped model included\n", "peak", (double)x->held / 1e6,
 		(double)x->resident / 1e6);
+	print_kernels(r, rig, x->copy);
 }
 
-static int measure(struct request *r, struct plumb_model *model, struct result *x)
+static int bench_one(struct bench_request *r)
 {
-	struct plumb_context *ctx = plumb_model_context(model);
-	struct plumb_session *sessions[MOST_SEQUENCES] = { NULL };
+	struct bench_rig rig = { .load = 0 };
+	struct totals x = { .bandwidth = 0 };
 	struct rusage usage;
-	int64_t context = plumb_model_config(model)->context;
-	if (r->prefill < 0) /* nobody asked for a number: take what fits */
-		r->prefill = r->depth + 512 <= context ? 512 : r->depth < context ? (long)(context - r->depth) : 1;
-	long more = r->prefill > r->decode ? r->prefill : r->decode;
-	if (r->depth + more > context)
-		return cli_complain(CLI_LIMIT, "--depth %ld and %ld tokens more are beyond the model's context of %lld", r->depth, more, (long long)context);
-	int32_t *ids = malloc(sizeof *ids * (size_t)(r->depth + more));
-	if (!ids)
-		return cli_complain(CLI_ERROR, "no memory for %ld token ids", r->depth + more);
-	make_tokens(ids, r->depth + more, plumb_model_config(model)->vocab);
-	r->session.context = r->depth + more;
-	enum plumb_status s = PLUMB_OK;
-	for (long i = 0; !s && i < r->sequences; i++)
-		s = plumb_session_new(&sessions[i], model, &r->session);
-	if (!s) {
-		cli_catch_interrupt();
-		s = rounds(r, sessions, ids, x);
+	int code = bench_open(r, NULL, &rig);
+	if (code)
+		return code;
+	if (!(code = bench_measure(r, &rig, 1))) {
+		plumb_memory(rig.ctx, &x.now, &x.held, &x.limit);
+		x.resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
+		x.weights = bench_weights(r, &rig);
+		x.bandwidth = cli_bandwidth(plumb_context_threads(rig.ctx));
+		for (int i = 0; i < 2 && x.copy <= 0; i++) {
+			struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[i], "");
+			if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
+				fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
+		}
+		if (r->common.json)
+			code = print_json(r, &rig, &x);
+		else
+			print(r, &rig, &x);
 	}
-	for (long i = 0; i < r->sequences; i++)
-		plumb_session_free(sessions[i]);
-	free(ids);
-	if (s)
-		return cli_fail(s);
-	uint64_t now, limit;
-	plumb_memory(ctx, &now, &x->held, &limit);
-	x->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
-	x->step = plumb_model_step_bytes(model);
-	x->bytes = x->decode.median / (double)r->sequences * (double)x->step; /* one pass serves all sequences */
-	x->bandwidth = cli_bandwidth(plumb_context_threads(ctx));
-	return CLI_OK;
+	bench_close(&rig);
+	return code;
 }
 
 /* 0, or an exit code + 1. */
-static int take(struct request *r, int option)
+static int take(struct bench_request *r, int option)
 {
+	int taken = cli_session_option(&r->session, 1, option, optarg);
+	if (taken)
+		return taken > 0 ? 0 : CLI_USAGE + 1;
 	switch (option) {
 	case 'P': return cli_whole("--prefill", optarg, 0, 1 << 24, &r->prefill) ? 0 : CLI_USAGE + 1;
 	case 'D': return cli_whole("--decode", optarg, 0, 1 << 24, &r->decode) ? 0 : CLI_USAGE + 1;
 	case 'd': return cli_whole("--depth", optarg, 0, 1 << 24, &r->depth) ? 0 : CLI_USAGE + 1;
-	case 'r': return cli_whole("--rounds", optarg, 1, MOST_ROUNDS, &r->rounds) ? 0 : CLI_USAGE + 1;
-	case 'S': return cli_whole("--sequences", optarg, 1, MOST_SEQUENCES, &r->sequences) ? 0 : CLI_USAGE + 1;
-	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
+	case 'r': return cli_whole("--rounds", optarg, 1, BENCH_MOST_ROUNDS, &r->rounds) ? 0 : CLI_USAGE + 1;
+	case 'S': return cli_whole("--sequences", optarg, 1, BENCH_MOST_SEQUENCES, &r->sequences) ? 0 : CLI_USAGE + 1;
+	case 'm': r->modes = true; return 0;
 	default: return cli_common_option(&r->common, &cli_bench, option, optarg);
 	}
 }
 
-static int parse(struct request *r, int argc, char **argv)
+static int parse(struct bench_request *r, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT, options, NULL)) != -1)
@@ -251,6 +370,8 @@ static int parse(struct request *r, int argc, char **argv)
 		return cli_complain(CLI_USAGE, "bench needs a model file; try 'plumb bench --help'") + 1;
 	if (optind + 1 < argc)
 		return cli_complain(CLI_USAGE, "one model file only, but \"%s\" follows", argv[optind + 1]) + 1;
+	if (r->modes && r->common.open.mode)
+		return cli_complain(CLI_USAGE, "--modes measures all modes: leave out --mode") + 1;
 	if (!r->prefill && !r->decode)
 		return cli_complain(CLI_USAGE, "--prefill 0 and --decode 0 together leave nothing to measure") + 1;
 	r->model = argv[optind];
@@ -259,26 +380,7 @@ static int parse(struct request *r, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = &cli_cancel };
-	struct plumb_context *ctx;
-	struct plumb_model *model;
-	struct result x = { .load = 0 };
+	struct bench_request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = &cli_cancel };
 	int code = parse(&r, argc, argv);
-	if (code)
-		return code - 1;
-	double start = cli_seconds();
-	if ((code = cli_load(&r.common, r.model, &ctx, &model)))
-		return code;
-	x.load = cli_seconds() - start;
-	if (!(code = measure(&r, model, &x))) {
-		if (r.common.json)
-			code = print_json(&r, model, &x);
-		else
-			print(&r, model, &x);
-		if (!r.common.json)
-			cli_kernels(ctx);
-	}
-	plumb_model_free(model);
-	plumb_close(ctx);
-	return code;
+	return code ? code - 1 : r.modes ? bench_modes(&r) : bench_one(&r);
 }

@@ -20,7 +20,7 @@ const struct cli_command cli_chat = {
 	"  --system TEXT        system message in place of the template's own\n"
 	"  -n N                 write at most N tokens per answer\n"
 	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n"
-	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	CLI_KV_HELP
 	"  --rates              tokens per second after each answer, on standard error\n"
 	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
 	"\n"
@@ -38,7 +38,7 @@ const struct cli_command cli_chat = {
 
 static const struct option options[] = {
 	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
-	{ "system", required_argument, NULL, 's' }, { "ctx", required_argument, NULL, 'c' }, { "kv", required_argument, NULL, 'v' },
+	{ "system", required_argument, NULL, 's' }, CLI_CTX_LONG, CLI_KV_LONG,
 	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 }
 };
 
@@ -335,20 +335,15 @@ static int converse(struct chat *c)
 /* 0, or an exit code + 1. */
 static int take(struct chat *c, int option)
 {
-	long whole;
-	int sampled = cli_sampling_option(&c->sampling, option, optarg);
-	if (sampled)
-		return sampled > 0 ? 0 : CLI_USAGE + 1;
+	int taken = cli_sampling_option(&c->sampling, option, optarg);
+	if (!taken)
+		taken = cli_session_option(&c->options, 1, option, optarg);
+	if (taken)
+		return taken > 0 ? 0 : CLI_USAGE + 1;
 	switch (option) {
 	case 's': c->system = optarg; return 0;
 	case 'R': c->rates = true; return 0;
 	case 'n': return cli_whole("-n", optarg, 1, 1 << 24, &c->most) ? 0 : CLI_USAGE + 1;
-	case 'c':
-		if (!cli_whole("--ctx", optarg, 1, 1 << 24, &whole))
-			return CLI_USAGE + 1;
-		c->options.context = whole;
-		return 0;
-	case 'v': return cli_kv(optarg, &c->options.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&c->common, &cli_chat, option, optarg);
 	}
 }

@@ -63,8 +63,14 @@ int cli_fail(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
 bool cli_real(const char *option, const char *text, double low, double high, double *value);
-/* The value of --kv, with the same complaint. */
-bool cli_kv(const char *text, enum plumb_type *type);
+
+/* Options of a session; each command takes those that it has a use for. */
+#define CLI_CTX_LONG { "ctx", required_argument, NULL, 1200 }
+#define CLI_KV_LONG { "kv", required_argument, NULL, 1201 }
+#define CLI_BATCH_LONG { "batch", required_argument, NULL, 1202 }
+#define CLI_KV_HELP "  --kv TYPE            KV cache in f32 (default) or f16\n"
+/* 1: taken, 0: not a session option, -1: complained. least: the smallest --ctx. */
+int cli_session_option(struct plumb_session_options *session, long least, int option, const char *value);
 
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */
@@ -99,8 +105,18 @@ void cli_put_escaped(struct plumb_span span, size_t most);
 /* Bytes per second that n threads read from memory, the best of several passes; 0 when it cannot be measured. */
 double cli_bandwidth(int threads);
 
-/* Time per kernel on stderr, longest first, where it was measured (PLUMB_CL_PROFILE=1). */
-void cli_kernels(const struct plumb_context *ctx);
+/* --- kernels.c --- */
+#define CLI_MOST_KERNELS 256
+struct cli_kernels { struct plumb_kernel_time row[CLI_MOST_KERNELS]; int count; };
+/* All that the context's drivers have launched so far. */
+void cli_kernels_read(const struct plumb_context *ctx, struct cli_kernels *k);
+/* Add the numbers of k, or take them away (sign -1). */
+void cli_kernels_add(struct cli_kernels *sum, const struct cli_kernels *k, int sign);
+/* Together, those whose names begin so. */
+struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char *prefix);
+/* A table, longest first, nothing where no time was measured; copy: bytes/s of a plain copy, 0: not known. */
+void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy);
+json_t *cli_kernels_json(const struct cli_kernels *k, double copy);
 
 /* --- generate.c --- */
 struct cli_generation {

@@ -71,13 +71,32 @@ bool cli_real(const char *option, const char *text, double low, double high, dou
 	return false;
 }
 
-bool cli_kv(const char *text, enum plumb_type *type)
+static bool take_kv(const char *text, enum plumb_type *type)
 {
 	*type = strcmp(text, "f16") ? PLUMB_F32 : PLUMB_F16;
 	if (*type == PLUMB_F16 || !strcmp(text, "f32"))
 		return true;
 	cli_complain(CLI_USAGE, "--kv takes f32 or f16, not \"%s\"", text);
 	return false;
+}
+
+int cli_session_option(struct plumb_session_options *session, long least, int option, const char *value)
+{
+	long whole;
+	switch (option) {
+	case 1200:
+		if (!cli_whole("--ctx", value, least, 1 << 24, &whole))
+			return -1;
+		session->context = whole;
+		return 1;
+	case 1201: return take_kv(value, &session->kv_type) ? 1 : -1;
+	case 1202:
+		if (!cli_whole("--batch", value, 1, 1 << 20, &whole))
+			return -1;
+		session->batch = whole;
+		return 1;
+	default: return 0;
+	}
 }
 
 int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
@@ -208,28 +227,6 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	if (!s && common->nfc && plumb_model_tokenizer(*model))
 		plumb_tokenizer_normalise(plumb_model_tokenizer(*model), true);
 	return s ? cli_fail(s) : CLI_OK;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct plumb_kernel_time *x = a, *y = b;
-	return (x->seconds < y->seconds) - (x->seconds > y->seconds);
-}
-
-void cli_kernels(const struct plumb_context *ctx)
-{
-	struct plumb_kernel_time rows[256];
-	int n = 0;
-	double total = 0;
-	while (n < (int)(sizeof rows / sizeof *rows) && plumb_kernel_row(ctx, n, &rows[n]))
-		total += rows[n++].seconds;
-	if (total == 0)
-		return;
-	qsort(rows, (size_t)n, sizeof *rows, by_time);
-	fprintf(stderr, "%9s %6s %8s %9s  kernel (%s)\n", "ms", "share", "calls", "us each", rows[0].driver);
-	for (int i = 0; i < n; i++)
-		fprintf(stderr, "%9.2f %5.1f%% %8llu %9.1f  %s\n", 1e3 * rows[i].seconds, 100 * rows[i].seconds / total,
-			(unsigned long long)rows[i].calls, 1e6 * rows[i].seconds / (double)(rows[i].calls ? rows[i].calls : 1), rows[i].kernel);
 }
 
 int cli_read_all(const char *path, char **text, size_t *size)

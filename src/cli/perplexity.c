@@ -21,7 +21,7 @@ const struct cli_command cli_perplexity = {
 	"\n"
 	"  --ctx N              tokens of a window (default: 512)\n"
 	"  -n, --tokens N       only the first N tokens of the text\n"
-	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	CLI_KV_HELP
 	CLI_NFC_HELP CLI_COMMON_HELP
 	"\n"
 	"Examples:\n"
@@ -31,8 +31,8 @@ const struct cli_command cli_perplexity = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, { "ctx", required_argument, NULL, 'c' }, { "tokens", required_argument, NULL, 'n' },
-	{ "kv", required_argument, NULL, 'v' }, { NULL, 0, NULL, 0 }
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_CTX_LONG, { "tokens", required_argument, NULL, 'n' },
+	CLI_KV_LONG, { NULL, 0, NULL, 0 }
 };
 
 struct request {
@@ -140,15 +140,11 @@ static int measure(struct request *r, struct plumb_model *model, const int32_t *
 /* 0, or an exit code + 1. */
 static int take(struct request *r, int option)
 {
-	long whole;
+	int taken = cli_session_option(&r->session, 2, option, optarg);
+	if (taken)
+		return taken > 0 ? 0 : CLI_USAGE + 1;
 	switch (option) {
 	case 'n': return cli_whole("--tokens", optarg, 2, 0x7fffffff, &r->most) ? 0 : CLI_USAGE + 1;
-	case 'c':
-		if (!cli_whole("--ctx", optarg, 2, 1 << 24, &whole))
-			return CLI_USAGE + 1;
-		r->session.context = whole;
-		return 0;
-	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&r->common, &cli_perplexity, option, optarg);
 	}
 }

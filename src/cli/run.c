@@ -19,7 +19,7 @@ const struct cli_command cli_run = {
 	"  -n N                 write at most N tokens (default: to the end of the turn)\n"
 	"  --ctx N              context: most tokens of prompt and answer (default: the model's)\n"
 	"  --batch N            most prompt tokens in one pass (default 512); fewer need less memory\n"
-	"  --kv TYPE            KV cache in f32 (default) or f16\n"
+	CLI_KV_HELP
 	"  --ignore-end         go on past the end of the turn\n"
 	"  --placement          say which driver ran each operator, how often, and why not the first of the list\n"
 	"  --expect-token N     exit with 6 unless the first token is N\n"
@@ -45,17 +45,18 @@ struct request {
 static const struct option options[] = {
 	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
 	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
-	{ "ids", no_argument, NULL, 'i' }, { "ctx", required_argument, NULL, 'c' }, { "batch", required_argument, NULL, 'b' }, { "kv", required_argument, NULL, 'v' },
+	{ "ids", no_argument, NULL, 'i' }, CLI_CTX_LONG, CLI_BATCH_LONG, CLI_KV_LONG,
 	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
 };
 
 /* 0, or an exit code + 1. */
 static int take(struct request *r, int option)
 {
-	long whole;
-	int sampled = cli_sampling_option(&r->sampling, option, optarg);
-	if (sampled)
-		return sampled > 0 ? 0 : CLI_USAGE + 1;
+	int taken = cli_sampling_option(&r->sampling, option, optarg);
+	if (!taken)
+		taken = cli_session_option(&r->session, 1, option, optarg);
+	if (taken)
+		return taken > 0 ? 0 : CLI_USAGE + 1;
 	switch (option) {
 	case 's': r->system = optarg; return 0;
 	case 'r': r->raw = true; return 0;
@@ -65,17 +66,6 @@ static int take(struct request *r, int option)
 	case 'p': r->placement = true; return 0;
 	case 'n': return cli_whole("-n", optarg, 0, 1 << 24, &r->most) ? 0 : CLI_USAGE + 1;
 	case 'x': return cli_whole("--expect-token", optarg, 0, 0x7fffffff, &r->expect) ? 0 : CLI_USAGE + 1;
-	case 'c':
-		if (!cli_whole("--ctx", optarg, 1, 1 << 24, &whole))
-			return CLI_USAGE + 1;
-		r->session.context = whole;
-		return 0;
-	case 'b':
-		if (!cli_whole("--batch", optarg, 1, 1 << 20, &whole))
-			return CLI_USAGE + 1;
-		r->session.batch = whole;
-		return 0;
-	case 'v': return cli_kv(optarg, &r->session.kv_type) ? 0 : CLI_USAGE + 1;
 	default: return cli_common_option(&r->common, &cli_run, option, optarg);
 	}
 }
@@ -199,8 +189,11 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 		cli_rates(&g);
 	if (r->placement && !r->common.json)
 		print_placement(ctx);
-	if (!r->common.json)
-		cli_kernels(ctx);
+	if (!r->common.json) {
+		struct cli_kernels kernels;
+		cli_kernels_read(ctx, &kernels);
+		cli_kernels_print(stderr, &kernels, 0);
+	}
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))

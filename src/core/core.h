@@ -113,6 +113,8 @@ struct plumb_driver_class {
 	void (*unprepare)(struct plumb_driver *driver, void *prepared);
 	/* Optional: kernel `index` of those launched; false past the end. */
 	bool (*kernel_row)(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row);
+	/* Optional: bytes read and written per second when the device copies its memory. */
+	enum plumb_status (*copy_rate)(struct plumb_driver *driver, double *rate);
 	/* Optional: PLUMB_E_UNSUPPORTED when the driver's kernel for this call has shown itself wrong (canary). */
 	enum plumb_status (*trust)(struct plumb_driver *driver, const struct plumb_call *call);
 	plumb_op_fn op[PLUMB_OP_COUNT]; /* basic ones complete, fused ones may be NULL */
@@ -124,6 +126,7 @@ struct plumb_driver {
 	int index;                   /* place in the context's list */
 	enum plumb_device_kind kind; /* asked for by "cpu" or "gpu" */
 	char note[128];
+	double bytes;                /* that the call under way reads and writes by its operator's contract; who counts them sets 0 */
 	bool in_host_bytes;          /* its copies are the host's bytes, so it must be waited for before the host writes them */
 	void *state;
 };

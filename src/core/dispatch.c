@@ -47,6 +47,7 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 	PLUMB_TRY(plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole));
 	if (trust && driver->cls->trust)
 		PLUMB_TRY(driver->cls->trust(driver, call));
+	driver->bytes = desc->bytes(call);
 	PLUMB_TRY(fn(driver, call));
 	plumb_buffer_written(call->out->buffer, driver);
 	return PLUMB_OK;

@@ -339,6 +339,15 @@ bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_k
 	return false;
 }
 
+enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate)
+{
+	*rate = 0;
+	for (int i = 0; i < ctx->drivers; i++)
+		if (!strcmp(ctx->driver[i].cls->name, driver) && ctx->driver[i].cls->copy_rate)
+			return ctx->driver[i].cls->copy_rate(&ctx->driver[i], rate);
+	return plumb_fail(PLUMB_E_UNSUPPORTED, "no driver %s that can measure a copy is open", driver);
+}
+
 const char *plumb_placement_reason(const struct plumb_context *ctx, int op)
 {
 	return op >= 0 && op < PLUMB_OP_COUNT ? ctx->reason[op] : "";

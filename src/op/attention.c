@@ -99,6 +99,8 @@ static double flops(const struct plumb_call *c)
 	return 4 * seen * (double)c->in[0]->dim[1];
 }
 
+static double bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]); }
+
 static double tolerance(const struct plumb_call *c)
 {
 	double d = (double)c->in[0]->dim[1] / (double)c->s.attn.heads, t = (double)(c->s.attn.pos + c->in[0]->dim[0]);
@@ -120,5 +122,5 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_attention = {
 	.name = "attention", .fused = true, .weight = -1, .index = -1, .check = check, .ref = ref, .compose = compose,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -46,6 +46,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 
 static double flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads; }
 
+static double bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->out->dim[2]); }
+
 static double tolerance(const struct plumb_call *c)
 {
 	return (3 + sqrt((double)c->in[0]->dim[1] / (double)c->s.attn.heads)) * PLUMB_U;
@@ -63,5 +65,5 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_attn_scores = {
 	.name = "attn_scores", .weight = -1, .index = -1, .check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -80,6 +80,15 @@ double plumb_bytes_all(const struct plumb_call *call)
 	return sum;
 }
 
+double plumb_bytes_cache(const struct plumb_call *call, int64_t rows)
+{
+	double sum = plumb_bytes_all(call);
+	for (int i = 1; i < 3; i++)
+		if (call->in[i])
+			sum -= (double)plumb_tensor_bytes(call->in[i]) / (double)call->in[i]->dim[0] * (double)(call->in[i]->dim[0] - rows);
+	return sum;
+}
+
 enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second)
 {
 	const char *const names[2] = { first, second };

@@ -55,5 +55,7 @@ double plumb_op_distance(const struct plumb_tensor *have, const struct plumb_ten
 
 /* --- checks.c --- */
 double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
+/* The same for those that read a cache {capacity, ...}, input 1 (and 2 when both): `rows` rows are read, whatever it has room for. */
+double plumb_bytes_cache(const struct plumb_call *call, int64_t rows);
 
 #endif

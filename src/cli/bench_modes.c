@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plumb bench --modes: what the modes exact, default and fast gain in speed and lose in accuracy, in one run. The
+ * accuracy is that of the next token's distribution beside exact's, on a short text that is always the same. */
+#include "cli/bench.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODES 3
+#define MOST_POSITIONS 128 /* rows of logits held twice: 78 MB with a vocabulary of 152,000 */
+#define HELLO 9707         /* a token that many measurements elsewhere begin with: "Hello" to Qwen2 */
+
+static const char *const names[MODES] = { "exact", "default", "fast" };
+/* Prose, speech, numbers and code: a model is sure of some of these tokens and not of others. */
+static const char text[] =
+	"The river rose in the night. By morning the lower road was under water, and the ferry that had carried the mail for eleven years lay "
+	"on its side against the bridge. Nobody was hurt. \"We heard it go,\" said Anna Weiss, 62, who keeps the inn, \"and then it was quiet.\"\n\n"
+	"int count(const char *text, char c)\n{\n\tint n = 0;\n\twhile (*text)\n\t\tn += *text++ == c;\n\treturn n;\n}\n";
+
+struct prompt { int32_t ids[MOST_POSITIONS]; int64_t n; bool text; };
+
+/* How far a mode's distributions are from exact's. */
+struct gap {
+	int64_t positions, same; /* same: the likeliest token is */
+	double mean, most;       /* KL(exact || mode), nats */
+	double error;            /* largest of a logit */
+};
+
+/* log of the sum of exp, in double. */
+static double log_sum(const float *logits, int64_t vocab)
+{
+	double top = logits[0], sum = 0;
+	for (int64_t i = 1; i < vocab; i++)
+		top = logits[i] > top ? logits[i] : top;
+	for (int64_t i = 0; i < vocab; i++)
+		sum += exp(logits[i] - top);
+	return top + log(sum);
+}
+
+static void add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
+{
+	double base = log_sum(exact, vocab), other = log_sum(mode, vocab), kl = 0;
+	int64_t best = 0, top = 0;
+	for (int64_t i = 0; i < vocab; i++) {
+		double p = exact[i] - base, off = fabs((double)exact[i] - mode[i]);
+		kl += exp(p) * (p - (mode[i] - other));
+		g->error = off > g->error ? off : g->error;
+		best = exact[i] > exact[best] ? i : best;
+		top = mode[i] > mode[top] ? i : top;
+	}
+	kl = kl < 0 ? 0 : kl; /* rounding of equal distributions */
+	g->same += best == top;
+	g->mean += (kl - g->mean) / (double)++g->positions;
+	g->most = kl > g->most ? kl : g->most;
+}
+
+/* Logits of all positions; malloc'ed. */
+static int read_logits(const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
+{
+	struct plumb_session_options options = { .context = n, .batch = n, .kv_type = r->session.kv_type, .cancel = r->session.cancel };
+	struct plumb_session *session;
+	const float *logits;
+	int64_t rows = 0, vocab = plumb_model_config(model)->vocab;
+	enum plumb_status s = plumb_session_new(&session, model, &options);
+	*out = NULL;
+	if (s)
+		return cli_fail(s);
+	s = plumb_session_eval(session, ids, n, PLUMB_LOGITS_ALL);
+	if (!s)
+		s = plumb_session_logits(session, &logits, &rows);
+	if (!s && (*out = malloc(sizeof **out * (size_t)(n * vocab))))
+		memcpy(*out, logits, sizeof **out * (size_t)(n * vocab));
+	plumb_session_free(session);
+	return s ? cli_fail(s) : *out ? CLI_OK : cli_complain(CLI_ERROR, "no memory for %lld rows of logits", (long long)n);
+}
+
+/* Each mode's gap on these tokens; that of exact itself stays empty. */
+static int measure_gaps(const struct bench_request *r, const struct bench_rig *rigs, const int32_t *ids, int64_t n, struct gap *gaps)
+{
+	int64_t vocab = plumb_model_config(rigs->model)->vocab;
+	float *exact, *mode;
+	int code = read_logits(r, rigs[0].model, ids, n, &exact);
+	for (int k = 1; !code && k < MODES; k++) {
+		if (!(code = read_logits(r, rigs[k].model, ids, n, &mode)))
+			for (int64_t i = 0; i < n; i++)
+				add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
+		if (!code && !isfinite(gaps[k].mean))
+			code = cli_complain(CLI_ERROR, "mode %s: KL is %g: the model gives logits that are not numbers", names[k], gaps[k].mean);
+		free(mode);
+	}
+	free(exact);
+	return code;
+}
+
+static int make_prompt(const struct plumb_model *model, struct prompt *p)
+{
+	const struct plumb_config *c = plumb_model_config(model);
+	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
+	int64_t most = c->context < MOST_POSITIONS ? c->context : MOST_POSITIONS;
+	int32_t *ids;
+	size_t n;
+	if (!(p->text = tok)) {
+		bench_tokens(p->ids, p->n = most, c->vocab);
+		return CLI_OK;
+	}
+	enum plumb_status s = plumb_tokenize(tok, text, sizeof text - 1, PLUMB_SPECIALS_TEXT, &ids, &n);
+	if (s)
+		return cli_fail(s);
+	p->n = (int64_t)n < most ? (int64_t)n : most;
+	memcpy(p->ids, ids, sizeof *ids * (size_t)p->n);
+	free(ids);
+	return CLI_OK;
+}
+
+/* --- result --- */
+static json_t *gap_json(const struct gap *g)
+{
+	return g->positions ? json_pack("{s:I, s:f, s:f, s:I, s:f}", "positions", (json_int_t)g->positions, "kl_mean", g->mean, "kl_largest", g->most,
+		"same_top", (json_int_t)g->same, "logit_error", g->error) : json_null();
+}
+
+static int print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES], double bandwidth)
+{
+	json_t *root = bench_json_head(r, &rigs[1]), *modes = json_array();
+	for (int k = 0; k < MODES; k++)
+		json_array_append_new(modes, json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o}", "mode", names[k], "load_seconds", rigs[k].load,
+			"prefill", bench_json_rates(&rigs[k].prefill, r->prefill), "decode", bench_json_rates(&rigs[k].decode, r->decode),
+			"share_of_memory", bandwidth > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / bandwidth) : json_null(),
+			p->text ? "text" : "made_up", gap_json(&gaps[0][k]), "hello", gap_json(&gaps[1][k])));
+	json_object_update_new(root, json_pack("{s:f, s:o}", "memory_bytes_per_second", bandwidth, "modes", modes));
+	return cli_json_print(root, false);
+}
+
+static void print_rates(const struct bench_rates *r, long tokens)
+{
+	char range[64];
+	snprintf(range, sizeof range, "(%.2f to %.2f)", r->low, r->high);
+	if (tokens)
+		printf("  %9.2f %-22s", r->median, range);
+	else
+		printf("  %9s %-22s", "-", "");
+}
+
+static void print_gap(const char *mode, const char *where, const struct gap *g)
+{
+	if (g->positions)
+		printf("%-9s %-24s %9.2g %9.2g  %4lld of %-4lld %11.2g\n", mode, where, g->mean, g->most, (long long)g->same, (long long)g->positions, g->error);
+}
+
+static void print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES], double bandwidth)
+{
+	char where[48], prefill[32], decode[32];
+	int threads = plumb_context_threads(rigs->ctx);
+	bench_print_head(r, &rigs[1]); /* the default's drivers do not name their mode */
+	if (bandwidth > 0)
+		printf("%-9s %8.2f GB/s read with %d thread%s; a step reads %.1f MB of weights\n", "memory", bandwidth / 1e9, threads, threads == 1 ? "" : "s",
+			(double)plumb_model_step_bytes(rigs->model) / 1e6);
+	snprintf(prefill, sizeof prefill, "prefill %ld", r->prefill);
+	snprintf(decode, sizeof decode, "decode %ld", r->decode);
+	printf("\nTokens/s, medians of %ld round%s in which the modes took turns\n", r->rounds, r->rounds == 1 ? "" : "s");
+	printf("%-9s  %-32s  %-32s  of memory\n", "mode", prefill, decode);
+	for (int k = 0; k < MODES; k++) {
+		printf("%-9s", names[k]);
+		print_rates(&rigs[k].prefill, r->prefill);
+		print_rates(&rigs[k].decode, r->decode);
+		if (r->decode && bandwidth > 0)
+			printf("  %8.0f%%\n", 100 * bench_weights(r, &rigs[k]) / bandwidth);
+		else
+			printf("  %9s\n", "-");
+	}
+	snprintf(where, sizeof where, "%lld tokens %s", (long long)p->n, p->text ? "of text" : "made up");
+	printf("\nNext tokens beside exact's: KL(exact || mode) in nats, likeliest token the same, largest error of a logit\n");
+	printf("%-9s %-24s %9s %9s  %12s %11s\n", "mode", "on", "mean KL", "largest", "same token ", "logit error");
+	for (int k = 1; k < MODES; k++) {
+		print_gap(names[k], where, &gaps[0][k]);
+		print_gap(names[k], "token 9707 alone", &gaps[1][k]);
+	}
+}
+
+int bench_modes(struct bench_request *r)
+{
+	struct bench_rig rigs[MODES] = { { .load = 0 } };
+	struct gap gaps[2][MODES] = { { { .positions = 0 } } };
+	struct prompt prompt;
+	int code = CLI_OK, open = 0;
+	while (open < MODES && !(code = bench_open(r, names[open], &rigs[open])))
+		open++;
+	if (!code)
+		code = make_prompt(rigs->model, &prompt);
+	if (!code)
+		code = measure_gaps(r, rigs, prompt.ids, prompt.n, gaps[0]);
+	if (!code && plumb_model_config(rigs->model)->vocab > HELLO)
+		code = measure_gaps(r, rigs, (const int32_t[]){ HELLO }, 1, gaps[1]);
+	if (!code && !(code = bench_measure(r, rigs, MODES))) {
+		double bandwidth = cli_bandwidth(plumb_context_threads(rigs->ctx));
+		if (r->common.json)
+			code = print_json(r, rigs, &prompt, gaps, bandwidth);
+		else
+			print(r, rigs, &prompt, gaps, bandwidth);
+	}
+	while (open--)
+		bench_close(&rigs[open]);
+	return code;
+}

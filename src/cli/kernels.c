@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The times of kernels, where a driver measures them (PLUMB_CL_PROFILE=1): of all that ran or of a stretch of it, with the bytes
+ * that they moved beside what a plain copy moves on the same device. */
+#include "cli/cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+void cli_kernels_read(const struct plumb_context *ctx, struct cli_kernels *k)
+{
+	k->count = 0;
+	while (k->count < CLI_MOST_KERNELS && plumb_kernel_row(ctx, k->count, &k->row[k->count]))
+		k->count++;
+}
+
+/* The row of this kernel, made when there is none; NULL: no room. */
+static struct plumb_kernel_time *row_of(struct cli_kernels *k, const struct plumb_kernel_time *like)
+{
+	for (int i = 0; i < k->count; i++)
+		if (!strcmp(k->row[i].kernel, like->kernel) && !strcmp(k->row[i].driver, like->driver))
+			return &k->row[i];
+	if (k->count == CLI_MOST_KERNELS)
+		return NULL;
+	k->row[k->count] = (struct plumb_kernel_time){ .driver = like->driver, .kernel = like->kernel };
+	return &k->row[k->count++];
+}
+
+void cli_kernels_add(struct cli_kernels *sum, const struct cli_kernels *k, int sign)
+{
+	for (int i = 0; i < k->count; i++) {
+		struct plumb_kernel_time *row = row_of(sum, &k->row[i]);
+		if (!row)
+			continue;
+		row->calls += (uint64_t)sign * k->row[i].calls;
+		row->seconds += sign * k->row[i].seconds;
+		row->bytes += sign * k->row[i].bytes;
+	}
+}
+
+struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char *prefix)
+{
+	struct plumb_kernel_time sum = { .kernel = prefix };
+	for (int i = 0; i < k->count; i++)
+		if (!strncmp(k->row[i].kernel, prefix, strlen(prefix))) {
+			sum.driver = k->row[i].driver;
+			sum.calls += k->row[i].calls;
+			sum.seconds += k->row[i].seconds;
+			sum.bytes += k->row[i].bytes;
+		}
+	return sum;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct plumb_kernel_time *x = a, *y = b;
+	return (x->seconds < y->seconds) - (x->seconds > y->seconds);
+}
+
+/* A number, or "-" where it is not known. */
+static void print_known(FILE *f, double value, int digits, const char *unit)
+{
+	if (value > 0)
+		fprintf(f, " %*.*f%s", 8 - (int)strlen(unit), digits, value, unit);
+	else
+		fprintf(f, " %8s", "-");
+}
+
+void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy)
+{
+	double total = cli_kernels_sum(k, "").seconds;
+	if (total <= 0)
+		return;
+	qsort(k->row, (size_t)k->count, sizeof *k->row, by_time);
+	fprintf(f, "%9s %6s %8s %9s %8s %8s  kernel (%s)\n", "ms", "share", "calls", "us each", "GB/s", "of copy", k->row[0].driver);
+	for (int i = 0; i < k->count; i++) {
+		const struct plumb_kernel_time *row = &k->row[i];
+		double rate = row->seconds > 0 ? row->bytes / row->seconds : 0;
+		if (!row->calls)
+			continue;
+		fprintf(f, "%9.2f %5.1f%% %8llu %9.1f", 1e3 * row->seconds, 100 * row->seconds / total, (unsigned long long)row->calls,
+			1e6 * row->seconds / (double)row->calls);
+		print_known(f, rate / 1e9, 2, "");
+		print_known(f, copy > 0 ? 100 * rate / copy : 0, 0, "%");
+		fprintf(f, "  %s\n", row->kernel);
+	}
+}
+
+static json_t *known(double value)
+{
+	return value > 0 ? json_real(value) : json_null();
+}
+
+json_t *cli_kernels_json(const struct cli_kernels *k, double copy)
+{
+	json_t *rows = json_array();
+	for (int i = 0; i < k->count; i++) {
+		const struct plumb_kernel_time *row = &k->row[i];
+		double rate = row->seconds > 0 ? row->bytes / row->seconds : 0;
+		if (row->calls)
+			json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:o}", "driver", row->driver, "kernel", row->kernel, "calls",
+				(json_int_t)row->calls, "seconds", row->seconds, "bytes", known(row->bytes), "bytes_per_second", known(rate),
+				"share_of_copy", known(copy > 0 ? rate / copy : 0)));
+	}
+	return rows;
+}
