@@ -19,6 +19,7 @@ struct work {
 	const float *q;
 	const char *k, *v;
 	enum plumb_type ktype, vtype;
+	size_t khead, vhead; /* bytes of a head in a row of the caches */
 	int64_t n, d, wide, group, block; /* queries, head size and that in whole tiles, heads per KV head, queries per task */
 	int64_t blocks, chunks, chunk;    /* tasks: kv_heads * blocks * chunks */
 	size_t partial_size;
@@ -30,6 +31,7 @@ struct tile {
 	float *q, *s, *panel, *v, *rows; /* queries, scores, packed keys, values, keys before packing */
 	float *out, *max, *sum;          /* rows x wide, rows, rows: may be in `partial` */
 	int64_t first, count;            /* queries */
+	int64_t last;                    /* end of the keys */
 };
 
 static size_t result_floats(int64_t rows, int64_t wide)
@@ -65,23 +67,44 @@ static void tile_start(const struct work *w, struct tile *t, int64_t kv_head, fl
 }
 
 /* The head's part of cache row `at`. */
-static const char *cache_row(const struct work *w, const char *cache, enum plumb_type type, int64_t kv_head, int64_t at)
+static const char *cache_row(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at)
 {
-	return cache + plumb_type_bytes(type) * (size_t)((at * w->a.kv_heads + kv_head) * w->d);
+	return cache + head * (size_t)(at * w->a.kv_heads + kv_head);
+}
+
+/* Rows [at, end) of a cache that are still to come. With few queries memory is the limit, heads lie apart, and hardware that
+ * follows streams sees none; with many, keys are used so often that they are in a cache. */
+static void prefetch_rows(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
+{
+	for (int64_t j = at; j < end && w->n <= FEW; j++)
+		for (size_t i = 0; i < head; i += 64)
+			__builtin_prefetch(cache_row(w, cache, head, kv_head, j) + i, 0, 2);
+}
+
+/* Rows in tiles of at most `most`, evenly: 7 as 4 and 3, since a tile of 1 takes as long as one of 4. */
+static int64_t even(int64_t rows, int64_t most)
+{
+	int64_t tiles = (rows + most - 1) / most;
+	return (rows + tiles - 1) / tiles;
 }
 
 /* s = q k^T for all rows and `keys` keys from `at` on. */
 static void tile_scores(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	const struct plumb_simd *simd = w->simd;
-	int64_t rows = t->count * w->group;
+	const int64_t rows = t->count * w->group, step = even(rows, simd->mr);
 	for (int64_t j = 0; j < keys; j += simd->nr) {
 		int n = keys - j < simd->nr ? (int)(keys - j) : simd->nr;
-		for (int r = 0; r < n; r++)
-			simd->to_f32[w->ktype](w->ktype, cache_row(w, w->k, w->ktype, kv_head, at + j + r), t->rows + r * w->d, w->d);
-		simd->pack(t->rows, w->d, n, w->d, t->panel);
-		for (int64_t r = 0; r < rows; r += simd->mr)
-			simd->gemm(&(struct plumb_tile){ .m = rows - r < simd->mr ? (int)(rows - r) : simd->mr, .k = w->d, .ldx = w->d,
+		const char *from = cache_row(w, w->k, w->khead, kv_head, at + j);
+		prefetch_rows(w, w->k, w->khead, kv_head, at + j + KEYS, at + j + n + KEYS < t->last ? at + j + n + KEYS : t->last);
+		for (int r = 0; r < n && w->ktype != PLUMB_F32; r++)
+			simd->to_f32[w->ktype](w->ktype, from + w->khead * (size_t)(r * w->a.kv_heads), t->rows + r * w->d, w->d);
+		if (w->ktype == PLUMB_F32)
+			simd->pack((const float *)(const void *)from, w->a.kv_heads * w->d, n, w->d, t->panel);
+		else
+			simd->pack(t->rows, w->d, n, w->d, t->panel);
+		for (int64_t r = 0; r < rows; r += step)
+			simd->gemm(&(struct plumb_tile){ .m = (int)(rows - r < step ? rows - r : step), .k = w->d, .ldx = w->d,
 				.ldp = simd->nr, .ldc = KEYS, .x = t->q + r * w->d, .panel = t->panel, .c = t->s + r * KEYS + j });
 	}
 }
@@ -108,27 +131,31 @@ static void row_softmax(const struct work *w, const struct tile *t, int64_t r, i
 static void tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows, const float *v, int64_t ldv, int64_t seen)
 {
 	const struct plumb_simd *simd = w->simd;
+	const int64_t step = even(rows, simd->mr);
 	for (int64_t c = 0; c < w->wide; c += simd->nr)
-		for (int64_t i = r; i < r + rows; i += simd->mr)
-			simd->gemm(&(struct plumb_tile){ .m = r + rows - i < simd->mr ? (int)(r + rows - i) : simd->mr, .k = seen, .ldx = KEYS,
+		for (int64_t i = r; i < r + rows; i += step)
+			simd->gemm(&(struct plumb_tile){ .m = (int)(r + rows - i < step ? r + rows - i : step), .k = seen, .ldx = KEYS,
 				.ldp = ldv, .ldc = w->wide, .x = t->s + i * KEYS, .panel = v + c, .c = t->out + i * w->wide + c, .add = true });
 }
 
 static void tile_keys(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
-	int64_t ldv = w->a.kv_heads * w->d;
-	const float *v = (const float *)(const void *)cache_row(w, w->v, w->vtype, kv_head, at);
+	int64_t ldv = w->a.kv_heads * w->d, ahead = at + KEYS, share = 1 + KEYS / (t->count * w->group);
+	const float *v = (const float *)(const void *)cache_row(w, w->v, w->vhead, kv_head, at);
 	tile_scores(w, t, kv_head, at, keys);
 	if (w->vtype != PLUMB_F32 || w->wide != w->d) {
 		for (int64_t j = 0; j < keys; j++)
-			w->simd->to_f32[w->vtype](w->vtype, cache_row(w, w->v, w->vtype, kv_head, at + j), t->v + j * w->wide, w->d);
+			w->simd->to_f32[w->vtype](w->vtype, cache_row(w, w->v, w->vhead, kv_head, at + j), t->v + j * w->wide, w->d);
 		v = t->v;
 		ldv = w->wide;
 	}
 	for (int64_t i = 0; i < t->count; i++) {
 		int64_t seen = w->a.pos + t->first + i + 1 - at;
-		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++)
+		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++) {
 			row_softmax(w, t, r, seen < keys ? seen : keys);
+			prefetch_rows(w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
+			ahead += share;
+		}
 	}
 	if (w->a.pos + t->first + 1 - at >= keys) {
 		tile_mix(w, t, 0, t->count * w->group, v, ldv, keys);
@@ -160,11 +187,12 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 		struct tile t = { .first = block * w->block };
 		t.count = w->n - t.first < w->block ? w->n - t.first : w->block;
 		tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread), w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
-		int64_t last = w->a.pos + t.first + t.count, at = chunk * w->chunk;
+		int64_t at = chunk * w->chunk;
+		t.last = w->a.pos + t.first + t.count;
 		if (chunk < w->chunks - 1)
-			last = at + w->chunk;
-		for (; at < last; at += KEYS)
-			tile_keys(w, &t, kv_head, at, last - at < KEYS ? last - at : KEYS);
+			t.last = at + w->chunk;
+		for (; at < t.last; at += KEYS)
+			tile_keys(w, &t, kv_head, at, t.last - at < KEYS ? t.last - at : KEYS);
 		if (!w->partial)
 			write_rows(w, &t, kv_head);
 	}
@@ -210,6 +238,8 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 	}
 	w.blocks = (w.n + w.block - 1) / w.block;
 	w.chunk = CHUNK;
+	w.khead = plumb_type_bytes(w.ktype) * (size_t)w.d;
+	w.vhead = plumb_type_bytes(w.vtype) * (size_t)w.d;
 	int64_t rows = w.block * w.group;
 	w.partial_size = result_floats(rows, w.wide);
 	size_t partials = w.chunks > 1 ? w.partial_size * (size_t)(w.a.kv_heads * w.chunks) : 0;

@@ -10,6 +10,7 @@
 #define KC 256          /* columns per panel: 16 KB that stay in the L1 cache, and the order of sums in packed.h */
 #define BATCH (64 << 10) /* bytes of weights that a thread takes at a time */
 #define GROUPS 8        /* groups whose results a few rows of x collect before they go to y */
+#define MANY 33         /* rows of x from which on unpacking panels pays */
 
 struct work {
 	struct plumb_driver *driver;
@@ -79,16 +80,22 @@ static const uint8_t *piece(const struct work *w, const struct plumb_stretch *s,
 static void few_groups(const struct work *w, int64_t first, int64_t end, int owner, bool own)
 {
 	const struct plumb_packed *p = w->w;
-	float out[PLUMB_FEW * GROUPS * PLUMB_GROUP];
+	float out[MANY * GROUPS * PLUMB_GROUP];
 	const uint8_t *next = own ? piece(w, &p->next, owner) : NULL;
-	w->kernels->few[p->type](&(struct plumb_few){ .w = p->bytes + p->group * (size_t)first, .stride = p->group, .groups = end - first,
+	struct plumb_few few = { .w = p->bytes + p->group * (size_t)first, .stride = p->group, .groups = end - first,
 		.end = p->bytes + p->group * (size_t)piece_start(w, p->groups, owner + 1), .next = next,
-		.next_bytes = next ? (size_t)(piece(w, &p->next, owner + 1) - next) : 0,
-		.x = w->x16, .rows = (int)w->rows, .y = out, .ldy = GROUPS * PLUMB_GROUP });
+		.next_bytes = next ? (size_t)(piece(w, &p->next, owner + 1) - next) : 0, .x = w->x16, .ldy = GROUPS * PLUMB_GROUP };
+	for (; few.row < w->rows; few.row += few.rows) {
+		few.rows = w->rows - few.row < PLUMB_FEW ? (int)(w->rows - few.row) : PLUMB_FEW;
+		few.y = out + few.row * few.ldy;
+		w->kernels->few[p->type](&few);
+		few.end = few.w; /* what comes next is prefetched once */
+		few.next = NULL;
+	}
 	finish(w, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
 }
 
-/* A few rows of x are as fast as memory: so a thread reads its piece of the weight from front to back, and prefetching runs on
+/* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache: so a thread reads its piece of the weight from front to back, and prefetching runs on
  * into its piece of the weight that came next the last time, which goes on while it waits. Who is done takes from the others' pieces. */
 static void run_few(void *arg, int64_t first, int64_t end, int thread)
 {
@@ -171,7 +178,7 @@ static enum plumb_status reserve(struct work *w)
 	const int64_t k = w->w->k;
 	size_t floats, most = 2 * (size_t)w->m;
 	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of few, k / 2 for bytes */
-	size_t bytes = w->m <= PLUMB_FEW ? most * (size_t)k : 0;
+	size_t bytes = w->m < MANY ? most * (size_t)k : 0;
 	if (__builtin_mul_overflow((size_t)(k / 2 + k / 8 + 1), most, &floats) || floats > SIZE_MAX / 8)
 		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)w->m, (long long)k);
 	PLUMB_TRY(plumb_native_reserve(w->driver, panel_floats() + most * PLUMB_PANEL, floats + bytes / 2));
@@ -213,10 +220,10 @@ enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const 
 	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
 	if (exact)
 		w.limit = fast ? INFINITY : 0;
-	w.bytes = fast && !exact && w.m > PLUMB_FEW && w.kernels->multiply8;
+	w.bytes = fast && !exact && w.m >= MANY && w.kernels->multiply8;
 	PLUMB_TRY(reserve(&w));
 	make_rows(&w);
-	if (w.rows <= PLUMB_FEW)
+	if (w.rows < MANY)
 		start_few(&w);
 	else
 		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
