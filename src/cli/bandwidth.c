@@ -10,7 +10,7 @@
 #endif
 
 #define BYTES ((size_t)384 << 20)
-#define PASSES 8
+#define PASSES 4
 
 struct part {
 	const uint64_t *p;

@@ -128,22 +128,29 @@ static enum plumb_status turn(const struct bench_request *r, struct bench_rig *r
 
 static enum plumb_status rounds(const struct bench_request *r, struct bench_rig *rigs, int count, const int32_t *ids)
 {
-	static double prefill[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], decode[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS];
+	static double prefill[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], decode[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], memory[BENCH_MOST_ROUNDS];
+	struct rusage usage;
 	double done = 0, all = (double)(count * (r->rounds + 1)) * ((double)r->prefill + 4.0 * (double)r->decode); /* a written token takes about 4 read ones */
 	enum plumb_status s = PLUMB_OK;
 	for (int k = 0; !s && r->depth && k < count; k++)
 		for (long i = 0; !s && i < r->sequences; i++)
 			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
-	for (long i = -1; !s && i < r->rounds; i++) /* -1 warms up: 0 takes its place */
+	for (long i = -1; !s && i < r->rounds; i++) { /* -1 warms up: 0 takes its place */
 		for (int k = 0; !s && k < count; k++) {
 			if (i <= 0)
 				rigs[k].kernels[0].count = rigs[k].kernels[1].count = 0;
 			s = turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
 		}
+		if (i < 0)
+			rigs->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
+		else if (!s) /* in each round: what others on the machine leave of it changes within seconds */
+			memory[i] = cli_bandwidth(plumb_context_threads(rigs->ctx));
+	}
 	cli_progress_end();
 	for (int k = 0; !s && k < count; k++) {
 		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
 		rigs[k].decode = r->decode ? summary(decode[k], r->rounds) : (struct bench_rates){ 0 };
+		rigs[k].memory = summary(memory, r->rounds).median;
 	}
 	return s;
 }
@@ -227,8 +234,8 @@ void bench_print_head(const struct bench_request *r, const struct bench_rig *rig
 
 /* --- one mode --- */
 struct totals {
-	double bandwidth, weights;     /* bytes/s: what the memory gives, what decoding read */
-	uint64_t now, held, limit, resident; /* bytes */
+	double weights;                /* bytes/s that decoding read */
+	uint64_t now, held, limit;     /* bytes */
 	double copy;                   /* bytes/s read and written by a plain copy on the device whose kernels were timed; 0: not known */
 };
 
@@ -278,9 +285,9 @@ static int print_json(const struct bench_request *r, const struct bench_rig *rig
 	json_t *root = bench_json_head(r, rig);
 	json_object_update_new(root, json_pack("{s:f, s:o, s:o, s:f, s:f, s:o, s:I, s:I}", "load_seconds", rig->load,
 		"prefill", bench_json_rates(&rig->prefill, r->prefill), "decode", bench_json_rates(&rig->decode, r->decode),
-		"decode_bytes_per_second", x->weights, "memory_bytes_per_second", x->bandwidth,
-		"share_of_memory", x->bandwidth > 0 && r->decode ? json_real(x->weights / x->bandwidth) : json_null(),
-		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)x->resident));
+		"decode_bytes_per_second", x->weights, "memory_bytes_per_second", rig->memory,
+		"share_of_memory", rig->memory > 0 && r->decode ? json_real(x->weights / rig->memory) : json_null(),
+		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)rig->resident));
 	json_t *kernels = kernels_json(rig, x->copy);
 	if (kernels)
 		json_object_set_new(root, "kernels", kernels);
@@ -305,30 +312,27 @@ static void print(const struct bench_request *r, struct bench_rig *rig, const st
 		print_rates("decode", &rig->decode, r->decode, r->rounds);
 	if (r->decode)
 		printf("%-9s %8.2f GB/s of weights read in decoding (%.1f MB a step)\n", "weights", x->weights / 1e9, (double)step / 1e6);
-	if (x->bandwidth > 0) {
-		printf("%-9s %8.2f GB/s read with %d thread%s", "memory", x->bandwidth / 1e9, threads, threads == 1 ? "" : "s");
+	if (rig->memory > 0) {
+		printf("%-9s %8.2f GB/s read with %d thread%s", "memory", rig->memory / 1e9, threads, threads == 1 ? "" : "s");
 		if (r->decode)
-			printf(": decoding uses %.0f%% of it%s", 100 * x->weights / x->bandwidth, step < 64 << 20 ? " (but so few weights stay in a cache)" : "");
+			printf(": decoding uses %.0f%% of it%s", 100 * x->weights / rig->memory, step < 64 << 20 ? " (but so few weights stay in a cache)" : "");
 		putchar('\n');
 	}
 	printf("%-9s %8.1f MB held by plumb at most, %.1f MB of the process resident, the mapped model included\n", "peak", (double)x->held / 1e6,
-		(double)x->resident / 1e6);
+		(double)rig->resident / 1e6);
 	print_kernels(r, rig, x->copy);
 }
 
 static int bench_one(struct bench_request *r)
 {
 	struct bench_rig rig = { .load = 0 };
-	struct totals x = { .bandwidth = 0 };
-	struct rusage usage;
+	struct totals x = { .weights = 0 };
 	int code = bench_open(r, NULL, &rig);
 	if (code)
 		return code;
 	if (!(code = bench_measure(r, &rig, 1))) {
 		plumb_memory(rig.ctx, &x.now, &x.held, &x.limit);
-		x.resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		x.weights = bench_weights(r, &rig);
-		x.bandwidth = cli_bandwidth(plumb_context_threads(rig.ctx));
 		for (int i = 0; i < 2 && x.copy <= 0; i++) {
 			struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[i], "");
 			if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))

@@ -25,6 +25,8 @@ struct bench_rig {
 	struct plumb_session *sessions[BENCH_MOST_SEQUENCES];
 	double load; /* seconds */
 	struct bench_rates prefill, decode;
+	double memory;     /* bytes/s read in the same rounds, as a median; 0: not known */
+	uint64_t resident; /* most bytes of the process before its memory was measured */
 	struct cli_kernels kernels[2]; /* prefill's and decoding's in the counted rounds */
 };
 

@@ -119,15 +119,15 @@ static json_t *gap_json(const struct gap *g)
 		"same_top", (json_int_t)g->same, "logit_error", g->error) : json_null();
 }
 
-static int print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES], double bandwidth)
+static int print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
 {
 	json_t *root = bench_json_head(r, &rigs[1]), *modes = json_array();
 	for (int k = 0; k < MODES; k++)
 		json_array_append_new(modes, json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o}", "mode", names[k], "load_seconds", rigs[k].load,
 			"prefill", bench_json_rates(&rigs[k].prefill, r->prefill), "decode", bench_json_rates(&rigs[k].decode, r->decode),
-			"share_of_memory", bandwidth > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / bandwidth) : json_null(),
+			"share_of_memory", rigs->memory > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / rigs->memory) : json_null(),
 			p->text ? "text" : "made_up", gap_json(&gaps[0][k]), "hello", gap_json(&gaps[1][k])));
-	json_object_update_new(root, json_pack("{s:f, s:o}", "memory_bytes_per_second", bandwidth, "modes", modes));
+	json_object_update_new(root, json_pack("{s:f, s:o}", "memory_bytes_per_second", rigs->memory, "modes", modes));
 	return cli_json_print(root, false);
 }
 
@@ -147,13 +147,13 @@ static void print_gap(const char *mode, const char *where, const struct gap *g)
 		printf("%-9s %-24s %9.2g %9.2g  %4lld of %-4lld %11.2g\n", mode, where, g->mean, g->most, (long long)g->same, (long long)g->positions, g->error);
 }
 
-static void print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES], double bandwidth)
+static void print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
 {
 	char where[48], prefill[32], decode[32];
 	int threads = plumb_context_threads(rigs->ctx);
 	bench_print_head(r, &rigs[1]); /* the default's drivers do not name their mode */
-	if (bandwidth > 0)
-		printf("%-9s %8.2f GB/s read with %d thread%s; a step reads %.1f MB of weights\n", "memory", bandwidth / 1e9, threads, threads == 1 ? "" : "s",
+	if (rigs->memory > 0)
+		printf("%-9s %8.2f GB/s read with %d thread%s; a step reads %.1f MB of weights\n", "memory", rigs->memory / 1e9, threads, threads == 1 ? "" : "s",
 			(double)plumb_model_step_bytes(rigs->model) / 1e6);
 	snprintf(prefill, sizeof prefill, "prefill %ld", r->prefill);
 	snprintf(decode, sizeof decode, "decode %ld", r->decode);
@@ -163,8 +163,8 @@ static void print(const struct bench_request *r, const struct bench_rig *rigs, c
 		printf("%-9s", names[k]);
 		print_rates(&rigs[k].prefill, r->prefill);
 		print_rates(&rigs[k].decode, r->decode);
-		if (r->decode && bandwidth > 0)
-			printf("  %8.0f%%\n", 100 * bench_weights(r, &rigs[k]) / bandwidth);
+		if (r->decode && rigs->memory > 0)
+			printf("  %8.0f%%\n", 100 * bench_weights(r, &rigs[k]) / rigs->memory);
 		else
 			printf("  %9s\n", "-");
 	}
@@ -192,11 +192,10 @@ int bench_modes(struct bench_request *r)
 	if (!code && plumb_model_config(rigs->model)->vocab > HELLO)
 		code = measure_gaps(r, rigs, (const int32_t[]){ HELLO }, 1, gaps[1]);
 	if (!code && !(code = bench_measure(r, rigs, MODES))) {
-		double bandwidth = cli_bandwidth(plumb_context_threads(rigs->ctx));
 		if (r->common.json)
-			code = print_json(r, rigs, &prompt, gaps, bandwidth);
+			code = print_json(r, rigs, &prompt, gaps);
 		else
-			print(r, rigs, &prompt, gaps, bandwidth);
+			print(r, rigs, &prompt, gaps);
 	}
 	while (open--)
 		bench_close(&rigs[open]);
