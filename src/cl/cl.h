@@ -73,6 +73,7 @@ struct plumb_cl_state {
 	struct plumb_tune_row *rows;
 	int row_count;
 	char tune_file[1100];
+	struct plumb_chunk *chunks; /* that weights on a CPU are in (weight.c) */
 	cl_mem rope; /* cosines and sines by position (rope.c) */
 	int64_t rope_positions, rope_head_dim;
 	double rope_base;
@@ -138,6 +139,7 @@ struct plumb_cl_weight {
 	int64_t piece_rows; /* rows per buffer; a multiple of 8 */
 	int pieces;
 	cl_mem piece[64];
+	struct plumb_chunk *chunk[64]; /* that a piece is in; NULL: in the device's memory */
 	size_t bytes;
 	struct plumb_driver *driver;
 };

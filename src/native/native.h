@@ -13,14 +13,14 @@ struct plumb_packed {
 	int64_t rows, k, groups; /* groups: even */
 	size_t group, size;      /* bytes of a group, of all */
 	uint8_t *bytes;
-	struct plumb_native_chunk *chunk; /* that bytes are in */
+	struct plumb_chunk *chunk; /* that bytes are in */
 };
 
 struct plumb_native {
 	struct plumb_simd simd;
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
 	size_t piece, shared; /* floats of each */
-	struct plumb_native_chunk *chunks; /* packed.c */
+	struct plumb_chunk *chunks;
 };
 
 static inline const struct plumb_simd *plumb_native_simd(const struct plumb_driver *driver)
