@@ -5,6 +5,7 @@
 // unpack and spread_bias serve a product by CLBlast.
 // Sums are named s0, s1 ... by macros: PoCL keeps an array of them in memory, which halves the speed.
 // variant: -DPLUMB_CPU=1 @weights -DMT={1|4|8}
+// variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8
 // variant: -DPLUMB_CPU=0 @weights -DMT={1|4}
 #include "weights.cl"
 #ifndef MT
@@ -22,6 +23,12 @@
 // Eight columns of row i of y; n is y's width, column the first of the eight.
 inline void put(__global float *y, int i, int n, int column, float8 v, __global const float *b, int b_at)
 {
+	if (column + 8 <= n) {
+		if (b_at >= 0)
+			v += vload8(0, b + b_at + column);
+		vstore8(v, 0, y + i * n + column);
+		return;
+	}
 	float lane[8];
 	vstore8(v, 0, lane);
 	for (int r = 0; r < 8 && column + r < n; r++)
@@ -261,18 +268,26 @@ __kernel void matmul_one(__global float *y, int y_at, __global const float *x, i
 #endif
 
 #if PLUMB_CPU && MT == 8
-#define BLOCK 48   // rows of x
-#define COLUMNS 64 // of w unpacked at a time
-// 16 rows of w and BLOCK rows of x: columns are unpacked into private memory (the first-level cache), then meet six
-// rows of x at a time in twelve sums.
+#define BLOCK 96    // most rows of x
+#define COLUMNS 128 // of w unpacked at a time
+#ifndef AT_ONCE
+#define AT_ONCE 6   // rows of x that a column of w meets at once: 12 registers of eight sums of the 16 there are, or 8 of sixteen of 32
+#endif
+#if AT_ONCE == 6
+#define ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#else
+#define ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#endif
+// 16 rows of w and `block` rows of x: columns are unpacked into private memory (the first-level cache), then meet AT_ONCE
+// rows of x at a time. In float16 by name: of two float8, PoCL makes code that is a seventh slower.
 __kernel void matmul_block(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *w, __global const float *b,
-	int b_at, int m, int n, int k, int column, int first, int groups)
+	int b_at, int m, int n, int k, int column, int first, int groups, int block)
 {
-	int g = 2 * (int)get_global_id(0), i = (int)get_global_id(1) * BLOCK, rows = min(BLOCK, m - i);
+	int g = 2 * (int)get_global_id(0), i = (int)get_global_id(1) * block, rows = min(block, m - i);
 	if (g >= groups || i >= m)
 		return;
-	float8 tile[2 * COLUMNS], sum[2 * BLOCK];
-	for (int t = 0; t < 2 * BLOCK; t++)
+	float8 tile[2 * COLUMNS] __attribute__((aligned(64))), sum[2 * (BLOCK + AT_ONCE)] __attribute__((aligned(64)));
+	for (int t = 0; t < 2 * (BLOCK + AT_ONCE); t++)
 		sum[t] = (float8)(0);
 	x += x_at + i * k;
 #if DENSE
@@ -300,17 +315,16 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 				KEEPS(0) KEEPS(1) KEEPS(2) KEEPS(3)
 			}
 #endif
-		for (int t = 0; t < rows; t += 6) {
-#define SIX(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
-#define TAKE(e) float8 l##e = sum[2 * (t + e)], h##e = sum[2 * (t + e) + 1]; __global const float *x##e = x + min(t + e, rows - 1) * k + c0;
-			SIX(TAKE)
+		for (int t = 0; t < rows; t += AT_ONCE) {
+#define TAKE(e) float16 s##e = vload16(t + e, (const float *)sum); __global const float *x##e = x + min(t + e, rows - 1) * k + c0;
+			ROWS(TAKE)
 			for (int c = 0; c < columns; c++) {
-				float8 low = tile[2 * c], high = tile[2 * c + 1];
-#define MEET(e) { float8 v = (float8)(x##e[c]); l##e = fma(low, v, l##e); h##e = fma(high, v, h##e); }
-				SIX(MEET)
+				float16 v = vload16(c, (const float *)tile);
+#define MEET(e) s##e = fma(v, (float16)(x##e[c]), s##e);
+				ROWS(MEET)
 			}
-#define GIVE(e) sum[2 * (t + e)] = l##e, sum[2 * (t + e) + 1] = h##e;
-			SIX(GIVE)
+#define GIVE(e) vstore16(s##e, t + e, (float *)sum);
+			ROWS(GIVE)
 		}
 	}
 	for (int t = 0; t < rows; t++) {

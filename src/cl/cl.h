@@ -59,6 +59,7 @@ struct plumb_cl_state {
 	cl_context context;
 	cl_command_queue queue;
 	bool cpu;           /* device class: one work-item per block of rows, no barriers */
+	bool wide;          /* has vectors of sixteen floats */
 	bool profile;
 	uint64_t max_alloc; /* largest buffer; PLUMB_CL_MAX_ALLOC lowers it */
 	cl_mem_flags place; /* of buffers, by AR_HARDWARE_MEMORY_LOCATION */
