@@ -232,6 +232,18 @@ __kernel void matmul(__global float *y, int y_at, __global const float *x, int x
 }
 
 #if PLUMB_CPU && MT == 1
+// Memory that is wanted in some hundred nanoseconds. OpenCL's own prefetch is nothing in PoCL, and calls and loops in Intel's runtime;
+// both are clang, whose builtin is one instruction. It knows no address spaces, and on a CPU there is one. Oclgrind, which is run without
+// optimisation, does not have it.
+#define AHEAD 3072
+#if defined(__has_builtin) && defined(__OPTIMIZE__)
+#if __has_builtin(__builtin_prefetch)
+#define WANT(p) __builtin_prefetch((const void *)(uintptr_t)(p))
+#endif
+#endif
+#ifndef WANT
+#define WANT(p)
+#endif
 #define SPAN 8192 // columns whose sums are held: a small part of the first-level cache
 INLINE float sum16(__global const float *x) { return sum8(vload8(0, x) + vload8(1, x)); }
 
@@ -255,6 +267,8 @@ __kernel void matmul_one(__global float *y, int y_at, __global const float *x, i
 #else
 		__global const uchar *r = w + (size_t)(first + g) * (size_t)(k / 32) * RECORD;
 		for (int c = 0; c < k; c += 32, r += RECORD) {
+			for (int u = 0; u < RECORD; u += 64)
+				WANT(r + AHEAD + u);
 #if BITS == 8
 			s += record_one(r, x + c, 0, 0);
 #else
