@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // y[i][j] = sum_k x[i][k] w[j][k] + b[j].
 // matmul: eight rows j of w and MT rows i of x. CPU class: one work-item does it. GPU class: a work-group of 64 shares the
-// columns and adds up. matmul_block (CPU class): one work-item unpacks 16 rows of w once for BLOCK rows of x.
+// columns and adds up. matmul_one (CPU class): one row of x. matmul_block (CPU class): one work-item unpacks 16 rows of w once
+// for up to BLOCK rows of x.
 // unpack and spread_bias serve a product by CLBlast.
 // Sums are named s0, s1 ... by macros: PoCL keeps an array of them in memory, which halves the speed.
 // variant: -DPLUMB_CPU=1 @weights -DMT={1|4|8}
