@@ -80,6 +80,25 @@ inline float8 word_column(uint8 words, int b)
 	return convert_float8(as_int8(words >> (uint8)(8 * b) & (uint8)(255)) - OFFSET);
 }
 
+// For a CPU: the same columns with no more than a shift or two, each byte with q in its low bits and anything above.
+inline void record_bytes(__global const uchar *r, const struct high_bits *h, int i, uint8 *low, uint8 *high)
+{
+	uint8 plane = vload8(i, (__global const uint *)(r + PLANE_AT)), nibbles = (uint8)(0x0f0f0f0f);
+	*low = plane;
+	*high = plane >> (uint8)(4);
+#if BITS == 5
+	*low = bitselect(h->first << (uint8)(4 - i), *low, nibbles);
+	*high = bitselect(h->first >> (uint8)(i), *high, nibbles);
+#elif BITS == 6
+	*low = bitselect(i < 2 ? h->first << (uint8)(4 - 2 * i) : h->first >> (uint8)(2 * i - 4), *low, nibbles);
+	*high = bitselect(i < 2 ? h->second << (uint8)(4 - 2 * i) : h->second >> (uint8)(2 * i - 4), *high, nibbles);
+#endif
+}
+// Byte b of those where it stands, as q * 2^(8 b): no shift, and no loss.
+#define byte_column(words, b) convert_float8(as_int8((words) & (uint8)(((1u << BITS) - 1) << 8 * (b))))
+// Takes the 2^(8 b) back.
+#define byte_unit(b) ((b) == 0 ? 1.0f : (b) == 1 ? 0x1p-8f : (b) == 2 ? 0x1p-16f : 0x1p-24f)
+
 // Columns j and j + 16 of a record, as q - OFFSET.
 inline void record_pair(__global const uchar *r, const struct high_bits *h, int j, float8 *low, float8 *high)
 {

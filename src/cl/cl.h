@@ -60,6 +60,7 @@ struct plumb_cl_state {
 	cl_context context;
 	cl_command_queue queue;
 	bool cpu;           /* device class: one work-item per block of rows, no barriers */
+	bool wide;          /* has vectors of sixteen floats */
 	bool profile;
 	uint64_t max_alloc; /* largest buffer; PLUMB_CL_MAX_ALLOC lowers it */
 	cl_mem_flags place; /* of buffers, by AR_HARDWARE_MEMORY_LOCATION */
@@ -74,6 +75,7 @@ struct plumb_cl_state {
 	struct plumb_tune_row *rows;
 	int row_count;
 	char tune_file[1100];
+	struct plumb_chunk *chunks; /* that weights on a CPU are in (weight.c) */
 	cl_mem rope; /* cosines and sines by position (rope.c) */
 	int64_t rope_positions, rope_head_dim;
 	double rope_base;
@@ -139,6 +141,7 @@ struct plumb_cl_weight {
 	int64_t piece_rows; /* rows per buffer; a multiple of 8 */
 	int pieces;
 	cl_mem piece[64];
+	struct plumb_chunk *chunk[64]; /* that a piece is in; NULL: in the device's memory */
 	size_t bytes;
 	struct plumb_driver *driver;
 };

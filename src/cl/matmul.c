@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "cl/cl.h"
 
-enum { BLOCK_ROWS = 48, BLOCK_GROUPS = 2 }; /* BLOCK of cl/matmul.cl; eights of weight rows of a work-item */
+enum { MOST_ROWS = 96, BLOCK_GROUPS = 2, MOST_GROUPS = 8 }; /* BLOCK of cl/matmul.cl; eights of weight rows of a work-item */
 static const int tiles[PLUMB_CL_WAYS] = { [PLUMB_CL_MT1] = 1, [PLUMB_CL_MT4] = 4, [PLUMB_CL_MT8] = 8, [PLUMB_CL_BLOCK] = 8 };
 
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way)
@@ -18,13 +18,29 @@ enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m)
 	return m == 1 ? PLUMB_CL_MT1 : m <= 4 || !cl->cpu ? PLUMB_CL_MT4 : m <= 8 ? PLUMB_CL_MT8 : PLUMB_CL_BLOCK;
 }
 
+/* Eights of weight rows of a work-item that has one row: more share what x costs, but no compute unit should wait. */
+static int64_t groups_per_item(const struct plumb_cl_state *cl, int64_t groups)
+{
+	int64_t fair = groups / (4 * (int64_t)cl->device.info.units);
+	return fair < 1 ? 1 : fair > MOST_GROUPS ? MOST_GROUPS : fair;
+}
+
+/* Rows of x that share what unpacking costs: as many as work-items hold, evenly, and whole numbers of those that go at once. */
+static int64_t rows_per_block(const struct plumb_cl_state *cl, int64_t m)
+{
+	int64_t blocks = (m + MOST_ROWS - 1) / MOST_ROWS, at_once = cl->wide ? 8 : 6;
+	return ((m + blocks - 1) / blocks + at_once - 1) / at_once * at_once;
+}
+
 static enum plumb_status run_piece(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part, enum plumb_cl_way way)
 {
 	const struct plumb_tensor *y = call->out, *x = call->in[0];
-	bool cpu = plumb_cl_state(driver)->cpu, block = way == PLUMB_CL_BLOCK;
-	int64_t m = x->dim[0], rows = block ? BLOCK_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8, wide = block ? BLOCK_GROUPS : 1;
+	const struct plumb_cl_state *cl = plumb_cl_state(driver);
+	bool block = way == PLUMB_CL_BLOCK, one = cl->cpu && way == PLUMB_CL_MT1;
+	int64_t m = x->dim[0], rows = block ? rows_per_block(cl, m) : tiles[way], groups = (part->end - part->first + 7) / 8;
+	int64_t wide = block ? BLOCK_GROUPS : one ? groups_per_item(cl, groups) : 1;
 	char options[160];
-	snprintf(options, sizeof options, "%s -DMT=%d", plumb_cl_weight_options(part->weight->type), tiles[way]);
+	snprintf(options, sizeof options, "%s -DMT=%d%s", plumb_cl_weight_options(part->weight->type), tiles[way], block && cl->wide ? " -DAT_ONCE=8" : "");
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
 	plumb_cl_tensor(&a, y);
 	plumb_cl_tensor(&a, x);
@@ -36,9 +52,11 @@ static enum plumb_status run_piece(struct plumb_driver *driver, const struct plu
 	plumb_cl_int(&a, part->column);
 	plumb_cl_int(&a, part->first % part->weight->piece_rows / 8);
 	plumb_cl_int(&a, groups);
-	size_t items = cpu ? 1 : PLUMB_CL_GROUP;
+	if (one || block)
+		plumb_cl_int(&a, one ? wide : rows);
+	size_t items = cl->cpu ? 1 : PLUMB_CL_GROUP;
 	size_t global[2] = { (size_t)((groups + wide - 1) / wide) * items, (size_t)((m + rows - 1) / rows) }, local[2] = { items, 1 };
-	return plumb_cl_launch(&a, "matmul", block ? "matmul_block" : "matmul", options, 2, global, local);
+	return plumb_cl_launch(&a, "matmul", block ? "matmul_block" : one ? "matmul_one" : "matmul", options, 2, global, local);
 }
 
 static enum plumb_status run(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way)

@@ -178,7 +178,8 @@ static void group(void *arg, int64_t g, int thread)
 	}
 }
 
-static enum plumb_status make_piece(struct plumb_driver *driver, struct plumb_cl_weight *w, const struct job *whole, int64_t first, cl_mem *piece)
+static enum plumb_status make_piece(struct plumb_driver *driver, struct plumb_cl_weight *w, const struct job *whole, int64_t first, cl_mem *piece,
+	struct plumb_chunk **chunk)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	struct job job = *whole;
@@ -187,7 +188,9 @@ static enum plumb_status make_piece(struct plumb_driver *driver, struct plumb_cl
 	job.rows = whole->rows - first < w->piece_rows ? whole->rows - first : w->piece_rows;
 	int64_t groups = (job.rows + LANES - 1) / LANES;
 	size_t bytes = (size_t)groups * group_bytes(job.type, job.k);
-	*piece = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_ONLY | cl->place, bytes, NULL, &code);
+	/* A CPU takes them where they are, so they may as well be in huge pages. */
+	void *host = strcmp(cl->device.info.type, "cpu") ? NULL : plumb_chunk_take(&cl->chunks, bytes, chunk);
+	*piece = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_ONLY | (host ? CL_MEM_USE_HOST_PTR : cl->place), bytes, host, &code);
 	if (code)
 		return plumb_cl_fail(code, "a weight buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
 	job.dst = plumb_cl.clEnqueueMapBuffer(cl->queue, *piece, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, bytes, 0, NULL, NULL, &code);
@@ -201,8 +204,15 @@ static enum plumb_status make_piece(struct plumb_driver *driver, struct plumb_cl
 void plumb_cl_unprepare(struct plumb_driver *driver, void *prepared)
 {
 	struct plumb_cl_weight *w = prepared;
-	for (int i = 0; i < w->pieces; i++)
-		plumb_cl.clReleaseMemObject(w->piece[i]);
+	struct plumb_cl_state *cl = plumb_cl_state(driver);
+	for (int i = 0; i < w->pieces; i++) {
+		if (w->chunk[i]) /* kernels may still read it */
+			plumb_cl.clFinish(cl->queue);
+		if (w->piece[i])
+			plumb_cl.clReleaseMemObject(w->piece[i]);
+		if (w->chunk[i])
+			plumb_chunk_give(&cl->chunks, w->chunk[i]);
+	}
 	plumb_budget_give(driver->ctx, w->bytes);
 	free(w);
 }
@@ -218,7 +228,8 @@ static enum plumb_status lay_out(struct plumb_driver *driver, const struct plumb
 			(double)plumb_cl_state(driver)->max_alloc / 1e6);
 	w->piece_rows = (groups < fit ? groups : fit) * LANES;
 	for (int64_t first = 0; first < w->rows; first += w->piece_rows) {
-		PLUMB_TRY(make_piece(driver, w, &job, first, &w->piece[w->pieces++]));
+		int i = w->pieces++;
+		PLUMB_TRY(make_piece(driver, w, &job, first, &w->piece[i], &w->chunk[i]));
 	}
 	return PLUMB_OK;
 }
@@ -244,7 +255,6 @@ enum plumb_status plumb_cl_prepare(struct plumb_driver *driver, struct plumb_ten
 	}
 	w->bytes = bytes;
 	if ((s = lay_out(driver, &whole, w))) {
-		w->pieces -= w->pieces && !w->piece[w->pieces - 1];
 		plumb_cl_unprepare(driver, w);
 		return s;
 	}

@@ -68,6 +68,14 @@ static inline void *plumb_host(const struct plumb_tensor *t) { return (char *)t-
 enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes);
 void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes);
 
+/* --- chunk.c --- */
+#define PLUMB_HUGE_PAGE ((size_t)2 << 20)
+struct plumb_chunk; /* memory that several takers share; a list of them starts as NULL */
+/* Memory for a weight in a chunk of the list, perhaps a new one; NULL: there is none. *from is for plumb_chunk_give, which frees a
+ * chunk when its last taker has gone. */
+void *plumb_chunk_take(struct plumb_chunk **list, size_t size, struct plumb_chunk **from);
+void plumb_chunk_give(struct plumb_chunk **list, struct plumb_chunk *chunk);
+
 /* --- pool.c --- */
 struct plumb_pool;
 typedef void (*plumb_pool_fn)(void *arg, int64_t index, int thread); /* thread: 0 .. threads - 1 */

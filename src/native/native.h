@@ -17,7 +17,7 @@ struct plumb_packed {
 	int64_t rows, k, groups; /* groups: even */
 	size_t group, size;      /* bytes of a group, of all */
 	uint8_t *bytes;
-	struct plumb_native_chunk *chunk; /* that bytes are in */
+	struct plumb_chunk *chunk; /* that bytes are in */
 	struct plumb_stretch next; /* the weight that came next the last time; it may be gone: for prefetching only */
 };
 
@@ -25,7 +25,7 @@ struct plumb_native {
 	struct plumb_simd simd;
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
 	size_t piece, shared; /* floats of each */
-	struct plumb_native_chunk *chunks; /* packed.c */
+	struct plumb_chunk *chunks;
 	struct plumb_packed *last; /* multiplied by few rows */
 	struct plumb_native_taken { _Alignas(64) _Atomic int64_t next; } *taken; /* of each thread's piece of a weight: the first group that nobody has */
 };

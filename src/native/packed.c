@@ -6,11 +6,7 @@
 #endif
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include "native/native.h"
-
-#define HUGE_PAGE ((size_t)2 << 20)
-#define CHUNK ((size_t)32 << 20)
 
 static uint16_t half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
@@ -147,47 +143,6 @@ static void pack_groups(void *arg, int64_t first, int64_t end, int thread)
 	}
 }
 
-/* --- memory: weights lie side by side in chunks of huge pages. Streaming them through 4 KB pages gives half the bandwidth
- * where pages are nested (virtual machines), and one weight is rarely a whole number of huge ones. --- */
-
-struct plumb_native_chunk { struct plumb_native_chunk *next; uint8_t *base; size_t size, used; int live; };
-
-static uint8_t *chunk_take(struct plumb_native *n, size_t size, struct plumb_native_chunk **from)
-{
-	struct plumb_native_chunk *c = n->chunks;
-	size = (size + 63) / 64 * 64;
-	if (!c || c->size - c->used < size) {
-		size_t whole = size > CHUNK ? (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : CHUNK;
-		if (!(c = calloc(1, sizeof *c)) || !(c->base = aligned_alloc(HUGE_PAGE, whole))) {
-			free(c);
-			return NULL;
-		}
-		c->size = whole;
-#ifdef MADV_HUGEPAGE
-		madvise(c->base, whole, MADV_HUGEPAGE); /* a help, not a need */
-#endif
-		c->next = n->chunks;
-		n->chunks = c;
-	}
-	uint8_t *p = c->base + c->used;
-	c->used += size;
-	c->live++;
-	*from = c;
-	return p;
-}
-
-static void chunk_give(struct plumb_native *n, struct plumb_native_chunk *c)
-{
-	if (--c->live)
-		return;
-	struct plumb_native_chunk **link = &n->chunks;
-	while (*link != c)
-		link = &(*link)->next;
-	*link = c->next;
-	free(c->base);
-	free(c);
-}
-
 /* --- the driver's functions --- */
 
 /* Quantised, whole, and in a mode that wants it. */
@@ -208,11 +163,11 @@ enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb
 	*p = (struct plumb_packed){ .type = w->type, .rows = w->dim[0], .k = w->dim[1], .group = plumb_packed_group(w->type, w->dim[1]) };
 	p->groups = (p->rows + PLUMB_PANEL - 1) / PLUMB_PANEL * 2;
 	enum plumb_status s = PLUMB_OK;
-	if (__builtin_mul_overflow((size_t)p->groups, p->group, &p->size) || p->size > SIZE_MAX - HUGE_PAGE)
+	if (__builtin_mul_overflow((size_t)p->groups, p->group, &p->size) || p->size > SIZE_MAX - PLUMB_HUGE_PAGE)
 		s = plumb_fail(PLUMB_E_MEMORY, "a packed weight of %lld groups overflows the address space", (long long)p->groups);
 	if (!s && (s = plumb_budget_take(driver->ctx, p->size)))
 		p->size = 0;
-	if (!s && !(p->bytes = chunk_take(driver->state, p->size, &p->chunk)))
+	if (!s && !(p->bytes = plumb_chunk_take(&((struct plumb_native *)driver->state)->chunks, p->size, &p->chunk)))
 		s = plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
 	if (s) {
 		plumb_native_unprepare(driver, p);
@@ -232,7 +187,7 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
 		n->last = NULL;
 	plumb_budget_give(driver->ctx, p->size);
 	if (p->chunk)
-		chunk_give(n, p->chunk);
+		plumb_chunk_give(&n->chunks, p->chunk);
 	free(p);
 }
 
