@@ -46,7 +46,7 @@ struct record {
 inline void record_open(__global const uchar *r, struct record *o)
 {
 	o->scale = o->scale_high = record_scale(r, 0);
-	o->least = (float8)(0);
+	o->least = o->least_high = (float8)(0);
 #if SUB == 2
 	o->scale_high = record_scale(r, 1);
 #endif

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <plumb/status.h>
+#include <plumb/device.h>
 
 #ifdef __cplusplus
 extern "C" {

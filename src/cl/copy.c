@@ -2,7 +2,7 @@
 /* How fast the device copies its own memory: the limit that kernels are compared with which do little but read and write. */
 #include "cl/cl.h"
 
-#define MOST ((uint64_t)384 << 20) /* bytes of each buffer: more than any cache, H100 and EPYC included */
+#define MOST ((uint64_t)384 << 20) /* bytes of each buffer: more than the caches of most devices */
 #define PASSES 8                   /* the fastest counts: others were disturbed */
 
 static enum plumb_status timed_copy(cl_command_queue queue, cl_mem from, cl_mem to, size_t bytes, double *rate)

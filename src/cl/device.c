@@ -82,6 +82,7 @@ static void describe(struct plumb_cl_device *d, int index)
 	i->max_alloc = number_info(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, 8);
 	i->local_memory = number_info(d->id, CL_DEVICE_LOCAL_MEM_SIZE, 8);
 	i->units = (uint32_t)number_info(d->id, CL_DEVICE_MAX_COMPUTE_UNITS, 4);
+	i->units += !i->units; /* work is divided among them */
 	i->mhz = (uint32_t)number_info(d->id, CL_DEVICE_MAX_CLOCK_FREQUENCY, 4);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
 	i->max_group = (uint32_t)group;

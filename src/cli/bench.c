@@ -29,7 +29,8 @@ const struct cli_command cli_bench = {
 	CLI_COMMON_HELP
 	"\n"
 	"With PLUMB_CL_PROFILE=1 the cl driver times each kernel, which slows all down: then calls, time and GB/s of\n"
-	"each kernel follow, and their share of what a plain copy on the device reads and writes in the same run.\n"
+	"each kernel follow (not with --modes), and their share of what a plain copy on the device reads and writes\n"
+	"in the same run.\n"
 	"Bytes are those of the operator's tensors, each counted once; - where they are not known. What is mostly read\n"
 	"may pass 100%: to write costs more.\n"
 	"\n"
@@ -333,10 +334,10 @@ static int bench_one(struct bench_request *r)
 	if (!(code = bench_measure(r, &rig, 1))) {
 		plumb_memory(rig.ctx, &x.now, &x.held, &x.limit);
 		x.weights = bench_weights(r, &rig);
-		for (int i = 0; i < 2 && x.copy <= 0; i++) {
-			struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[i], "");
-			if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
-				fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
+		struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[r->prefill ? 0 : 1], "");
+		if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy)) {
+			fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
+			x.copy = 0;
 		}
 		if (r->common.json)
 			code = print_json(r, &rig, &x);

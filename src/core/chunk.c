@@ -9,6 +9,7 @@
 #include "core/core.h"
 
 #define CHUNK ((size_t)32 << 20)
+#define ALIGN ((size_t)128) /* what OpenCL on a CPU asks of memory that it is to use in place */
 
 struct plumb_chunk { struct plumb_chunk *next; uint8_t *base; size_t size, used; int live; };
 
@@ -17,7 +18,7 @@ void *plumb_chunk_take(struct plumb_chunk **list, size_t size, struct plumb_chun
 	struct plumb_chunk *c = *list;
 	if (size > SIZE_MAX - PLUMB_HUGE_PAGE)
 		return NULL;
-	size = (size + 63) / 64 * 64;
+	size = (size + ALIGN - 1) / ALIGN * ALIGN;
 	if (!c || c->size - c->used < size) {
 		size_t whole = size > CHUNK ? (size + PLUMB_HUGE_PAGE - 1) / PLUMB_HUGE_PAGE * PLUMB_HUGE_PAGE : CHUNK;
 		if (!(c = calloc(1, sizeof *c)) || !(c->base = aligned_alloc(PLUMB_HUGE_PAGE, whole))) {

@@ -11,7 +11,7 @@
  * each other within microseconds, and waking a thread costs more than that. */
 #define SPINS 20000
 
-#define HINT (256 << 10) /* bytes a waiting worker prefetches: no more than part of an L2 cache */
+#define HINT (256 << 10) /* bytes a waiting worker prefetches: part of an L2 cache as a rule */
 #define LINES 4          /* in one turn of its wait */
 
 #define OPEN (UINT64_C(1) << 16)
@@ -81,7 +81,7 @@ static bool join(struct plumb_pool *p, int me, uint64_t *seen)
 				return true;
 			}
 		} else if (++spins < SPINS)
-			wait_turn(p, me, spins);
+			wait_turn(p, me, spins - 1);
 		else {
 			pthread_mutex_lock(&p->lock);
 			while (state = atomic_load(&p->state), (!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))

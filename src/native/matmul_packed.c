@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b with a packed weight and x in 16-bit integers. A few rows of x: one pass over the weight, unpacked in
- * registers. More: panels of 32 rows unpacked once for all rows of x. The bits are the same both ways. A row that 16 bits
+/* y = x w^T + b with a packed weight and x in 16-bit integers. A few rows of x: the weight is read once and unpacked in
+ * registers for every four. More: panels of 32 rows unpacked once for all rows of x. The bits are the same both ways. A row that 16 bits
  * hold badly, and every row for a weight marked exact, gets a second row of integers, 31 bits together; the results are added.
  * The fast mode rounds the rows of x to bytes where they are many. */
 #include <math.h>
@@ -76,11 +76,11 @@ static const uint8_t *piece(const struct work *w, const struct plumb_stretch *s,
 	return s->bytes ? s->bytes + s->group * (size_t)piece_start(w, s->groups, thread) : NULL;
 }
 
-/* Groups [first, end) of the piece of `thread`, which it reads itself unless it has fallen behind. */
+/* Groups [first, end) of the piece of `owner`, which reads it itself unless it has fallen behind. */
 static void few_groups(const struct work *w, int64_t first, int64_t end, int owner, bool own)
 {
 	const struct plumb_packed *p = w->w;
-	float out[MANY * GROUPS * PLUMB_GROUP];
+	float out[(MANY - 1) * GROUPS * PLUMB_GROUP];
 	const uint8_t *next = own ? piece(w, &p->next, owner) : NULL;
 	struct plumb_few few = { .w = p->bytes + p->group * (size_t)first, .stride = p->group, .groups = end - first,
 		.end = p->bytes + p->group * (size_t)piece_start(w, p->groups, owner + 1), .next = next,
@@ -95,22 +95,29 @@ static void few_groups(const struct work *w, int64_t first, int64_t end, int own
 	finish(w, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
 }
 
-/* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache: so a thread reads its piece of the weight from front to back, and prefetching runs on
- * into its piece of the weight that came next the last time, which goes on while it waits. Who is done takes from the others' pieces. */
+/* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache. So a thread reads its piece of the
+ * weight from front to back; prefetching runs on into its piece of the weight that came next the last time, and goes on while it
+ * waits. Who is done takes from the others' pieces. */
 static void run_few(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	struct plumb_native *n = w->driver->state;
 	const int threads = plumb_pool_threads(w->driver->ctx->pool);
+	(void)first;
+	(void)end;
 	const int64_t fit = (int64_t)(BATCH / w->w->group), batch = fit < 1 ? 1 : fit < GROUPS ? fit : GROUPS;
-	if (first == end)
-		return;
 	for (int i = 0; i < threads; i++) {
 		int owner = (thread + i) % threads;
 		const int64_t stop = piece_start(w, w->w->groups, owner + 1);
 		for (int64_t at; (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
 			few_groups(w, at, at + batch < stop ? at + batch : stop, owner, i == 0);
 	}
+}
+
+void plumb_native_forget_next(struct plumb_driver *driver)
+{
+	for (int t = 0; t < plumb_pool_threads(driver->ctx->pool); t++)
+		plumb_pool_hint(driver->ctx->pool, t, NULL);
 }
 
 static void start_few(struct work *w)
@@ -223,9 +230,11 @@ enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const 
 	w.bytes = fast && !exact && w.m >= MANY && w.kernels->multiply8;
 	PLUMB_TRY(reserve(&w));
 	make_rows(&w);
-	if (w.rows < MANY)
+	if (w.rows < MANY) {
 		start_few(&w);
-	else
+	} else {
+		plumb_native_forget_next(driver); /* what is prefetched now would push panels out of the caches */
 		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
+	}
 	return PLUMB_OK;
 }

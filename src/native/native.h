@@ -62,6 +62,8 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
 struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
 
 /* --- matmul_packed.c --- */
+/* No thread prefetches a weight while it waits, until the next product of few rows. */
+void plumb_native_forget_next(struct plumb_driver *driver);
 enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_packed *weight);
 
 #define PLUMB_OP(name, inputs, formula) \

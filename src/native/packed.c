@@ -185,6 +185,7 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
 	struct plumb_native *n = driver->state;
 	if (n->last == p)
 		n->last = NULL;
+	plumb_native_forget_next(driver);
 	plumb_budget_give(driver->ctx, p->size);
 	if (p->chunk)
 		plumb_chunk_give(&n->chunks, p->chunk);

@@ -92,6 +92,11 @@ static const struct plumb_case cases[] = {
 	CASE("32-block only", 5, 18, 160, 1),
 	CASE("odd k", 3, 5, 7, 1),
 	CASE("one element", 1, 1, 1, 0),
+	CASE("panels of k-quants", 35, 45, 512, 1),
+	CASE("the last few rows", 32, 19, 256, 0),
+	CASE("blocks of rows", 101, 17, 256, 0),
+	CASE("blocks of rows, short", 97, 9, 160, 1),
+	CASE("long rows", 1, 9, 8448, 0),
 };
 
 const struct plumb_op_desc plumb_op_matmul = {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* matmul: every small number of rows, k that is no multiple of the inner block, a massive
- * channel, NaN, and calls that must be refused with the output untouched. */
+ * channel, NaN, the second rows of integers, and calls that must be refused with the output untouched. */
 #include <stdlib.h>
 #include "op/special.h"
+#include "op/op.h"
 
 static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b, int64_t m, int64_t n, int64_t k)
 {
@@ -83,6 +84,62 @@ START_TEST(test_nan)
 }
 END_TEST
 
+/* Weights in Q8_0: their doubles to w. */
+static void draw_q8(unsigned char *bytes, double *w, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++) {
+		unsigned char *b = bytes + i / 32 * 34;
+		b[0] = 0;
+		b[1] = 0x24; /* 2^-6 as a half */
+		b[2 + i % 32] = (unsigned char)(i * 37 + i / 96 * 11);
+		w[i] = 0x1p-6 * (signed char)b[2 + i % 32];
+	}
+}
+
+/* Activations in 16-bit integers: rows with one value far above the others, weights that must stay exact, and as many rows as make
+ * passes in registers, panels, and with the second rows the one or the other. */
+START_TEST(test_second_rows)
+{
+	enum { N = 45, K = 288, MOST = 40 };
+	static const int64_t rows[] = { 1, 3, 5, 15, 16, 17, 31, 32, 33, MOST };
+	static unsigned char bytes[N * K / 32 * 34];
+	static double w[N * K], want[N];
+	static float x[MOST * K], b[N];
+	setenv("PLUMB_MODE", "default", 1); /* a process of its own */
+	struct plumb_context *ctx = special_open(_i);
+	if (!ctx)
+		return;
+	draw_q8(bytes, w, N * K);
+	special_noise(x, MOST * K, 2, 5);
+	special_noise(b, N, 3, 6);
+	for (int64_t i = 0; i < MOST; i += 3)
+		x[i * K + 62] = 1e4f;
+	for (int c = 0; c < 2 * (int)(sizeof rows / sizeof *rows); c++) {
+		int64_t m = rows[c / 2];
+		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x), tb = special_tensor(ctx, PLUMB_F32, 1, DIMS(N), b), tw, y;
+		OK(plumb_tensor_new(ctx, &tw, PLUMB_Q8_0, 2, DIMS(N, K)));
+		OK(plumb_tensor_write(&tw, bytes, sizeof bytes));
+		OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, N)));
+		tw.buffer->exact = c % 2;
+		OK(plumb_matmul(ctx, &y, &tx, &tw, &tb));
+		for (int64_t i = 0; i < m; i++) {
+			for (int64_t j = 0; j < N; j++) {
+				want[j] = b[j];
+				for (int64_t l = 0; l < K; l++)
+					want[j] += x[i * K + l] * w[j * K + l];
+			}
+			double off = special_distance((float *)plumb_host(&y) + i * N, want, N), bound = (c % 2 ? 0 : PLUMB_MODE_LOSS) + (2 + sqrt(K)) * PLUMB_U;
+			ck_assert_msg(off <= bound, "%s, row %d of %d is off by %.2e, may be %.2e", c % 2 ? "exact" : "default", (int)i, (int)m, off, bound);
+		}
+		plumb_tensor_free(&tx);
+		plumb_tensor_free(&tb);
+		plumb_tensor_free(&tw);
+		plumb_tensor_free(&y);
+	}
+	plumb_close(ctx);
+}
+END_TEST
+
 static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn, xm, xk, wn, wk; enum plumb_status want; } bad[] = {
 	{ "inner sizes differ", PLUMB_F32, PLUMB_F32, PLUMB_F32, 2, 3, 2, 32, 3, 64, PLUMB_E_SHAPE },
 	{ "rows of y", PLUMB_F32, PLUMB_F32, PLUMB_F32, 3, 3, 2, 32, 3, 32, PLUMB_E_SHAPE },
@@ -122,6 +179,7 @@ TCase *special_matmul(void)
 	tcase_set_timeout(c, 120);
 	tcase_add_loop_test(c, test_small, 0, SPECIAL_SETS);
 	tcase_add_loop_test(c, test_nan, 0, SPECIAL_SETS);
+	tcase_add_loop_test(c, test_second_rows, 0, SPECIAL_SETS);
 	tcase_add_loop_test(c, test_refused, 0, SPECIAL_SETS * (int)(sizeof bad / sizeof *bad));
 	return c;
 }
