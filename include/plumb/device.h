@@ -24,6 +24,7 @@ struct plumb_device {
 	uint64_t max_alloc;    /* bytes of the largest buffer */
 	uint64_t local_memory; /* bytes per work-group */
 	uint32_t units, max_group, mhz;
+	uint32_t floats;     /* of a native vector; 1: it makes vectors of work-items; 0: not known */
 	bool fp16, fp64, subgroups, dot; /* capabilities that change kernels; all optional */
 };
 

@@ -35,6 +35,10 @@ enum plumb_status plumb_cl_devices(struct plumb_cl_device **devices, int *count)
 /* The device for a driver of this kind: PLUMB_CL_DEVICE, else discrete GPU, GPU, accelerator, CPU. */
 enum plumb_status plumb_cl_choose(enum plumb_device_kind kind, struct plumb_cl_device *chosen);
 
+/* Whether it gets the kernels for CPUs: by the user's word (PLUMB_CL_CLASS, else NULL), or for a CPU with vectors. One whose compiler makes
+ * vectors of work-items, as llvmpipe's does, wants a GPU's: those with vectors of their own take it minutes each. */
+bool plumb_cl_is_cpu(const struct plumb_device *device, const char *class);
+
 /* The OpenCL C, 2 or 3, that knows the device's sub-groups; 0: it has none, or is of a time before they were in the core. */
 int plumb_cl_subgroups(const struct plumb_device *device);
 

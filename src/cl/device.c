@@ -48,6 +48,11 @@ static bool has_extension(cl_device_id id, const char *name)
 	return found;
 }
 
+bool plumb_cl_is_cpu(const struct plumb_device *device, const char *class)
+{
+	return class ? !strcasecmp(class, "cpu") : !strcmp(device->type, "cpu") && device->floats != 1;
+}
+
 int plumb_cl_subgroups(const struct plumb_device *d)
 {
 	int version = 0;
@@ -83,6 +88,7 @@ static void describe(struct plumb_cl_device *d, int index)
 	i->local_memory = number_info(d->id, CL_DEVICE_LOCAL_MEM_SIZE, 8);
 	i->units = (uint32_t)number_info(d->id, CL_DEVICE_MAX_COMPUTE_UNITS, 4);
 	i->units += !i->units; /* work is divided among them */
+	i->floats = (uint32_t)number_info(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 4);
 	i->mhz = (uint32_t)number_info(d->id, CL_DEVICE_MAX_CLOCK_FREQUENCY, 4);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
 	i->max_group = (uint32_t)group;

@@ -224,7 +224,7 @@ static enum plumb_device_kind wanted_kind(void)
 static void capabilities(struct plumb_doctor *d, const struct plumb_device *i)
 {
 	const char *class = plumb_env(PLUMB_ENV_CL_CLASS), *has[] = { "no", "yes" };
-	bool cpu = !strcasecmp(class ? class : i->type, "cpu");
+	bool cpu = plumb_cl_is_cpu(i, class);
 	PLUMB_SAY_OK(d, "capability", "kernels for a %s%s", cpu ? "CPU: one work-item per block of rows, wide vectors" :
 		"GPU: work-groups that read side by side and share local memory", class ? " (PLUMB_CL_CLASS)" : "");
 	PLUMB_SAY_OK(d, "capability", "fp16: %s, fp64: %s, integer dot product: %s; change no kernel: halves become float32 as they are loaded, the angles of RoPE "

@@ -33,12 +33,11 @@ static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_c
 	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *profile = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
 		*canary = plumb_env(PLUMB_ENV_CANARY);
 	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
-	cl_uint floats;
 	cl_int code;
 	if (class && strcasecmp(class, "cpu") && strcasecmp(class, "gpu"))
 		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_CLASS=%s, must be cpu or gpu", class);
-	cl->cpu = !strcasecmp(class ? class : cl->device.info.type, "cpu");
-	cl->wide = !plumb_cl.clGetDeviceInfo(cl->device.id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof floats, &floats, NULL) && floats >= 16;
+	cl->cpu = plumb_cl_is_cpu(&cl->device.info, class);
+	cl->wide = cl->device.info.floats >= 16;
 	cl->max_alloc = cl->device.info.max_alloc;
 	if (limit && strtoull(limit, NULL, 10) > 0 && strtoull(limit, NULL, 10) < cl->max_alloc)
 		cl->max_alloc = strtoull(limit, NULL, 10);
