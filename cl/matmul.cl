@@ -353,8 +353,9 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 // Eights of rows [first, first + groups) of w as float32, row after row. GPU class: a work-item takes 32 columns.
 __kernel void unpack(__global float *out, __global const uchar *w, int k, int first, int groups)
 {
-	int g = get_global_id(1), from = PLUMB_CPU ? 0 : (int)get_global_id(0) * 32, to = PLUMB_CPU ? k : min(k, from + 32);
-	if (g >= groups || (PLUMB_CPU && get_global_id(0)))
+	const int step = PLUMB_CPU ? k : 32;
+	int g = get_global_id(1), from = (int)get_global_id(0) * step, to = min(k, from + step);
+	if (g >= groups || from >= to)
 		return;
 	out += (size_t)g * 8 * (size_t)k;
 #define LANE(v, r, c) out[(size_t)(r) * (size_t)k + (size_t)(c)] = v.s##r;
