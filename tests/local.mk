@@ -75,7 +75,7 @@ check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 
-check_op_SOURCES = %D%/check_op.c %D%/op_cases.c %D%/op_cases.h
+check_op_SOURCES = %D%/check_op.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
@@ -88,7 +88,7 @@ check_real_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real.c
 check_real_CPPFLAGS = $(CHECK_CPP)
 check_real_LDADD = $(CHECK_LINK)
 
-check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_packed.c %D%/simd_compare.h
+check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_packed.c %D%/simd_compare.h %D%/random.h
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 
@@ -99,7 +99,7 @@ check_text_LDADD = $(CHECK_LINK)
 if HAVE_OPENCL
 check_PROGRAMS += check_cl
 TESTS += check_cl
-check_cl_SOURCES = %D%/check_cl.c %D%/op_cases.c %D%/op_cases.h
+check_cl_SOURCES = %D%/check_cl.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)
 endif

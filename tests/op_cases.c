@@ -7,23 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "op_cases.h"
+#include "random.h"
 
 #define GUARD 3 /* rows before and after the output */
 
-static uint64_t seed, rng;
-
-static uint32_t random_bits(void) /* PCG: O'Neill 2014 */
-{
-	uint64_t old = rng;
-	rng = old * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	uint32_t x = (uint32_t)((old >> 18 ^ old) >> 27), r = (uint32_t)(old >> 59);
-	return x >> r | x << (-r & 31);
-}
-
-static float uniform(float most)
-{
-	return ((float)(random_bits() >> 8) * 0x1p-23f - 1) * most;
-}
+static uint64_t seed;
 
 void start_random(unsigned stream)
 {
