@@ -2,6 +2,7 @@
 /* plumb bench --modes: what the modes exact, default and fast gain in speed and lose in accuracy, in one run. The
  * accuracy is that of the next token's distribution beside exact's, on a short text that is always the same. */
 #include "cli/bench.h"
+#include <plumb/diag.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,32 +27,17 @@ struct gap {
 	double error;            /* largest of a logit */
 };
 
-/* log of the sum of exp, in double. */
-static double log_sum(const float *logits, int64_t vocab)
+static enum plumb_status add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
 {
-	double top = logits[0], sum = 0;
-	for (int64_t i = 1; i < vocab; i++)
-		top = logits[i] > top ? logits[i] : top;
-	for (int64_t i = 0; i < vocab; i++)
-		sum += exp(logits[i] - top);
-	return top + log(sum);
-}
-
-static void add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
-{
-	double base = log_sum(exact, vocab), other = log_sum(mode, vocab), kl = 0;
-	int64_t best = 0, top = 0;
-	for (int64_t i = 0; i < vocab; i++) {
-		double p = exact[i] - base, off = fabs((double)exact[i] - mode[i]);
-		kl += exp(p) * (p - (mode[i] - other));
-		g->error = off > g->error ? off : g->error;
-		best = exact[i] > exact[best] ? i : best;
-		top = mode[i] > mode[top] ? i : top;
-	}
-	kl = kl < 0 ? 0 : kl; /* rounding of equal distributions */
-	g->same += best == top;
-	g->mean += (kl - g->mean) / (double)++g->positions;
-	g->most = kl > g->most ? kl : g->most;
+	struct plumb_logits_measure m;
+	enum plumb_status s = plumb_measure_logits(&m, mode, exact, vocab, 1);
+	if (s)
+		return s;
+	g->same += m.top_ours == m.top_reference;
+	g->mean += (m.kl - g->mean) / (double)++g->positions;
+	g->most = m.kl > g->most ? m.kl : g->most;
+	g->error = m.max_abs > g->error ? m.max_abs : g->error;
+	return PLUMB_OK;
 }
 
 /* Logits of all positions; malloc'ed. */
@@ -81,9 +67,12 @@ static int measure_gaps(const struct bench_request *r, const struct bench_rig *r
 	float *exact, *mode;
 	int code = read_logits(r, rigs[0].model, ids, n, &exact);
 	for (int k = 1; !code && k < MODES; k++) {
+		enum plumb_status s = PLUMB_OK;
 		if (!(code = read_logits(r, rigs[k].model, ids, n, &mode)))
-			for (int64_t i = 0; i < n; i++)
-				add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
+			for (int64_t i = 0; !s && i < n; i++)
+				s = add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
+		if (s)
+			code = cli_fail(s);
 		if (!code && !isfinite(gaps[k].mean))
 			code = cli_complain(CLI_ERROR, "mode %s: KL is %g: the model gives logits that are not numbers", names[k], gaps[k].mean);
 		free(mode);
