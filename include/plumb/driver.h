@@ -71,8 +71,8 @@ struct plumb_kernel_time {
 /* Row `index`; false past the end. */
 PLUMB_API bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_kernel_time *row);
 /* Bytes read and written per second when the device of this open driver copies memory, measured now, in two buffers of up to 384 MB,
- * more than the caches of most devices. PLUMB_E_UNSUPPORTED: the driver is not open, or does not measure that. *rate is then 0,
- * and undefined after another error. */
+ * more than the caches of most devices. PLUMB_E_UNSUPPORTED: the driver is not open, or does not measure that. *rate is 0
+ * after any error. */
 PLUMB_API enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate);
 
 /* The environment variables that plumb reads, one row each. */

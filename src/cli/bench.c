@@ -335,10 +335,8 @@ static int bench_one(struct bench_request *r)
 		plumb_memory(rig.ctx, &x.now, &x.held, &x.limit);
 		x.weights = bench_weights(r, &rig);
 		struct plumb_kernel_time sum = cli_kernels_sum(&rig.kernels[r->prefill ? 0 : 1], "");
-		if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy)) {
+		if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
 			fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
-			x.copy = 0;
-		}
 		if (r->common.json)
 			code = print_json(r, &rig, &x);
 		else
