@@ -98,13 +98,12 @@ static void few_groups(const struct work *w, int64_t first, int64_t end, int own
 /* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache. So a thread reads its piece of the
  * weight from front to back; prefetching runs on into its piece of the weight that came next the last time, and goes on while it
  * waits. Who is done takes from the others' pieces. */
-static void run_few(void *arg, int64_t first, int64_t end, int thread)
+static void run_few(void *arg, int64_t index, int thread)
 {
 	const struct work *w = arg;
 	struct plumb_native *n = w->driver->state;
 	const int threads = plumb_pool_threads(w->driver->ctx->pool);
-	(void)first;
-	(void)end;
+	(void)index; /* the thread counts: all take part, and in what order is all the same */
 	const int64_t fit = (int64_t)(BATCH / w->w->group), batch = fit < 1 ? 1 : fit < GROUPS ? fit : GROUPS;
 	for (int i = 0; i < threads; i++) {
 		int owner = (thread + i) % threads;
@@ -131,7 +130,7 @@ static void start_few(struct work *w)
 	if (n->last)
 		n->last->next = (struct plumb_stretch){ w->w->bytes, w->w->group, w->w->groups };
 	n->last = w->w;
-	plumb_native_split(w->driver, threads, 1, run_few, w);
+	plumb_pool_run(w->driver->ctx->pool, run_few, w, threads);
 }
 
 static size_t panel_floats(void)
