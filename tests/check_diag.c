@@ -68,12 +68,12 @@ static double one_unbroken(struct plumb_model *model, const struct plumb_capture
 	make_reference(dir, c, prompts[prompt].row, layout, fp32);
 	struct opened o = open_diag(model, dir, tokens, prompts[prompt].n, layout < MAKE_ALL_POINTS ? prompts[prompt].row : -1,
 		NULL);
-	json_t *verdict = part(&o, "verdict");
+	json_t *verdict = part(o.diag, "verdict");
 	double worst = worst_excess(&o, where, sizeof where);
 	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == want,
 		"tiny-%s, prompt %d, %s, %s: %s (%s), not %d; worst %.3g at %s; convention %s", type, prompt,
-		make_source_name[source], make_layout_name[layout], text(verdict, "word"), text(verdict, "text"), want, worst, where,
-		text(part(&o, "convention"), "convention"));
+		make_source_name[source], make_layout_name[layout], word(verdict, "word"), word(verdict, "text"), want, worst, where,
+		word(part(o.diag, "convention"), "convention"));
 	if (getenv("PLUMB_TEST_VERBOSE"))
 		fprintf(stderr, "EXCESS %s %s %s prompt %d %.3f %s\n", make_source_name[source], make_layout_name[layout], type,
 			prompt, worst, where);
@@ -154,9 +154,9 @@ START_TEST(tells_the_precision)
 	struct loaded l;
 	struct plumb_capture c;
 	struct opened o = prepare(&l, storages[_i].source, MAKE_RAW, 11, NULL, dir, &c);
-	json_t *p = part(&o, "precision");
+	json_t *p = part(o.diag, "precision");
 	double blind = json_number_value(json_object_get(p, "blind_below"));
-	ck_assert_str_eq(text(p, "stored"), storages[_i].stored);
+	ck_assert_str_eq(word(p, "stored"), storages[_i].stored);
 	ck_assert_msg(blind > storages[_i].least && blind < storages[_i].most, "blind below %g", blind);
 	ck_assert_int_eq(json_array_size(json_object_get(p, "floor")), 3);
 	ck_assert_int_eq(json_is_true(json_object_get(p, "rounded_at_the_end")), storages[_i].late);
@@ -196,19 +196,19 @@ START_TEST(roles)
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_FP64, MAKE_RAW, 11, "v_bias@1", dir, &c);
 	static const char *const role[] = { "clean", "culprit", "victim" };
-	json_t *growth = part(&o, "growth"), *isolate = part(&o, "isolate"), *verdict = part(&o, "verdict"), *row;
+	json_t *growth = part(o.diag, "growth"), *isolate = part(o.diag, "isolate"), *verdict = part(o.diag, "verdict"), *row;
 	size_t i;
 	ck_assert_int_eq(json_array_size(json_object_get(growth, "layers")), 3);
 	json_array_foreach(json_object_get(growth, "layers"), i, row)
-		ck_assert_str_eq(text(row, "role"), role[i]);
+		ck_assert_str_eq(word(row, "role"), role[i]);
 	json_array_foreach(json_object_get(isolate, "layers"), i, row) {
 		ck_assert_int_eq(json_is_true(json_object_get(row, "ok")), i != 1);
-		ck_assert_str_eq(text(row, "input"), "hybrid");
+		ck_assert_str_eq(word(row, "input"), "hybrid");
 	}
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")), 1);
-	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(part(&o, "diverge"), "first"), "layer")), 1);
-	ck_assert_msg(strstr(text(verdict, "text"), "Layer 1") == text(verdict, "text"), "%s", text(verdict, "text"));
+	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(part(o.diag, "diverge"), "first"), "layer")), 1);
+	ck_assert_msg(strstr(word(verdict, "text"), "Layer 1") == word(verdict, "text"), "%s", word(verdict, "text"));
 	finish(&l, &o, dir, &c);
 }
 END_TEST
@@ -220,12 +220,12 @@ START_TEST(last_layer_through_the_norm)
 	struct loaded l;
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_FP64, MAKE_NORMED, 11, _i ? "final_norm" : "v_bias@2", dir, &c);
-	json_t *last = json_array_get(json_object_get(part(&o, "growth"), "layers"), 2), *verdict = part(&o, "verdict");
-	ck_assert_str_eq(text(last, "convention"), "final-normed");
-	ck_assert_str_eq(text(last, "role"), _i ? "clean" : "culprit");
+	json_t *last = json_array_get(json_object_get(part(o.diag, "growth"), "layers"), 2), *verdict = part(o.diag, "verdict");
+	ck_assert_str_eq(word(last, "convention"), "final-normed");
+	ck_assert_str_eq(word(last, "role"), _i ? "clean" : "culprit");
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
 	if (_i)
-		ck_assert_str_eq(text(verdict, "point"), "final_norm");
+		ck_assert_str_eq(word(verdict, "point"), "final_norm");
 	else
 		ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")), 2);
 	finish(&l, &o, dir, &c);
@@ -245,11 +245,11 @@ START_TEST(finds_the_component)
 	struct loaded l;
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_PORTABLE, MAKE_ALL_POINTS, 9, components[_i].fault, dir, &c);
-	json_t *bad = json_object_get(part(&o, "components"), "first_bad"), *verdict = part(&o, "verdict");
+	json_t *bad = json_object_get(part(o.diag, "components"), "first_bad"), *verdict = part(o.diag, "verdict");
 	const char *at = strchr(components[_i].fault, '@');
-	ck_assert_str_eq(text(bad, "point"), components[_i].point);
+	ck_assert_str_eq(word(bad, "point"), components[_i].point);
 	ck_assert_int_eq(json_integer_value(json_object_get(bad, "layer")), at ? atoi(at + 1) : -1);
-	ck_assert_str_eq(text(verdict, "point"), components[_i].point);
+	ck_assert_str_eq(word(verdict, "point"), components[_i].point);
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
 	finish(&l, &o, dir, &c);
 }
@@ -264,9 +264,9 @@ START_TEST(other_tokens)
 	struct opened o = prepare(&l, MAKE_FP64, MAKE_RAW, 1, NULL, dir, &c), wrong;
 	int32_t other = o.diag->tokens[0] ? 0 : 1;
 	wrong = open_diag(l.model, dir, &other, 1, 0, NULL);
-	json_t *verdict = part(&wrong, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_UNUSABLE, "%s", text(verdict, "text"));
-	ck_assert_ptr_nonnull(strstr(text(verdict, "text"), "other tokens"));
+	json_t *verdict = part(wrong.diag, "verdict");
+	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_UNUSABLE, "%s", word(verdict, "text"));
+	ck_assert_ptr_nonnull(strstr(word(verdict, "text"), "other tokens"));
 	close_diag(&wrong);
 	finish(&l, &o, dir, &c);
 }
@@ -281,11 +281,11 @@ START_TEST(a_missing_layer_is_told)
 	snprintf(path, sizeof path, "%s/after_layer_1.bin", dir);
 	unlink(path);
 	less = open_diag(l.model, dir, o.diag->tokens, 11, 10, NULL);
-	ck_assert_int_eq(json_integer_value(json_object_get(part(&less, "verdict"), "code")), PLUMB_RIGHT);
+	ck_assert_int_eq(json_integer_value(json_object_get(part(less.diag, "verdict"), "code")), PLUMB_RIGHT);
 	ck_assert_int_gt(json_array_size(less.reference->problems), 0);
 	close_diag(&less);
 	less = open_diag(l.model, dir, o.diag->tokens, 11, 10, "v_bias@1");
-	json_t *verdict = part(&less, "verdict");
+	json_t *verdict = part(less.diag, "verdict");
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")),
 		1); /* the trusted run shows what the reference cannot */
@@ -304,8 +304,8 @@ START_TEST(holes_in_a_reference_are_no_error)
 	plumb_capture_at(&c, 2, PLUMB_POINT_OUTPUT)->v[64] = INFINITY;
 	make_tensors(dir, &c, PLUMB_POINTS_ALL);
 	holed = open_diag(l.model, dir, o.diag->tokens, 9, -1, NULL);
-	json_t *verdict = part(&holed, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_RIGHT, "%s", text(verdict, "text"));
+	json_t *verdict = part(holed.diag, "verdict");
+	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_RIGHT, "%s", word(verdict, "text"));
 	ck_assert_int_gt(json_array_size(holed.reference->problems), 0);
 	close_diag(&holed);
 	finish(&l, &o, dir, &c);

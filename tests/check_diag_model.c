@@ -39,7 +39,7 @@ START_TEST(weights_by_plain_loop)
 	snprintf(name, sizeof name, "tiny-%s.gguf", types[_i]);
 	struct loaded l = load(data_path(name), tokens, TOKENS);
 	const struct plumb_file *file = plumb_model_file(l.model);
-	json_t *tensors = json_object_get(part(&l, "weights"), "tensors");
+	json_t *tensors = json_object_get(part(l.diag, "weights"), "tensors");
 	ck_assert_uint_eq(json_array_size(tensors), plumb_file_tensors(file));
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		json_t *told = json_array_get(tensors, (size_t)i);
@@ -50,8 +50,8 @@ START_TEST(weights_by_plain_loop)
 		against_plain_loop(t, told);
 		ck_assert(json_is_null(json_object_get(told, "unusual")));
 	}
-	ck_assert_uint_eq(json_array_size(json_object_get(part(&l, "weights"), "missing")), 0);
-	ck_assert_uint_eq(json_array_size(json_object_get(part(&l, "weights"), "extra")), 0);
+	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "weights"), "missing")), 0);
+	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "weights"), "extra")), 0);
 	unload(&l);
 }
 END_TEST
@@ -62,7 +62,7 @@ START_TEST(weights_that_are_wrong)
 		{ "blk.3.attn_v.weight", 4, 9, NAN }, { "blk.3.attn_v.weight", 20, 1, INFINITY }, { "blk.4.ffn_down.weight", -1, 0, 7 },
 		{ "blk.5.ffn_up.weight", 2, 3, 40 }, { "token_embd.weight", -1, 0, 1 } } };
 	struct loaded l = load_planted(&r);
-	json_t *w = part(&l, "weights"), *tensors = json_object_get(w, "tensors"), *t;
+	json_t *w = part(l.diag, "weights"), *tensors = json_object_get(w, "tensors"), *t;
 	const char *text = word(w, "text");
 	ck_assert_str_eq(word(row_of(tensors, 1, "role", "attn_k.bias"), "unusual"), "all zero");
 	t = row_of(tensors, 3, "role", "attn_v");
@@ -127,7 +127,7 @@ START_TEST(planted_spike)
 	const float back = -(float)SPIKE / drain.x;
 	r.set[r.sets++] = (struct replant_value){ "blk.4.ffn_down.weight", CHANNEL, drain.column, back };
 	struct loaded l = load_planted(&r);
-	json_t *b = part(&l, "biography"), *life = json_array_get(json_object_get(b, "channels"), 0), *special;
+	json_t *b = part(l.diag, "biography"), *life = json_array_get(json_object_get(b, "channels"), 0), *special;
 	json_t *written = json_array_get(json_object_get(life, "written"), 0), *removed = json_array_get(json_object_get(life, "removed"), 0);
 	ck_assert_int_eq(whole(life, "channel"), CHANNEL);
 	ck_assert_int_eq(whole(life, "token"), row);
@@ -173,8 +173,8 @@ START_TEST(no_spike)
 {
 	struct loaded l = load(data_path("tiny-f32.gguf"), tokens, TOKENS);
 	json_t *special;
-	ck_assert_uint_eq(json_array_size(json_object_get(part(&l, "biography"), "channels")), 0);
-	ck_says(word(part(&l, "biography"), "text"), "No massive activation");
+	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "biography"), "channels")), 0);
+	ck_says(word(part(l.diag, "biography"), "text"), "No massive activation");
 	ck_good(plumb_diag_special(l.diag, &special));
 	ck_says(word(special, "text"), "No layer writes or removes a massive activation");
 	ck_says(word(special, "text"), "All 3 layers have the same tensors");
@@ -236,7 +236,7 @@ START_TEST(real_model)
 	ck_good(plumb_reference_open(&reference, data_path("real/hello-bf16"), plumb_model_config(l.model)));
 	ck_good(plumb_diag_new(&l.diag, l.model, NULL, reference, &(struct plumb_diag_options){ .tokens = &hello, .token_count = 1,
 		.layer = -1 }));
-	json_t *channels = json_object_get(part(&l, "biography"), "channels"), *w = part(&l, "weights"), *s = part(&l, "stability");
+	json_t *channels = json_object_get(part(l.diag, "biography"), "channels"), *w = part(l.diag, "weights"), *s = part(l.diag, "stability");
 	ck_assert_uint_eq(json_array_size(channels), 1);
 	check_channel_62(json_array_get(channels, 0));
 	ck_assert_double_gt(number(json_array_get(channels, 0), "error_share"), 0.5);

@@ -68,8 +68,8 @@ static void no_culprit(json_t *growth)
 	size_t i;
 	ck_assert_uint_eq(json_array_size(json_object_get(growth, "layers")), 24);
 	json_array_foreach(json_object_get(growth, "layers"), i, layer)
-		ck_assert_msg(strcmp(text(layer, "role"), "culprit") && strcmp(text(layer, "role"), "victim"), "layer %zu is a %s",
-			i, text(layer, "role"));
+		ck_assert_msg(strcmp(word(layer, "role"), "culprit") && strcmp(word(layer, "role"), "victim"), "layer %zu is a %s",
+			i, word(layer, "role"));
 }
 
 static const struct { const char *set; int code; } verdicts[] = {
@@ -82,12 +82,12 @@ static const struct { const char *set; int code; } verdicts[] = {
 START_TEST(the_port_is_right)
 {
 	struct opened o = open_real(verdicts[_i].set, NULL);
-	json_t *verdict = part(&o, "verdict"), *growth = part(&o, "growth");
+	json_t *verdict = part(o.diag, "verdict"), *growth = part(o.diag, "growth");
 	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == verdicts[_i].code, "%s: %s", verdicts[_i].set,
-		text(verdict, "text"));
-	ck_assert_ptr_nonnull(strstr(text(verdict, "text"), "The port is right"));
-	ck_assert(json_is_null(json_object_get(part(&o, "components"), "first_bad")));
-	ck_assert(json_is_null(json_object_get(part(&o, "diverge"), "first")));
+		word(verdict, "text"));
+	ck_assert_ptr_nonnull(strstr(word(verdict, "text"), "The port is right"));
+	ck_assert(json_is_null(json_object_get(part(o.diag, "components"), "first_bad")));
+	ck_assert(json_is_null(json_object_get(part(o.diag, "diverge"), "first")));
 	ck_assert_msg(number(growth, "geometric_mean_rel") < 1.2, "grows %g a layer", number(growth, "geometric_mean_rel"));
 	no_culprit(growth);
 	close_diag(&o);
@@ -103,7 +103,7 @@ START_TEST(the_seed_s_jumps)
 		{ 23, "convention", "final-normed", 13, 17, 3.435 },
 	};
 	struct opened o = open_real("hello-bf16", NULL);
-	json_t *growth = part(&o, "growth"), *jumps = json_object_get(growth, "jumps"), *sentences = json_object_get(part(&o,
+	json_t *growth = part(o.diag, "growth"), *jumps = json_object_get(growth, "jumps"), *sentences = json_object_get(part(o.diag,
 		"verdict"), "sentences"), *one;
 	size_t i;
 	bool named = false;
@@ -115,8 +115,8 @@ START_TEST(the_seed_s_jumps)
 		double mean = number(json_object_get(layer, "raw"), "mean_abs");
 		ck_assert_int_eq(json_integer_value(json_object_get(jump, "from")), want[k].from);
 		ck_assert_int_eq(json_integer_value(json_object_get(jump, "to")), want[k].from + 1);
-		ck_assert_str_eq(text(jump, "kind"), want[k].kind);
-		ck_assert_msg(strstr(text(jump, "text"), want[k].word) != NULL, "%s", text(jump, "text"));
+		ck_assert_str_eq(word(jump, "kind"), want[k].kind);
+		ck_assert_msg(strstr(word(jump, "text"), want[k].word) != NULL, "%s", word(jump, "text"));
 		ck_assert_msg(number(jump, "growth_abs") > want[k].least && number(jump, "growth_abs") < want[k].most, "%g",
 			number(jump, "growth_abs"));
 		ck_assert_msg(fabs(mean / want[k].to - 1) < 0.03, "mean absolute error %g, expected %g", mean, want[k].to);
@@ -124,7 +124,7 @@ START_TEST(the_seed_s_jumps)
 	json_array_foreach(sentences, i, one)
 		named |= strstr(json_string_value(one), "channel 62") != NULL;
 	ck_assert(named);
-	ck_assert_ptr_nonnull(strstr(text(part(&o, "precision"), "stored"), "bf16"));
+	ck_assert_ptr_nonnull(strstr(word(part(o.diag, "precision"), "stored"), "bf16"));
 	close_diag(&o);
 }
 END_TEST
@@ -133,15 +133,15 @@ END_TEST
 START_TEST(relative_growth)
 {
 	struct opened o = open_real("hello-fp32", NULL);
-	json_t *layers = json_object_get(part(&o, "growth"), "layers"), *layer;
+	json_t *layers = json_object_get(part(o.diag, "growth"), "layers"), *layer;
 	size_t i;
 	int exceptions = 0;
 	json_array_foreach(layers, i, layer) {
 		if (!(number(layer, "growth_rel") > 1.2))
 			continue;
 		exceptions++;
-		ck_assert_msg(i >= 21 && strstr(text(layer, "cause"), "cancellation") == text(layer, "cause"),
-			"layer %zu grows %gx: %s", i, number(layer, "growth_rel"), text(layer, "cause"));
+		ck_assert_msg(i >= 21 && strstr(word(layer, "cause"), "cancellation") == word(layer, "cause"),
+			"layer %zu grows %gx: %s", i, number(layer, "growth_rel"), word(layer, "cause"));
 	}
 	ck_assert_int_ge(exceptions, 2);
 	close_diag(&o);
@@ -190,12 +190,12 @@ START_TEST(rounding_changes_nothing_else)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	round_files(fp32, dir, rounded[_i].stored);
 	o = open_set(dir, NULL);
-	json_t *verdict = part(&o, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_PRECISION, "%s", text(verdict, "text"));
-	ck_assert_str_eq(text(part(&o, "convention"), "convention"), "final-normed last");
-	ck_assert_str_eq(text(part(&o, "precision"), "stored"), rounded[_i].stored == PLUMB_STORED_BF16 ? "fp32-from-bf16" :
+	json_t *verdict = part(o.diag, "verdict");
+	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_PRECISION, "%s", word(verdict, "text"));
+	ck_assert_str_eq(word(part(o.diag, "convention"), "convention"), "final-normed last");
+	ck_assert_str_eq(word(part(o.diag, "precision"), "stored"), rounded[_i].stored == PLUMB_STORED_BF16 ? "fp32-from-bf16" :
 		"fp32-from-fp16");
-	no_culprit(part(&o, "growth"));
+	no_culprit(part(o.diag, "growth"));
 	close_diag(&o);
 	make_remove(dir);
 }
@@ -211,11 +211,11 @@ static const struct { const char *set, *fault, *cause; int layer; } broken[] = {
 START_TEST(a_real_bug_is_found)
 {
 	struct opened o = open_real(broken[_i].set, broken[_i].fault);
-	json_t *verdict = part(&o, "verdict");
+	json_t *verdict = part(o.diag, "verdict");
 	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_DIVERGES, "%s: %s", broken[_i].fault,
-		text(verdict, "text"));
+		word(verdict, "text"));
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")), broken[_i].layer);
-	ck_assert_str_eq(text(verdict, "cause"), broken[_i].cause);
+	ck_assert_str_eq(word(verdict, "cause"), broken[_i].cause);
 	close_diag(&o);
 }
 END_TEST

@@ -21,7 +21,7 @@ START_TEST(first_offender)
 	if (offenders[_i].row < 0) /* gate * up beyond float32, each below */
 		r.set[r.sets++] = (struct replant_value){ "blk.1.ffn_up.weight", -1, 0, 1e6f };
 	struct loaded l = load_planted(&r);
-	json_t *s = part(&l, "stability"), *first = json_object_get(s, "first_offender");
+	json_t *s = part(l.diag, "stability"), *first = json_object_get(s, "first_offender");
 	ck_assert_int_eq(whole(first, "layer"), offenders[_i].layer);
 	ck_assert_str_eq(word(first, "point"), offenders[_i].point);
 	ck_assert_str_eq(word(first, "operator"), offenders[_i].op);
@@ -32,8 +32,8 @@ START_TEST(first_offender)
 	ck_says(word(first, "what"), offenders[_i].what);
 	ck_says(word(s, "text"), "The first value that is not finite");
 	json_t *special; /* the other parts live with it */
-	part(&l, "weights");
-	part(&l, "biography");
+	part(l.diag, "weights");
+	part(l.diag, "biography");
 	ck_good(plumb_diag_special(l.diag, &special));
 	json_decref(special);
 	unload(&l);
@@ -43,7 +43,7 @@ END_TEST
 START_TEST(nothing_wrong)
 {
 	struct loaded l = load(data_path("tiny-f32.gguf"), tokens, TOKENS);
-	json_t *s = part(&l, "stability"), *row;
+	json_t *s = part(l.diag, "stability"), *row;
 	const struct plumb_capture *c;
 	size_t i;
 	ck_assert(json_is_null(json_object_get(s, "first_offender")));
@@ -74,7 +74,7 @@ END_TEST
 START_TEST(sums_by_plain_loop)
 {
 	struct loaded l = load(data_path(_i ? "tiny-q5_0.gguf" : "tiny-f32.gguf"), tokens, TOKENS);
-	json_t *sums = json_object_get(part(&l, "stability"), "accumulators");
+	json_t *sums = json_object_get(part(l.diag, "stability"), "accumulators");
 	const struct plumb_file_tensor *t = plumb_file_find(plumb_model_file(l.model), "blk.1.ffn_down.weight");
 	const struct plumb_capture *c;
 	float w[HIDDEN * FFN];
@@ -135,7 +135,7 @@ static bool finite_in_fp16(struct loaded *l, json_t *plan)
 START_TEST(one_product_overflows)
 {
 	struct loaded l = load(data_path("tiny-f32.gguf"), tokens, TOKENS);
-	json_t *s = part(&l, "stability"), *row;
+	json_t *s = part(l.diag, "stability"), *row;
 	double k = number(row_of(json_object_get(s, "accumulators"), 1, "point", "attn_scores"), "worst_sum");
 	json_t *v = row_of(json_object_get(s, "points"), 2, "point", "v_proj");
 	float up = _i ? (float)(100000 / fmax(fabs(number(v, "min")), number(v, "max"))) : (float)(40000 / k);
@@ -150,7 +150,7 @@ START_TEST(one_product_overflows)
 		r.set[1] = (struct replant_value){ "blk.1.attn_k.bias", -1, 0, up };
 	}
 	l = load_planted(&r);
-	s = part(&l, "stability");
+	s = part(l.diag, "stability");
 	size_t i;
 	json_array_foreach(json_object_get(json_object_get(s, "plan"), "fp16"), i, row) {
 		const char *point = word(row, "point");

@@ -25,11 +25,11 @@ check_core_SOURCES = %D%/suite.h %D%/check_core.c
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 
-check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag.c
+check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/diag_opened.h %D%/check_diag.c
 check_diag_CPPFLAGS = $(CHECK_CPP)
 check_diag_LDADD = $(CHECK_LINK)
 
-check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_opened.h %D%/check_diag_real.c
+check_diag_real_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/diag_opened.h %D%/check_diag_real.c
 check_diag_real_CPPFLAGS = $(CHECK_CPP)
 check_diag_real_LDADD = $(CHECK_LINK)
 
@@ -49,11 +49,11 @@ check_diag_fault_SOURCES = %D%/suite.h %D%/check_diag_fault.c
 check_diag_fault_CPPFLAGS = $(CHECK_CPP)
 check_diag_fault_LDADD = $(CHECK_LINK)
 
-check_diag_model_SOURCES = %D%/suite.h %D%/replant.h %D%/check_diag_model.c
+check_diag_model_SOURCES = %D%/suite.h %D%/diag_part.h %D%/replant.h %D%/check_diag_model.c
 check_diag_model_CPPFLAGS = $(CHECK_CPP)
 check_diag_model_LDADD = $(CHECK_LINK)
 
-check_diag_reference_SOURCES = %D%/suite.h %D%/diag_make.h %D%/replant.h %D%/diag/reference.h %D%/check_diag_reference.c %D%/diag/measure.c %D%/diag/convention.c \
+check_diag_reference_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/replant.h %D%/diag/reference.h %D%/check_diag_reference.c %D%/diag/measure.c %D%/diag/convention.c \
 	%D%/diag/tokens.c %D%/diag/dump.c
 check_diag_reference_CPPFLAGS = $(CHECK_CPP)
 check_diag_reference_LDADD = $(CHECK_LINK)
@@ -62,7 +62,7 @@ check_diag_run_SOURCES = %D%/suite.h %D%/check_diag_run.c
 check_diag_run_CPPFLAGS = $(CHECK_CPP)
 check_diag_run_LDADD = $(CHECK_LINK)
 
-check_diag_stability_SOURCES = %D%/suite.h %D%/replant.h %D%/check_diag_stability.c
+check_diag_stability_SOURCES = %D%/suite.h %D%/diag_part.h %D%/replant.h %D%/check_diag_stability.c
 check_diag_stability_CPPFLAGS = $(CHECK_CPP)
 check_diag_stability_LDADD = $(CHECK_LINK)
 

@@ -5,8 +5,7 @@
 #define PLUMB_REPLANT_H
 
 #include <unistd.h>
-#include "suite.h"
-#include "diag/diag.h"
+#include "diag_part.h"
 
 struct replant_value { const char *tensor; int64_t row, column; float value; }; /* row -1: every value is multiplied by value */
 struct replant {
@@ -153,19 +152,6 @@ static inline void unload(struct loaded *l)
 	plumb_diag_free(l->diag);
 	plumb_model_free(l->model);
 	plumb_close(l->ctx);
-}
-
-static inline json_t *part(struct loaded *l, const char *name)
-{
-	json_t *p;
-	ck_good(plumb_diag_part(l->diag, name, &p));
-	return p;
-}
-
-static inline const char *word(const json_t *o, const char *key)
-{
-	const char *s = json_string_value(json_object_get(o, key));
-	return s ? s : "";
 }
 
 static inline double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
