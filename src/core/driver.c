@@ -248,7 +248,9 @@ enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text)
 			return not_avoidable(p, n, "no such operator", false);
 		for (int i = 0; i < ctx->drivers; i++)
 			if (ctx->driver[i].cls == k->cls || (k->cls == &plumb_native_class && ctx->driver[i].cls == &plumb_ref_class))
-				ctx->avoid[i] |= 1u << op;
+				for (int made = 0; made < PLUMB_OP_COUNT; made++) /* and what is made of it */
+					if (made == op || plumb_op_table[made]->parts >> op & 1)
+						ctx->avoid[i] |= 1u << made;
 	}
 	return PLUMB_OK;
 }
