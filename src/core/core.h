@@ -123,6 +123,8 @@ struct plumb_driver_class {
 	void (*unprepare)(struct plumb_driver *driver, void *prepared);
 	/* Optional: kernel `index` of those launched; false past the end. */
 	bool (*kernel_row)(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row);
+	/* Optional: wait for each kernel and time it, or no more. */
+	enum plumb_status (*profile)(struct plumb_driver *driver, bool on);
 	/* Optional: bytes read and written per second when the device copies its memory. */
 	enum plumb_status (*copy_rate)(struct plumb_driver *driver, double *rate);
 	/* Optional: PLUMB_E_UNSUPPORTED when the driver's kernel for this call has shown itself wrong (canary). */

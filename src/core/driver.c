@@ -341,6 +341,17 @@ bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_k
 	return false;
 }
 
+enum plumb_status plumb_profile(struct plumb_context *ctx, bool on)
+{
+	bool any = false;
+	for (int i = 0; i < ctx->drivers; i++)
+		if (ctx->driver[i].cls->profile) {
+			PLUMB_TRY(ctx->driver[i].cls->profile(&ctx->driver[i], on));
+			any = true;
+		}
+	return any ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "no open driver has kernels to time");
+}
+
 enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate)
 {
 	*rate = 0;
