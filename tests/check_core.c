@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/core: types, shapes, buffers, the driver list, the pool, the environment. */
+#include <sys/stat.h>
 #include "suite.h"
 #include "core/core.h"
 
@@ -346,6 +347,51 @@ START_TEST(pool_visits_each_once)
 }
 END_TEST
 
+/* --- control groups, in a tree like /proc and /sys --- */
+
+static void put_file(const char *root, const char *path, const char *text)
+{
+	char whole[512], *slash;
+	ck_assert_int_lt(snprintf(whole, sizeof whole, "%s/%s", root, path), (int)sizeof whole);
+	for (slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+		*slash = 0;
+		mkdir(whole, 0700);
+	}
+	FILE *f = fopen(whole, "w");
+	ck_assert_ptr_nonnull(f);
+	ck_assert_int_ge(fputs(text, f), 0);
+	ck_assert_int_eq(fclose(f), 0);
+}
+
+static const struct { const char *files[4][2]; int cpus; } groups[] = {
+	{ { { NULL } }, 256 }, /* no control groups */
+	{ { { "proc/self/cgroup", "0::/\n" } }, 256 },
+	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "200000 100000\n" } }, 2 },
+	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "150000 100000\n" } }, 2 }, /* a begun one counts */
+	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "max 100000\n" } }, 256 },
+	{ { { "proc/self/cgroup", "0::/a/b\n" }, { "sys/fs/cgroup/a/b/cpu.max", "max 100000\n" }, { "sys/fs/cgroup/a/cpu.max", "300000 100000\n" } }, 3 },
+	{ { { "proc/self/cgroup", "0::/not/here\n" }, { "sys/fs/cgroup/cpu.max", "100000 100000\n" } }, 1 },
+	{ { { "proc/self/cgroup", "2:memory:/\n4:cpuacct,cpu:/x\n" }, { "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "400000\n" },
+		{ "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n" } }, 4 },
+	{ { { "proc/self/cgroup", "4:cpu:/\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } }, 256 },
+	{ { { "proc/self/cgroup", "4:cpuset:/\nnonsense\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } }, 256 },
+	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "100 0\n" } }, 256 },
+};
+
+START_TEST(cpus_of_control_groups)
+{
+	char root[] = "/tmp/plumb-groups.XXXXXX", command[64];
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	for (int i = 0; i < 4 && groups[_i].files[i][0]; i++)
+		put_file(root, groups[_i].files[i][0], groups[_i].files[i][1]);
+	int cpus = plumb_cpus_of_groups(root);
+	snprintf(command, sizeof command, "rm -r %s", root);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(cpus, groups[_i].cpus);
+	ck_assert_int_ge(plumb_cpus_allowed(), 1);
+}
+END_TEST
+
 START_TEST(error_text)
 {
 	ck_assert_int_eq(plumb_fail(PLUMB_E_IO, "disk %d", 3), PLUMB_E_IO);
@@ -388,6 +434,7 @@ int main(void)
 	tcase_add_test(tc, wrapped);
 	tcase_add_test(tc, memory_limit);
 	tcase_add_loop_test(tc, pool_visits_each_once, 1, 5);
+	LOOP(cpus_of_control_groups, groups);
 	tcase_add_test(tc, error_text);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

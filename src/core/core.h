@@ -89,6 +89,12 @@ int plumb_pool_threads(const struct plumb_pool *pool);
 /* Run fn(arg, i, thread) for each i in [0, n), in any order, and wait. The caller works too. */
 void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_t n);
 
+/* --- threads.c --- */
+/* 1 to 256: the CPUs that this process may use. */
+int plumb_cpus_allowed(void);
+/* CPUs whose time the control groups of this process (versions 1 and 2) give; 256: no limit. root: "", or a folder with proc and sys. */
+int plumb_cpus_of_groups(const char *root);
+
 /* --- calls: one signature for every operator of every driver --- */
 #define PLUMB_MAX_INPUTS 8
 struct plumb_call {

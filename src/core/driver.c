@@ -5,7 +5,6 @@
 #include "config.h"
 #endif
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,13 +116,6 @@ static enum plumb_status choice(const char *text, const char *name, const char *
 	return plumb_fail(PLUMB_E_ARGUMENT, "%s is \"%.64s\", must be %s, %s or %s", name, text, words[0], words[1], words[2]);
 }
 
-static int allowed_cpus(void)
-{
-	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
-	return n < 1 ? 1 : n > 256 ? 256 : n;
-}
-
 #define PICK(field, env) (options && options->field ? options->field : plumb_env(env))
 
 static enum plumb_status configure(struct plumb_context *ctx, const struct plumb_options *options, long *threads)
@@ -149,7 +141,7 @@ static enum plumb_status configure(struct plumb_context *ctx, const struct plumb
 			return s;
 		ctx->limit = (UINT64_C(64) << 20) << scale;
 	}
-	*threads = allowed_cpus();
+	*threads = plumb_cpus_allowed();
 	if ((text = PICK(threads, PLUMB_ENV_THREADS)) && (s = whole_number(text, "PLUMB_THREADS", 1, 256, threads)))
 		return s;
 	return PLUMB_OK;
