@@ -2,7 +2,7 @@
 // y[i][j] = sum_k x[i][k] w[j][k] + b[j].
 // matmul: eight rows j of w and MT rows i of x. CPU class: one work-item does it. GPU class: a work-group of 64 shares the
 // columns and adds up. matmul_one (CPU class): one row of x. matmul_block (CPU class): one work-item unpacks 16 rows of w once
-// for up to BLOCK rows of x.
+// for up to BLOCK rows of x. matmul_tile (GPU class): a work-group makes 64 columns of 32 rows of y.
 // unpack and spread_bias serve a product by CLBlast.
 // Sums are named s0, s1 ... by macros: PoCL keeps an array of them in memory, which halves the speed.
 // variant: -DPLUMB_CPU=1 @weights -DMT={1|4|8}
@@ -347,6 +347,64 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 		if (g + 1 < groups)
 			put(y + y_at, i + t, n, column + 8 * g + 8, sum[2 * t + 1], b, b_at);
 	}
+}
+#endif
+
+#if !PLUMB_CPU && MT == 4
+#define COLUMNS 64 // of y: rows of w
+#define ROWS 32    // of y and x: eight items have MT each; with twice as many, what unpacks leaves Intel's GPUs too few registers
+#define CHUNK 32   // columns of w and x at a time: a record
+#define X_ROW 33   // of a column of x in local memory: items that write next to each other meet no bank twice
+
+// Columns [c0, c0 + CHUNK) of eight rows of w, unpacked by eight items of which this is the u-th. Past the end of k: zero.
+INLINE void tile_weights(__local float8 *tile, __global const uchar *w, int k, int c0, int g, int u)
+{
+#if DENSE
+	w += (size_t)g * (size_t)k * 8 * (DENSE == 32 ? 4 : 2);
+	for (int c = 4 * u; c < 4 * u + 4; c++)
+		tile[c * (COLUMNS / 8)] = c0 + c < k ? dense_column(w, c0 + c) : (float8)(0);
+#else
+	__global const uchar *r = w + ((size_t)g * (size_t)(k / 32) + (size_t)(c0 / 32)) * RECORD;
+	struct record o;
+	record_open(r, &o);
+	WORDS(q, r, o, u / 2);
+	for (int e = 2 * (u % 2); e < 2 * (u % 2) + 2; e++) {
+		float8 low, high;
+		PAIR(low, high, r, q, u / 2, e);
+		SCALES(low, high, o, e);
+		tile[(4 * (u / 2) + e) * (COLUMNS / 8)] = low;
+		tile[(4 * (u / 2) + e + 16) * (COLUMNS / 8)] = high;
+	}
+#endif
+}
+
+// Many rows of x: both operands go through local memory, and each item keeps eight columns of MT rows of y.
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void matmul_tile(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *w, __global const float *b,
+	int b_at, int m, int n, int k, int column, int first, int groups)
+{
+	__local float8 w_tile[CHUNK * COLUMNS / 8];
+	__local float x_tile[CHUNK * X_ROW];
+	int me = get_local_id(0), g0 = COLUMNS / 8 * (int)get_group_id(0), i0 = ROWS * (int)get_group_id(1), g = g0 + me % 8, i = i0 + me / 8 * MT;
+	int unpacked = first + min(g0 + me / 8, groups - 1); // past the end: any, not stored
+	float8 s0 = (float8)(0), s1 = s0, s2 = s0, s3 = s0;
+	for (int c0 = 0; c0 < k; c0 += CHUNK) {
+		tile_weights(w_tile + me / 8, w, k, c0, unpacked, me % 8);
+		for (int u = me; u < CHUNK * ROWS; u += GROUP) { // neighbours read neighbours
+			int c = u % CHUNK, r = u / CHUNK;
+			x_tile[c * X_ROW + r] = c0 + c < k ? x[x_at + min(i0 + r, m - 1) * k + c0 + c] : 0.0f;
+		}
+		barrier(CLK_LOCAL_MEM_FENCE);
+		for (int c = 0; c < CHUNK; c++) {
+			float8 v = w_tile[c * (COLUMNS / 8) + me % 8];
+			__local const float *xc = x_tile + c * X_ROW + me / 8 * MT;
+#define MEET(t) s##t = fma(v, (float8)(xc[t]), s##t);
+			EACH(MEET)
+		}
+		barrier(CLK_LOCAL_MEM_FENCE);
+	}
+#define STORE(t) if (g < groups && i + t < m) put(y + y_at, i + t, n, column + 8 * g, s##t, b, b_at);
+	EACH(STORE)
 }
 #endif
 

@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 #define PLUMB_TUNE_WAYS 5
-/* "mt1", "mt4", "mt8" (plumb's kernel, so many rows of activations a time), "block" (plumb's, for CPUs), "clblast"; NULL past the end. */
+/* "mt1", "mt4", "mt8" (plumb's kernel, so many rows of activations a time), "block" (plumb's for many), "clblast"; NULL past the end. */
 PLUMB_API const char *plumb_tune_way(int way);
 
 /* A weight {n, k}; data as a file holds it, read while tuning. */

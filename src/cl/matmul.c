@@ -5,17 +5,20 @@
 #include "cl/cl.h"
 
 enum { MOST_ROWS = 96, BLOCK_GROUPS = 2, MOST_GROUPS = 8 }; /* BLOCK of cl/matmul.cl; eights of weight rows of a work-item */
+enum { TILE_GROUPS = 8, TILE_ROWS = 32, TILE_FROM = 9 }; /* of cl/matmul.cl; rows of x from which on more than a quarter of a tile is not empty */
 static const int tiles[PLUMB_CL_WAYS] = { [PLUMB_CL_MT1] = 1, [PLUMB_CL_MT4] = 4, [PLUMB_CL_MT8] = 8, [PLUMB_CL_BLOCK] = 8 };
 
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way)
 {
-	/* Eight sums a work-item leave a GPU too few registers. */
-	return way == PLUMB_CL_CLBLAST ? !plumb_cl_clblast_missing() : cl->cpu || way == PLUMB_CL_MT1 || way == PLUMB_CL_MT4;
+	/* Eight sums a work-item beside what unpacks leave a GPU too few registers. */
+	return way == PLUMB_CL_CLBLAST ? !plumb_cl_clblast_missing() : cl->cpu || way != PLUMB_CL_MT8;
 }
 
 enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m)
 {
-	return m == 1 ? PLUMB_CL_MT1 : m <= 4 || !cl->cpu ? PLUMB_CL_MT4 : m <= 8 ? PLUMB_CL_MT8 : PLUMB_CL_BLOCK;
+	if (!cl->cpu)
+		return m == 1 ? PLUMB_CL_MT1 : m < TILE_FROM ? PLUMB_CL_MT4 : PLUMB_CL_BLOCK;
+	return m == 1 ? PLUMB_CL_MT1 : m <= 4 ? PLUMB_CL_MT4 : m <= 8 ? PLUMB_CL_MT8 : PLUMB_CL_BLOCK;
 }
 
 /* Eights of weight rows of a work-item that has one row: more share what x costs, but no compute unit should wait. */
@@ -36,11 +39,11 @@ static enum plumb_status run_piece(struct plumb_driver *driver, const struct plu
 {
 	const struct plumb_tensor *y = call->out, *x = call->in[0];
 	const struct plumb_cl_state *cl = plumb_cl_state(driver);
-	bool block = way == PLUMB_CL_BLOCK, one = cl->cpu && way == PLUMB_CL_MT1;
-	int64_t m = x->dim[0], rows = block ? rows_per_block(cl, m) : tiles[way], groups = (part->end - part->first + 7) / 8;
-	int64_t wide = block ? BLOCK_GROUPS : one ? groups_per_item(cl, groups) : 1;
+	bool block = cl->cpu && way == PLUMB_CL_BLOCK, tile = !cl->cpu && way == PLUMB_CL_BLOCK, one = cl->cpu && way == PLUMB_CL_MT1;
+	int64_t m = x->dim[0], rows = block ? rows_per_block(cl, m) : tile ? TILE_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8;
+	int64_t wide = block ? BLOCK_GROUPS : tile ? TILE_GROUPS : one ? groups_per_item(cl, groups) : 1;
 	char options[160];
-	snprintf(options, sizeof options, "%s -DMT=%d%s", plumb_cl_weight_options(part->weight->type), tiles[way], block && cl->wide ? " -DAT_ONCE=8" : "");
+	snprintf(options, sizeof options, "%s -DMT=%d%s", plumb_cl_weight_options(part->weight->type), tiles[tile ? PLUMB_CL_MT4 : way], block && cl->wide ? " -DAT_ONCE=8" : "");
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
 	plumb_cl_tensor(&a, y);
 	plumb_cl_tensor(&a, x);
@@ -56,7 +59,7 @@ static enum plumb_status run_piece(struct plumb_driver *driver, const struct plu
 		plumb_cl_int(&a, one ? wide : rows);
 	size_t items = cl->cpu ? 1 : PLUMB_CL_GROUP;
 	size_t global[2] = { (size_t)((groups + wide - 1) / wide) * items, (size_t)((m + rows - 1) / rows) }, local[2] = { items, 1 };
-	return plumb_cl_launch(&a, "matmul", block ? "matmul_block" : one ? "matmul_one" : "matmul", options, 2, global, local);
+	return plumb_cl_launch(&a, "matmul", block ? "matmul_block" : tile ? "matmul_tile" : one ? "matmul_one" : "matmul", options, 2, global, local);
 }
 
 static enum plumb_status run(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way)
