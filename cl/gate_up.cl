@@ -47,17 +47,18 @@ void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __g
 {
 	__local float part[GROUP * 9], squared[GROUP];
 	int g = get_group_id(0), i = get_group_id(1), me = get_local_id(0), at = 8 * g + me;
-	float sum[2], squares[2] = { 0, 0 };
+	float gates = 0, ups = 0;
 	for (int h = 0; h < 2; h++) {
+		float squares = 0;
 		__global const uchar *w = (h ? up : gate) + (size_t)((h ? first_up : first_gate) + g) * EIGHT(k);
-		float8 s = eight_group(w, x + x_at + i * k, norm + norm_at, &squares[h], k);
-		if (!h)
-			squared[me] = squares[0];
-		sum[h] = group_column(part, s);
+		float8 s = eight_group(w, x + x_at + i * k, norm + norm_at, &squares, k);
+		squared[me] = squares; // the same both times
+		gates = ups;
+		ups = group_column(part, s);
 	}
 	if (me < 8 && at < n) {
 		float scale = norm_scale(squared, k, eps);
-		y[y_at + i * n + at] = SWIGLU(sum[0] * scale, sum[1] * scale);
+		y[y_at + i * n + at] = SWIGLU(gates * scale, ups * scale);
 	}
 }
 #endif
