@@ -3,11 +3,13 @@
  * its descriptor and every weight type, plus what the driver's own parts must do. Not forked: a context does not
  * survive that. Exit status 77, a skip, where no OpenCL device opens. */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cl/cl.h"
 #include "op_cases.h"
+#include "random.h"
 
 static struct plumb_context *ctx;
 
@@ -22,8 +24,10 @@ static cl_int CL_API_CALL keep(cl_mem mem)
 static void check_problem(void *user, const struct problem *p)
 {
 	void *first = NULL;
+	uint64_t before = plumb_placement(ctx, (int)p->op, 0);
 	(void)user;
 	check_context(ctx, p, &first);
+	ck_assert_msg(plumb_placement(ctx, (int)p->op, 0) > before, "%s: the driver has a kernel, and it was composed", p->text);
 	free(first);
 	check_refuses_f64(ctx, p);
 }
@@ -89,6 +93,63 @@ START_TEST(test_order)
 }
 END_TEST
 
+enum { D = 64, N = 11 };
+
+static struct plumb_tensor noise(float *values, int64_t rows, int64_t columns, float most)
+{
+	struct plumb_tensor t;
+	for (int64_t i = 0; i < rows * columns; i++)
+		values[i] = uniform(most);
+	need(plumb_tensor_new(ctx, &t, PLUMB_F32, 2, (int64_t[]){ rows, columns }), "a tensor");
+	need(plumb_tensor_write(&t, values, (size_t)(rows * columns) * sizeof *values), "writing");
+	return t;
+}
+
+/* Rows so small that eps counts, which the cases' numbers hide. */
+START_TEST(test_eps)
+{
+	static float x[12 * D], norm[D], w[3][N * D], y[12 * 3 * N];
+	const double eps = 1e-6;
+	const int64_t m = (int64_t[]){ 1, 3, 12 }[_i];
+	rng = 99;
+	struct plumb_tensor tx = noise(x, m, D, 1e-3f), tn = noise(norm, 1, D, 2), tw[3], ty, row, out;
+	for (int i = 0; i < 3; i++)
+		tw[i] = noise(w[i], N, D, 2);
+	need(plumb_tensor_new(ctx, &ty, PLUMB_F32, 2, (int64_t[]){ m, 3 * N }), "a tensor");
+	plumb_tensor_part(&row, &tn, 0, 1, D);
+	row.rank = 1;
+	row.dim[0] = D, row.dim[1] = 1;
+	for (int gate_up = 0; gate_up < 2; gate_up++) {
+		plumb_tensor_part(&out, &ty, 0, m, gate_up ? N : 3 * N);
+		const struct plumb_tensor *const weights[] = { &tw[0], &tw[1], &tw[2] }, *const none[3] = { NULL };
+		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1]) : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none), "fused");
+		need(plumb_tensor_read(&ty, y, sizeof *y * (size_t)(m * 3 * N)), "reading");
+		double error = 0, size = 0;
+		for (int64_t i = 0; i < m; i++) {
+			double square = 0;
+			for (int k = 0; k < D; k++)
+				square += (double)x[i * D + k] * x[i * D + k] / D;
+			for (int j = 0; j < (gate_up ? N : 3 * N); j++) {
+				double sum[3] = { 0 }, want;
+				for (int k = 0; k < D; k++)
+					for (int p = 0; p < 3; p++)
+						sum[p] += (double)x[i * D + k] / sqrt(square + eps) * norm[k] * w[p][j % N * D + k];
+				want = gate_up ? sum[0] / (1 + exp(-sum[0])) * sum[1] : sum[j / N];
+				double have = gate_up ? y[i * N + j] : y[j / N * m * N + i * N + j % N];
+				error += (have - want) * (have - want);
+				size += want * want;
+			}
+		}
+		ck_assert_msg(error <= 1e-10 * size, "%s, %lld rows: relative error %g", gate_up ? "gate_up" : "qkv", (long long)m, sqrt(error / size));
+	}
+	plumb_tensor_free(&tx);
+	plumb_tensor_free(&tn);
+	plumb_tensor_free(&ty);
+	for (int i = 0; i < 3; i++)
+		plumb_tensor_free(&tw[i]);
+}
+END_TEST
+
 int main(void)
 {
 	if (plumb_open(&ctx, &(struct plumb_options){ .driver = "cl", .precision = "FP32" })) {
@@ -107,6 +168,7 @@ int main(void)
 	TCase *c = tcase_create("driver");
 	tcase_add_test(c, test_class);
 	tcase_add_test(c, test_order);
+	tcase_add_loop_test(c, test_eps, 0, 3);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

@@ -160,13 +160,13 @@ choices() { # name of a tree that works
 kernels() { # name of a tree that works
 	export OCL_ICD_VENDORS="$base/$1.d"
 	run "$plumb" doctor; expect 0 "^ok  *kernel .*matmul agrees" "$1: every operator agrees with the truth"
-	[ "$(grep -c '^ok  *kernel ' out)" -eq 12 ]; report $? "$1: twelve operators were tried"
+	[ "$(grep -c '^ok  *kernel ' out)" -eq 15 ]; report $? "$1: fifteen operators were tried"
 	cp -r "$top/cl" broken && chmod -R u+w broken
 	sed 's/\bsqrt(/2 + sqrt(/; s/rsqrt(/2 * rsqrt(/' "$top/cl/rmsnorm.cl" >broken/rmsnorm.cl
 	cmp -s "$top/cl/rmsnorm.cl" broken/rmsnorm.cl && { report 1 "this test can break rmsnorm.cl"; return; }
 	PLUMB_CL_PATH=$base/broken run "$plumb" doctor
 	expect 14 "^problem  kernel .*rmsnorm gives wrong results" "a wrong kernel is named"
-	[ "$(grep -c '^problem' out)" -eq 1 ]; report $? "and no other"
+	! grep '^problem' out | grep -vE ' kernel +(rmsnorm|qkv|gate_up) '; report $? "and no other but those that have it as a step"
 	echo "this is no OpenCL C" >>broken/rmsnorm.cl
 	PLUMB_CL_PATH=$base/broken run "$plumb" doctor; expect 14 "^problem  kernel .*rmsnorm fails: .*building rmsnorm.cl" "a kernel that does not compile"
 	unset OCL_ICD_VENDORS

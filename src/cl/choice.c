@@ -159,7 +159,7 @@ static enum plumb_status forced(const struct plumb_cl_state *cl, const char *wor
 enum plumb_status plumb_cl_choice(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way *way)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
-	const struct plumb_tensor *w = call->in[1];
+	const struct plumb_tensor *w = call->in[plumb_desc_weight(plumb_op_table[call->op])];
 	int64_t m = call->in[0]->dim[0];
 	const char *word = cl->only < 0 && m > 1 ? plumb_env(PLUMB_ENV_CL_MATMUL) : NULL;
 	*way = cl->only < 0 ? plumb_cl_way_fixed(cl, m) : (enum plumb_cl_way)cl->only;

@@ -58,7 +58,8 @@ struct plumb_cl_program {
 /* Ways of a matmul, in the order of plumb_tune_way. */
 enum plumb_cl_way { PLUMB_CL_MT1, PLUMB_CL_MT4, PLUMB_CL_MT8, PLUMB_CL_BLOCK, PLUMB_CL_CLBLAST, PLUMB_CL_WAYS };
 #define PLUMB_CL_BUCKETS 64
-#define PLUMB_CL_SCRATCH 2
+#define PLUMB_CL_SCRATCH 4
+#define PLUMB_CL_OPTIONS 160 /* a text of options has room in */
 struct plumb_cl_state {
 	struct plumb_cl_device device;
 	cl_context context;
@@ -72,8 +73,9 @@ struct plumb_cl_state {
 	struct plumb_cl_program *programs;
 	struct plumb_cl_kernel *kernels[PLUMB_CL_BUCKETS];
 	bool canary;
-	unsigned char verdict[PLUMB_OP_COUNT][PLUMB_TYPE_COUNT][PLUMB_CL_WAYS]; /* canary.c */
-	int only;           /* the way that every matmul or attention goes now, for measuring and for the canary; -1: none */
+	struct plumb_cl_verdict *verdicts; /* canary.c */
+	int verdict_count;
+	int only;           /* the way that every product or attention goes now, for measuring and for the canary; -1: none */
 	int subgroups;      /* not 0: kernels with a variant for sub-groups are built so, as OpenCL C 2 or 3 */
 	bool tuned;         /* the tuning file was looked for (choice.c) */
 	struct plumb_tune_row *rows;
@@ -118,7 +120,7 @@ struct plumb_cl_args {
 	struct plumb_driver *driver;
 	enum plumb_status status; /* the first failure; the launch returns it */
 	int count;
-	struct plumb_cl_arg { size_t size; union { cl_mem mem; cl_int i; cl_float f; } value; } arg[24];
+	struct plumb_cl_arg { size_t size; union { cl_mem mem; cl_int i; cl_float f; } value; } arg[32];
 };
 void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t);
 void plumb_cl_mem(struct plumb_cl_args *a, cl_mem mem);
@@ -134,7 +136,8 @@ enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, con
  * CPU, one per element on a GPU. Rows: columns x rows, one item each on a CPU, one work-group each on a GPU. */
 enum plumb_status plumb_cl_launch_elements(struct plumb_cl_args *a, const char *file, const char *kernel, const char *options, int64_t n);
 enum plumb_status plumb_cl_launch_rows(struct plumb_cl_args *a, const char *file, const char *kernel, const char *options, int64_t columns, int64_t rows);
-/* Device memory whose content lasts until the next operator. index below PLUMB_CL_SCRATCH. */
+/* Device memory whose content lasts until the next operator. index below PLUMB_CL_SCRATCH; the steps of a fused operator have theirs. */
+enum { PLUMB_CL_NORMED = 2, PLUMB_CL_UP };
 enum plumb_status plumb_cl_scratch(struct plumb_driver *driver, int index, size_t bytes, cl_mem *mem);
 #define PLUMB_CL_ARGS(driver_) { .driver = (driver_) }
 
@@ -162,13 +165,29 @@ const char *plumb_cl_weight_options(enum plumb_type type);
 struct plumb_cl_part { const struct plumb_cl_weight *weight; cl_mem mem; int64_t first, end, column; };
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way);
 enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m); /* without tuning */
+/* matmul, or matmul_add: a matrix as input 2 is added like a bias. */
+enum plumb_status plumb_cl_product(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way);
+void plumb_cl_product_options(const struct plumb_cl_state *cl, enum plumb_type type, enum plumb_cl_way way, char options[PLUMB_CL_OPTIONS]);
+/* How work-items share eights of weight rows where each has one row of x, and rows of x where each has a block. */
+int64_t plumb_cl_groups_each(const struct plumb_cl_state *cl, int64_t groups);
+int64_t plumb_cl_block_rows(const struct plumb_cl_state *cl, int64_t m);
+
+/* --- steps.c: for fused operators --- */
+struct plumb_cl_temp { struct plumb_buffer buffer; struct plumb_tensor tensor; };
+/* A matrix in scratch memory. */
+enum plumb_status plumb_cl_temp(struct plumb_driver *driver, int index, int64_t rows, int64_t columns, struct plumb_cl_temp *t);
+/* Another operator as a step, a matmul this way. Its kernels get its bytes, so whoever launches more sets driver->bytes anew. */
+enum plumb_status plumb_cl_step(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way);
+/* The buffer of a weight that is in one, else PLUMB_E_UNSUPPORTED, and its first eight rows' number there. */
+enum plumb_status plumb_cl_whole(struct plumb_driver *driver, const struct plumb_tensor *w, cl_mem *mem, int64_t *first);
+enum plumb_status plumb_cl_row_fits(struct plumb_driver *driver, int64_t k); /* in what a work-item keeps of a row that it norms */
 
 /* --- attention.c --- */
 enum plumb_cl_attention_way { PLUMB_CL_WHOLE, PLUMB_CL_PARTS }; /* all keys at once, or parts of them that are joined */
 enum plumb_cl_attention_way plumb_cl_attention_way(const struct plumb_cl_state *cl, const struct plumb_call *call);
 
 /* --- choice.c --- */
-/* PLUMB_CL_MATMUL, else what was measured, else the fixed way. */
+/* Of a product, alone or fused, by its first weight: PLUMB_CL_MATMUL, else what was measured, else the fixed way. */
 enum plumb_status plumb_cl_choice(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way *way);
 void plumb_cl_choice_read(struct plumb_driver *driver); /* once per open driver; missing, stale or broken: no rows */
 enum plumb_status plumb_cl_choice_write(struct plumb_driver *driver);
@@ -195,5 +214,8 @@ enum plumb_status plumb_cl_sync(struct plumb_driver *driver);
 #define PLUMB_OP(name, inputs, formula) enum plumb_status plumb_cl_##name(struct plumb_driver *driver, const struct plumb_call *call);
 #include <plumb/ops.def>
 enum plumb_status plumb_cl_attention(struct plumb_driver *driver, const struct plumb_call *call);
+enum plumb_status plumb_cl_qkv(struct plumb_driver *driver, const struct plumb_call *call);
+enum plumb_status plumb_cl_gate_up(struct plumb_driver *driver, const struct plumb_call *call);
+enum plumb_status plumb_cl_matmul_add(struct plumb_driver *driver, const struct plumb_call *call);
 
 #endif

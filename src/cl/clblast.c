@@ -39,12 +39,13 @@ void plumb_cl_clblast_forget(void)
 		library.forget();
 }
 
-/* y = the bias in every row. */
+/* y = the bias in every row, or the matrix to add. */
 static enum plumb_status spread_bias(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part, const char *options)
 {
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
 	plumb_cl_tensor(&a, call->out);
 	plumb_cl_tensor(&a, call->in[2]);
+	plumb_cl_int(&a, call->in[2]->rank == 2 ? call->out->dim[1] : 0);
 	plumb_cl_int(&a, call->out->dim[0]);
 	plumb_cl_int(&a, call->out->dim[1]);
 	plumb_cl_int(&a, part->column);
@@ -75,13 +76,13 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 	const uint64_t most = UINT64_C(32) << 20; /* bytes of a tile: what a last-level cache may hold of it, and few launches */
 	size_t k = (size_t)part->weight->k, m = (size_t)x->dim[0], row = k * sizeof(float);
 	int64_t groups = (part->end - part->first + 7) / 8, fit = (int64_t)((cl->max_alloc < most ? cl->max_alloc : most) / (8 * row));
-	char options[160];
+	char options[PLUMB_CL_OPTIONS];
 	cl_mem tile;
 	if (plumb_cl_clblast_missing())
 		return plumb_fail(PLUMB_E_DRIVER, "%s", plumb_cl_clblast_missing());
 	driver->bytes = 0; /* CLBlast's kernels, which move them, are not among ours */
 	fit = fit < 1 ? 1 : fit < groups ? fit : groups;
-	snprintf(options, sizeof options, "%s -DMT=4", plumb_cl_weight_options(part->weight->type));
+	plumb_cl_product_options(cl, part->weight->type, PLUMB_CL_MT4, options);
 	PLUMB_TRY(plumb_cl_scratch(driver, 0, (size_t)fit * 8 * row, &tile));
 	if (call->in[2])
 		PLUMB_TRY(spread_bias(driver, call, part, options));

@@ -14,6 +14,7 @@ static void cl_close(struct plumb_driver *driver)
 		plumb_cl.clFinish(cl->queue);
 	plumb_cl_programs_forget(cl);
 	free(cl->rows);
+	free(cl->verdicts);
 	plumb_cl_clblast_forget();
 	if (cl->rope)
 		plumb_cl.clReleaseMemObject(cl->rope);
@@ -119,5 +120,8 @@ const struct plumb_driver_class plumb_cl_class = {
 #define PLUMB_OP(name, inputs, formula) [PLUMB_OP_##name] = plumb_cl_##name,
 #include <plumb/ops.def>
 		[PLUMB_OP_attention] = plumb_cl_attention,
+		[PLUMB_OP_qkv] = plumb_cl_qkv,
+		[PLUMB_OP_gate_up] = plumb_cl_gate_up,
+		[PLUMB_OP_matmul_add] = plumb_cl_matmul_add,
 	},
 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* matmul on OpenCL: which way a product goes, and one launch per buffer that holds a part of the weight. What was measured
- * is in choice.c, CLBlast in clblast.c. */
+/* Products with weights on OpenCL: which way one goes, and one launch per buffer that holds a part of the weight. What was
+ * measured is in choice.c, CLBlast in clblast.c; with a norm before or swiglu behind: qkv.c, gate_up.c. */
 #include <stdio.h>
 #include "cl/cl.h"
 
-enum { MOST_ROWS = 96, BLOCK_GROUPS = 2, MOST_GROUPS = 8 }; /* BLOCK of cl/matmul.cl; eights of weight rows of a work-item */
+enum { MOST_ROWS = 96, BLOCK_GROUPS = 2, MOST_GROUPS = 8 }; /* BLOCK of cl/product.cl; eights of weight rows of a work-item */
 enum { TILE_GROUPS = 8, TILE_ROWS = 32, TILE_FROM = 9 }; /* of cl/matmul.cl; rows of x from which on more than a quarter of a tile is not empty */
 static const int tiles[PLUMB_CL_WAYS] = { [PLUMB_CL_MT1] = 1, [PLUMB_CL_MT4] = 4, [PLUMB_CL_MT8] = 8, [PLUMB_CL_BLOCK] = 8 };
 
@@ -21,34 +21,42 @@ enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m)
 	return m == 1 ? PLUMB_CL_MT1 : m <= 4 ? PLUMB_CL_MT4 : m <= 8 ? PLUMB_CL_MT8 : PLUMB_CL_BLOCK;
 }
 
-/* Eights of weight rows of a work-item that has one row: more share what x costs, but no compute unit should wait. */
-static int64_t groups_per_item(const struct plumb_cl_state *cl, int64_t groups)
+/* Eights of weight rows of a work-item that has one row, on a CPU: more share what x costs, but no compute unit should wait. */
+int64_t plumb_cl_groups_each(const struct plumb_cl_state *cl, int64_t groups)
 {
-	int64_t fair = groups / (4 * (int64_t)cl->device.info.units);
+	int64_t fair = cl->cpu ? groups / (4 * (int64_t)cl->device.info.units) : 1;
 	return fair < 1 ? 1 : fair > MOST_GROUPS ? MOST_GROUPS : fair;
 }
 
 /* Rows of x that share what unpacking costs: as many as work-items hold, evenly, and whole numbers of those that go at once. */
-static int64_t rows_per_block(const struct plumb_cl_state *cl, int64_t m)
+int64_t plumb_cl_block_rows(const struct plumb_cl_state *cl, int64_t m)
 {
 	int64_t blocks = (m + MOST_ROWS - 1) / MOST_ROWS, at_once = cl->wide ? 8 : 6;
 	return ((m + blocks - 1) / blocks + at_once - 1) / at_once * at_once;
 }
 
+void plumb_cl_product_options(const struct plumb_cl_state *cl, enum plumb_type type, enum plumb_cl_way way, char options[PLUMB_CL_OPTIONS])
+{
+	bool block = way == PLUMB_CL_BLOCK; /* on a GPU its items keep as many rows as MT4's */
+	snprintf(options, PLUMB_CL_OPTIONS, "%s -DMT=%d%s", plumb_cl_weight_options(type), tiles[block && !cl->cpu ? PLUMB_CL_MT4 : way],
+		block && cl->cpu && cl->wide ? " -DAT_ONCE=8" : "");
+}
+
 static enum plumb_status run_piece(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part, enum plumb_cl_way way)
 {
-	const struct plumb_tensor *y = call->out, *x = call->in[0];
+	const struct plumb_tensor *y = call->out, *x = call->in[0], *b = call->in[2];
 	const struct plumb_cl_state *cl = plumb_cl_state(driver);
 	bool block = cl->cpu && way == PLUMB_CL_BLOCK, tile = !cl->cpu && way == PLUMB_CL_BLOCK, one = cl->cpu && way == PLUMB_CL_MT1;
-	int64_t m = x->dim[0], rows = block ? rows_per_block(cl, m) : tile ? TILE_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8;
-	int64_t wide = block ? BLOCK_GROUPS : tile ? TILE_GROUPS : one ? groups_per_item(cl, groups) : 1;
-	char options[160];
-	snprintf(options, sizeof options, "%s -DMT=%d%s", plumb_cl_weight_options(part->weight->type), tiles[tile ? PLUMB_CL_MT4 : way], block && cl->wide ? " -DAT_ONCE=8" : "");
+	int64_t m = x->dim[0], rows = block ? plumb_cl_block_rows(cl, m) : tile ? TILE_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8;
+	int64_t wide = block ? BLOCK_GROUPS : tile ? TILE_GROUPS : one ? plumb_cl_groups_each(cl, groups) : 1;
+	char options[PLUMB_CL_OPTIONS];
+	plumb_cl_product_options(cl, part->weight->type, way, options);
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
 	plumb_cl_tensor(&a, y);
 	plumb_cl_tensor(&a, x);
 	plumb_cl_mem(&a, part->mem);
-	plumb_cl_tensor(&a, call->in[2]);
+	plumb_cl_tensor(&a, b);
+	plumb_cl_int(&a, b && b->rank == 2 ? y->dim[1] : 0);
 	plumb_cl_int(&a, m);
 	plumb_cl_int(&a, y->dim[1]);
 	plumb_cl_int(&a, part->weight->k);
@@ -57,9 +65,7 @@ static enum plumb_status run_piece(struct plumb_driver *driver, const struct plu
 	plumb_cl_int(&a, groups);
 	if (one || block)
 		plumb_cl_int(&a, one ? wide : rows);
-	size_t items = cl->cpu ? 1 : PLUMB_CL_GROUP;
-	size_t global[2] = { (size_t)((groups + wide - 1) / wide) * items, (size_t)((m + rows - 1) / rows) }, local[2] = { items, 1 };
-	return plumb_cl_launch(&a, "matmul", block ? "matmul_block" : tile ? "matmul_tile" : one ? "matmul_one" : "matmul", options, 2, global, local);
+	return plumb_cl_launch_rows(&a, "matmul", block ? "matmul_block" : tile ? "matmul_tile" : one ? "matmul_one" : "matmul", options, (groups + wide - 1) / wide, (m + rows - 1) / rows);
 }
 
 static enum plumb_status run(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way)
@@ -79,15 +85,20 @@ static enum plumb_status run(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
+enum plumb_status plumb_cl_product(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way)
+{
+	enum plumb_status s = run(driver, call, way);
+	/* What a tuning file chose must not be what stops a model. */
+	if (s == PLUMB_E_DEVICE && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_env(PLUMB_ENV_CL_MATMUL))
+		s = run(driver, call, plumb_cl_way_fixed(plumb_cl_state(driver), call->in[0]->dim[0]));
+	return s;
+}
+
 enum plumb_status plumb_cl_matmul(struct plumb_driver *driver, const struct plumb_call *call)
 {
 	enum plumb_cl_way way;
 	if (call->out->type != PLUMB_F32)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "computes in f32 only");
 	PLUMB_TRY(plumb_cl_choice(driver, call, &way));
-	enum plumb_status s = run(driver, call, way);
-	/* What a tuning file chose must not be what stops a model. */
-	if (s == PLUMB_E_DEVICE && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_env(PLUMB_ENV_CL_MATMUL))
-		s = run(driver, call, plumb_cl_way_fixed(plumb_cl_state(driver), call->in[0]->dim[0]));
-	return s;
+	return plumb_cl_product(driver, call, way);
 }

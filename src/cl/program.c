@@ -46,30 +46,48 @@ static enum plumb_status one_text(const char *file, char **text)
 	return plumb_fail(PLUMB_E_INTERNAL, "%s.cl is not in this build", file);
 }
 
-/* types.cl, then weights.cl where the file includes it, then the file without that line: a compiler at run time has no
- * folder to include from. #line keeps its messages about the file right. */
-#define INCLUDE "#include \"weights.cl\""
+/* A file with what it includes in the place of the line: a compiler at run time has no folder to include from. #line keeps
+ * its messages about the file right. */
+#define INCLUDE "#include \""
+static enum plumb_status whole_text(const char *file, char **text)
+{
+	char *own, *inner = NULL, name[32] = "";
+	PLUMB_TRY(one_text(file, &own));
+	char *include = strstr(own, INCLUDE), *end = include ? strchr(include, '\n') : NULL;
+	if (!end || sscanf(include, INCLUDE "%31[a-z_].cl\"", name) != 1) {
+		*text = own;
+		return PLUMB_OK;
+	}
+	enum plumb_status s = whole_text(name, &inner);
+	size_t need = strlen(own) + strlen(file) + strlen(name) + (inner ? strlen(inner) : 0) + 64;
+	int line = 2;
+	for (const char *p = own; p < include; p++)
+		line += *p == '\n';
+	if (!s && (*text = malloc(need)))
+		snprintf(*text, need, "%.*s#line 1 \"%s.cl\"\n%s\n#line %d \"%s.cl\"%s", (int)(include - own), own, name, inner, line, file, end);
+	else if (!s)
+		s = plumb_fail(PLUMB_E_MEMORY, "no memory for %s.cl", file);
+	free(own);
+	free(inner);
+	return s;
+}
+
+/* types.cl, then the file. */
 enum plumb_status plumb_cl_source(const char *file, char **text)
 {
-	char *types, *weights = NULL, *own = NULL;
+	char *types, *own = NULL;
 	*text = NULL;
 	PLUMB_TRY(one_text("types", &types));
-	enum plumb_status s = one_text(file, &own);
-	char *include = s ? NULL : strstr(own, INCLUDE);
-	if (include) {
-		memset(include, ' ', strlen(INCLUDE));
-		s = one_text("weights", &weights);
-	}
+	enum plumb_status s = whole_text(file, &own);
 	if (!s) {
-		size_t need = strlen(types) + (weights ? strlen(weights) : 0) + strlen(own) + strlen(file) + 32;
+		size_t need = strlen(types) + strlen(own) + strlen(file) + 32;
 		*text = malloc(need);
 		if (*text)
-			snprintf(*text, need, "%s\n%s\n#line 1 \"%s.cl\"\n%s", types, weights ? weights : "", file, own);
+			snprintf(*text, need, "%s\n#line 1 \"%s.cl\"\n%s", types, file, own);
 		else
 			s = plumb_fail(PLUMB_E_MEMORY, "no memory for %s.cl", file);
 	}
 	free(own);
-	free(weights);
 	free(types);
 	return s;
 }

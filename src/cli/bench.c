@@ -254,7 +254,14 @@ struct totals {
 /* All products of decoding together: with one sequence these are products with one row. */
 static struct plumb_kernel_time matvec(const struct bench_rig *rig, double *rate)
 {
+	static const char *const fused[] = { "qkv ", "gate_up " };
 	struct plumb_kernel_time sum = cli_kernels_sum(&rig->kernels[1], "matmul ");
+	for (int i = 0; i < 2; i++) {
+		struct plumb_kernel_time more = cli_kernels_sum(&rig->kernels[1], fused[i]);
+		sum.calls += more.calls;
+		sum.seconds += more.seconds;
+		sum.bytes += more.bytes;
+	}
 	*rate = sum.seconds > 0 ? sum.bytes / sum.seconds : 0;
 	return sum;
 }
