@@ -11,6 +11,7 @@
 #define BATCH (64 << 10) /* bytes of weights that a thread takes at a time */
 #define GROUPS 8        /* groups whose results a few rows of x collect before they go to y */
 #define MANY 33         /* rows of x from which on unpacking panels pays */
+#define FULL 512        /* rows of x for which unpacking a panel takes less than 1 % of the time */
 
 struct work {
 	struct plumb_driver *driver;
@@ -19,6 +20,7 @@ struct work {
 	const float *x, *b;
 	float *y;
 	int64_t m, rows, n; /* rows: m, and second rows after them */
+	int64_t block;            /* rows that a panel meets before it makes room for the next */
 	float limit;
 	bool bytes; /* the fast mode: x and panels in bytes */
 	struct plumb_x16 x16;
@@ -46,13 +48,13 @@ static void rest(void *arg, int64_t first, int64_t end, int thread)
 		w->kernels->rest(w->x + w->owner[i] * w->w->k, &w->x16, w->m + i);
 }
 
-/* Results {rows, ld} of columns [first, first + width) to y: first rows unless they are there, second ones, bias. */
-static void finish(const struct work *w, const float *out, int64_t ld, int64_t first, int64_t width, bool there)
+/* Results {rows, ld} of columns [first, first + width) to rows [i, end) of y: first rows unless they are there, second ones, bias. */
+static void finish(const struct work *w, int64_t i, int64_t end, const float *out, int64_t ld, int64_t first, int64_t width, bool there)
 {
 	int64_t n = w->n - first < width ? w->n - first : width;
 	if (there && !w->b && w->rows == w->m)
 		return;
-	for (int64_t i = 0; i < w->m && n > 0; i++) {
+	for (; i < end && n > 0; i++) {
 		float *y = w->y + i * w->n + first;
 		if (!there)
 			memcpy(y, out + i * ld, sizeof *y * (size_t)n);
@@ -92,7 +94,7 @@ static void few_groups(const struct work *w, int64_t first, int64_t end, int own
 		few.end = few.w; /* what comes next is prefetched once */
 		few.next = NULL;
 	}
-	finish(w, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
+	finish(w, 0, w->m, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
 }
 
 /* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache. So a thread reads its piece of the
@@ -138,23 +140,45 @@ static size_t panel_floats(void)
 	return KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL + KC * PLUMB_PANEL / 2;
 }
 
-/* All rows of x against columns [from, from + n) of a panel. The last columns' results go to y itself where that has room for
+/* As many rows of x as fill half of a second-level cache, but at least FULL, which come from the third level in time when they are
+ * prefetched; more than that would come from memory for each panel. Blocks of about the same size. */
+static int64_t block_rows(const struct work *w)
+{
+	const int64_t fit = (int64_t)(((const struct plumb_native *)w->driver->state)->cache / 2) / (2 * w->w->k), step = w->kernels->tile;
+	const int64_t blocks = w->m / (fit > FULL ? fit : FULL);
+	return blocks < 2 ? w->m : ((w->m + blocks - 1) / blocks + step - 1) / step * step;
+}
+
+/* A block's rows of x: [first, end), then their second rows [second, last). */
+struct rows { int64_t first, end, second, last; };
+
+static struct rows rows_of(const struct work *w, int64_t block)
+{
+	struct rows r = { block * w->block, (block + 1) * w->block < w->m ? (block + 1) * w->block : w->m, 0, 0 };
+	for (int64_t i = r.first; i < r.end; i++)
+		if (w->second[i]) {
+			r.second = r.last ? r.second : w->second[i];
+			r.last = w->second[i] + 1;
+		}
+	return r;
+}
+
+/* Rows [i, end) of x against columns [from, from + n) of a panel. The last columns' results go to y itself where that has room for
  * the whole width of a tile. */
-static void run_tiles(const struct work *w, struct plumb_tile16 *tile, float *out, int64_t panel, bool direct)
+static void run_tiles(const struct work *w, struct plumb_tile16 *tile, int64_t i, int64_t end, float *out, float *y)
 {
 	const int64_t step = w->kernels->tile;
-	for (int64_t i = 0, end = w->m; i < w->rows; end = i < w->m ? w->m : w->rows) {
+	for (; i < end; i += tile->rows) {
 		tile->row = i;
 		tile->rows = (int)(end - i < step ? end - i : step);
 		tile->sum = tile->from ? out + i * PLUMB_PANEL : NULL;
 		tile->lds = PLUMB_PANEL;
-		tile->y = direct && i < w->m ? w->y + i * w->n + panel * PLUMB_PANEL : out + i * PLUMB_PANEL;
-		tile->ldy = direct && i < w->m ? w->n : PLUMB_PANEL;
+		tile->y = y ? y + i * w->n : out + i * PLUMB_PANEL;
+		tile->ldy = y ? w->n : PLUMB_PANEL;
 		if (w->bytes)
 			w->kernels->multiply8(tile);
 		else
 			w->kernels->multiply(tile);
-		i += tile->rows;
 	}
 }
 
@@ -165,16 +189,20 @@ static void run_many(void *arg, int64_t first, int64_t end, int thread)
 	const plumb_unpack_fn unpack = w->bytes ? w->kernels->unpack8[w->w->type] : w->kernels->unpack[w->w->type];
 	float *scale = plumb_native_scratch(w->driver, thread), *add = scale + KC / 16 * PLUMB_PANEL, *out = scale + panel_floats();
 	int16_t *q = (int16_t *)(void *)(add + KC / PLUMB_BLOCK * PLUMB_PANEL);
-	for (int64_t panel = first; panel < end; panel++) {
+	for (int64_t item = first; item < end; item++) {
+		const int64_t panels = w->w->groups / 2, panel = item % panels;
+		const struct rows r = rows_of(w, item / panels);
 		bool whole = (panel + 1) * PLUMB_PANEL <= w->n;
 		for (int64_t k = 0; k < w->w->k; k += KC) {
 			int64_t n = w->w->k - k < KC ? w->w->k - k : KC;
 			unpack(&(struct plumb_unpack){ .w = w->w->bytes + w->w->group * (size_t)(2 * panel),
 				.stride = w->w->group, .k = w->w->k, .from = k, .n = n, .q = q, .scale = scale, .add = add });
-			run_tiles(w, &(struct plumb_tile16){ .q = q, .scale = scale, .add = add, .sub = f.sub, .min = f.min, .offset = f.offset, .x = w->x16,
-				.from = k, .n = n }, out, panel, whole && k + n == w->w->k);
+			struct plumb_tile16 tile = { .q = q, .scale = scale, .add = add, .sub = f.sub, .min = f.min, .offset = f.offset, .x = w->x16,
+				.from = k, .n = n };
+			run_tiles(w, &tile, r.first, r.end, out, whole && k + n == w->w->k ? w->y + panel * PLUMB_PANEL : NULL);
+			run_tiles(w, &tile, r.second, r.last, out, NULL);
 		}
-		finish(w, out, PLUMB_PANEL, panel * PLUMB_PANEL, PLUMB_PANEL, whole);
+		finish(w, r.first, r.end, out, PLUMB_PANEL, panel * PLUMB_PANEL, PLUMB_PANEL, whole);
 	}
 }
 
@@ -233,7 +261,8 @@ enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const 
 		start_few(&w);
 	} else {
 		plumb_native_forget_next(driver); /* what is prefetched now would push panels out of the caches */
-		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
+		w.block = block_rows(&w);
+		plumb_native_split(driver, weight->groups / 2 * ((w.m + w.block - 1) / w.block), 1, run_many, &w);
 	}
 	return PLUMB_OK;
 }

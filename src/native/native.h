@@ -23,6 +23,7 @@ struct plumb_packed {
 
 struct plumb_native {
 	struct plumb_simd simd;
+	size_t cache;         /* bytes of a second-level cache: decides how work is cut, never a result */
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
 	size_t piece, shared; /* floats of each */
 	struct plumb_chunk *chunks;
