@@ -170,7 +170,7 @@ START_TEST(avoided_operators_go_to_the_next)
 	setenv("PLUMB_AVOID", " native:rope, Native:SwiGLU ,cl:add,", 1);
 	setenv("PLUMB_STRICT", "1", 1); /* what the user asked for is no failure */
 	open_pair();
-	ck_assert_uint_eq(bad_ctx->avoid[0], 1u << PLUMB_OP_rope | 1u << PLUMB_OP_swiglu);
+	ck_assert_uint_eq(bad_ctx->avoid[0], 1u << PLUMB_OP_rope | 1u << PLUMB_OP_swiglu | 1u << PLUMB_OP_gate_up); /* made with swiglu */
 	ck_good(plumb_driver_add(bad_ctx, "native"));
 	broken.op[PLUMB_OP_rope] = broken.op[PLUMB_OP_swiglu] = spoil; /* never asked */
 	ck_good(plumb_session_new(&session, bad, NULL));

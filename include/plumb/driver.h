@@ -61,7 +61,10 @@ PLUMB_API uint64_t plumb_placement(const struct plumb_context *ctx, int op, int 
 /* Why operator `op` last went past the first driver of the list; "" when it never did. With PLUMB_STRICT=1 that is an error. */
 PLUMB_API const char *plumb_placement_reason(const struct plumb_context *ctx, int op);
 
-/* Kernels that a driver has launched, in no order. seconds is 0 unless PLUMB_CL_PROFILE=1, when each is waited for and timed. */
+/* Wait for each kernel and time it from now on, which is slower, or no more. PLUMB_CL_PROFILE=1: from the beginning.
+ * PLUMB_E_UNSUPPORTED: no open driver has kernels to time. */
+PLUMB_API enum plumb_status plumb_profile(struct plumb_context *ctx, bool on);
+/* Kernels that a driver has launched, in no order. seconds: of those that were timed. */
 struct plumb_kernel_time {
 	const char *driver, *kernel; /* "cl", "matmul matmul -DBITS=8 ..."; as long as the context lives */
 	uint64_t calls;

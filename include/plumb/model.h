@@ -79,6 +79,9 @@ enum plumb_point {
 	PLUMB_POINT_COUNT
 };
 PLUMB_API const char *plumb_point_name(int point); /* "input_norm"; NULL outside the enum */
+/* The points (bits 1 << point) inside operators that run fused: where a tap asks for one of them, basic operators run in its place.
+ * In the exact mode that is attention alone, else also norms with their products and products with their residual. */
+PLUMB_API unsigned plumb_model_inside(const struct plumb_model *model);
 
 /* Called at each capture point of the mask. The tensor may be read and also written: what is
  * written is what the model goes on with. A status other than PLUMB_OK ends the evaluation with it. */

@@ -101,6 +101,23 @@ PLUMB_API enum plumb_status plumb_attention(struct plumb_context *ctx, struct pl
 	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_tensor *v,
 	const struct plumb_attn *a);
 
+/* Fused: rmsnorm of x, then norm(x) w^T + b with three weights, one whole matrix after the other: the
+ * values of y {n, dq + dk + dv} are those of {n, dq}, then of {n, dk}, then of {n, dv}.  x {n, d};
+ * norm {d} F32; w[0] {dq, d}, w[1] {dk, d}, w[2] {dv, d}, each of any type as for matmul;
+ * b[i] F32, or NULL: none. Composed from rmsnorm and matmul where a driver has no kernel. */
+PLUMB_API enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *norm, double eps, const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3]);
+
+/* Fused: y = g * sigmoid(g) * u with g = norm(x) gate^T and u = norm(x) up^T.  y {n, f}; x {n, d};
+ * norm {d} F32; gate and up {f, d}. Composed from rmsnorm, matmul and swiglu. */
+PLUMB_API enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *norm, double eps, const struct plumb_tensor *gate, const struct plumb_tensor *up);
+
+/* Fused: y = r + x w^T, the sum rounded before r is added.  y, r {m, n}; x {m, k}; w {n, k}.
+ * y may be r. Composed from matmul and add. */
+PLUMB_API enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *r);
+
 /* Ask the drivers to lay a weight out for matmul (repack, upload). Optional: matmul works
  * without. The values stay those of w. Released with the tensor. */
 PLUMB_API enum plumb_status plumb_prepare(struct plumb_context *ctx, struct plumb_tensor *w);

@@ -13,8 +13,8 @@ enum { UNKNOWN, GOOD, BAD };
 static enum plumb_type kind_of(const struct plumb_call *call)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	if (desc->weight >= 0)
-		return call->in[desc->weight]->type;
+	if (desc->weights)
+		return call->in[plumb_desc_weight(desc)]->type;
 	bool cache = call->op == PLUMB_OP_attn_scores || call->op == PLUMB_OP_attn_mix || call->op == PLUMB_OP_attention;
 	return cache ? call->in[1]->type : call->out->type;
 }

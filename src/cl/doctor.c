@@ -310,7 +310,7 @@ static double check_kernel(struct plumb_doctor *d, struct plumb_driver *driver, 
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	char name[64];
 	double error, tolerance;
-	snprintf(name, sizeof name, desc->weight < 0 ? "%s" : "%s with weights in %s", desc->name, plumb_type_name(weight));
+	snprintf(name, sizeof name, !desc->weights ? "%s" : "%s with weights in %s", desc->name, plumb_type_name(weight));
 	enum plumb_status s = plumb_op_verify(driver, op, weight, &error, &tolerance);
 	if (!s && error <= tolerance)
 		return tolerance > 0 ? error / tolerance : 0;
@@ -339,7 +339,7 @@ static void kernel(struct plumb_doctor *d, const void *arg)
 		return;
 	}
 	for (int type = 0; type < PLUMB_TYPE_COUNT; type++) {
-		if (desc->weight < 0 ? type > 0 : !plumb_type_is_weight((enum plumb_type)type))
+		if (!desc->weights ? type > 0 : !plumb_type_is_weight((enum plumb_type)type))
 			continue;
 		double share = check_kernel(d, driver, op, (enum plumb_type)type);
 		good += share >= 0;

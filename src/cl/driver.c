@@ -28,9 +28,26 @@ static void cl_close(struct plumb_driver *driver)
 	driver->state = NULL;
 }
 
+/* Take a queue whose kernels can be timed, or a plain one, in the place of the one there is. */
+static enum plumb_status profile(struct plumb_driver *driver, bool on)
+{
+	struct plumb_cl_state *cl = driver->state;
+	cl_int code;
+	cl_command_queue queue = plumb_cl.clCreateCommandQueue(cl->context, cl->device.id, on ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+	if (code)
+		return plumb_cl_fail(code, "a queue on %s", cl->device.info.name);
+	if (cl->queue) {
+		plumb_cl.clFinish(cl->queue);
+		plumb_cl.clReleaseCommandQueue(cl->queue);
+	}
+	cl->queue = queue;
+	cl->profile = on;
+	return PLUMB_OK;
+}
+
 static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
 {
-	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *profile = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
+	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *timed = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
 		*canary = plumb_env(PLUMB_ENV_CANARY);
 	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
 	cl_int code;
@@ -43,15 +60,12 @@ static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_c
 		cl->max_alloc = strtoull(limit, NULL, 10);
 	cl->canary = !canary || strcasecmp(canary, "0");
 	cl->subgroups = cl->cpu ? 0 : plumb_cl_subgroups(&cl->device.info);
-	cl->profile = profile && strcasecmp(profile, "0");
 	driver->in_host_bytes = cl->delegate = !strcasecmp(place, "delegate");
 	cl->place = strcasecmp(place, "host") ? 0 : CL_MEM_ALLOC_HOST_PTR;
 	cl->context = plumb_cl.clCreateContext(with, 1, &cl->device.id, NULL, NULL, &code);
 	if (code)
 		return plumb_cl_fail(code, "a context on %s", cl->device.info.name);
-	cl->queue = plumb_cl.clCreateCommandQueue(cl->context, cl->device.id, cl->profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-	if (code)
-		return plumb_cl_fail(code, "a queue on %s", cl->device.info.name);
+	PLUMB_TRY(profile(driver, timed && strcasecmp(timed, "0")));
 	snprintf(driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
 	return PLUMB_OK;
 }
@@ -97,6 +111,7 @@ const struct plumb_driver_class plumb_cl_class = {
 	.prepare = plumb_cl_prepare,
 	.unprepare = plumb_cl_unprepare,
 	.kernel_row = kernel_row,
+	.profile = profile,
 	.copy_rate = plumb_cl_copy_rate,
 	.trust = plumb_cl_trust,
 	.op = {

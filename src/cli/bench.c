@@ -28,9 +28,8 @@ const struct cli_command cli_bench = {
 	"                       to Qwen2) where there is one\n"
 	CLI_COMMON_HELP
 	"\n"
-	"With PLUMB_CL_PROFILE=1 the cl driver times each kernel, which slows all down: then calls, time and GB/s of\n"
-	"each kernel follow (not with --modes), and their share of what a plain copy on the device reads and writes\n"
-	"in the same run.\n"
+	"With the cl driver one round more, which is not counted, times each kernel (not with --modes): calls, time and\n"
+	"GB/s follow, and their share of what a plain copy on the device reads and writes in the same run.\n"
 	"Bytes are those of the operator's tensors, each counted once; - where they are not known. What is mostly read\n"
 	"may pass 100%: to write costs more.\n"
 	"\n"
@@ -40,7 +39,7 @@ const struct cli_command cli_bench = {
 	"  plumb bench model.gguf --depth 4096 --kv f16 --json\n"
 	"  plumb bench model.gguf --prefill 0 --sequences 8\n"
 	"  plumb bench model.gguf --modes --rounds 5\n"
-	"  PLUMB_CL_PROFILE=1 plumb bench model.gguf --driver cl --prefill 0\n",
+	"  plumb bench model.gguf --driver cl --prefill 0\n",
 	run
 };
 
@@ -104,26 +103,39 @@ static enum plumb_status once(struct plumb_session *const *sessions, const struc
 	return s;
 }
 
-/* As once, with the kernels that it took added to the rig's. */
-static enum plumb_status watched(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
-{
-	static struct cli_kernels before, after;
-	cli_kernels_read(rig->ctx, &before);
-	enum plumb_status s = once(rig->sessions, r, ids, decode, rate);
-	cli_kernels_read(rig->ctx, &after);
-	cli_kernels_add(&after, &before, -1);
-	cli_kernels_add(&rig->kernels[decode], &after, 1);
-	return s;
-}
-
 /* One round of one rig: prefill, then decoding. */
 static enum plumb_status turn(const struct bench_request *r, struct bench_rig *rig, const int32_t *ids, double *prefill, double *decode, double *done, double all)
 {
-	enum plumb_status s = r->prefill ? watched(rig, r, ids, false, prefill) : PLUMB_OK;
+	enum plumb_status s = r->prefill ? once(rig->sessions, r, ids, false, prefill) : PLUMB_OK;
 	cli_progress("measuring", *done += (double)r->prefill, all);
 	if (!s && r->decode)
-		s = watched(rig, r, ids, true, decode);
+		s = once(rig->sessions, r, ids, true, decode);
 	cli_progress("measuring", *done += 4.0 * (double)r->decode, all);
+	return s;
+}
+
+/* What once does, with each kernel timed. */
+static enum plumb_status timed(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode)
+{
+	static struct cli_kernels before;
+	double rate;
+	cli_kernels_read(rig->ctx, &before);
+	enum plumb_status s = once(rig->sessions, r, ids, decode, &rate);
+	cli_kernels_read(rig->ctx, &rig->kernels[decode]);
+	cli_kernels_add(&rig->kernels[decode], &before, -1);
+	return s;
+}
+
+/* Where a driver has kernels to time: a round more, which is not counted. */
+static enum plumb_status kernels(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids)
+{
+	enum plumb_status s = plumb_profile(rig->ctx, true);
+	if (s == PLUMB_E_UNSUPPORTED)
+		return PLUMB_OK;
+	if (!s && r->prefill)
+		s = timed(rig, r, ids, false);
+	if (!s && r->decode)
+		s = timed(rig, r, ids, true);
 	return s;
 }
 
@@ -137,16 +149,15 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 		for (long i = 0; !s && i < r->sequences; i++)
 			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
 	for (long i = -1; !s && i < r->rounds; i++) { /* -1 warms up: 0 takes its place */
-		for (int k = 0; !s && k < count; k++) {
-			if (i <= 0)
-				rigs[k].kernels[0].count = rigs[k].kernels[1].count = 0;
+		for (int k = 0; !s && k < count; k++)
 			s = turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
-		}
 		if (i < 0)
 			rigs->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		else if (!s) /* in each round: what others on the machine leave of it changes within seconds */
 			memory[i] = cli_bandwidth(plumb_context_threads(rigs->ctx));
 	}
+	if (!s && count == 1)
+		s = kernels(rigs, r, ids + r->depth);
 	cli_progress_end();
 	for (int k = 0; !s && k < count; k++) {
 		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
@@ -248,7 +259,7 @@ static struct plumb_kernel_time matvec(const struct bench_rig *rig, double *rate
 	return sum;
 }
 
-/* The kernels of the counted rounds where they were timed; NULL: they were not. */
+/* The kernels of the round in which they were timed; NULL: there was none. */
 static json_t *kernels_json(const struct bench_rig *rig, double copy)
 {
 	double rate;

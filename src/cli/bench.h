@@ -27,7 +27,7 @@ struct bench_rig {
 	struct bench_rates prefill, decode;
 	double memory;     /* bytes/s read in the same rounds, as a median; 0: not known */
 	uint64_t resident; /* most bytes of the process before its memory was measured */
-	struct cli_kernels kernels[2]; /* prefill's and decoding's in the counted rounds */
+	struct cli_kernels kernels[2]; /* prefill's and decoding's, of one round; none: not timed */
 };
 
 /* Load the model in this mode (NULL: the request's); an exit code. */

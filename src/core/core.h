@@ -35,6 +35,8 @@ bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes);
 enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_t *dim, int64_t *count, size_t *bytes);
 /* "{3, 896}" into text (at least 96 bytes), returned. */
 char *plumb_shape_text(const struct plumb_tensor *t, char *text, size_t size);
+/* Elements [first, first + rows * columns) as a matrix; a view like those of plumb_tensor_rows. They must be inside t. */
+void plumb_tensor_part(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns);
 bool plumb_shape_same(const struct plumb_tensor *a, const struct plumb_tensor *b);
 
 /* --- memory.c --- */
@@ -88,7 +90,7 @@ int plumb_pool_threads(const struct plumb_pool *pool);
 void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_t n);
 
 /* --- calls: one signature for every operator of every driver --- */
-#define PLUMB_MAX_INPUTS 4
+#define PLUMB_MAX_INPUTS 8
 struct plumb_call {
 	enum plumb_op op;
 	struct plumb_tensor *out;
@@ -121,6 +123,8 @@ struct plumb_driver_class {
 	void (*unprepare)(struct plumb_driver *driver, void *prepared);
 	/* Optional: kernel `index` of those launched; false past the end. */
 	bool (*kernel_row)(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row);
+	/* Optional: wait for each kernel and time it, or no more. */
+	enum plumb_status (*profile)(struct plumb_driver *driver, bool on);
 	/* Optional: bytes read and written per second when the device copies its memory. */
 	enum plumb_status (*copy_rate)(struct plumb_driver *driver, double *rate);
 	/* Optional: PLUMB_E_UNSUPPORTED when the driver's kernel for this call has shown itself wrong (canary). */
@@ -193,7 +197,8 @@ struct plumb_op_desc {
 	const char *name;
 	bool fused;
 	bool inout;     /* the output's other bytes are kept (kv_store) */
-	int weight;     /* index of the input that may be of any weight type; -1: none */
+	unsigned weights; /* bit i: in[i] may be of any weight type */
+	unsigned parts;   /* of a fused one, bits 1 << op: the basic ones it is made of */
 	int index;      /* index of the input that holds row indices; -1: none */
 	unsigned alias; /* bit i: the output may be in[i] */
 	enum plumb_status (*check)(const struct plumb_call *call);
@@ -207,6 +212,8 @@ struct plumb_op_desc {
 	const struct plumb_case *cases;
 	int case_count;
 };
+/* The first input that may be of any weight type; -1: none. */
+static inline int plumb_desc_weight(const struct plumb_op_desc *desc) { return desc->weights ? __builtin_ctz(desc->weights) : -1; }
 extern const struct plumb_op_desc *const plumb_op_table[PLUMB_OP_COUNT];
 /* Run the operator's smaller cases on this driver and, with the same random inputs, as float64 truth. *error is the relative
  * L2 error of the worst case (0 when no case suits the weight type), *tolerance what is allowed there. A failure names the

@@ -41,7 +41,7 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		/* A weight may live in the driver's own layout alone (prepare), made when it is first needed. */
-		if (call->in[i] && !(driver->cls->prepare && i == desc->weight))
+		if (call->in[i] && !(driver->cls->prepare && desc->weights >> i & 1))
 			PLUMB_TRY(plumb_buffer_resident(call->in[i]->buffer, driver, true));
 	bool whole = plumb_tensor_bytes(call->out) == call->out->buffer->bytes;
 	PLUMB_TRY(plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole));

@@ -248,7 +248,9 @@ enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text)
 			return not_avoidable(p, n, "no such operator", false);
 		for (int i = 0; i < ctx->drivers; i++)
 			if (ctx->driver[i].cls == k->cls || (k->cls == &plumb_native_class && ctx->driver[i].cls == &plumb_ref_class))
-				ctx->avoid[i] |= 1u << op;
+				for (int made = 0; made < PLUMB_OP_COUNT; made++) /* and what is made of it */
+					if (made == op || plumb_op_table[made]->parts >> op & 1)
+						ctx->avoid[i] |= 1u << made;
 	}
 	return PLUMB_OK;
 }
@@ -337,6 +339,17 @@ bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_k
 		index -= n;
 	}
 	return false;
+}
+
+enum plumb_status plumb_profile(struct plumb_context *ctx, bool on)
+{
+	bool any = false;
+	for (int i = 0; i < ctx->drivers; i++)
+		if (ctx->driver[i].cls->profile) {
+			PLUMB_TRY(ctx->driver[i].cls->profile(&ctx->driver[i], on));
+			any = true;
+		}
+	return any ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "no open driver has kernels to time");
 }
 
 enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate)

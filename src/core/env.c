@@ -11,7 +11,7 @@ static const struct { const char *name, *meaning, *fallback; } rows[PLUMB_ENV_CO
 	[PLUMB_ENV_MEMORY_SCALE] = { "AR_HARDWARE_MEMORY_SCALE", "s: memory limit of 64 MB * 2^s", "no limit" },
 	[PLUMB_ENV_MEMORY_LOCATION] = { "AR_HARDWARE_MEMORY_LOCATION", "device, host or delegate", "device" },
 	[PLUMB_ENV_THREADS] = { "PLUMB_THREADS", "threads of the native driver", "the CPUs this process may use" },
-	[PLUMB_ENV_NATIVE_ISA] = { "PLUMB_NATIVE_ISA", "highest instruction set of the native driver: c, avx2, avxvnni, avx512, neon", "the best this CPU has" },
+	[PLUMB_ENV_NATIVE_ISA] = { "PLUMB_NATIVE_ISA", "highest instruction set of the native driver: c, avx2, avxvnni, avx512, neon, neondot", "the best this CPU has" },
 	[PLUMB_ENV_CL_DEVICE] = { "PLUMB_CL_DEVICE", "OpenCL device: index in 'plumb devices', or part of its name", "discrete GPU, GPU, accelerator, CPU" },
 	[PLUMB_ENV_CL_PATH] = { "PLUMB_CL_PATH", "folder of .cl files to use in place of the embedded ones", "the embedded ones" },
 	[PLUMB_ENV_CL_MAX_ALLOC] = { "PLUMB_CL_MAX_ALLOC", "bytes of the largest OpenCL buffer, to try a smaller device's limit", "the device's limit" },

@@ -68,8 +68,8 @@ struct plumb_run {
 };
 /* One session, one pass. Every position from 0. PLUMB_E_LIMIT when n is beyond what one pass may hold. */
 enum plumb_status plumb_run_watched(struct plumb_run *run);
-/* The same, but who looks at the scores changes what runs: fused operators give way to basic ones. So all other points come from a run as
- * it is without anybody looking, and scores and softmax from a second one. A fault inside attention needs the basic operators. */
+/* The same, but who looks inside a fused operator changes what runs: it gives way to basic ones. So all other points come from a run as
+ * it is without anybody looking, and those inside from a second one. A fault inside needs the basic operators. */
 enum plumb_status plumb_run_as_used(struct plumb_run *run);
 /* A stage that overwrites what it sees with the rows that `from` (a struct plumb_capture) has of it: isolation. */
 enum plumb_status plumb_stage_feed(void *from, struct plumb_live *live);

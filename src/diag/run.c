@@ -141,11 +141,11 @@ static enum plumb_status evaluate(struct plumb_run *run, struct watch *w)
 	return s;
 }
 
-/* Move the score planes of one capture to another. */
+/* Move what the second run captured to the first one's. */
 static enum plumb_status move_inside(struct plumb_capture *to, struct plumb_capture *from)
 {
 	for (int layer = 0; layer < from->layers; layer++)
-		for (int point = PLUMB_POINT_ATTN_SCORES; point <= PLUMB_POINT_ATTN_SOFTMAX; point++) {
+		for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
 			struct plumb_plane *p = plumb_capture_at(from, layer, point), *q;
 			if (!p)
 				continue;
@@ -157,22 +157,22 @@ static enum plumb_status move_inside(struct plumb_capture *to, struct plumb_capt
 
 enum plumb_status plumb_run_as_used(struct plumb_run *run)
 {
-	const unsigned inside = BIT(PLUMB_POINT_ATTN_SCORES) | BIT(PLUMB_POINT_ATTN_SOFTMAX);
+	const unsigned inside = plumb_model_inside(run->model);
 	const struct plumb_fault_kind *kind = run->fault ? run->fault->kind : NULL;
 	if (!run->out || !(run->points & inside) || (kind && (kind->points | kind->needs) & inside))
 		return plumb_run_watched(run);
-	struct plumb_capture scores = { 0, NULL };
+	struct plumb_capture within = { 0, NULL };
 	struct plumb_run whole = *run, basic = *run;
 	whole.points &= ~inside;
 	for (int i = 0; i < whole.stages; i++)
 		whole.stage[i].points &= ~inside;
 	basic.points &= inside;
-	basic.out = &scores;
+	basic.out = &within;
 	PLUMB_TRY(plumb_run_watched(&whole));
 	enum plumb_status s = plumb_run_watched(&basic);
 	if (!s)
-		s = move_inside(run->out, &scores);
-	plumb_capture_free(&scores);
+		s = move_inside(run->out, &within);
+	plumb_capture_free(&within);
 	return s;
 }
 

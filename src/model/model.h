@@ -43,8 +43,8 @@ struct plumb_session {
 	/* n tokens of a pass in the first n of `batch` rows */
 	struct plumb_tensor ids;          /* {batch} */
 	struct plumb_tensor x, norm, out; /* {batch, E}: residual stream, normed, a branch's result */
-	struct plumb_tensor q, mix;       /* {batch, Q} */
-	struct plumb_tensor k, v;         /* {batch, G} */
+	struct plumb_tensor qkv;          /* {batch, Q + G + G}: a pass has all its rows of q, then of k, then of v */
+	struct plumb_tensor mix;          /* {batch, Q} */
 	struct plumb_tensor gate, up;     /* {batch, F} */
 	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, G} */
 	int64_t capacity;                 /* positions the caches hold now; grows up to context */

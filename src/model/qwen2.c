@@ -4,6 +4,7 @@
 #include <math.h>
 #include "model/model.h"
 
+#define BIT(point) (1u << PLUMB_POINT_##point)
 #define SHOW(point, tensor) PLUMB_TRY(plumb_session_show(s, layer, PLUMB_POINT_##point, tensor))
 
 static const struct plumb_tensor *bias(const struct plumb_tensor *b)
@@ -13,10 +14,28 @@ static const struct plumb_tensor *bias(const struct plumb_tensor *b)
 
 /* The first n rows of the lead session's tensors. Each part of the rows belongs to a sequence of its own. */
 struct pass {
-	struct plumb_tensor x, norm, out, q, k, v, mix, gate, up;
+	struct plumb_tensor x, norm, out, qkv, q, k, v, mix, gate, up; /* q, k and v: parts of qkv */
 	const struct plumb_part *part;
 	int parts;
 };
+
+#define ATTENTION_INSIDE (BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX))
+#define QKV_INSIDE BIT(INPUT_NORM)
+#define ROPE_INSIDE (BIT(Q_ROPE) | BIT(K_ROPE)) /* one call for both; the values are the same */
+#define GATE_UP_INSIDE (BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP))
+
+unsigned plumb_model_inside(const struct plumb_model *model)
+{
+	return ATTENTION_INSIDE | (model->ctx->mode == PLUMB_MODE_EXACT ? 0 : QKV_INSIDE | GATE_UP_INSIDE | BIT(ATTN_OUT) | BIT(FFN_DOWN));
+}
+
+static bool looked_at(const struct plumb_session *s, unsigned points) { return s->tap && s->tap_mask & points; }
+
+/* May these points be passed in one operator? In the exact mode each operator but attention runs by itself, as it is diagnosed. */
+static bool fused(const struct plumb_session *s, unsigned points)
+{
+	return s->model->ctx->mode != PLUMB_MODE_EXACT && !looked_at(s, points);
+}
 
 static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int layer)
 {
@@ -24,8 +43,7 @@ static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mi
 	const struct plumb_config *c = &s->model->config;
 	struct plumb_tensor *kc = &s->kcache[layer], *vc = &s->vcache[layer], scores;
 	struct plumb_attn a = { s->position, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
-	const unsigned inside = 1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX;
-	if (!s->tap || !(s->tap_mask & inside))
+	if (!looked_at(s, ATTENTION_INSIDE))
 		return plumb_attention(ctx, mix, q, kc, vc, &a);
 	/* Somebody looks inside: the basic operators, so that the scores exist. */
 	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, q->dim[0], s->position + q->dim[0] }));
@@ -53,20 +71,46 @@ static enum plumb_status positions(struct pass *p, const struct plumb_part *part
 	PLUMB_TRY(plumb_tensor_rows(&k, &p->k, part->first, part->rows));
 	PLUMB_TRY(plumb_tensor_rows(&v, &p->v, part->first, part->rows));
 	PLUMB_TRY(plumb_tensor_rows(&mix, &p->mix, part->first, part->rows));
-	PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_pairs));
-	SHOW(Q_ROPE, &q);
-	PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_pairs));
-	SHOW(K_ROPE, &k);
+	if (p->qkv.dim[0] == 1 && fused(s, ROPE_INSIDE)) { /* their heads follow each other */
+		struct plumb_tensor both;
+		plumb_tensor_part(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
+		PLUMB_TRY(plumb_rope(ctx, &both, &both, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+	} else {
+		PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+		SHOW(Q_ROPE, &q);
+		PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+		SHOW(K_ROPE, &k);
+	}
 	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &k, s->position));
 	PLUMB_TRY(plumb_kv_store(ctx, &s->vcache[layer], &v, s->position));
 	return attend(s, &mix, &q, layer);
 }
 
-static enum plumb_status attention_block(struct plumb_session *s, struct pass *p, int layer)
+/* To the residual stream: x w^T. */
+static enum plumb_status join(struct plumb_session *s, struct pass *p, int layer, const struct plumb_tensor *x, const struct plumb_tensor *w,
+	enum plumb_point point)
+{
+	struct plumb_context *ctx = s->model->ctx;
+	if (fused(s, 1u << point))
+		return plumb_matmul_add(ctx, &p->x, x, w, &p->x);
+	PLUMB_TRY(plumb_matmul(ctx, &p->out, x, w, NULL));
+	PLUMB_TRY(plumb_session_show(s, layer, point, &p->out));
+	return plumb_add(ctx, &p->x, &p->x, &p->out);
+}
+
+static enum plumb_status project(struct plumb_session *s, struct pass *p, int layer)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
 	const struct plumb_layer *w = &s->model->weights.layer[layer];
+	if (fused(s, QKV_INSIDE)) {
+		const struct plumb_tensor *weights[] = { &w->wq, &w->wk, &w->wv }, *biases[] = { bias(&w->bq), bias(&w->bk), bias(&w->bv) };
+		PLUMB_TRY(plumb_qkv(ctx, &p->qkv, &p->x, &w->attn_norm, c->norm_eps, weights, biases));
+		SHOW(Q_PROJ, &p->q);
+		SHOW(K_PROJ, &p->k);
+		SHOW(V_PROJ, &p->v);
+		return PLUMB_OK;
+	}
 	PLUMB_TRY(plumb_rmsnorm(ctx, &p->norm, &p->x, &w->attn_norm, c->norm_eps));
 	SHOW(INPUT_NORM, &p->norm);
 	PLUMB_TRY(plumb_matmul(ctx, &p->q, &p->norm, &w->wq, bias(&w->bq)));
@@ -75,31 +119,41 @@ static enum plumb_status attention_block(struct plumb_session *s, struct pass *p
 	SHOW(K_PROJ, &p->k);
 	PLUMB_TRY(plumb_matmul(ctx, &p->v, &p->norm, &w->wv, bias(&w->bv)));
 	SHOW(V_PROJ, &p->v);
+	return PLUMB_OK;
+}
+
+static enum plumb_status attention_block(struct plumb_session *s, struct pass *p, int layer)
+{
+	PLUMB_TRY(project(s, p, layer));
 	for (int i = 0; i < p->parts; i++)
 		PLUMB_TRY(positions(p, &p->part[i], layer));
 	SHOW(ATTN_CONTEXT, &p->mix);
-	PLUMB_TRY(plumb_matmul(ctx, &p->out, &p->mix, &w->wo, NULL));
-	SHOW(ATTN_OUT, &p->out);
-	PLUMB_TRY(plumb_add(ctx, &p->x, &p->x, &p->out));
+	PLUMB_TRY(join(s, p, layer, &p->mix, &s->model->weights.layer[layer].wo, PLUMB_POINT_ATTN_OUT));
 	SHOW(ATTN_RESIDUAL, &p->x);
 	return PLUMB_OK;
 }
 
-static enum plumb_status ffn_block(struct plumb_session *s, struct pass *p, int layer)
+static enum plumb_status activate(struct plumb_session *s, struct pass *p, int layer)
 {
 	struct plumb_context *ctx = s->model->ctx;
+	const double eps = s->model->config.norm_eps;
 	const struct plumb_layer *w = &s->model->weights.layer[layer];
-	PLUMB_TRY(plumb_rmsnorm(ctx, &p->norm, &p->x, &w->ffn_norm, s->model->config.norm_eps));
+	if (fused(s, GATE_UP_INSIDE))
+		return plumb_gate_up(ctx, &p->gate, &p->x, &w->ffn_norm, eps, &w->gate, &w->up);
+	PLUMB_TRY(plumb_rmsnorm(ctx, &p->norm, &p->x, &w->ffn_norm, eps));
 	SHOW(POST_ATTN_NORM, &p->norm);
 	PLUMB_TRY(plumb_matmul(ctx, &p->gate, &p->norm, &w->gate, NULL));
 	SHOW(FFN_GATE, &p->gate);
 	PLUMB_TRY(plumb_matmul(ctx, &p->up, &p->norm, &w->up, NULL));
 	SHOW(FFN_UP, &p->up);
-	PLUMB_TRY(plumb_swiglu(ctx, &p->gate, &p->gate, &p->up));
+	return plumb_swiglu(ctx, &p->gate, &p->gate, &p->up);
+}
+
+static enum plumb_status ffn_block(struct plumb_session *s, struct pass *p, int layer)
+{
+	PLUMB_TRY(activate(s, p, layer));
 	SHOW(FFN_ACT, &p->gate);
-	PLUMB_TRY(plumb_matmul(ctx, &p->out, &p->gate, &w->down, NULL));
-	SHOW(FFN_DOWN, &p->out);
-	PLUMB_TRY(plumb_add(ctx, &p->x, &p->x, &p->out));
+	PLUMB_TRY(join(s, p, layer, &p->gate, &s->model->weights.layer[layer].down, PLUMB_POINT_FFN_DOWN));
 	SHOW(OUTPUT, &p->x);
 	return PLUMB_OK;
 }
@@ -127,11 +181,15 @@ enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, 
 	struct pass p = { .part = part, .parts = parts };
 	struct plumb_tensor ids;
 	struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
-		{ &ids, &s->ids }, { &p.x, &s->x }, { &p.norm, &s->norm }, { &p.out, &s->out }, { &p.q, &s->q }, { &p.k, &s->k },
-		{ &p.v, &s->v }, { &p.mix, &s->mix }, { &p.gate, &s->gate }, { &p.up, &s->up },
+		{ &ids, &s->ids }, { &p.x, &s->x }, { &p.norm, &s->norm }, { &p.out, &s->out }, { &p.qkv, &s->qkv },
+		{ &p.mix, &s->mix }, { &p.gate, &s->gate }, { &p.up, &s->up },
 	};
 	for (size_t i = 0; i < sizeof views / sizeof *views; i++)
 		PLUMB_TRY(plumb_tensor_rows(views[i].view, views[i].whole, 0, n));
+	const int64_t q = s->mix.dim[1], g = (s->qkv.dim[1] - q) / 2;
+	plumb_tensor_part(&p.q, &s->qkv, 0, n, q);
+	plumb_tensor_part(&p.k, &s->qkv, n * q, n, g);
+	plumb_tensor_part(&p.v, &s->qkv, n * (q + g), n, g);
 	int layer = -1;
 	PLUMB_TRY(plumb_embed(s->model->ctx, &p.x, &s->model->weights.embed, &ids));
 	SHOW(EMBEDDINGS, &p.x);

@@ -23,8 +23,8 @@ static enum plumb_status allocate(struct plumb_session *s)
 	const struct plumb_config *c = &s->model->config;
 	int64_t q = c->heads * c->head_dim, g = c->kv_heads * c->head_dim;
 	const struct { struct plumb_tensor *t; int64_t width; } rows[] = {
-		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->q, q }, { &s->mix, q },
-		{ &s->k, g }, { &s->v, g }, { &s->gate, c->ffn }, { &s->up, c->ffn },
+		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, q + 2 * g }, { &s->mix, q },
+		{ &s->gate, c->ffn }, { &s->up, c->ffn },
 	};
 	PLUMB_TRY(plumb_tensor_new(ctx, &s->ids, PLUMB_I32, 1, &s->batch));
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -70,7 +70,7 @@ void plumb_session_free(struct plumb_session *s)
 {
 	if (!s)
 		return;
-	struct plumb_tensor *own[] = { &s->ids, &s->x, &s->norm, &s->out, &s->q, &s->mix, &s->k, &s->v, &s->gate, &s->up, &s->logits };
+	struct plumb_tensor *own[] = { &s->ids, &s->x, &s->norm, &s->out, &s->qkv, &s->mix, &s->gate, &s->up, &s->logits };
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		plumb_tensor_free(own[i]);
 	for (int64_t i = 0; i < s->model->config.layers; i++) {

@@ -33,3 +33,10 @@ libplumb_neon_la_SOURCES = %D%/simd/neon.c %D%/simd/packed_neon.c
 libplumb_neon_la_CFLAGS = $(AM_CFLAGS)
 libplumb_all_la_LIBADD += libplumb-neon.la
 endif
+
+if HAVE_NEONDOT
+noinst_LTLIBRARIES += libplumb-neondot.la
+libplumb_neondot_la_SOURCES = %D%/simd/packed_neondot.c
+libplumb_neondot_la_CFLAGS = $(AM_CFLAGS) -march=armv8.2-a+dotprod
+libplumb_all_la_LIBADD += libplumb-neondot.la
+endif

@@ -11,8 +11,10 @@
 static const unsigned row_inputs[PLUMB_OP_COUNT] = {
 	[PLUMB_OP_embed] = 2, [PLUMB_OP_matmul] = 1, [PLUMB_OP_rmsnorm] = 1, [PLUMB_OP_rope] = 1, [PLUMB_OP_kv_store] = 1,
 	[PLUMB_OP_attn_scores] = 1, [PLUMB_OP_softmax] = 1, [PLUMB_OP_swiglu] = 3, [PLUMB_OP_add] = 3, [PLUMB_OP_argmax] = 1,
-	[PLUMB_OP_attention] = 1,
+	[PLUMB_OP_attention] = 1, [PLUMB_OP_qkv] = 1, [PLUMB_OP_gate_up] = 1, [PLUMB_OP_matmul_add] = 1 | 4,
 };
+/* Inputs of which a few rows give a few columns of the output. A residual cannot be cut by columns, so its weight stays whole. */
+static const unsigned column_inputs[PLUMB_OP_COUNT] = { [PLUMB_OP_matmul] = 2 | 4, [PLUMB_OP_qkv] = 0xfc, [PLUMB_OP_gate_up] = 4 | 8 };
 
 struct slice { struct plumb_call call; struct plumb_tensor in[PLUMB_MAX_INPUTS]; int rank; int64_t out[PLUMB_MAX_RANK]; };
 
@@ -27,7 +29,7 @@ static enum plumb_status cut(struct slice *s, int i, int64_t most)
 
 static enum plumb_status make_slice(const struct plumb_call *call, struct slice *s)
 {
-	int64_t rows = 0;
+	int64_t rows = 0, columns = 0;
 	s->call = *call;
 	s->rank = call->out->rank;
 	memcpy(s->out, call->out->dim, sizeof s->out);
@@ -38,11 +40,14 @@ static enum plumb_status make_slice(const struct plumb_call *call, struct slice 
 		}
 	if (rows)
 		s->out[0] = rows;
-	if (call->op == PLUMB_OP_matmul) {
-		PLUMB_TRY(cut(s, 1, OUTPUTS));
-		PLUMB_TRY(cut(s, 2, OUTPUTS));
-		s->out[1] = s->in[1].dim[0];
-	}
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
+		if (column_inputs[call->op] >> i & 1) {
+			PLUMB_TRY(cut(s, i, OUTPUTS));
+			if (plumb_op_table[call->op]->weights >> i & 1)
+				columns += s->in[i].dim[0];
+		}
+	if (columns)
+		s->out[1] = call->op == PLUMB_OP_gate_up ? columns / 2 : columns; /* two weights make one column */
 	if (call->op == PLUMB_OP_kv_store)
 		s->call.s.pos = 0;
 	if (call->op == PLUMB_OP_attn_scores) {

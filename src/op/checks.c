@@ -71,6 +71,38 @@ enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb
 	return PLUMB_OK;
 }
 
+enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm)
+{
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_present(norm, "norm"));
+	PLUMB_TRY(plumb_need_activation(x, "x", c->out));
+	PLUMB_TRY(plumb_need_type(norm, "norm", PLUMB_F32));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(norm, "norm", 1, x->dim[1], -1, -1));
+	if (!(c->s.eps >= 0))
+		return plumb_fail(PLUMB_E_ARGUMENT, "eps is %g, must not be negative", c->s.eps);
+	PLUMB_TRY(plumb_need_apart(c->out, norm, "norm", false));
+	return plumb_need_apart(c->out, x, "x", false);
+}
+
+enum plumb_status plumb_need_weight(const struct plumb_call *c, const struct plumb_tensor *w, const char *what, int64_t rows, int64_t columns)
+{
+	PLUMB_TRY(plumb_need_present(w, what));
+	if (!plumb_type_is_weight(w->type))
+		return plumb_fail(PLUMB_E_TYPE, "%s is %s, which is no weight type", what, plumb_type_name(w->type));
+	PLUMB_TRY(plumb_need_shape(w, what, 2, rows, columns, -1));
+	return plumb_need_apart(c->out, w, what, false);
+}
+
+enum plumb_status plumb_need_bias(const struct plumb_call *c, const struct plumb_tensor *b, const char *what, int64_t count)
+{
+	if (!b)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_need_type(b, what, PLUMB_F32));
+	PLUMB_TRY(plumb_need_shape(b, what, 1, count, -1, -1));
+	return plumb_need_apart(c->out, b, what, false);
+}
+
 double plumb_bytes_all(const struct plumb_call *call)
 {
 	double sum = (double)plumb_tensor_bytes(call->out);

@@ -13,21 +13,13 @@ static enum plumb_status check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0], *w = c->in[1], *b = c->in[2];
 	PLUMB_TRY(plumb_need_present(x, "x"));
-	PLUMB_TRY(plumb_need_present(w, "w"));
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
 	PLUMB_TRY(plumb_need_activation(x, "x", y));
-	if (!plumb_type_is_weight(w->type))
-		return plumb_fail(PLUMB_E_TYPE, "w is %s, which is no weight type", plumb_type_name(w->type));
 	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
-	PLUMB_TRY(plumb_need_shape(w, "w", 2, -1, x->dim[1], -1));
+	PLUMB_TRY(plumb_need_weight(c, w, "w", -1, x->dim[1]));
 	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], w->dim[0], -1));
-	if (b) {
-		PLUMB_TRY(plumb_need_type(b, "b", PLUMB_F32));
-		PLUMB_TRY(plumb_need_shape(b, "b", 1, w->dim[0], -1, -1));
-	}
-	PLUMB_TRY(plumb_need_apart(y, x, "x", false));
-	PLUMB_TRY(plumb_need_apart(y, b, "b", false));
-	return plumb_need_apart(y, w, "w", false);
+	PLUMB_TRY(plumb_need_bias(c, b, "b", w->dim[0]));
+	return plumb_need_apart(y, x, "x", false);
 }
 
 struct job { const struct plumb_call *c; double *x; float *rows; };
@@ -68,13 +60,13 @@ static double flops(const struct plumb_call *c)
 	return 2.0 * (double)c->in[0]->dim[0] * (double)c->in[0]->dim[1] * (double)c->in[1]->dim[0];
 }
 
-/* Where the mode lets a driver round the activations for a quantised weight, that comes on top. */
-static double tolerance(const struct plumb_call *c)
+double plumb_product_tolerance(const struct plumb_call *c, const struct plumb_tensor *w)
 {
-	const struct plumb_tensor *w = c->in[1];
 	bool rounds = c->out->buffer->ctx->mode != PLUMB_MODE_EXACT && plumb_type_block(w->type) > 1 && !w->buffer->exact;
-	return (rounds ? PLUMB_MODE_LOSS : 0) + (2 + sqrt((double)c->in[0]->dim[1])) * PLUMB_U;
+	return (rounds ? PLUMB_MODE_LOSS : 0) + (2 + sqrt((double)w->dim[1])) * PLUMB_U;
 }
+
+static double tolerance(const struct plumb_call *c) { return plumb_product_tolerance(c, c->in[1]); }
 
 #define CASE(text, m, n, k, bias) { .name = text, .out = { PLUMB_F32, 2, { m, n } }, \
 	.in = { { PLUMB_F32, 2, { m, k } }, { PLUMB_F32, 2, { n, k } }, { PLUMB_F32, bias, { n } } } }
@@ -100,6 +92,6 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_matmul = {
-	.name = "matmul", .weight = 1, .index = -1, .check = check, .ref = ref,
+	.name = "matmul", .weights = 2, .index = -1, .check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -44,6 +44,11 @@ enum plumb_status plumb_need_apart(const struct plumb_tensor *out, const struct 
 /* Attention scalars against q or y {n, heads * d} and a cache {capacity, kv_heads * d}. */
 enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb_tensor *q, const struct plumb_tensor *cache, const char *what);
 
+/* x {n, d} and a norm's weight {d} F32, both apart from the output, with the call's eps. */
+enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm);
+/* A weight {rows, columns} of a type for matmul, apart from the output; rows -1: any. */
+enum plumb_status plumb_need_weight(const struct plumb_call *c, const struct plumb_tensor *w, const char *what, int64_t rows, int64_t columns);
+enum plumb_status plumb_need_bias(const struct plumb_call *c, const struct plumb_tensor *b, const char *what, int64_t count); /* or NULL */
 /* Two inputs of the output's shape and type, each of which the output may be. */
 enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second);
 
@@ -57,5 +62,27 @@ double plumb_op_distance(const struct plumb_tensor *have, const struct plumb_ten
 double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
 /* The same for those that read a cache {capacity, ...}, input 1 (and 2 when both): `rows` rows are read, whatever it has room for. */
 double plumb_bytes_cache(const struct plumb_call *call, int64_t rows);
+
+/* --- rmsnorm.c --- */
+double plumb_norm_tolerance(const struct plumb_tensor *x);
+
+/* --- matmul.c --- */
+/* Rounding of a product with this weight, relative to it: of the activations where the mode lets a driver round them, and of sums. */
+double plumb_product_tolerance(const struct plumb_call *call, const struct plumb_tensor *w);
+
+/* --- steps.c: a fused operator as basic ones --- */
+#define PLUMB_MOST_TEMPS 3
+struct plumb_steps {
+	struct plumb_context *ctx;
+	struct plumb_driver *ref; /* not NULL: the float64 truth of each step; else each goes through dispatch */
+	struct plumb_tensor temp[PLUMB_MOST_TEMPS];
+	int temps;
+	enum plumb_status status; /* of the first step that failed; no step runs after it */
+};
+/* A matrix for results between steps: of the type of the call's output, and F64 for the truth. */
+struct plumb_tensor *plumb_steps_temp(struct plumb_steps *s, const struct plumb_call *call, int64_t rows, int64_t columns);
+void plumb_step(struct plumb_steps *s, const struct plumb_call *call);
+/* Free the matrices; the status. */
+enum plumb_status plumb_steps_end(struct plumb_steps *s);
 
 #endif

@@ -42,10 +42,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 
 static double flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
 
-static double tolerance(const struct plumb_call *c)
-{
-	return (4 + sqrt((double)c->in[0]->dim[1]) / 2) * PLUMB_U;
-}
+double plumb_norm_tolerance(const struct plumb_tensor *x) { return (4 + sqrt((double)x->dim[1]) / 2) * PLUMB_U; }
+static double tolerance(const struct plumb_call *c) { return plumb_norm_tolerance(c->in[0]); }
 
 #define CASE(text, n, d, e) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, \
 	.in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 1, { d } } }, .scalars.s.eps = e }
@@ -57,6 +55,6 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_rmsnorm = {
-	.name = "rmsnorm", .weight = -1, .index = -1, .alias = 1, .check = check, .ref = ref,
+	.name = "rmsnorm", .index = -1, .alias = 1, .check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -63,11 +63,11 @@ static enum plumb_status make(struct plumb_context *ctx, int op, const struct pl
 		const struct plumb_case_tensor *c = i ? &shape->in[i - 1] : &shape->out;
 		if (!c->rank)
 			continue;
-		bool is_weight = i > 0 && i - 1 == desc->weight;
+		bool is_weight = i > 0 && desc->weights >> (i - 1) & 1;
 		enum plumb_type type = is_weight ? weight : wide && c->type == PLUMB_F32 ? PLUMB_F64 : c->type;
 		PLUMB_TRY(plumb_tensor_new(ctx, &s->t[i], type, c->rank, c->dim));
 		PLUMB_TRY(plumb_buffer_host(s->t[i].buffer));
-		fill(&s->t[i], &state, desc->weight >= 0 ? shape->in[desc->weight].dim[0] : 1);
+		fill(&s->t[i], &state, desc->weights ? shape->in[plumb_desc_weight(desc)].dim[0] : 1);
 		plumb_buffer_written(s->t[i].buffer, NULL);
 		if (i)
 			s->call.in[i - 1] = &s->t[i];
@@ -137,10 +137,10 @@ static bool fits(const struct plumb_op_desc *desc, const struct plumb_case *shap
 		double n = shape->in[i].rank ? 2 : 0; /* of a sum of products: a multiplication and an addition */
 		for (int k = 0; k < shape->in[i].rank; k++)
 			n *= (double)shape->in[i].dim[k];
-		work = fmax(work, n * (i == desc->weight ? (double)shape->out.dim[0] : 1));
+		work = fmax(work, n * (desc->weights >> i & 1 ? (double)shape->out.dim[0] : 1));
 	}
 	/* A lone sum may cancel by chance, and the error is relative to it. */
-	return work <= MOST_WORK && (desc->weight < 0 || (outs >= 8 && shape->in[desc->weight].dim[1] % plumb_type_block(weight) == 0));
+	return work <= MOST_WORK && (!desc->weights || (outs >= 8 && shape->in[plumb_desc_weight(desc)].dim[1] % plumb_type_block(weight) == 0));
 }
 
 /* Past its tolerance by how much: to find the worst case. */

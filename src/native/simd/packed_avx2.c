@@ -35,8 +35,8 @@ INLINE VI vi_four(const void *x)
 	memcpy(&four, x, sizeof four);
 	return _mm256_set1_epi32(four);
 }
-INLINE ACC acc_start(int32_t v) { return _mm256_set1_epi32(v); }
-#ifdef __AVXVNNI__
+INLINE ACC acc_start(int32_t v, bool bytes) { (void)bytes; return _mm256_set1_epi32(v); }
+#ifdef PLUMB_SET_AVXVNNI
 #define BYTES
 INLINE ACC acc_add(ACC acc, VI w, VI x) { return _mm256_dpwssd_avx_epi32(acc, w, x); }
 INLINE ACC acc_add8(ACC acc, VI w, VI x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
@@ -49,7 +49,7 @@ INLINE ACC acc_add(ACC acc, VI w, VI x)
 	return acc;
 }
 #endif
-INLINE VF acc_float(ACC acc) { return _mm256_cvtepi32_ps(acc); }
+INLINE VF acc_float(ACC acc, bool bytes) { (void)bytes; return _mm256_cvtepi32_ps(acc); }
 INLINE VF vf_load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void vf_store(float *p, VF v) { _mm256_storeu_ps(p, v); }
 INLINE VF vf_zero(void) { return _mm256_setzero_ps(); }
@@ -62,7 +62,7 @@ INLINE VF vf_i8(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi
 
 #include "native/simd/packed_kernels.h"
 
-#ifdef __AVXVNNI__
+#ifdef PLUMB_SET_AVXVNNI
 static const struct plumb_packed_kernels packed = PACKED_KERNELS;
 const struct plumb_simd plumb_simd_avxvnni = { .name = "avxvnni", .packed = &packed };
 #else

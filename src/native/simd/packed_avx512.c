@@ -36,12 +36,12 @@ INLINE VI vi_four(const void *x)
 	memcpy(&four, x, sizeof four);
 	return _mm512_set1_epi32(four);
 }
-INLINE ACC acc_start(int32_t v) { return _mm512_set1_epi32(v); }
+INLINE ACC acc_start(int32_t v, bool bytes) { (void)bytes; return _mm512_set1_epi32(v); }
 INLINE ACC acc_add(ACC acc, VI w, VI x) { return _mm512_dpwssd_epi32(acc, w, x); }
 #define BYTES
 INLINE ACC acc_add8(ACC acc, VI w, VI x) { return _mm512_dpbusd_epi32(acc, w, x); }
 INLINE ACC acc_join(ACC high, ACC low) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low); }
-INLINE VF acc_float(ACC acc) { return _mm512_cvtepi32_ps(acc); }
+INLINE VF acc_float(ACC acc, bool bytes) { (void)bytes; return _mm512_cvtepi32_ps(acc); }
 INLINE VF vf_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vf_store(float *p, VF v) { _mm512_storeu_ps(p, v); }
 INLINE VF vf_zero(void) { return _mm512_setzero_ps(); }

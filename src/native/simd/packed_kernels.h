@@ -5,7 +5,9 @@
  *   VI, VF, ACC; vi_load, vi_store, vi_low16, vi_high16 (even and odd 16-bit elements, bytes of the lanes before),
  *   vi_nibble_low, vi_nibble_high, vi_left, vi_right (by bits, 16-bit lanes), vi_insert(low, high, mask bits), vi_minus16;
  *   vi_four (four bytes, or two 16-bit numbers, in all lanes), acc_start, acc_add, acc_float;
- *   BYTES, where the set multiplies bytes in acc_add8 at more than the pace of 16 bits; acc_join then is 256 high + low;
+ *   BYTES, where the set multiplies bytes in acc_add8 at more than the pace of 16 bits; acc_join then is 256 high + low. The last argument
+ *   of acc_start and acc_float says whether the sums are of bytes. SIGNED, where bytes of weights have a sign: then vi_flip turns the
+ *   top bits over, which takes 128 off;
  *   vf_load, vf_store, vf_zero, vf_all, vf_mul, vf_fma, vf_half, vf_u8, vf_i8 */
 #ifndef PLUMB_PACKED_KERNELS_H
 #define PLUMB_PACKED_KERNELS_H
@@ -28,6 +30,20 @@
 #ifndef BYTES
 #define acc_add8(acc, w, x) acc_add(acc, w, x) /* never reached */
 #define acc_join(high, low) ((void)(high), (low))
+#endif
+#ifdef SIGNED /* only 8 bits reach the sign */
+#define vi_byte(w, offset) ((offset) == 128 ? vi_flip(w) : (w))
+#define byte_offset(offset) ((offset) == 128 ? 0 : (offset))
+#else
+#define vi_byte(w, offset) (w)
+#define byte_offset(offset) (offset)
+#endif
+#ifdef BYTES
+#define FEW_OFFSET byte_offset
+#define FEW_BYTES true
+#else
+#define FEW_OFFSET
+#define FEW_BYTES false
 #endif
 #define PARTS (PLUMB_GROUP / LANES) /* vectors of a group */
 
@@ -90,15 +106,16 @@ INLINE void few_block(enum plumb_type type, int T, const struct plumb_few *a, co
 		VF scale = scale_of(type, scales, block, part, at);
 		UNROLL for (int t = 0; t < T; t++) {
 			const int32_t *s = a->x.sum + 2 * (at_x + t * blocks);
-			acc[t] = acc_start(f.offset ? -f.offset * (f.sub == 2 ? s[part] : s[0] + s[1]) : 0);
-			high[t] = acc_start(0);
+			acc[t] = acc_start(-FEW_OFFSET(f.offset) * (f.sub == 2 ? s[part] : s[0] + s[1]), FEW_BYTES);
+			high[t] = acc_start(0, FEW_BYTES);
 		}
 		UNROLL for (int i = part * 8 / f.sub; i < (part + 1) * 8 / f.sub; i++) {
 #ifdef BYTES
+			VI bytes = vi_byte(w[i], f.offset);
 			UNROLL for (int t = 0; t < T; t++) {
 				const int64_t x = (at_x + t * blocks) * PLUMB_BLOCK + 4 * i;
-				high[t] = acc_add8(high[t], w[i], vi_four(a->x.high + x));
-				acc[t] = acc_add8(acc[t], w[i], vi_four(a->x.low + x));
+				high[t] = acc_add8(high[t], bytes, vi_four(a->x.high + x));
+				acc[t] = acc_add8(acc[t], bytes, vi_four(a->x.low + x));
 			}
 #else
 			VI even = vi_low16(w[i]), odd = vi_high16(w[i]);
@@ -112,7 +129,7 @@ INLINE void few_block(enum plumb_type type, int T, const struct plumb_few *a, co
 		UNROLL for (int t = 0; t < T; t++)
 			acc[t] = acc_join(high[t], acc[t]);
 		UNROLL for (int t = 0; t < T; t++)
-			sum[t] = vf_fma(acc_float(acc[t]), vf_mul(scale, vf_all(a->x.scale[at_x + t * blocks])), sum[t]);
+			sum[t] = vf_fma(acc_float(acc[t], FEW_BYTES), vf_mul(scale, vf_all(a->x.scale[at_x + t * blocks])), sum[t]);
 	}
 }
 
@@ -217,14 +234,14 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 			ACC acc[TILE][SLICES];
 			UNROLL for (int t = 0; t < T; t++) {
 				const int32_t *sums = a->x.sum + 2 * (first + b + t * blocks);
-				ACC start = acc_start(bytes ? -a->offset * (sub == 2 ? sums[part] : sums[0] + sums[1]) : 0);
+				ACC start = acc_start(bytes ? -byte_offset(a->offset) * (sub == 2 ? sums[part] : sums[0] + sums[1]) : 0, bytes);
 				UNROLL for (int s = 0; s < SLICES; s++)
 					acc[t][s] = start;
 			}
 			UNROLL for (int i = 0; i < vectors / sub; i++, w += PLUMB_PANEL * 2, x += 2) {
 				VI v[SLICES];
 				UNROLL for (int s = 0; s < SLICES; s++)
-					v[s] = vi_load(w + s * LANES * 2);
+					v[s] = bytes ? vi_byte(vi_load(w + s * LANES * 2), a->offset) : vi_load(w + s * LANES * 2);
 				UNROLL for (int t = 0; t < T; t++) {
 					VI some = vi_four(x + t * ldx);
 					UNROLL for (int s = 0; s < SLICES; s++)
@@ -234,7 +251,7 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 			UNROLL for (int t = 0; t < T; t++) {
 				VF by = vf_all(a->x.scale[first + b + t * blocks]);
 				UNROLL for (int s = 0; s < SLICES; s++)
-					sum[t][s] = vf_fma(acc_float(acc[t][s]), vf_mul(vf_load(scale + s * LANES), by), sum[t][s]);
+					sum[t][s] = vf_fma(acc_float(acc[t][s], bytes), vf_mul(vf_load(scale + s * LANES), by), sum[t][s]);
 			}
 		}
 	}

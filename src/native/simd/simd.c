@@ -10,6 +10,9 @@
 #ifdef PLUMB_HAVE_AVX2
 #include <cpuid.h>
 #endif
+#if defined(PLUMB_HAVE_NEONDOT) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 #include "core/core.h"
 #include "native/simd/simd.h"
 
@@ -50,6 +53,19 @@ static bool has_avx512(void)
 }
 #endif
 
+#ifdef PLUMB_HAVE_NEONDOT
+static bool has_neondot(void)
+{
+#ifdef __ARM_FEATURE_DOTPROD
+	return true; /* the whole program needs it */
+#elif defined(__linux__)
+	return getauxval(AT_HWCAP) >> 20 & 1; /* HWCAP_ASIMDDP */
+#else
+	return false;
+#endif
+}
+#endif
+
 static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[] = {
 	{ &plumb_simd_c, always },
 #ifdef PLUMB_HAVE_AVX2
@@ -63,6 +79,9 @@ static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[
 #endif
 #ifdef PLUMB_HAVE_NEON
 	{ &plumb_simd_neon, always }, /* part of every aarch64 */
+#endif
+#ifdef PLUMB_HAVE_NEONDOT
+	{ &plumb_simd_neondot, has_neondot },
 #endif
 };
 #define SETS ((int)(sizeof sets / sizeof *sets))

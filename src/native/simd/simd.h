@@ -74,6 +74,9 @@ extern const struct plumb_simd plumb_simd_avx512;
 #ifdef PLUMB_HAVE_NEON
 extern const struct plumb_simd plumb_simd_neon;
 #endif
+#ifdef PLUMB_HAVE_NEONDOT
+extern const struct plumb_simd plumb_simd_neondot;
+#endif
 
 /* Instruction sets of this build that the machine has, weakest first ("c"); NULL past the end. */
 const char *plumb_simd_at(int index);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gate_up: norm, the two products that a feed-forward block starts with, and swiglu of them. Contract, truth and composition. */
+#include "op/op.h"
+
+enum { X, NORM, GATE, UP };
+
+enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
+	const struct plumb_tensor *gate, const struct plumb_tensor *up)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_gate_up, y, { x, norm, gate, up }, { .eps = eps } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[X];
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM]));
+	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], -1, -1));
+	PLUMB_TRY(plumb_need_weight(c, c->in[GATE], "gate", y->dim[1], x->dim[1]));
+	return plumb_need_weight(c, c->in[UP], "up", y->dim[1], x->dim[1]);
+}
+
+static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c)
+{
+	const struct plumb_tensor *x = c->in[X];
+	int64_t rows = x->dim[0], columns = c->out->dim[1];
+	struct plumb_tensor *normed = plumb_steps_temp(s, c, rows, x->dim[1]), *gate = plumb_steps_temp(s, c, rows, columns),
+		*up = plumb_steps_temp(s, c, rows, columns);
+	plumb_step(s, &(struct plumb_call){ PLUMB_OP_rmsnorm, normed, { x, c->in[NORM] }, { .eps = c->s.eps } });
+	plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, gate, { normed, c->in[GATE] }, { 0 } });
+	plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, up, { normed, c->in[UP] }, { 0 } });
+	plumb_step(s, &(struct plumb_call){ PLUMB_OP_swiglu, c->out, { gate, up }, { 0 } });
+	return plumb_steps_end(s);
+}
+
+static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = ctx }, c); }
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
+
+static double flops(const struct plumb_call *c)
+{
+	return 4.0 * (double)plumb_tensor_count(c->in[X]) + (4.0 * (double)c->in[X]->dim[1] + 5) * (double)plumb_tensor_count(c->out);
+}
+
+/* silu's slope is at most 1.1 and silu of a symmetric gate at least half of it in size: 2.2 times gate's error, and up's. */
+static double tolerance(const struct plumb_call *c)
+{
+	double norm = plumb_norm_tolerance(c->in[X]);
+	return 2.2 * (plumb_product_tolerance(c, c->in[GATE]) + norm) + plumb_product_tolerance(c, c->in[UP]) + norm + 8 * PLUMB_U;
+}
+
+#define CASE(text, n, d, f) { .name = text, .out = { PLUMB_F32, 2, { n, f } }, .scalars.s.eps = 1e-6, \
+	.in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 1, { d } }, { PLUMB_F32, 2, { f, d } }, { PLUMB_F32, 2, { f, d } } } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", 1, 896, 4864),
+	CASE("prefill", 70, 512, 100),
+	CASE("two rows", 2, 256, 45),
+	CASE("32-block only", 5, 160, 18),
+	CASE("panels", 35, 256, 49),
+	CASE("odd width", 3, 7, 13),
+};
+
+const struct plumb_op_desc plumb_op_gate_up = {
+	.name = "gate_up", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_swiglu,
+	.weights = 1u << GATE | 1u << UP, .index = -1, .check = check, .ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all,
+	.tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};
