@@ -164,5 +164,8 @@ const struct plumb_driver_class plumb_native_class = {
 #define PLUMB_FUSED(name, inputs, formula)
 #include <plumb/ops.def>
 		[PLUMB_OP_attention] = plumb_native_attention,
+		[PLUMB_OP_qkv] = plumb_native_qkv,
+		[PLUMB_OP_gate_up] = plumb_native_gate_up,
+		[PLUMB_OP_matmul_add] = plumb_native_matmul_add,
 	},
 };
