@@ -4,15 +4,17 @@
 #include "native/simd/simd.h"
 #include "op/special.h"
 
-struct plumb_context *special_open(int set)
+struct plumb_context *special_open_in(int set, const char *threads, const char *mode)
 {
 	struct plumb_context *ctx;
 	if (!plumb_simd_at(set))
 		return NULL;
 	setenv("PLUMB_NATIVE_ISA", plumb_simd_at(set), 1);
-	OK(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = "2" }));
+	OK(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = threads, .mode = mode }));
 	return ctx;
 }
+
+struct plumb_context *special_open(int set) { return special_open_in(set, "2", NULL); }
 
 struct plumb_context *special_truth(void)
 {
@@ -53,6 +55,7 @@ int main(void)
 	Suite *suite = suite_create("special cases of operators");
 	suite_add_tcase(suite, special_argmax());
 	suite_add_tcase(suite, special_attention());
+	suite_add_tcase(suite, special_fused());
 	suite_add_tcase(suite, special_matmul());
 	suite_add_tcase(suite, special_rmsnorm());
 	suite_add_tcase(suite, special_rope());

@@ -79,7 +79,7 @@ check_op_SOURCES = %D%/check_op.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
-check_op_special_SOURCES = %D%/check_op_special.c %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/matmul.c \
+check_op_special_SOURCES = %D%/check_op_special.c %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/fused.c %D%/op/matmul.c \
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "native/native.h"
 
 extern const struct plumb_driver_class plumb_native_class; /* core/driver.c lists it */
@@ -13,6 +14,32 @@ extern const struct plumb_driver_class plumb_native_class; /* core/driver.c list
 static size_t scratch_bytes(const struct plumb_driver *driver, size_t piece, size_t shared)
 {
 	return sizeof(float) * (piece * (size_t)plumb_pool_threads(driver->ctx->pool) + shared);
+}
+
+/* One line of a file about a cache of the first CPU. */
+static bool cache_line(int index, const char *name, char line[32])
+{
+	char path[80];
+	snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, name);
+	FILE *f = fopen(path, "r");
+	bool read = f && fgets(line, 32, f);
+	if (f)
+		fclose(f);
+	return read;
+}
+
+/* Bytes of the data cache of a level, 1 or 2: as libc knows it, else the system, else `usual`. */
+static size_t cache_bytes(int level, size_t usual)
+{
+	long size = 0;
+#if defined(_SC_LEVEL1_DCACHE_SIZE) && defined(_SC_LEVEL2_CACHE_SIZE)
+	size = sysconf(level == 1 ? _SC_LEVEL1_DCACHE_SIZE : _SC_LEVEL2_CACHE_SIZE);
+#endif
+	char line[32];
+	for (int i = 0; size <= 0 && cache_line(i, "level", line); i++)
+		if (atoi(line) == level && cache_line(i, "type", line) && line[0] != 'I' && cache_line(i, "size", line))
+			size = atol(line) * (strchr(line, 'M') ? 1 << 20 : 1 << 10);
+	return size > 0 ? (size_t)size : usual;
 }
 
 static enum plumb_status native_open(struct plumb_driver *driver)
@@ -32,8 +59,9 @@ static enum plumb_status native_open(struct plumb_driver *driver)
 		return s;
 	}
 	static const char *const mode[] = { "", ", exact", ", fast" };
-	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s%s", threads, threads == 1 ? "" : "s", n->simd.name,
-		mode[driver->ctx->mode]);
+	n->cache = cache_bytes(2, 512 << 10);
+	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s, caches of %zu and %zu KB%s", threads, threads == 1 ? "" : "s", n->simd.name,
+		cache_bytes(1, 32 << 10) >> 10, n->cache >> 10, mode[driver->ctx->mode]);
 	driver->state = n;
 	return PLUMB_OK;
 }
@@ -136,5 +164,8 @@ const struct plumb_driver_class plumb_native_class = {
 #define PLUMB_FUSED(name, inputs, formula)
 #include <plumb/ops.def>
 		[PLUMB_OP_attention] = plumb_native_attention,
+		[PLUMB_OP_qkv] = plumb_native_qkv,
+		[PLUMB_OP_gate_up] = plumb_native_gate_up,
+		[PLUMB_OP_matmul_add] = plumb_native_matmul_add,
 	},
 };

@@ -4,7 +4,7 @@
  * memory. Many rows: blocks of weights unpacked and packed once into panels, then tiles.
  * Both split by rows of w, so a sum is always made by one thread in one order. */
 #include <string.h>
-#include "native/native.h"
+#include "native/matmul_packed.h"
 
 #define FEW 3      /* up to so many rows of x, dot products win */
 #define KC 256     /* k per panel: whole blocks of every type, and a panel that stays in the L1 cache */
@@ -101,9 +101,9 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	enum plumb_status s = plumb_native_f32(call);
 	if (s)
 		return s;
-	struct plumb_packed *packed = plumb_native_packed(driver, weight);
-	if (packed)
-		return plumb_native_matmul_packed(driver, call, packed);
+	if (plumb_native_packed(driver, weight))
+		return plumb_native_product(&(struct plumb_product){ .driver = driver, .count = 1, .tensor = x,
+			.of = { { .weight = weight, .b = call->in[2] ? plumb_host(call->in[2]) : NULL, .y = plumb_host(call->out) } } });
 	PLUMB_TRY(plumb_buffer_resident(weight->buffer, driver, true));
 	struct work w = { driver, weight->type, plumb_host(weight), plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
 		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };

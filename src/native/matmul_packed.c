@@ -1,239 +1,130 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b with a packed weight and x in 16-bit integers. A few rows of x: the weight is read once and unpacked in
- * registers for every four. More: panels of 32 rows unpacked once for all rows of x. The bits are the same both ways. A row that 16 bits
- * hold badly, and every row for a weight marked exact, gets a second row of integers, 31 bits together; the results are added.
- * The fast mode rounds the rows of x to bytes where they are many. */
+/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, and results to y. What lies between is in matmul_few.c
+ * and matmul_many.c; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
+ * second row of integers, 31 bits together; the results are added. The fast mode rounds the rows of x to bytes where they are many. */
 #include <math.h>
 #include <string.h>
-#include "native/native.h"
+#include "native/matmul_packed.h"
 
-#define KC 256          /* columns per panel: 16 KB that stay in the L1 cache, and the order of sums in packed.h */
-#define BATCH (64 << 10) /* bytes of weights that a thread takes at a time */
-#define GROUPS 8        /* groups whose results a few rows of x collect before they go to y */
-#define MANY 33         /* rows of x from which on unpacking panels pays */
-
-struct work {
-	struct plumb_driver *driver;
-	const struct plumb_packed_kernels *kernels;
-	struct plumb_packed *w;
-	const float *x, *b;
-	float *y;
-	int64_t m, rows, n; /* rows: m, and second rows after them */
-	float limit;
-	bool bytes; /* the fast mode: x and panels in bytes */
-	struct plumb_x16 x16;
-	int32_t *second;    /* row of x: its second row, 0: none */
-	int32_t *owner;     /* second row - m: row of x */
-};
+/* Row i of x, normed if so wanted: then it is in the thread's scratch. */
+static const float *row_of(const struct plumb_product *p, int64_t i, int thread)
+{
+	const float *x = p->x + i * p->k;
+	if (!p->norm)
+		return x;
+	float *normed = plumb_native_scratch(p->driver, thread);
+	plumb_native_norm(plumb_native_simd(p->driver), normed, x, p->norm, p->eps, p->k);
+	return normed;
+}
 
 static void quantise(void *arg, int64_t first, int64_t end, int thread)
 {
-	const struct work *w = arg;
-	(void)thread;
+	const struct plumb_product *p = arg;
 	for (int64_t i = first; i < end; i++)
-		if (w->bytes) {
-			w->kernels->quantise8(w->x + i * w->w->k, &w->x16, i);
-			w->second[i] = 0;
+		if (p->bytes) {
+			p->kernels->quantise8(row_of(p, i, thread), &p->x16, i);
+			p->second[i] = 0;
 		} else
-			w->second[i] = w->kernels->quantise(w->x + i * w->w->k, &w->x16, i, w->limit);
+			p->second[i] = p->kernels->quantise(row_of(p, i, thread), &p->x16, i, p->limit);
 }
 
 static void rest(void *arg, int64_t first, int64_t end, int thread)
 {
-	const struct work *w = arg;
-	(void)thread;
+	const struct plumb_product *p = arg;
 	for (int64_t i = first; i < end; i++)
-		w->kernels->rest(w->x + w->owner[i] * w->w->k, &w->x16, w->m + i);
+		p->kernels->rest(row_of(p, p->owner[i], thread), &p->x16, p->m + i);
 }
 
-/* Results {rows, ld} of columns [first, first + width) to y: first rows unless they are there, second ones, bias. */
-static void finish(const struct work *w, const float *out, int64_t ld, int64_t first, int64_t width, bool there)
+static void make_rows(struct plumb_product *p)
 {
-	int64_t n = w->n - first < width ? w->n - first : width;
-	if (there && !w->b && w->rows == w->m)
-		return;
-	for (int64_t i = 0; i < w->m && n > 0; i++) {
-		float *y = w->y + i * w->n + first;
-		if (!there)
-			memcpy(y, out + i * ld, sizeof *y * (size_t)n);
-		if (w->second[i])
-			for (int64_t j = 0; j < n; j++)
-				y[j] += out[w->second[i] * ld + j];
-		if (w->b)
-			for (int64_t j = 0; j < n; j++)
-				y[j] += w->b[first + j];
-	}
-}
-
-/* The first of these groups that is in a thread's piece. */
-static int64_t piece_start(const struct work *w, int64_t groups, int thread)
-{
-	return groups * thread / plumb_pool_threads(w->driver->ctx->pool);
-}
-
-static const uint8_t *piece(const struct work *w, const struct plumb_stretch *s, int thread)
-{
-	return s->bytes ? s->bytes + s->group * (size_t)piece_start(w, s->groups, thread) : NULL;
-}
-
-/* Groups [first, end) of the piece of `owner`, which reads it itself unless it has fallen behind. */
-static void few_groups(const struct work *w, int64_t first, int64_t end, int owner, bool own)
-{
-	const struct plumb_packed *p = w->w;
-	float out[(MANY - 1) * GROUPS * PLUMB_GROUP];
-	const uint8_t *next = own ? piece(w, &p->next, owner) : NULL;
-	struct plumb_few few = { .w = p->bytes + p->group * (size_t)first, .stride = p->group, .groups = end - first,
-		.end = p->bytes + p->group * (size_t)piece_start(w, p->groups, owner + 1), .next = next,
-		.next_bytes = next ? (size_t)(piece(w, &p->next, owner + 1) - next) : 0, .x = w->x16, .ldy = GROUPS * PLUMB_GROUP };
-	for (; few.row < w->rows; few.row += few.rows) {
-		few.rows = w->rows - few.row < PLUMB_FEW ? (int)(w->rows - few.row) : PLUMB_FEW;
-		few.y = out + few.row * few.ldy;
-		w->kernels->few[p->type](&few);
-		few.end = few.w; /* what comes next is prefetched once */
-		few.next = NULL;
-	}
-	finish(w, out, GROUPS * PLUMB_GROUP, first * PLUMB_GROUP, (end - first) * PLUMB_GROUP, false);
-}
-
-/* Up to four rows of x are as fast as memory, and more meet the weights again in the L2 cache. So a thread reads its piece of the
- * weight from front to back; prefetching runs on into its piece of the weight that came next the last time, and goes on while it
- * waits. Who is done takes from the others' pieces. */
-static void run_few(void *arg, int64_t index, int thread)
-{
-	const struct work *w = arg;
-	struct plumb_native *n = w->driver->state;
-	const int threads = plumb_pool_threads(w->driver->ctx->pool);
-	(void)index; /* the thread counts: all take part, and in what order is all the same */
-	const int64_t fit = (int64_t)(BATCH / w->w->group), batch = fit < 1 ? 1 : fit < GROUPS ? fit : GROUPS;
-	for (int i = 0; i < threads; i++) {
-		int owner = (thread + i) % threads;
-		const int64_t stop = piece_start(w, w->w->groups, owner + 1);
-		for (int64_t at; (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
-			few_groups(w, at, at + batch < stop ? at + batch : stop, owner, i == 0);
-	}
-}
-
-void plumb_native_forget_next(struct plumb_driver *driver)
-{
-	for (int t = 0; t < plumb_pool_threads(driver->ctx->pool); t++)
-		plumb_pool_hint(driver->ctx->pool, t, NULL);
-}
-
-static void start_few(struct work *w)
-{
-	struct plumb_native *n = w->driver->state;
-	const int threads = plumb_pool_threads(w->driver->ctx->pool);
-	for (int t = 0; t < threads; t++) {
-		atomic_store_explicit(&n->taken[t].next, piece_start(w, w->w->groups, t), memory_order_relaxed);
-		plumb_pool_hint(w->driver->ctx->pool, t, piece(w, &w->w->next, t));
-	}
-	if (n->last)
-		n->last->next = (struct plumb_stretch){ w->w->bytes, w->w->group, w->w->groups };
-	n->last = w->w;
-	plumb_pool_run(w->driver->ctx->pool, run_few, w, threads);
-}
-
-static size_t panel_floats(void)
-{
-	return KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL + KC * PLUMB_PANEL / 2;
-}
-
-/* All rows of x against columns [from, from + n) of a panel. The last columns' results go to y itself where that has room for
- * the whole width of a tile. */
-static void run_tiles(const struct work *w, struct plumb_tile16 *tile, float *out, int64_t panel, bool direct)
-{
-	const int64_t step = w->kernels->tile;
-	for (int64_t i = 0, end = w->m; i < w->rows; end = i < w->m ? w->m : w->rows) {
-		tile->row = i;
-		tile->rows = (int)(end - i < step ? end - i : step);
-		tile->sum = tile->from ? out + i * PLUMB_PANEL : NULL;
-		tile->lds = PLUMB_PANEL;
-		tile->y = direct && i < w->m ? w->y + i * w->n + panel * PLUMB_PANEL : out + i * PLUMB_PANEL;
-		tile->ldy = direct && i < w->m ? w->n : PLUMB_PANEL;
-		if (w->bytes)
-			w->kernels->multiply8(tile);
-		else
-			w->kernels->multiply(tile);
-		i += tile->rows;
-	}
-}
-
-static void run_many(void *arg, int64_t first, int64_t end, int thread)
-{
-	const struct work *w = arg;
-	const struct plumb_packed_format f = plumb_packed_formats[w->w->type];
-	const plumb_unpack_fn unpack = w->bytes ? w->kernels->unpack8[w->w->type] : w->kernels->unpack[w->w->type];
-	float *scale = plumb_native_scratch(w->driver, thread), *add = scale + KC / 16 * PLUMB_PANEL, *out = scale + panel_floats();
-	int16_t *q = (int16_t *)(void *)(add + KC / PLUMB_BLOCK * PLUMB_PANEL);
-	for (int64_t panel = first; panel < end; panel++) {
-		bool whole = (panel + 1) * PLUMB_PANEL <= w->n;
-		for (int64_t k = 0; k < w->w->k; k += KC) {
-			int64_t n = w->w->k - k < KC ? w->w->k - k : KC;
-			unpack(&(struct plumb_unpack){ .w = w->w->bytes + w->w->group * (size_t)(2 * panel),
-				.stride = w->w->group, .k = w->w->k, .from = k, .n = n, .q = q, .scale = scale, .add = add });
-			run_tiles(w, &(struct plumb_tile16){ .q = q, .scale = scale, .add = add, .sub = f.sub, .min = f.min, .offset = f.offset, .x = w->x16,
-				.from = k, .n = n }, out, panel, whole && k + n == w->w->k);
+	plumb_native_split(p->driver, p->m, plumb_native_grain(p->k) * 2, quantise, p);
+	p->rows = p->m;
+	for (int64_t i = 0; i < p->m; i++)
+		if (p->second[i]) {
+			p->owner[p->rows - p->m] = (int32_t)i;
+			p->second[i] = (int32_t)p->rows++;
 		}
-		finish(w, out, PLUMB_PANEL, panel * PLUMB_PANEL, PLUMB_PANEL, whole);
-	}
+	if (p->rows > p->m)
+		plumb_native_split(p->driver, p->rows - p->m, plumb_native_grain(p->k) * 2, rest, p);
 }
 
-/* Memory for up to two rows of integers per row of x, and for a thread's panel and results. */
-static enum plumb_status reserve(struct work *w)
+/* Memory for up to two rows of integers per row of x, and for a thread's normed row or panel and results. */
+static enum plumb_status reserve(struct plumb_product *p)
 {
-	const int64_t k = w->w->k;
-	size_t floats, most = 2 * (size_t)w->m;
+	const int64_t k = p->k;
+	size_t floats, most = 2 * (size_t)p->m, piece = plumb_native_matmul_scratch(p);
 	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of few, k / 2 for bytes */
-	size_t bytes = w->m < MANY ? most * (size_t)k : 0;
+	size_t bytes = p->m < PLUMB_MANY ? most * (size_t)k : 0;
 	if (__builtin_mul_overflow((size_t)(k / 2 + k / 8 + 1), most, &floats) || floats > SIZE_MAX / 8)
-		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)w->m, (long long)k);
-	PLUMB_TRY(plumb_native_reserve(w->driver, panel_floats() + most * PLUMB_PANEL, floats + bytes / 2));
-	float *p = plumb_native_shared(w->driver);
-	w->x16.k = k;
-	w->x16.q = (int16_t *)(void *)p;
-	w->x16.scale = p + most * (size_t)(k / 2);
-	w->x16.total = w->x16.scale + most * (size_t)(k / PLUMB_BLOCK);
-	w->x16.sum = (int32_t *)(void *)(w->x16.total + most * (size_t)(k / PLUMB_BLOCK));
-	w->second = w->x16.sum + most * (size_t)(k / 16);
-	w->owner = w->second + w->m;
-	w->x16.high = bytes ? (int8_t *)(w->second + most) : NULL;
-	w->x16.low = bytes ? w->x16.high + bytes : NULL;
+		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)p->m, (long long)k);
+	PLUMB_TRY(plumb_native_reserve(p->driver, piece > (size_t)k ? piece : (size_t)k, floats + bytes / 2));
+	float *to = plumb_native_shared(p->driver);
+	p->x16.k = k;
+	p->x16.q = (int16_t *)(void *)to;
+	p->x16.scale = to + most * (size_t)(k / 2);
+	p->x16.total = p->x16.scale + most * (size_t)(k / PLUMB_BLOCK);
+	p->x16.sum = (int32_t *)(void *)(p->x16.total + most * (size_t)(k / PLUMB_BLOCK));
+	p->second = p->x16.sum + most * (size_t)(k / 16);
+	p->owner = p->second + p->m;
+	p->x16.high = bytes ? (int8_t *)(p->second + most) : NULL;
+	p->x16.low = bytes ? p->x16.high + bytes : NULL;
 	return PLUMB_OK;
 }
 
-static void make_rows(struct work *w)
+/* To n results of row i its second row's, then the bias from `first` on. */
+static void complete(const struct plumb_product *p, const struct plumb_results *r, const float *out, const float *b, int64_t i, int64_t n, float *row)
 {
-	plumb_native_split(w->driver, w->m, plumb_native_grain(w->w->k) * 2, quantise, w);
-	w->rows = w->m;
-	for (int64_t i = 0; i < w->m; i++)
-		if (w->second[i]) {
-			w->owner[w->rows - w->m] = (int32_t)i;
-			w->second[i] = (int32_t)w->rows++;
-		}
-	if (w->rows > w->m)
-		plumb_native_split(w->driver, w->rows - w->m, plumb_native_grain(w->w->k) * 2, rest, w);
+	const struct plumb_simd *simd = plumb_native_simd(p->driver);
+	if (p->second[i])
+		simd->add(row, row, out + p->second[i] * r->ld, n);
+	if (b)
+		simd->add(row, row, b + r->first, n);
 }
 
-enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_packed *weight)
+void plumb_native_product_finish(const struct plumb_product *p, int f, const struct plumb_results *r)
 {
-	const struct plumb_tensor *x = call->in[0];
-	struct work w = { .driver = driver, .kernels = plumb_native_simd(driver)->packed, .w = weight, .x = plumb_host(x),
-		.b = call->in[2] ? plumb_host(call->in[2]) : NULL, .y = plumb_host(call->out), .m = x->dim[0], .n = weight->rows,
-		.limit = PLUMB_MODE_LOSS };
-	bool exact = call->in[1]->buffer->exact, fast = driver->ctx->mode == PLUMB_MODE_FAST;
-	if (w.m > INT32_MAX / 2)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %lld rows in one matmul", (long long)w.m);
-	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
-	if (exact)
-		w.limit = fast ? INFINITY : 0;
-	w.bytes = fast && !exact && w.m >= MANY && w.kernels->multiply8;
-	PLUMB_TRY(reserve(&w));
-	make_rows(&w);
-	if (w.rows < MANY) {
-		start_few(&w);
-	} else {
-		plumb_native_forget_next(driver); /* what is prefetched now would push panels out of the caches */
-		plumb_native_split(driver, weight->groups / 2, 1, run_many, &w);
+	const struct plumb_simd *simd = plumb_native_simd(p->driver);
+	const struct plumb_factor *of = &p->of[f];
+	const int64_t columns = of->w->rows, n = columns - r->first < r->width ? columns - r->first : r->width;
+	if (n <= 0 || (r->there && !of->b && p->rows == p->m))
+		return;
+	for (int64_t i = r->i; i < r->end; i++) {
+		float *y = of->y + i * columns + r->first, *row = r->there ? y : r->out + i * r->ld;
+		complete(p, r, r->out, of->b, i, n, row);
+		if (p->swiglu) {
+			complete(p, r, r->up, NULL, i, n, r->up + i * r->ld);
+			simd->swiglu(y, row, r->up + i * r->ld, n);
+		} else if (p->r)
+			simd->add(y, p->r + i * columns + r->first, row, n);
+		else if (!r->there)
+			memcpy(y, row, sizeof *y * (size_t)n);
 	}
+}
+
+enum plumb_status plumb_native_product(struct plumb_product *p)
+{
+	const bool exact = p->of[0].weight->buffer->exact, fast = p->driver->ctx->mode == PLUMB_MODE_FAST;
+	for (int f = 0; f < p->count; f++) {
+		const struct plumb_tensor *weight = p->of[f].weight;
+		if (!(p->of[f].w = plumb_native_packed(p->driver, weight)))
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "native: a weight of type %s has no packed form here", plumb_type_name(weight->type));
+		if (weight->buffer->exact != exact) /* the rows of integers would differ */
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "native: some weights are marked exact and some are not");
+	}
+	p->kernels = plumb_native_simd(p->driver)->packed;
+	p->x = plumb_host(p->tensor);
+	p->m = p->tensor->dim[0];
+	p->k = p->tensor->dim[1];
+	if (p->m > INT32_MAX / 2)
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %lld rows in one matmul", (long long)p->m);
+	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
+	p->limit = !exact ? PLUMB_MODE_LOSS : fast ? INFINITY : 0;
+	p->bytes = fast && !exact && p->m >= PLUMB_MANY && p->kernels->multiply8;
+	PLUMB_TRY(reserve(p));
+	make_rows(p);
+	if (p->rows < PLUMB_MANY)
+		plumb_native_matmul_few(p);
+	else
+		plumb_native_matmul_many(p);
 	return PLUMB_OK;
 }

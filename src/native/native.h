@@ -23,6 +23,7 @@ struct plumb_packed {
 
 struct plumb_native {
 	struct plumb_simd simd;
+	size_t cache;         /* bytes of a second-level cache: decides how work is cut, never a result */
 	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
 	size_t piece, shared; /* floats of each */
 	struct plumb_chunk *chunks;
@@ -61,10 +62,12 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
 /* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no memory). */
 struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
 
-/* --- matmul_packed.c --- */
+/* --- matmul_few.c --- */
 /* No thread prefetches a weight while it waits, until the next product of few rows. */
 void plumb_native_forget_next(struct plumb_driver *driver);
-enum plumb_status plumb_native_matmul_packed(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_packed *weight);
+
+/* --- rmsnorm.c --- */
+void plumb_native_norm(const struct plumb_simd *simd, float *y, const float *x, const float *w, double eps, int64_t d); /* one row */
 
 #define PLUMB_OP(name, inputs, formula) \
 	enum plumb_status plumb_native_##name(struct plumb_driver *driver, const struct plumb_call *call);

@@ -5,15 +5,18 @@
 
 struct work { const struct plumb_simd *simd; float *y; const float *x, *w; int64_t d; double eps; };
 
+void plumb_native_norm(const struct plumb_simd *simd, float *y, const float *x, const float *w, double eps, int64_t d)
+{
+	double mean = simd->sum_sq(x, d) / (double)d;
+	simd->norm(y, x, w, (float)(1 / sqrt(mean + eps)), d);
+}
+
 static void run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
-	for (int64_t i = first; i < end; i++) {
-		const float *x = w->x + i * w->d;
-		double mean = w->simd->sum_sq(x, w->d) / (double)w->d;
-		w->simd->norm(w->y + i * w->d, x, w->w, (float)(1 / sqrt(mean + w->eps)), w->d);
-	}
+	for (int64_t i = first; i < end; i++)
+		plumb_native_norm(w->simd, w->y + i * w->d, w->x + i * w->d, w->w, w->eps, w->d);
 }
 
 enum plumb_status plumb_native_rmsnorm(struct plumb_driver *driver, const struct plumb_call *call)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "op/special.h"
 #include "op/op.h"
+#include "native/native.h"
 
 static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b, int64_t m, int64_t n, int64_t k)
 {
@@ -140,6 +141,46 @@ START_TEST(test_second_rows)
 }
 END_TEST
 
+/* How many rows of x meet a panel depends on the cache; the bits do not. Rows in one block and in several, with and without
+ * second rows, in integers of both sizes. */
+START_TEST(test_blocks)
+{
+	enum { N = 45, K = 288, M = 1571 };
+	static unsigned char bytes[N * K / 32 * 34];
+	static double w[N * K];
+	static float x[M * K], have[M * N];
+	setenv("PLUMB_MODE", _i % 2 ? "fast" : "default", 1); /* a process of its own */
+	struct plumb_context *ctx = special_open(_i / 2);
+	if (!ctx)
+		return;
+	draw_q8(bytes, w, N * K);
+	special_noise(x, M * K, 2, 7);
+	for (int64_t i = 0; i < M; i += 5)
+		x[i * K + 62] = 1e4f;
+	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(M, K), x), tw, y;
+	OK(plumb_tensor_new(ctx, &tw, PLUMB_Q8_0, 2, DIMS(N, K)));
+	OK(plumb_tensor_write(&tw, bytes, sizeof bytes));
+	OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(M, N)));
+	for (int exact = 0; exact < 2; exact++) {
+		tw.buffer->exact = exact;
+		((struct plumb_native *)ctx->driver[0].state)->cache = (size_t)1 << 30; /* one block */
+		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
+		memcpy(have, plumb_host(&y), sizeof have);
+		for (size_t fit = 0; fit < 800; fit += 100) {
+			memset(plumb_host(&y), 0x5a, sizeof have);
+			((struct plumb_native *)ctx->driver[0].state)->cache = fit * 2 * 2 * K;
+			OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
+			for (int i = 0; i < M * N; i++)
+				ck_assert_msg(!memcmp(&have[i], (float *)plumb_host(&y) + i, sizeof *have), "cache for %zu rows, row %d: other bits", fit, i / N);
+		}
+	}
+	plumb_tensor_free(&tx);
+	plumb_tensor_free(&tw);
+	plumb_tensor_free(&y);
+	plumb_close(ctx);
+}
+END_TEST
+
 static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn, xm, xk, wn, wk; enum plumb_status want; } bad[] = {
 	{ "inner sizes differ", PLUMB_F32, PLUMB_F32, PLUMB_F32, 2, 3, 2, 32, 3, 64, PLUMB_E_SHAPE },
 	{ "rows of y", PLUMB_F32, PLUMB_F32, PLUMB_F32, 3, 3, 2, 32, 3, 32, PLUMB_E_SHAPE },
@@ -180,6 +221,7 @@ TCase *special_matmul(void)
 	tcase_add_loop_test(c, test_small, 0, SPECIAL_SETS);
 	tcase_add_loop_test(c, test_nan, 0, SPECIAL_SETS);
 	tcase_add_loop_test(c, test_second_rows, 0, SPECIAL_SETS);
+	tcase_add_loop_test(c, test_blocks, 0, 2 * SPECIAL_SETS);
 	tcase_add_loop_test(c, test_refused, 0, SPECIAL_SETS * (int)(sizeof bad / sizeof *bad));
 	return c;
 }

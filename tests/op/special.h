@@ -13,6 +13,7 @@
 
 /* A context on instruction set `set` with 2 threads; NULL when the machine has no such set. */
 struct plumb_context *special_open(int set);
+struct plumb_context *special_open_in(int set, const char *threads, const char *mode);
 /* A context of the float64 truth. */
 struct plumb_context *special_truth(void);
 /* A tensor holding n = its count floats, rounded to its type. */
@@ -28,6 +29,7 @@ double special_distance(const float *have, const double *want, int64_t n);
 
 TCase *special_argmax(void);
 TCase *special_attention(void);
+TCase *special_fused(void);
 TCase *special_matmul(void);
 TCase *special_rmsnorm(void);
 TCase *special_rope(void);

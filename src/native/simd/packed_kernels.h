@@ -227,6 +227,9 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 		UNROLL for (int s = 0; s < SLICES; s++)
 			sum[t][s] = a->sum ? vf_load(a->sum + t * a->lds + at + s * LANES) : vf_zero();
 	for (int64_t b = 0; b < a->n / PLUMB_BLOCK; b++) {
+		/* x of the next tile: its rows lie apart, the hardware sees no stream. Narrower tiles meet x several times: there it wins nothing. */
+		UNROLL for (int t = 0; t < T && SLICES * LANES == PLUMB_PANEL; t++)
+			__builtin_prefetch((const void *)((uintptr_t)x + 2 * (uintptr_t)((t + T) * ldx)));
 		for (int part = 0; part < sub; part++, scale += PLUMB_PANEL) {
 			ACC acc[TILE][SLICES];
 			UNROLL for (int t = 0; t < T; t++) {
