@@ -45,6 +45,8 @@ START_TEST(test_op)
 		}
 	}
 	ck_assert_int_gt(each_problem((enum plumb_op)_i, check_problem, &c), 0);
+	for (int s = 0; s < c.sets; s += MODES) /* default: a fused one may be composed for some weights, not for all */
+		ck_assert_uint_gt(plumb_placement(c.ctx[s][0], _i, 0), 0);
 	for (int s = 0; s < c.sets; s++)
 		for (int i = 0; i < THREADS; i++)
 			plumb_close(c.ctx[s][i]);
