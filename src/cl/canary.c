@@ -141,6 +141,8 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 	struct plumb_cl_verdict *row = row_of(cl, &kind);
 	if (!row)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a verdict");
+	if (row->verdict == GOOD)
+		return PLUMB_OK;
 	types_text(row, types);
 	if (row->verdict == UNKNOWN) {
 		char *key = verdict_key(cl, row);

@@ -122,7 +122,7 @@ static enum plumb_status timed(struct bench_rig *rig, const struct bench_request
 	cli_kernels_read(rig->ctx, &before);
 	enum plumb_status s = once(rig->sessions, r, ids, decode, &rate);
 	cli_kernels_read(rig->ctx, &rig->kernels[decode]);
-	cli_kernels_add(&rig->kernels[decode], &before, -1);
+	cli_kernels_since(&rig->kernels[decode], &before);
 	return s;
 }
 
@@ -251,54 +251,6 @@ struct totals {
 	double copy;                   /* bytes/s read and written by a plain copy on the device whose kernels were timed; 0: not known */
 };
 
-/* All products of decoding together: with one sequence these are products with one row. */
-static struct plumb_kernel_time matvec(const struct bench_rig *rig, double *rate)
-{
-	static const char *const fused[] = { "qkv ", "gate_up " };
-	struct plumb_kernel_time sum = cli_kernels_sum(&rig->kernels[1], "matmul ");
-	for (int i = 0; i < 2; i++) {
-		struct plumb_kernel_time more = cli_kernels_sum(&rig->kernels[1], fused[i]);
-		sum.calls += more.calls;
-		sum.seconds += more.seconds;
-		sum.bytes += more.bytes;
-	}
-	*rate = sum.seconds > 0 ? sum.bytes / sum.seconds : 0;
-	return sum;
-}
-
-/* The kernels of the round in which they were timed; NULL: there was none. */
-static json_t *kernels_json(const struct bench_rig *rig, double copy)
-{
-	double rate;
-	if (cli_kernels_sum(&rig->kernels[0], "").seconds + cli_kernels_sum(&rig->kernels[1], "").seconds <= 0)
-		return NULL;
-	struct plumb_kernel_time sum = matvec(rig, &rate);
-	return json_pack("{s:f, s:o, s:o, s:{s:I, s:f, s:f, s:f, s:o}}", "copy_bytes_per_second", copy, "prefill", cli_kernels_json(&rig->kernels[0], copy),
-		"decode", cli_kernels_json(&rig->kernels[1], copy), "decode_matmul", "calls", (json_int_t)sum.calls, "seconds", sum.seconds,
-		"bytes", sum.bytes, "bytes_per_second", rate, "share_of_copy", copy > 0 && rate > 0 ? json_real(rate / copy) : json_null());
-}
-
-static void print_kernels(const struct bench_request *r, struct bench_rig *rig, double copy)
-{
-	static const char *const what[2] = { "prefill", "decode" };
-	double rate;
-	for (int i = 0; i < 2; i++)
-		if (cli_kernels_sum(&rig->kernels[i], "").seconds > 0) {
-			printf("\nKernels of %s\n", what[i]);
-			cli_kernels_print(stdout, &rig->kernels[i], copy);
-		}
-	matvec(rig, &rate);
-	if (copy > 0)
-		printf("\n%-9s %8.2f GB/s read and written by a plain copy on the device\n", "copy", copy / 1e9);
-	if (rate > 0)
-		printf("%-9s %8.2f GB/s by all products with %ld row%s of decoding together", r->sequences == 1 ? "matvec" : "matmul", rate / 1e9, r->sequences,
-			r->sequences == 1 ? "" : "s");
-	if (rate > 0 && copy > 0)
-		printf(": %.0f%% of the copy", 100 * rate / copy);
-	if (rate > 0)
-		putchar('\n');
-}
-
 static int print_json(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
 {
 	json_t *root = bench_json_head(r, rig);
@@ -307,7 +259,7 @@ static int print_json(const struct bench_request *r, const struct bench_rig *rig
 		"decode_bytes_per_second", x->weights, "memory_bytes_per_second", rig->memory,
 		"share_of_memory", rig->memory > 0 && r->decode ? json_real(x->weights / rig->memory) : json_null(),
 		"held_bytes", (json_int_t)x->held, "resident_bytes", (json_int_t)rig->resident));
-	json_t *kernels = kernels_json(rig, x->copy);
+	json_t *kernels = bench_kernels_json(rig, x->copy);
 	if (kernels)
 		json_object_set_new(root, "kernels", kernels);
 	return cli_json_print(root, false);
@@ -339,7 +291,7 @@ static void print(const struct bench_request *r, struct bench_rig *rig, const st
 	}
 	printf("%-9s %8.1f MB held by plumb at most, %.1f MB of the process resident, the mapped model included\n", "peak", (double)x->held / 1e6,
 		(double)rig->resident / 1e6);
-	print_kernels(r, rig, x->copy);
+	bench_kernels_print(r, rig, x->copy);
 }
 
 static int bench_one(struct bench_request *r)

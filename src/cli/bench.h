@@ -45,6 +45,11 @@ void bench_print_head(const struct bench_request *r, const struct bench_rig *rig
 json_t *bench_json_head(const struct bench_request *r, const struct bench_rig *rig);
 json_t *bench_json_rates(const struct bench_rates *r, long tokens);
 
+/* --- bench_kernels.c --- */
+/* Of the round in which kernels were timed; NULL, or nothing: there was none. copy: bytes/s of a plain copy, 0: not known. */
+json_t *bench_kernels_json(const struct bench_rig *rig, double copy);
+void bench_kernels_print(const struct bench_request *r, struct bench_rig *rig, double copy);
+
 /* --- bench_modes.c --- */
 /* Measure and print the modes beside each other; an exit code. */
 int bench_modes(struct bench_request *r);

@@ -110,8 +110,8 @@ double cli_bandwidth(int threads);
 struct cli_kernels { struct plumb_kernel_time row[CLI_MOST_KERNELS]; int count; };
 /* All that the context's drivers have launched so far. */
 void cli_kernels_read(const struct plumb_context *ctx, struct cli_kernels *k);
-/* Add the numbers of k, or take them away (sign -1). */
-void cli_kernels_add(struct cli_kernels *sum, const struct cli_kernels *k, int sign);
+/* Take off what an earlier reading of the same context had. */
+void cli_kernels_since(struct cli_kernels *k, const struct cli_kernels *before);
 /* Together, those whose names begin so. */
 struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char *prefix);
 /* A table, longest first, nothing where no time was measured; copy: bytes/s of a plain copy, 0: not known. */

@@ -12,28 +12,15 @@ void cli_kernels_read(const struct plumb_context *ctx, struct cli_kernels *k)
 		k->count++;
 }
 
-/* The row of this kernel, made when there is none; NULL: no room. */
-static struct plumb_kernel_time *row_of(struct cli_kernels *k, const struct plumb_kernel_time *like)
+void cli_kernels_since(struct cli_kernels *k, const struct cli_kernels *before)
 {
-	for (int i = 0; i < k->count; i++)
-		if (!strcmp(k->row[i].kernel, like->kernel) && !strcmp(k->row[i].driver, like->driver))
-			return &k->row[i];
-	if (k->count == CLI_MOST_KERNELS)
-		return NULL;
-	k->row[k->count] = (struct plumb_kernel_time){ .driver = like->driver, .kernel = like->kernel };
-	return &k->row[k->count++];
-}
-
-void cli_kernels_add(struct cli_kernels *sum, const struct cli_kernels *k, int sign)
-{
-	for (int i = 0; i < k->count; i++) {
-		struct plumb_kernel_time *row = row_of(sum, &k->row[i]);
-		if (!row)
-			continue;
-		row->calls += (uint64_t)sign * k->row[i].calls;
-		row->seconds += sign * k->row[i].seconds;
-		row->bytes += sign * k->row[i].bytes;
-	}
+	for (int i = 0; i < before->count; i++)
+		for (int j = 0; j < k->count; j++)
+			if (!strcmp(k->row[j].kernel, before->row[i].kernel) && !strcmp(k->row[j].driver, before->row[i].driver)) {
+				k->row[j].calls -= before->row[i].calls;
+				k->row[j].seconds -= before->row[i].seconds;
+				k->row[j].bytes -= before->row[i].bytes;
+			}
 }
 
 struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char *prefix)

@@ -94,6 +94,8 @@ void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_
 int plumb_cpus_allowed(void);
 /* CPUs whose time the control groups of this process (versions 1 and 2) give; 256: no limit. root: "", or a folder with proc and sys. */
 int plumb_cpus_of_groups(const char *root);
+/* The first line of a file under root, cut to size - 1 bytes; false: there is none. */
+bool plumb_read_line(const char *root, const char *path, char *line, int size);
 
 /* --- calls: one signature for every operator of every driver --- */
 #define PLUMB_MAX_INPUTS 8

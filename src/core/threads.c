@@ -8,8 +8,7 @@
 
 #define MOST 256
 
-/* The first line of a file under root; false: there is none. */
-static bool read_line(const char *root, const char *path, char *line, int size)
+bool plumb_read_line(const char *root, const char *path, char *line, int size)
 {
 	char whole[2048];
 	if ((size_t)snprintf(whole, sizeof whole, "%s%s", root, path) >= sizeof whole)
@@ -28,14 +27,14 @@ static int cpus_of(const char *root, const char *group, bool v2)
 	long long quota = 0, period = 0;
 	if (v2) {
 		snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-		if (!read_line(root, path, line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2)
+		if (!plumb_read_line(root, path, line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2)
 			return MOST;
 	} else {
 		snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
-		if (!read_line(root, path, line, sizeof line) || sscanf(line, "%lld", &quota) != 1)
+		if (!plumb_read_line(root, path, line, sizeof line) || sscanf(line, "%lld", &quota) != 1)
 			return MOST;
 		snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
-		if (!read_line(root, path, line, sizeof line) || sscanf(line, "%lld", &period) != 1)
+		if (!plumb_read_line(root, path, line, sizeof line) || sscanf(line, "%lld", &period) != 1)
 			return MOST;
 	}
 	if (quota <= 0 || period <= 0 || quota / period >= MOST)

@@ -21,11 +21,7 @@ static bool cache_line(int index, const char *name, char line[32])
 {
 	char path[80];
 	snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/%s", index, name);
-	FILE *f = fopen(path, "r");
-	bool read = f && fgets(line, 32, f);
-	if (f)
-		fclose(f);
-	return read;
+	return plumb_read_line("", path, line, 32);
 }
 
 /* Bytes of the data cache of a level, 1 or 2: as libc knows it, else the system, else `usual`. */

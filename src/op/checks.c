@@ -71,18 +71,17 @@ enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm)
+enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm, const char *what)
 {
 	PLUMB_TRY(plumb_need_present(x, "x"));
-	PLUMB_TRY(plumb_need_present(norm, "norm"));
+	PLUMB_TRY(plumb_need_present(norm, what));
 	PLUMB_TRY(plumb_need_activation(x, "x", c->out));
-	PLUMB_TRY(plumb_need_type(norm, "norm", PLUMB_F32));
+	PLUMB_TRY(plumb_need_type(norm, what, PLUMB_F32));
 	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
-	PLUMB_TRY(plumb_need_shape(norm, "norm", 1, x->dim[1], -1, -1));
+	PLUMB_TRY(plumb_need_shape(norm, what, 1, x->dim[1], -1, -1));
 	if (!(c->s.eps >= 0))
 		return plumb_fail(PLUMB_E_ARGUMENT, "eps is %g, must not be negative", c->s.eps);
-	PLUMB_TRY(plumb_need_apart(c->out, norm, "norm", false));
-	return plumb_need_apart(c->out, x, "x", false);
+	return plumb_need_apart(c->out, norm, what, false);
 }
 
 enum plumb_status plumb_need_weight(const struct plumb_call *c, const struct plumb_tensor *w, const char *what, int64_t rows, int64_t columns)

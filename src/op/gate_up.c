@@ -14,7 +14,8 @@ static enum plumb_status check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[X];
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
-	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM]));
+	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM], "norm"));
+	PLUMB_TRY(plumb_need_apart(y, x, "x", false));
 	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], -1, -1));
 	PLUMB_TRY(plumb_need_weight(c, c->in[GATE], "gate", y->dim[1], x->dim[1]));
 	return plumb_need_weight(c, c->in[UP], "up", y->dim[1], x->dim[1]);

@@ -44,8 +44,8 @@ enum plumb_status plumb_need_apart(const struct plumb_tensor *out, const struct 
 /* Attention scalars against q or y {n, heads * d} and a cache {capacity, kv_heads * d}. */
 enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb_tensor *q, const struct plumb_tensor *cache, const char *what);
 
-/* x {n, d} and a norm's weight {d} F32, both apart from the output, with the call's eps. */
-enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm);
+/* x {n, d} of the output's type, a norm's weight {d} F32 apart from the output, and the call's eps. what names the weight. */
+enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plumb_tensor *x, const struct plumb_tensor *norm, const char *what);
 /* A weight {rows, columns} of a type for matmul, apart from the output; rows -1: any. */
 enum plumb_status plumb_need_weight(const struct plumb_call *c, const struct plumb_tensor *w, const char *what, int64_t rows, int64_t columns);
 enum plumb_status plumb_need_bias(const struct plumb_call *c, const struct plumb_tensor *b, const char *what, int64_t count); /* or NULL */

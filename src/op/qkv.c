@@ -16,7 +16,8 @@ static enum plumb_status check(const struct plumb_call *c)
 	const struct plumb_tensor *y = c->out, *x = c->in[X];
 	int64_t columns = 0;
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
-	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM]));
+	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM], "norm"));
+	PLUMB_TRY(plumb_need_apart(y, x, "x", false));
 	for (int i = 0; i < 3; i++) {
 		PLUMB_TRY(plumb_need_weight(c, c->in[WEIGHT + i], names[i], -1, x->dim[1]));
 		PLUMB_TRY(plumb_need_bias(c, c->in[BIAS + i], biases[i], c->in[WEIGHT + i]->dim[0]));

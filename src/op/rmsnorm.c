@@ -9,18 +9,10 @@ enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *
 
 static enum plumb_status check(const struct plumb_call *c)
 {
-	const struct plumb_tensor *y = c->out, *x = c->in[0], *w = c->in[1];
-	PLUMB_TRY(plumb_need_present(x, "x"));
-	PLUMB_TRY(plumb_need_present(w, "w"));
+	const struct plumb_tensor *y = c->out, *x = c->in[0];
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
-	PLUMB_TRY(plumb_need_activation(x, "x", y));
-	PLUMB_TRY(plumb_need_type(w, "w", PLUMB_F32));
-	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_normed(c, x, c->in[1], "w"));
 	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], x->dim[1], -1));
-	PLUMB_TRY(plumb_need_shape(w, "w", 1, x->dim[1], -1, -1));
-	if (!(c->s.eps >= 0))
-		return plumb_fail(PLUMB_E_ARGUMENT, "eps is %g, must not be negative", c->s.eps);
-	PLUMB_TRY(plumb_need_apart(y, w, "w", false));
 	return plumb_need_apart(y, x, "x", true);
 }
 
