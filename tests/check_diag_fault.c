@@ -198,9 +198,10 @@ START_TEST(parses)
 	ck_assert(f.value == 1e6);
 	ck_good(plumb_fault_parse(&f, "eps", &other));
 	ck_assert(f.value == 1e-6);
-	other.qkv_bias = false;
+	other.biases = PLUMB_BIAS_Q | PLUMB_BIAS_V;
+	ck_good(plumb_fault_parse(&f, "v_bias", &other));
 	other.kv_heads = other.heads;
-	ck_bad(plumb_fault_parse(&f, "k_bias", &other), PLUMB_E_ARGUMENT, "no biases");
+	ck_bad(plumb_fault_parse(&f, "k_bias", &other), PLUMB_E_ARGUMENT, "no such bias");
 	ck_bad(plumb_fault_parse(&f, "kv_heads", &other), PLUMB_E_ARGUMENT, "both maps are the same");
 	for (; plumb_fault_row(i, &name, &what); i++)
 		ck_assert(*name && *what);

@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(weights_that_are_wrong)
 {
-	struct replant r = { .layers = 6, .add = "blk.2.attn_q_norm.weight", .sets = 6, .set = { { "blk.1.attn_k.bias", -1, 0, 0 },
+	struct replant r = { .layers = 6, .add = "blk.2.attn_rot_embd.weight", .sets = 6, .set = { { "blk.1.attn_k.bias", -1, 0, 0 },
 		{ "blk.3.attn_v.weight", 4, 9, NAN }, { "blk.3.attn_v.weight", 20, 1, INFINITY }, { "blk.4.ffn_down.weight", -1, 0, 7 },
 		{ "blk.5.ffn_up.weight", 2, 3, 40 }, { "token_embd.weight", -1, 0, 1 } } };
 	struct loaded l = load_planted(&r);
@@ -75,9 +75,9 @@ START_TEST(weights_that_are_wrong)
 	ck_says(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(w, "layers"), 4), "unusual"), 1)),
 		"ffn_down: largest weight");
 	ck_assert_uint_eq(json_array_size(json_object_get(w, "missing")), 5);
-	ck_says(json_string_value(json_array_get(json_object_get(w, "missing"), 0)), "blk.0.attn_q_norm.weight: layer 2 has one");
+	ck_says(json_string_value(json_array_get(json_object_get(w, "missing"), 0)), "blk.0.attn_rot_embd.weight: layer 2 has one");
 	ck_assert_uint_eq(json_array_size(json_object_get(w, "extra")), 1);
-	ck_assert(json_is_true(json_object_get(w, "has_qk_norm")));
+	ck_says(json_string_value(json_array_get(json_object_get(w, "extra"), 0)), "blk.2.attn_rot_embd.weight: not used (RoPE's angles");
 	ck_says(text, "Unusual: layer 3 attn_v: 1 NaN"); /* the worst first */
 	ck_says(text, "layer 1 attn_k.bias: all zero");
 	unload(&l);

@@ -290,10 +290,10 @@ static const struct patch patches[] = {
 	{ "qwen2.rope.freq_bas", 0, 'x', 1, PLUMB_OK, "" }, /* optional: the default serves */
 	{ "qwen2.context_lengt", 0, 'x', 1, PLUMB_E_FORMAT, "context_length is missing" },
 	{ "general.architecture", 12, 'l', 1, PLUMB_E_UNSUPPORTED, "lwen2" },
-	{ "blk.1.ffn_down.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "blk.1.ffn_down.weight is missing" },
-	{ "blk.2.attn_q.bia", 0, 'x', 1, PLUMB_E_FORMAT, "blk.2.attn_q.bias is missing" },
-	{ "output_norm.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "output_norm.weight is missing" },
-	{ "token_embd.weigh", 0, 'x', 1, PLUMB_E_FORMAT, "token_embd.weight is missing" },
+	{ "blk.1.ffn_down.weigh", 0, 'x', 1, PLUMB_E_UNSUPPORTED, "blk.1.ffn_down.weighx" },
+	{ "blk.2.attn_q.bia", 0, 'x', 1, PLUMB_E_UNSUPPORTED, "blk.2.attn_q.biax" },
+	{ "output_norm.weigh", 0, 'x', 1, PLUMB_E_UNSUPPORTED, "output_norm.weighx" },
+	{ "token_embd.weigh", 0, 'x', 1, PLUMB_E_UNSUPPORTED, "token_embd.weighx" },
 };
 
 static char *slurp(const char *path, size_t *size)

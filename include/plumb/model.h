@@ -16,27 +16,51 @@
 extern "C" {
 #endif
 
+/* Biases that a file may have: each in all layers or in none. */
+enum plumb_bias {
+	PLUMB_BIAS_Q = 1, PLUMB_BIAS_K = 2, PLUMB_BIAS_V = 4, PLUMB_BIAS_ATTN_OUT = 8, PLUMB_BIAS_FFN_GATE = 16, PLUMB_BIAS_FFN_UP = 32,
+	PLUMB_BIAS_FFN_DOWN = 64, PLUMB_BIAS_OUTPUT = 128
+};
+
 struct plumb_config {
 	char family[32]; /* "qwen2" */
 	char name[128];
-	int64_t layers, hidden, ffn, heads, kv_heads, head_dim, vocab, context;
+	int64_t layers, hidden, ffn, heads, kv_heads, vocab, context;
+	int64_t head_dim, value_dim; /* width of a head of queries and keys, and of values */
 	double rope_base, norm_eps;
+	double rope_factor; /* linear scaling of RoPE: positions are divided by it; 1: none */
 	enum plumb_rope_pairs rope_pairs;
-	bool qkv_bias, tied; /* tied: no output matrix of its own, the embedding serves */
+	unsigned biases;     /* the matrices that have one, bits of enum plumb_bias */
+	bool qkv_bias, tied; /* qkv_bias: Q, K or V has one; tied: no output matrix of its own, the embedding serves */
 };
 
 struct plumb_model;
 /* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
  * The file stays mapped while the model lives. progress (may be NULL) hears of prepared bytes.
- * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family.
+ * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family, or the key or tensor that
+ * changes the arithmetic in a way that plumb does not compute.
  * *model is NULL on failure. The context must outlive the model. */
 typedef void (*plumb_progress_fn)(void *user, uint64_t done, uint64_t total);
 PLUMB_API enum plumb_status plumb_model_load(struct plumb_model **model, struct plumb_context *ctx, const char *path,
 	plumb_progress_fn progress, void *user);
 PLUMB_API void plumb_model_free(struct plumb_model *model);
 
-/* Read and check the configuration alone (no weights). */
+/* Read and check the configuration alone (no weights). What it does not describe is not looked at: see plumb_model_check. */
 PLUMB_API enum plumb_status plumb_config_read(struct plumb_config *config, const struct plumb_file *file);
+
+/* What the model family makes of a metadata key or a tensor of a file. */
+enum plumb_use {
+	PLUMB_USE_READ,     /* It is read, and results depend on it. */
+	PLUMB_USE_HARMLESS, /* It is not read, and no result depends on it. */
+	PLUMB_USE_IGNORED,  /* It is not read and may matter. Loading gives a notice that names it. */
+	PLUMB_USE_REFUSED   /* It changes the arithmetic in a way that plumb does not compute. Loading fails and names it. */
+};
+/* How `key` or `tensor`, an entry of `file`, is used. *why (unless NULL) becomes a short reason, a constant; "" for PLUMB_USE_READ. A file
+ * of an unknown architecture has only ignored entries but for the keys that files of all architectures share. */
+PLUMB_API enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *key, const char **why);
+PLUMB_API enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *tensor, const char **why);
+/* PLUMB_E_UNSUPPORTED with a text that names the first entry that is refused; plumb_model_load calls it. */
+PLUMB_API enum plumb_status plumb_model_check(const struct plumb_file *file);
 
 PLUMB_API const struct plumb_config *plumb_model_config(const struct plumb_model *model);
 PLUMB_API const struct plumb_file *plumb_model_file(const struct plumb_model *model);

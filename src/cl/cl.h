@@ -84,7 +84,7 @@ struct plumb_cl_state {
 	struct plumb_chunk *chunks; /* that weights on a CPU are in (weight.c) */
 	cl_mem rope; /* cosines and sines by position (rope.c) */
 	int64_t rope_positions, rope_head_dim;
-	double rope_base;
+	double rope_base, rope_factor;
 	cl_mem scratch[PLUMB_CL_SCRATCH]; /* between the launches of one operator (launch.c) */
 	size_t scratch_bytes[PLUMB_CL_SCRATCH];
 };

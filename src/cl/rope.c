@@ -8,12 +8,12 @@
 #define FEWEST 128 /* positions of a table */
 
 /* Per position the cosines of all pairs, then their sines. */
-static void fill(float *table, int64_t positions, int64_t pairs, double base)
+static void fill(float *table, int64_t positions, int64_t pairs, double base, double factor)
 {
 	for (int64_t j = 0; j < pairs; j++) {
 		double turn = pow(base, -2.0 * (double)j / (double)(2 * pairs));
 		for (int64_t p = 0; p < positions; p++) {
-			double angle = (double)p * turn;
+			double angle = (double)p / factor * turn;
 			table[2 * p * pairs + j] = (float)cos(angle);
 			table[(2 * p + 1) * pairs + j] = (float)sin(angle);
 		}
@@ -21,12 +21,12 @@ static void fill(float *table, int64_t positions, int64_t pairs, double base)
 }
 
 /* A table of at least that many positions. */
-static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim, double base)
+static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim, double base, double factor)
 {
 	int64_t have = FEWEST;
 	size_t bytes;
 	cl_int code;
-	if (cl->rope && cl->rope_positions >= positions && cl->rope_head_dim == head_dim && cl->rope_base == base)
+	if (cl->rope && cl->rope_positions >= positions && cl->rope_head_dim == head_dim && cl->rope_base == base && cl->rope_factor == factor)
 		return PLUMB_OK;
 	while (have < positions && have < INT32_MAX)
 		have *= 2;
@@ -36,7 +36,7 @@ static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions
 	float *table = malloc(bytes);
 	if (!table)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the angles of %lld positions", (long long)have);
-	fill(table, have, head_dim / 2, base);
+	fill(table, have, head_dim / 2, base, factor);
 	cl_mem mem = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, table, &code);
 	free(table);
 	if (code)
@@ -47,6 +47,7 @@ static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions
 	cl->rope_positions = have;
 	cl->rope_head_dim = head_dim;
 	cl->rope_base = base;
+	cl->rope_factor = factor;
 	return PLUMB_OK;
 }
 
@@ -57,7 +58,7 @@ enum plumb_status plumb_cl_rope(struct plumb_driver *driver, const struct plumb_
 	int64_t n = call->out->dim[0], d = call->out->dim[1], head_dim = call->s.rope.head_dim;
 	if (call->s.rope.pos > INT32_MAX - n)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "position %lld is beyond 32 bits", (long long)call->s.rope.pos);
-	PLUMB_TRY(need_table(cl, call->s.rope.pos + n, head_dim, call->s.rope.base));
+	PLUMB_TRY(need_table(cl, call->s.rope.pos + n, head_dim, call->s.rope.base, call->s.rope.factor));
 	plumb_cl_tensor(&a, call->out);
 	plumb_cl_tensor(&a, call->in[0]);
 	plumb_cl_mem(&a, cl->rope);

@@ -188,12 +188,12 @@ static void print_tensors(const struct facts *f)
 	}
 }
 
-static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, double f, struct plumb_span s)
+static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, uint64_t u, double f, struct plumb_span s)
 {
 	static const char *const names[] = { "booleans", "integers", "reals", "strings", "arrays" };
 	switch (kind) {
 	case PLUMB_META_BOOL: fputs(i ? "true" : "false", stdout); break;
-	case PLUMB_META_INT: printf("%" PRId64, i); break;
+	case PLUMB_META_INT: printf(u > INT64_MAX ? "%" PRIu64 : "%" PRId64, u > INT64_MAX ? u : (uint64_t)i); break;
 	case PLUMB_META_FLOAT: printf("%g", f); break;
 	case PLUMB_META_STRING: putchar('"'); cli_put_escaped(s, 120); putchar('"'); break;
 	case PLUMB_META_ARRAY:
@@ -201,6 +201,7 @@ static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, i
 		for (uint64_t k = 0; k < m->n && k < 6; k++) {
 			putchar(' ');
 			print_value(m, m->of, m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
+				m->of == PLUMB_META_INT ? plumb_meta_uint_at(m, k) : 0,
 				m->of == PLUMB_META_FLOAT ? plumb_meta_float_at(m, k) : 0,
 				m->of == PLUMB_META_STRING ? plumb_meta_string_at(m, k) : (struct plumb_span){ NULL, 0 });
 		}
@@ -217,7 +218,7 @@ static void print_meta(const struct facts *f)
 		const struct plumb_meta *m = plumb_file_meta(f->file, i);
 		cli_put_escaped(m->key, 200);
 		printf("%*s ", m->key.n < 40 ? (int)(40 - m->key.n) : 0, "");
-		print_value(m, m->kind, m->i, m->f, m->s);
+		print_value(m, m->kind, m->i, m->u, m->f, m->s);
 		putchar('\n');
 	}
 }
@@ -252,7 +253,7 @@ static json_t *value_json(const struct plumb_meta *m)
 {
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return json_boolean(m->i);
-	case PLUMB_META_INT: return json_integer(m->i);
+	case PLUMB_META_INT: return m->u > INT64_MAX ? json_sprintf("%" PRIu64, m->u) : json_integer(m->i); /* JSON's integers end there */
 	case PLUMB_META_FLOAT: return json_real(m->f); /* NULL for what JSON lacks: infinities */
 	case PLUMB_META_STRING: return cli_json_span(m->s);
 	default: return json_pack("{s:I}", "array_of", (json_int_t)m->n); /* vocabularies: hundreds of thousands */

@@ -105,7 +105,7 @@ struct plumb_call {
 	const struct plumb_tensor *in[PLUMB_MAX_INPUTS]; /* NULL: absent */
 	union {
 		double eps;
-		struct { int64_t pos, head_dim; double base; enum plumb_rope_pairs pairs; } rope;
+		struct { int64_t pos, head_dim; double base, factor; enum plumb_rope_pairs pairs; } rope;
 		int64_t pos;
 		struct plumb_attn attn;
 	} s;

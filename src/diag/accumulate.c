@@ -19,16 +19,16 @@ static const struct plumb_maker makers[PLUMB_POINT_COUNT] = {
 	[PLUMB_POINT_ATTN_SCORES] = { "attn_scores", NULL, NULL, PLUMB_POINT_Q_ROPE },
 	[PLUMB_POINT_ATTN_SOFTMAX] = { "softmax", NULL, NULL, PLUMB_POINT_ATTN_SCORES },
 	[PLUMB_POINT_ATTN_CONTEXT] = { "attn_mix", NULL, NULL, PLUMB_POINT_ATTN_SOFTMAX },
-	[PLUMB_POINT_ATTN_OUT] = { "matmul", "attn_output.weight", NULL, PLUMB_POINT_ATTN_CONTEXT },
+	[PLUMB_POINT_ATTN_OUT] = { "matmul", "attn_output.weight", "attn_output.bias", PLUMB_POINT_ATTN_CONTEXT },
 	[PLUMB_POINT_ATTN_RESIDUAL] = { "add", NULL, NULL, PLUMB_POINT_ATTN_OUT },
 	[PLUMB_POINT_POST_ATTN_NORM] = { "rmsnorm", "ffn_norm.weight", NULL, PLUMB_POINT_ATTN_RESIDUAL },
-	[PLUMB_POINT_FFN_GATE] = { "matmul", "ffn_gate.weight", NULL, PLUMB_POINT_POST_ATTN_NORM },
-	[PLUMB_POINT_FFN_UP] = { "matmul", "ffn_up.weight", NULL, PLUMB_POINT_POST_ATTN_NORM },
+	[PLUMB_POINT_FFN_GATE] = { "matmul", "ffn_gate.weight", "ffn_gate.bias", PLUMB_POINT_POST_ATTN_NORM },
+	[PLUMB_POINT_FFN_UP] = { "matmul", "ffn_up.weight", "ffn_up.bias", PLUMB_POINT_POST_ATTN_NORM },
 	[PLUMB_POINT_FFN_ACT] = { "swiglu", NULL, NULL, PLUMB_POINT_FFN_GATE },
-	[PLUMB_POINT_FFN_DOWN] = { "matmul", "ffn_down.weight", NULL, PLUMB_POINT_FFN_ACT },
+	[PLUMB_POINT_FFN_DOWN] = { "matmul", "ffn_down.weight", "ffn_down.bias", PLUMB_POINT_FFN_ACT },
 	[PLUMB_POINT_OUTPUT] = { "add", NULL, NULL, PLUMB_POINT_FFN_DOWN },
 	[PLUMB_POINT_FINAL_NORM] = { "rmsnorm", "output_norm.weight", NULL, PLUMB_POINT_OUTPUT },
-	[PLUMB_POINT_LOGITS] = { "matmul", "output.weight", NULL, PLUMB_POINT_FINAL_NORM },
+	[PLUMB_POINT_LOGITS] = { "matmul", "output.weight", "output.bias", PLUMB_POINT_FINAL_NORM },
 };
 
 const struct plumb_maker *plumb_maker_of(int point)

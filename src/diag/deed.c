@@ -60,7 +60,7 @@ static enum plumb_status find_head(struct plumb_diag *d, const struct plumb_capt
 	enum plumb_status s = plumb_weight_row(t, channel, v);
 	for (int64_t h = 0; !s && h < d->config->heads; h++) {
 		double add = 0;
-		for (int64_t i = h * d->config->head_dim; i < (h + 1) * d->config->head_dim; i++)
+		for (int64_t i = h * d->config->value_dim; i < (h + 1) * d->config->value_dim; i++)
 			add += at(context, row, i) * (double)v[i];
 		if (add * sign > most) {
 			most = add * sign;

@@ -32,7 +32,7 @@ static void rope(struct plumb_live *live, const struct plumb_plane *x, double ba
 	int64_t d = config_of(live)->head_dim;
 	for (int64_t i = 0; i < live->rows; i++)
 		for (int64_t h = 0; h < live->width; h += d)
-			rotate(live->v + i * live->width + h, x->v + i * live->width + h, d, (double)(live->first + i), base, pairs);
+			rotate(live->v + i * live->width + h, x->v + i * live->width + h, d, (double)(live->first + i) / config_of(live)->rope_factor, base, pairs);
 	live->changed = true;
 }
 
@@ -54,12 +54,17 @@ static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_l
 	char name[64];
 	snprintf(name, sizeof name, "blk.%d.attn_%c.bias", live->layer, fault->kind->name[0]);
 	const struct plumb_file_tensor *t = plumb_file_find(plumb_model_file(live->run->model), name);
-	if (!t || t->type != PLUMB_F32 || t->rank != 1 || t->dim[0] != live->width)
+	if (!t || t->rank != 1 || t->dim[0] != live->width)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the file has no %s of %lld values", fault->kind->name, name, (long long)live->width);
-	for (int64_t i = 0; i < live->rows * live->width; i++)
-		live->v[i] = (float)((double)live->v[i] - (double)((const float *)t->data)[i % live->width]);
+	float *bias = malloc(sizeof *bias * (size_t)live->width);
+	if (!bias)
+		return plumb_fail(PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name, (long long)live->width);
+	enum plumb_status s = plumb_weight_row(t, 0, bias);
+	for (int64_t i = 0; !s && i < live->rows * live->width; i++)
+		live->v[i] = (float)((double)live->v[i] - (double)bias[i % live->width]);
+	free(bias);
 	live->changed = true;
-	return PLUMB_OK;
+	return s;
 }
 
 /* --- attention: scores and mix with the wrong head, slot or mask --- */
@@ -94,7 +99,7 @@ static void score(struct plumb_live *live, const struct plumb_plane *q, const st
 static void mix(struct plumb_live *live, const struct plumb_plane *p, const struct plumb_plane *v, const struct view *w)
 {
 	const struct plumb_config *c = config_of(live);
-	int64_t n = live->rows, d = c->head_dim;
+	int64_t n = live->rows, d = c->value_dim;
 	for (int64_t h = 0; h < c->heads; h++)
 		for (int64_t i = 0; i < n; i++)
 			for (int64_t j = 0; j < d; j++) {
@@ -232,8 +237,8 @@ enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb
 {
 	const char *name = kind->name;
 	*fault = (struct plumb_fault){ kind, kind->scope == PLUMB_FAULT_HEAD ? -1 : layer, kind->value };
-	if (kind->act == no_bias && !c->qkv_bias)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model has no biases", name);
+	if (kind->act == no_bias && !(c->biases & (*name == 'q' ? PLUMB_BIAS_Q : *name == 'k' ? PLUMB_BIAS_K : PLUMB_BIAS_V)))
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model has no such bias", name);
 	if (!strcmp(name, "kv_heads") && (c->kv_heads == 1 || c->kv_heads == c->heads))
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: with %lld heads and %lld KV heads both maps are the same", name, (long long)c->heads, (long long)c->kv_heads);
 	if (kind->exchange && c->layers < 2)

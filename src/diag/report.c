@@ -91,7 +91,7 @@ static json_t *describe_model(const struct plumb_config *c)
 {
 	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", text_of(c->name), "family",
 		c->family, "layers", (json_int_t)c->layers, "hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
-		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "norm_eps", c->norm_eps);
+		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
 
 static json_t *describe_tokens(const struct plumb_diag *d)

@@ -34,13 +34,6 @@ struct weights {
 	bool failed;         /* no memory for JSON */
 };
 
-/* Tensors that the qwen2 family's forward pass takes. */
-static const char *const layer_names[] = {
-	"attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_q.bias", "attn_k.bias", "attn_v.bias",
-	"attn_output.weight", "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight", NULL
-};
-static const char *const top_names[] = { "token_embd.weight", "output_norm.weight", "output.weight", NULL };
-
 const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, int layer, const char *role)
 {
 	const struct plumb_file *file = plumb_model_file(d->port);
@@ -162,34 +155,24 @@ static enum plumb_status compare_layers(struct weights *w)
 
 /* --- what is there --- */
 
-static bool listed(const char *const *names, const char *name)
-{
-	while (*names && strcmp(*names, name))
-		names++;
-	return *names != NULL;
-}
-
 /* "blk.7.ffn_down.weight" -> layer 7, role "ffn_down"; a bias keeps its ending. */
-static void place(struct weights *w, struct tensor *t, const struct plumb_config *config)
+static void place(struct plumb_diag *d, struct weights *w, struct tensor *t)
 {
 	int layer, n = 0;
-	const char *rest = t->name;
+	const char *rest = t->name, *why;
 	char text[256];
 	t->layer = -1;
 	if (sscanf(t->name, "blk.%9d.%n", &layer, &n) == 1 && n && layer >= 0) {
 		rest += n;
-		t->layer = layer < config->layers ? layer : -1;
+		t->layer = layer < d->config->layers ? layer : -1;
 	}
 	size_t length = strlen(rest);
 	bool weight = length > 7 && !strcmp(rest + length - 7, ".weight");
 	snprintf(t->role, sizeof t->role, "%.*s", (int)(weight ? length - 7 : length), rest);
-	*text = 0;
-	if (n && t->layer < 0)
-		snprintf(text, sizeof text, "%s: the model has only %lld layers; it is not used", t->name, (long long)config->layers);
-	else if (!listed(n ? layer_names : top_names, rest))
-		snprintf(text, sizeof text, "%s: the family %s does not use it; if the model needs it, its results are wrong", t->name,
-			config->family);
-	if (*text && json_array_append_new(w->extra, json_string(text)))
+	if (plumb_model_tensor_use(plumb_model_file(d->port), t->file, &why) == PLUMB_USE_READ)
+		return;
+	snprintf(text, sizeof text, "%s: not used (%s)", t->name, why);
+	if (json_array_append_new(w->extra, json_string(text)))
 		w->failed = true;
 }
 
@@ -221,7 +204,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct weights *w)
 		t->file = plumb_file_tensor(file, i);
 		snprintf(t->name, sizeof t->name, "%.*s", (int)(t->file->name.n < sizeof t->name ? t->file->name.n :
 			sizeof t->name - 1), t->file->name.p);
-		place(w, t, d->config);
+		place(d, w, t);
 		t->leads = t->layer >= 0;
 		for (int64_t j = 0; t->leads && j < i; j++)
 			t->leads = w->t[j].layer < 0 || strcmp(w->t[j].role, t->role) != 0;
@@ -264,8 +247,14 @@ static bool has_qk_norm(const struct weights *w)
 
 static json_t *biases_json(const struct plumb_diag *d, int layer)
 {
-	return json_pack("{s:b, s:b, s:b}", "q", plumb_weight_find(d, layer, "attn_q.bias") != NULL,
-		"k", plumb_weight_find(d, layer, "attn_k.bias") != NULL, "v", plumb_weight_find(d, layer, "attn_v.bias") != NULL);
+	static const char *const matrices[] = { "q", "k", "v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" };
+	json_t *biases = json_object();
+	for (int i = 0; i < 7; i++) {
+		char role[32];
+		snprintf(role, sizeof role, i < 3 ? "attn_%s.bias" : "%s.bias", matrices[i]);
+		json_object_set_new(biases, matrices[i], json_boolean(plumb_weight_find(d, layer, role) != NULL));
+	}
+	return biases;
 }
 
 static int loudest_first(const void *a, const void *b)
@@ -298,16 +287,28 @@ static void tell_unusual(FILE *f, struct weights *w, int64_t layers)
 	free(t);
 }
 
+/* "Q, K, V" and the like; "no matrix". */
+static const char *bias_text(unsigned biases, char text[80])
+{
+	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down", "logits" };
+	size_t n = 0;
+	for (int i = 0; i < 8; i++)
+		if (biases >> i & 1)
+			n += (size_t)snprintf(text + n, 80 - n, "%s%s", n ? ", " : "", names[i]);
+	return n ? text : "no matrix";
+}
+
 static json_t *text_json(const struct plumb_diag *d, struct weights *w)
 {
 	char *text = NULL;
 	size_t size, i, missing = json_array_size(w->missing), extra = json_array_size(w->extra);
+	char biases[80];
 	json_t *one;
 	FILE *f = open_memstream(&text, &size);
 	if (!f)
 		return NULL;
-	fprintf(f, "%lld tensors, %lld layers, %s biases on Q, K and V, %s QK-norm, %s.", (long long)w->count, (long long)d->config->layers,
-		d->config->qkv_bias ? "with" : "no", has_qk_norm(w) ? "with" : "no",
+	fprintf(f, "%lld tensors, %lld layers, biases on %s, %s QK-norm, %s.", (long long)w->count, (long long)d->config->layers,
+		bias_text(d->config->biases, biases), has_qk_norm(w) ? "with" : "no",
 		d->config->tied ? "the embedding serves as output matrix" : "an output matrix of its own");
 	if (missing || extra)
 		fprintf(f, " %zu missing, %zu left over:", missing, extra);

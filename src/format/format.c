@@ -66,6 +66,8 @@ uint64_t plumb_load_uint(const unsigned char *p, int width)
 int64_t plumb_load_int(const unsigned char *p, int width, bool is_signed)
 {
 	uint64_t value = plumb_load_uint(p, width);
+	if (!is_signed && value > INT64_MAX)
+		return INT64_MAX;
 	if (is_signed && width < 8 && (value >> (8 * width - 1)) != 0)
 		value |= UINT64_MAX << (8 * width);
 	int64_t result;
@@ -378,10 +380,16 @@ int64_t plumb_meta_int_at(const struct plumb_meta *meta, uint64_t index)
 	return plumb_load_int(a->p + index * (size_t)a->width, a->width, a->is_signed);
 }
 
+uint64_t plumb_meta_uint_at(const struct plumb_meta *meta, uint64_t index)
+{
+	const struct plumb_meta_array *a = meta->array;
+	return plumb_meta_int_at(meta, index) > 0 ? plumb_load_uint(a->p + index * (size_t)a->width, a->width) : 0;
+}
+
 double plumb_meta_float_at(const struct plumb_meta *meta, uint64_t index)
 {
 	const struct plumb_meta_array *a = meta->array;
 	if (a == NULL || index >= meta->n || meta->of != PLUMB_META_FLOAT)
-		return (double)plumb_meta_int_at(meta, index);
+		return plumb_meta_int_at(meta, index) < 0 ? (double)plumb_meta_int_at(meta, index) : (double)plumb_meta_uint_at(meta, index);
 	return plumb_load_float(a->p + index * (size_t)a->width, a->width);
 }

@@ -62,7 +62,7 @@ enum plumb_status plumb_cursor_count(struct plumb_cursor *c, uint64_t *count, si
 
 /* --- little-endian scalars; width 1, 2, 4 or 8 (floats 4 or 8) --- */
 uint64_t plumb_load_uint(const unsigned char *p, int width);
-int64_t plumb_load_int(const unsigned char *p, int width, bool is_signed);
+int64_t plumb_load_int(const unsigned char *p, int width, bool is_signed); /* INT64_MAX for an unsigned one above it */
 double plumb_load_float(const unsigned char *p, int width);
 
 /* Printable start of a name from a file, for error texts; returns text. */

@@ -52,16 +52,10 @@ static enum plumb_status read_string(struct plumb_cursor *c, struct plumb_span *
 	return status;
 }
 
-/* Scalars that have the width but not every pattern: bool, and uint64, which must fit an int64. */
-static enum plumb_status check_scalar(const struct plumb_cursor *c, const unsigned char *p, uint32_t type)
+/* A bool is the one scalar that has the width but not every pattern. */
+static enum plumb_status check_bool(const struct plumb_cursor *c, const unsigned char *p)
 {
-	const uint64_t value = plumb_load_uint(p, value_types[type].width);
-	if (value_types[type].kind == PLUMB_META_BOOL && value > 1)
-		return plumb_fail(PLUMB_E_FORMAT, "byte %td: bool is %" PRIu64 ", expected 0 or 1", p - c->base, value);
-	if (value_types[type].width == 8 && !value_types[type].is_signed && value > INT64_MAX)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %td: uint64 is %" PRIu64 ", at most %" PRId64 " is supported",
-			p - c->base, value, INT64_MAX);
-	return PLUMB_OK;
+	return *p <= 1 ? PLUMB_OK : plumb_fail(PLUMB_E_FORMAT, "byte %td: bool is %d, expected 0 or 1", p - c->base, *p);
 }
 
 static enum plumb_status read_type(struct plumb_cursor *c, uint32_t *type, const char *what)
@@ -105,9 +99,9 @@ static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *m
 	}
 	if (type != VALUE_STRING)
 		c->at += meta->n * (size_t)width; /* fits: plumb_cursor_count */
-	if (meta->of == PLUMB_META_BOOL || (width == 8 && !array->is_signed))
+	if (meta->of == PLUMB_META_BOOL)
 		for (uint64_t i = 0; i < meta->n && status == PLUMB_OK; i++)
-			status = check_scalar(c, array->p + i * (size_t)width, type);
+			status = check_bool(c, array->p + i);
 	return status;
 }
 
@@ -125,15 +119,16 @@ static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *m
 		return read_array(c, meta);
 	const int width = value_types[type].width;
 	status = plumb_cursor_bytes(c, (uint64_t)width, &p, "value");
-	if (status == PLUMB_OK)
-		status = check_scalar(c, p, type);
+	if (status == PLUMB_OK && meta->kind == PLUMB_META_BOOL)
+		status = check_bool(c, p);
 	if (status != PLUMB_OK)
 		return status;
 	if (meta->kind == PLUMB_META_FLOAT) {
 		meta->f = plumb_load_float(p, width);
 	} else {
 		meta->i = plumb_load_int(p, width, value_types[type].is_signed);
-		meta->f = (double)meta->i;
+		meta->u = meta->i < 0 ? 0 : plumb_load_uint(p, width);
+		meta->f = meta->i < 0 ? (double)meta->i : (double)meta->u;
 	}
 	return PLUMB_OK;
 }

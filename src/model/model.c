@@ -2,7 +2,18 @@
 /* Loading: file, configuration, tokenizer, weights, in this order, and back. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "model/family.h"
 #include "model/model.h"
+
+/* The family first, then whatever in the file it does not compute: a missing key may be a consequence of that. */
+static enum plumb_status understand(struct plumb_model *m)
+{
+	enum plumb_status s;
+	m->family = plumb_family_of(m->file, &s);
+	if (s || (s = plumb_model_check(m->file)))
+		return s;
+	return plumb_config_read(&m->config, m->file);
+}
 
 enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_context *ctx, const char *path, plumb_progress_fn progress, void *user)
 {
@@ -12,7 +23,7 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a model");
 	m->ctx = ctx;
 	enum plumb_status s = plumb_file_open(&m->file, path); /* names the file itself */
-	if (!s && (s = plumb_config_read(&m->config, m->file)))
+	if (!s && (s = understand(m)))
 		plumb_fail_in(s, "%s", path);
 	if (!s && (s = plumb_tokenizer_from_file(&m->tokenizer, m->file))) {
 		/* A model without a usable tokenizer still runs on token ids. */
@@ -25,6 +36,7 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		plumb_model_free(m);
 		return s;
 	}
+	plumb_family_tell(ctx, m->file, path);
 	*out = m;
 	return PLUMB_OK;
 }

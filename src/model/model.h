@@ -7,23 +7,28 @@
 #include <plumb/model.h>
 #include "core/core.h"
 
-/* Sizes: E hidden, F ffn, Q heads * head_dim, G kv_heads * head_dim, V vocab. */
+/* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim, W kv_heads * value_dim, V vocab.
+ * Vectors are F32 whatever the file has. */
 struct plumb_layer {
 	struct plumb_tensor attn_norm;       /* {E} */
-	struct plumb_tensor wq, wk, wv, wo;  /* {Q, E} {G, E} {G, E} {E, Q} */
-	struct plumb_tensor bq, bk, bv;      /* {Q} {G} {G}; no memory: no bias */
+	struct plumb_tensor wq, wk, wv, wo;  /* {Q, E} {K, E} {W, E} {E, C} */
+	struct plumb_tensor bq, bk, bv, bo;  /* {Q} {K} {W} {E}; no memory: no bias */
 	struct plumb_tensor ffn_norm;        /* {E} */
 	struct plumb_tensor gate, up, down;  /* {F, E} {F, E} {E, F} */
+	struct plumb_tensor gate_bias, up_bias, down_bias; /* {F} {F} {E}; no memory: no bias */
 };
 struct plumb_weights {
 	struct plumb_tensor embed;  /* {V, E} */
 	struct plumb_layer *layer;
 	struct plumb_tensor norm;   /* {E} */
 	struct plumb_tensor output; /* {V, E}; no memory: the embedding serves */
+	struct plumb_tensor output_bias; /* {V}; no memory: no bias */
 };
 
+struct plumb_family;
 struct plumb_model {
 	struct plumb_context *ctx;
+	const struct plumb_family *family;
 	struct plumb_file *file;
 	struct plumb_config config;
 	struct plumb_weights weights;
@@ -43,10 +48,10 @@ struct plumb_session {
 	/* n tokens of a pass in the first n of `batch` rows */
 	struct plumb_tensor ids;          /* {batch} */
 	struct plumb_tensor x, norm, out; /* {batch, E}: residual stream, normed, a branch's result */
-	struct plumb_tensor qkv;          /* {batch, Q + G + G}: a pass has all its rows of q, then of k, then of v */
-	struct plumb_tensor mix;          /* {batch, Q} */
+	struct plumb_tensor qkv;          /* {batch, Q + K + W}: a pass has all its rows of q, then of k, then of v */
+	struct plumb_tensor mix;          /* {batch, C} */
 	struct plumb_tensor gate, up;     /* {batch, F} */
-	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, G} */
+	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, K} {capacity, W} */
 	int64_t capacity;                 /* positions the caches hold now; grows up to context */
 	struct plumb_tensor logits;       /* {rows, V} of the last eval; no memory before */
 	int64_t logits_rows;

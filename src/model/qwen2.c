@@ -37,16 +37,14 @@ static bool fused(const struct plumb_session *s, unsigned points)
 	return s->model->ctx->mode != PLUMB_MODE_EXACT && !looked_at(s, points);
 }
 
-static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int layer)
+/* Attention by basic operators, for queries that begin `first` rows after the session's position. */
+static enum plumb_status attend_in_steps(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int64_t first, int layer)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
 	struct plumb_tensor *kc = &s->kcache[layer], *vc = &s->vcache[layer], scores;
-	struct plumb_attn a = { s->position, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
-	if (!looked_at(s, ATTENTION_INSIDE))
-		return plumb_attention(ctx, mix, q, kc, vc, &a);
-	/* Somebody looks inside: the basic operators, so that the scores exist. */
-	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, q->dim[0], s->position + q->dim[0] }));
+	struct plumb_attn a = { s->position + first, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
+	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, q->dim[0], a.pos + q->dim[0] }));
 	enum plumb_status status = plumb_attn_scores(ctx, &scores, q, kc, &a);
 	if (!status)
 		status = plumb_session_show(s, layer, PLUMB_POINT_ATTN_SCORES, &scores);
@@ -58,6 +56,26 @@ static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mi
 		status = plumb_attn_mix(ctx, mix, &scores, vc, &a);
 	plumb_tensor_free(&scores);
 	return status;
+}
+
+#define SCORED 32 /* rows at a time, so that the scores stay small */
+
+static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int layer)
+{
+	const struct plumb_config *c = &s->model->config;
+	struct plumb_attn a = { s->position, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
+	if (looked_at(s, ATTENTION_INSIDE)) /* somebody looks inside: all the scores must exist */
+		return attend_in_steps(s, mix, q, 0, layer);
+	if (c->head_dim == c->value_dim)
+		return plumb_attention(s->model->ctx, mix, q, &s->kcache[layer], &s->vcache[layer], &a);
+	for (int64_t i = 0, n; i < q->dim[0]; i += n) { /* the fused operator has one width */
+		struct plumb_tensor some, part;
+		n = q->dim[0] - i < SCORED ? q->dim[0] - i : SCORED;
+		PLUMB_TRY(plumb_tensor_rows(&some, q, i, n));
+		PLUMB_TRY(plumb_tensor_rows(&part, mix, i, n));
+		PLUMB_TRY(attend_in_steps(s, &part, &some, i, layer));
+	}
+	return PLUMB_OK;
 }
 
 /* What depends on positions: RoPE, the cache and attention, for the rows of one sequence. */
@@ -74,11 +92,11 @@ static enum plumb_status positions(struct pass *p, const struct plumb_part *part
 	if (p->qkv.dim[0] == 1 && fused(s, ROPE_INSIDE)) { /* their heads follow each other */
 		struct plumb_tensor both;
 		plumb_tensor_part(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
-		PLUMB_TRY(plumb_rope(ctx, &both, &both, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+		PLUMB_TRY(plumb_rope(ctx, &both, &both, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
 	} else {
-		PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+		PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
 		SHOW(Q_ROPE, &q);
-		PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_pairs));
+		PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
 		SHOW(K_ROPE, &k);
 	}
 	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &k, s->position));
@@ -86,14 +104,14 @@ static enum plumb_status positions(struct pass *p, const struct plumb_part *part
 	return attend(s, &mix, &q, layer);
 }
 
-/* To the residual stream: x w^T. */
+/* To the residual stream: x w^T + b. The fused operator knows no bias. */
 static enum plumb_status join(struct plumb_session *s, struct pass *p, int layer, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	enum plumb_point point)
+	const struct plumb_tensor *b, enum plumb_point point)
 {
 	struct plumb_context *ctx = s->model->ctx;
-	if (fused(s, 1u << point))
+	if (fused(s, 1u << point) && !b)
 		return plumb_matmul_add(ctx, &p->x, x, w, &p->x);
-	PLUMB_TRY(plumb_matmul(ctx, &p->out, x, w, NULL));
+	PLUMB_TRY(plumb_matmul(ctx, &p->out, x, w, b));
 	PLUMB_TRY(plumb_session_show(s, layer, point, &p->out));
 	return plumb_add(ctx, &p->x, &p->x, &p->out);
 }
@@ -124,11 +142,12 @@ static enum plumb_status project(struct plumb_session *s, struct pass *p, int la
 
 static enum plumb_status attention_block(struct plumb_session *s, struct pass *p, int layer)
 {
+	const struct plumb_layer *w = &s->model->weights.layer[layer];
 	PLUMB_TRY(project(s, p, layer));
 	for (int i = 0; i < p->parts; i++)
 		PLUMB_TRY(positions(p, &p->part[i], layer));
 	SHOW(ATTN_CONTEXT, &p->mix);
-	PLUMB_TRY(join(s, p, layer, &p->mix, &s->model->weights.layer[layer].wo, PLUMB_POINT_ATTN_OUT));
+	PLUMB_TRY(join(s, p, layer, &p->mix, &w->wo, bias(&w->bo), PLUMB_POINT_ATTN_OUT));
 	SHOW(ATTN_RESIDUAL, &p->x);
 	return PLUMB_OK;
 }
@@ -138,22 +157,23 @@ static enum plumb_status activate(struct plumb_session *s, struct pass *p, int l
 	struct plumb_context *ctx = s->model->ctx;
 	const double eps = s->model->config.norm_eps;
 	const struct plumb_layer *w = &s->model->weights.layer[layer];
-	if (fused(s, GATE_UP_INSIDE))
+	if (fused(s, GATE_UP_INSIDE) && !bias(&w->gate_bias) && !bias(&w->up_bias)) /* the fused operator knows none */
 		return plumb_gate_up(ctx, &p->gate, &p->x, &w->ffn_norm, eps, &w->gate, &w->up);
 	PLUMB_TRY(plumb_rmsnorm(ctx, &p->norm, &p->x, &w->ffn_norm, eps));
 	SHOW(POST_ATTN_NORM, &p->norm);
-	PLUMB_TRY(plumb_matmul(ctx, &p->gate, &p->norm, &w->gate, NULL));
+	PLUMB_TRY(plumb_matmul(ctx, &p->gate, &p->norm, &w->gate, bias(&w->gate_bias)));
 	SHOW(FFN_GATE, &p->gate);
-	PLUMB_TRY(plumb_matmul(ctx, &p->up, &p->norm, &w->up, NULL));
+	PLUMB_TRY(plumb_matmul(ctx, &p->up, &p->norm, &w->up, bias(&w->up_bias)));
 	SHOW(FFN_UP, &p->up);
 	return plumb_swiglu(ctx, &p->gate, &p->gate, &p->up);
 }
 
 static enum plumb_status ffn_block(struct plumb_session *s, struct pass *p, int layer)
 {
+	const struct plumb_layer *w = &s->model->weights.layer[layer];
 	PLUMB_TRY(activate(s, p, layer));
 	SHOW(FFN_ACT, &p->gate);
-	PLUMB_TRY(join(s, p, layer, &p->gate, &s->model->weights.layer[layer].down, PLUMB_POINT_FFN_DOWN));
+	PLUMB_TRY(join(s, p, layer, &p->gate, &w->down, bias(&w->down_bias), PLUMB_POINT_FFN_DOWN));
 	SHOW(OUTPUT, &p->x);
 	return PLUMB_OK;
 }
@@ -169,7 +189,7 @@ static enum plumb_status head(struct plumb_session *s, struct pass *p, int64_t n
 	PLUMB_TRY(plumb_rmsnorm(ctx, &norm, &x, &s->model->weights.norm, s->model->config.norm_eps));
 	SHOW(FINAL_NORM, &norm);
 	PLUMB_TRY(plumb_tensor_rows(&logits, &s->logits, 0, rows));
-	PLUMB_TRY(plumb_matmul(ctx, &logits, &norm, plumb_weights_output(s->model), NULL));
+	PLUMB_TRY(plumb_matmul(ctx, &logits, &norm, plumb_weights_output(s->model), bias(&s->model->weights.output_bias)));
 	SHOW(LOGITS, &logits);
 	return PLUMB_OK;
 }
@@ -186,10 +206,11 @@ enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, 
 	};
 	for (size_t i = 0; i < sizeof views / sizeof *views; i++)
 		PLUMB_TRY(plumb_tensor_rows(views[i].view, views[i].whole, 0, n));
-	const int64_t q = s->mix.dim[1], g = (s->qkv.dim[1] - q) / 2;
+	const struct plumb_config *c = &s->model->config;
+	const int64_t q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
 	plumb_tensor_part(&p.q, &s->qkv, 0, n, q);
-	plumb_tensor_part(&p.k, &s->qkv, n * q, n, g);
-	plumb_tensor_part(&p.v, &s->qkv, n * (q + g), n, g);
+	plumb_tensor_part(&p.k, &s->qkv, n * q, n, k);
+	plumb_tensor_part(&p.v, &s->qkv, n * (q + k), n, c->kv_heads * c->value_dim);
 	int layer = -1;
 	PLUMB_TRY(plumb_embed(s->model->ctx, &p.x, &s->model->weights.embed, &ids));
 	SHOW(EMBEDDINGS, &p.x);

@@ -21,9 +21,9 @@ static enum plumb_status allocate(struct plumb_session *s)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
-	int64_t q = c->heads * c->head_dim, g = c->kv_heads * c->head_dim;
+	int64_t qk = (c->heads + c->kv_heads) * c->head_dim, v = c->kv_heads * c->value_dim;
 	const struct { struct plumb_tensor *t; int64_t width; } rows[] = {
-		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, q + 2 * g }, { &s->mix, q },
+		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, qk + v }, { &s->mix, c->heads * c->value_dim },
 		{ &s->gate, c->ffn }, { &s->up, c->ffn },
 	};
 	PLUMB_TRY(plumb_tensor_new(ctx, &s->ids, PLUMB_I32, 1, &s->batch));
@@ -86,11 +86,10 @@ void plumb_session_free(struct plumb_session *s)
 }
 
 /* A larger cache with the held rows of the old one. */
-static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity)
+static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity, int64_t head)
 {
-	const struct plumb_config *c = &s->model->config;
 	struct plumb_tensor larger;
-	enum plumb_status status = plumb_tensor_new(s->model->ctx, &larger, s->kv_type, 2, (int64_t[]){ capacity, c->kv_heads * c->head_dim });
+	enum plumb_status status = plumb_tensor_new(s->model->ctx, &larger, s->kv_type, 2, (int64_t[]){ capacity, s->model->config.kv_heads * head });
 	if (status)
 		return plumb_fail_in(status, "KV cache for %lld positions", (long long)capacity);
 	if (cache->buffer && s->position) {
@@ -117,11 +116,12 @@ static enum plumb_status reserve(struct plumb_session *s, int64_t need)
 		capacity *= 2;
 	if (capacity > s->context)
 		capacity = s->context;
-	for (int64_t i = 0; i < s->model->config.layers; i++) {
+	const struct plumb_config *c = &s->model->config;
+	for (int64_t i = 0; i < c->layers; i++) {
 		if (!s->kcache[i].buffer || s->kcache[i].dim[0] < capacity)
-			PLUMB_TRY(grow_one(s, &s->kcache[i], capacity));
+			PLUMB_TRY(grow_one(s, &s->kcache[i], capacity, c->head_dim));
 		if (!s->vcache[i].buffer || s->vcache[i].dim[0] < capacity)
-			PLUMB_TRY(grow_one(s, &s->vcache[i], capacity));
+			PLUMB_TRY(grow_one(s, &s->vcache[i], capacity, c->value_dim));
 	}
 	s->capacity = capacity;
 	return PLUMB_OK;

@@ -10,7 +10,7 @@ struct work {
 	const float *x;
 	int64_t width, pos, head_dim;
 	enum plumb_rope_pairs pairs;
-	double base;
+	double base, factor;
 };
 
 static void rotate(float *y, const float *x, const double *turn, int64_t head_dim, enum plumb_rope_pairs pairs)
@@ -32,7 +32,7 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 		rate[j] = pow(w->base, -2.0 * (double)j / (double)w->head_dim);
 	for (int64_t i = first; i < end; i++) {
 		for (int64_t j = 0; j < w->head_dim / 2; j++) {
-			double angle = (double)(w->pos + i) * rate[j];
+			double angle = (double)(w->pos + i) / w->factor * rate[j];
 			turn[2 * j] = cos(angle);
 			turn[2 * j + 1] = sin(angle);
 		}
@@ -45,7 +45,7 @@ enum plumb_status plumb_native_rope(struct plumb_driver *driver, const struct pl
 {
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { driver, plumb_host(call->out), plumb_host(x), x->dim[x->rank - 1], call->s.rope.pos,
-		call->s.rope.head_dim, call->s.rope.pairs, call->s.rope.base };
+		call->s.rope.head_dim, call->s.rope.pairs, call->s.rope.base, call->s.rope.factor };
 	enum plumb_status s = plumb_native_f32(call);
 	if (s || (s = plumb_native_reserve(driver, 3 * sizeof(double) / sizeof(float) * (size_t)w.head_dim, 0)))
 		return s;

@@ -14,7 +14,7 @@ START_TEST(test_far)
 	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(1, 2 * HD), x), y;
 	OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(1, 2 * HD)));
 	for (int pairs = 0; pairs < 2; pairs++) {
-		OK(plumb_rope(ctx, &y, &tx, 32767, HD, 1e6, pairs ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF));
+		OK(plumb_rope(ctx, &y, &tx, 32767, HD, 1e6, 1, pairs ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF));
 		for (int h = 0; h < 2; h++)
 			for (int j = 0; j < HD / 2; j++) {
 				int a = h * HD + (pairs ? 2 * j : j), b = a + (pairs ? 1 : HD / 2);
@@ -25,7 +25,7 @@ START_TEST(test_far)
 				ck_assert_msg(fabs(((float *)plumb_host(&y))[b] - want) <= 2e-7, "pair %d: %g, must be %g", j, (double)((float *)plumb_host(&y))[b], want);
 			}
 	}
-	OK(plumb_rope(ctx, &y, &tx, 0, HD, 1e6, PLUMB_ROPE_HALF));
+	OK(plumb_rope(ctx, &y, &tx, 0, HD, 1e6, 1, PLUMB_ROPE_HALF));
 	ck_assert(!memcmp(plumb_host(&y), x, sizeof x));
 	plumb_tensor_free(&tx);
 	plumb_tensor_free(&y);

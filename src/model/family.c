@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The list of families, and what the tables say of one key or tensor of a file. */
+#include <ctype.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include "core/core.h"
+#include "model/family.h"
+
+static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
+
+bool plumb_family_text_is(const struct plumb_meta *m, const char *text)
+{
+	return m->kind == PLUMB_META_STRING && m->s.n == strlen(text) && !memcmp(m->s.p, text, m->s.n);
+}
+
+static const struct plumb_family *find(const struct plumb_file *file)
+{
+	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
+	for (size_t i = 0; m && i < sizeof families / sizeof *families; i++)
+		if (plumb_family_text_is(m, families[i]->name))
+			return families[i];
+	return NULL;
+}
+
+const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status)
+{
+	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
+	const struct plumb_family *family = find(file);
+	*status = PLUMB_OK;
+	if (!m || m->kind != PLUMB_META_STRING)
+		*status = plumb_fail(PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
+	else if (!family)
+		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%.*s\"; plumb knows: qwen2", (int)(m->s.n > 64 ? 64 : m->s.n), m->s.p);
+	return family;
+}
+
+const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file, const char *name, char full[PLUMB_KEY])
+{
+	snprintf(full, PLUMB_KEY, "%s.%s", family->name, name);
+	return plumb_file_meta_find(file, full);
+}
+
+int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file, const char *name, int64_t fallback)
+{
+	char full[PLUMB_KEY];
+	const struct plumb_meta *m = plumb_family_key(family, file, name, full);
+	if (m && m->kind == PLUMB_META_INT)
+		return m->i;
+	if (!m || m->kind != PLUMB_META_ARRAY || m->of != PLUMB_META_INT || !m->n)
+		return fallback;
+	for (uint64_t i = 1; i < m->n; i++)
+		if (plumb_meta_int_at(m, i) != plumb_meta_int_at(m, 0))
+			return fallback;
+	return plumb_meta_int_at(m, 0);
+}
+
+static bool neutral_number(double value, enum plumb_neutral neutral)
+{
+	return (value == 0 && (neutral == PLUMB_NEUTRAL_0 || neutral == PLUMB_NEUTRAL_0_OR_1)) ||
+		(value == 1 && (neutral == PLUMB_NEUTRAL_1 || neutral == PLUMB_NEUTRAL_0_OR_1));
+}
+
+bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neutral)
+{
+	if (m->kind == PLUMB_META_STRING || (m->kind == PLUMB_META_ARRAY && m->of == PLUMB_META_STRING))
+		return false;
+	for (uint64_t i = 0; m->kind == PLUMB_META_ARRAY && i < m->n; i++)
+		if (!neutral_number(plumb_meta_float_at(m, i), neutral))
+			return false;
+	return m->kind == PLUMB_META_ARRAY || neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i, neutral);
+}
+
+/* Shell patterns. Of a long name the start is enough: no row's is that long. */
+static bool matches(const char *pattern, const char *name, size_t n)
+{
+	char text[PLUMB_KEY];
+	if (memchr(name, 0, n))
+		return false;
+	snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), name);
+	return !fnmatch(pattern, text, FNM_NOESCAPE);
+}
+
+static enum plumb_use judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file, const struct plumb_meta *m,
+	const char *name, size_t n, const char **why)
+{
+	for (int i = 0; i < count; i++) {
+		if (!matches(rows[i].name, name, n))
+			continue;
+		*why = rows[i].why;
+		if (rows[i].judge)
+			return rows[i].judge(file, m, why);
+		if (!rows[i].neutral || !plumb_family_is_neutral(m, rows[i].neutral))
+			return rows[i].use;
+		*why = "a value that changes nothing";
+		return PLUMB_USE_HARMLESS;
+	}
+	*why = "plumb does not know it; if it changes the model, the results are wrong";
+	return PLUMB_USE_IGNORED;
+}
+
+enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	const struct plumb_family *family = find(file);
+	const struct plumb_meta *architecture = plumb_file_meta_find(file, "general.architecture");
+	const char *text;
+	size_t prefix = family ? strlen(family->name) : architecture && architecture->kind == PLUMB_META_STRING ? architecture->s.n : 0;
+	why = why ? why : &text;
+	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' || memcmp(m->key.p, architecture->s.p, prefix))
+		return judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
+	*why = "of an architecture that plumb does not know";
+	if (!family)
+		return PLUMB_USE_IGNORED;
+	return judge(family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
+}
+
+int64_t plumb_family_layer(struct plumb_span name, struct plumb_span *role)
+{
+	int64_t layer = 0;
+	size_t i = 4;
+	*role = name;
+	if (name.n < 6 || memcmp(name.p, "blk.", 4))
+		return -1;
+	for (; i < name.n && isdigit((unsigned char)name.p[i]) && layer < INT32_MAX; i++)
+		layer = layer * 10 + name.p[i] - '0';
+	if (i == 4 || i >= name.n - 1 || name.p[i] != '.' || (name.p[4] == '0' && i > 5))
+		return -1;
+	*role = (struct plumb_span){ name.p + i + 1, name.n - i - 1 };
+	return layer;
+}
+
+enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t, const char **why)
+{
+	const struct plumb_family *family = find(file);
+	struct plumb_span role;
+	const char *text;
+	int64_t layer = plumb_family_layer(t->name, &role);
+	why = why ? why : &text;
+	*why = "of an architecture that plumb does not know";
+	if (!family)
+		return PLUMB_USE_IGNORED;
+	const struct plumb_weight_row *rows = layer < 0 ? family->top : family->layer;
+	*why = "its layer is beyond those that the key block_count counts";
+	int64_t layers = plumb_family_whole(family, file, "block_count", 0);
+	if (layers > 0 && layer >= layers)
+		return PLUMB_USE_REFUSED;
+	*why = "";
+	for (int i = 0; i < (layer < 0 ? family->top_count : family->layer_count); i++)
+		if (matches(rows[i].name, role.p, role.n))
+			return PLUMB_USE_READ;
+	for (int i = 0; i < family->left_count; i++)
+		if (matches(family->left[i].name, role.p, role.n)) {
+			*why = family->left[i].why;
+			return family->left[i].use;
+		}
+	return PLUMB_USE_REFUSED;
+}
+
+/* "4", "true", "\"yarn\"", "an array of 24 values". */
+static const char *value_text(const struct plumb_meta *m, char text[96])
+{
+	switch (m->kind) {
+	case PLUMB_META_BOOL: return m->i ? "true" : "false";
+	case PLUMB_META_INT: snprintf(text, 96, "%lld", (long long)m->i); break;
+	case PLUMB_META_FLOAT: snprintf(text, 96, "%g", m->f); break;
+	case PLUMB_META_STRING: snprintf(text, 96, "\"%.*s\"", (int)(m->s.n < 64 ? m->s.n : 64), m->s.p); break;
+	case PLUMB_META_ARRAY: snprintf(text, 96, "an array of %llu values", (unsigned long long)m->n); break;
+	}
+	return text;
+}
+
+enum plumb_status plumb_model_check(const struct plumb_file *file)
+{
+	const char *why;
+	char text[96];
+	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
+		const struct plumb_meta *m = plumb_file_meta(file, i);
+		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %.*s is %s: %s", (int)(m->key.n < 128 ? m->key.n : 128), m->key.p, value_text(m, text), why);
+	}
+	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
+		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
+		if (plumb_model_tensor_use(file, t, &why) == PLUMB_USE_REFUSED)
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %.*s is not used: %s", (int)(t->name.n < 128 ? t->name.n : 128), t->name.p, why);
+	}
+	return PLUMB_OK;
+}
+
+#define NAMED 8 /* notices of one file */
+
+void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file, const char *path)
+{
+	int64_t more = 0;
+	int told = 0;
+	const char *why;
+	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
+		const struct plumb_meta *m = plumb_file_meta(file, i);
+		if (plumb_model_key_use(file, m, &why) != PLUMB_USE_IGNORED)
+			continue;
+		if (told++ < NAMED)
+			plumb_notice(ctx, "%s: the key %.*s is not used: %s", path, (int)(m->key.n < 128 ? m->key.n : 128), m->key.p, why);
+		else
+			more++;
+	}
+	if (more)
+		plumb_notice(ctx, "%s: %lld more keys are not used; `plumb info` lists them", path, (long long)more);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys that files of every family have: what describes the file, its tokenizer, and other programs' notes. */
+#include <string.h>
+#include "model/family.h"
+
+static enum plumb_use file_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	(void)why;
+	return plumb_family_text_is(m, "model") ? PLUMB_USE_HARMLESS : PLUMB_USE_REFUSED;
+}
+
+static enum plumb_use block_version(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	if (m->kind != PLUMB_META_INT || m->i != 2)
+		return PLUMB_USE_IGNORED;
+	*why = "that of the blocks which plumb reads";
+	return PLUMB_USE_HARMLESS;
+}
+
+static enum plumb_use off(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	if (!plumb_family_is_neutral(m, PLUMB_NEUTRAL_0))
+		return PLUMB_USE_IGNORED;
+	*why = "switched off";
+	return PLUMB_USE_HARMLESS;
+}
+
+static enum plumb_use nothing(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	if (m->kind != PLUMB_META_ARRAY || m->n)
+		return PLUMB_USE_IGNORED;
+	*why = "an empty list";
+	return PLUMB_USE_HARMLESS;
+}
+
+/* A run ends at the end token and at ChatML's two: is this one of them? */
+static enum plumb_use end_token(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	static const char *const ends[] = { "<|im_end|>", "<|endoftext|>" };
+	const struct plumb_meta *eos = plumb_file_meta_find(file, "tokenizer.ggml.eos_token_id");
+	const struct plumb_meta *tokens = plumb_file_meta_find(file, "tokenizer.ggml.tokens");
+	bool known = eos && eos->kind == PLUMB_META_INT && m->kind == PLUMB_META_INT && eos->i == m->i;
+	if (tokens && tokens->kind == PLUMB_META_ARRAY && m->kind == PLUMB_META_INT && m->i >= 0 && (uint64_t)m->i < tokens->n) {
+		struct plumb_span s = plumb_meta_string_at(tokens, (uint64_t)m->i);
+		for (int i = 0; i < 2; i++)
+			known |= s.n == strlen(ends[i]) && !memcmp(s.p, ends[i], s.n);
+	}
+	if (!known)
+		return PLUMB_USE_IGNORED;
+	*why = "a run ends at this token anyway";
+	return PLUMB_USE_HARMLESS;
+}
+
+#define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
+#define HARMLESS(key, text) { .name = key, .use = PLUMB_USE_HARMLESS, .why = text }
+#define JUDGED(key, function, text) { .name = key, .why = text, .judge = function }
+const struct plumb_key_row plumb_family_common[] = {
+	READ("general.architecture"),
+	READ("general.name"),
+	READ("general.alignment"),
+	JUDGED("general.type", file_type, "only a file of the type \"model\" can be run"),
+	HARMLESS("general.file_type", "each tensor states its own type"),
+	JUDGED("general.quantization_version", block_version, "plumb reads blocks of version 2; others would be read wrongly"),
+	HARMLESS("general.sampling.*", "advice on sampling; the values are those of the command line"),
+	{ .name = "general.tensor_extra.*", .use = PLUMB_USE_IGNORED, .why = "plumb takes no notes on single tensors" },
+	HARMLESS("general.*", "says where the file comes from"),
+	READ("tokenizer.ggml.model"),
+	READ("tokenizer.ggml.pre"),
+	READ("tokenizer.ggml.tokens"),
+	READ("tokenizer.ggml.token_type"),
+	READ("tokenizer.ggml.merges"),
+	READ("tokenizer.ggml.bos_token_id"),
+	READ("tokenizer.ggml.eos_token_id"),
+	READ("tokenizer.ggml.padding_token_id"),
+	READ("tokenizer.ggml.add_bos_token"),
+	READ("tokenizer.chat_template"),
+	HARMLESS("tokenizer.chat_template.*", "a further template; tokenizer.chat_template is the one in use"),
+	HARMLESS("tokenizer.chat_templates", "names of further templates; tokenizer.chat_template is the one in use"),
+	JUDGED("tokenizer.ggml.add_eos_token", off, "plumb appends no end token to a text"),
+	JUDGED("tokenizer.ggml.add_sep_token", off, "plumb appends no separator to a text"),
+	JUDGED("tokenizer.ggml.eot_token_id", end_token, "a run does not end at this token"),
+	JUDGED("tokenizer.ggml.eom_token_id", end_token, "a run does not end at this token"),
+	JUDGED("tokenizer.ggml.eog_token_ids", nothing, "a run does not end at these tokens"),
+	JUDGED("tokenizer.ggml.normalizer.lowercase", off, "plumb does not change a text's letters"),
+	JUDGED("tokenizer.ggml.normalizer.strip_accents", off, "plumb does not change a text's letters"),
+	JUDGED("tokenizer.ggml.suppress_tokens", nothing, "plumb may sample these tokens"),
+	HARMLESS("tokenizer.ggml.scores", "byte-level BPE goes by its merges"),
+	HARMLESS("tokenizer.ggml.token_type_count", "of encoders only"),
+	HARMLESS("tokenizer.ggml.unknown_token_id", "byte-level BPE has a token for every byte"),
+	HARMLESS("tokenizer.ggml.seperator_token_id", "of encoders only"),
+	HARMLESS("tokenizer.ggml.cls_token_id", "of encoders only"),
+	HARMLESS("tokenizer.ggml.mask_token_id", "of encoders only"),
+	HARMLESS("tokenizer.ggml.add_space_prefix", "of SentencePiece only"),
+	HARMLESS("tokenizer.ggml.remove_extra_whitespaces", "of SentencePiece only"),
+	HARMLESS("tokenizer.ggml.precompiled_charsmap", "of SentencePiece only"),
+	HARMLESS("tokenizer.ggml.fim_*", "for filling in the middle, which no command does"),
+	HARMLESS("tokenizer.ggml.prefix_token_id", "for filling in the middle, which no command does"),
+	HARMLESS("tokenizer.ggml.suffix_token_id", "for filling in the middle, which no command does"),
+	HARMLESS("tokenizer.ggml.middle_token_id", "for filling in the middle, which no command does"),
+	HARMLESS("tokenizer.huggingface.json", "the same vocabulary in another form"),
+	{ .name = "tokenizer.*", .use = PLUMB_USE_IGNORED, .why = "plumb does not know it; if it changes how text is split, the tokens are wrong" },
+	READ("split.*"),
+	{ .name = "adapter.*", .use = PLUMB_USE_REFUSED, .why = "the file is an adapter to another model's weights" },
+	{ .name = "clip.*", .use = PLUMB_USE_REFUSED, .why = "the file is an encoder of pictures or sound" },
+	{ .name = "xielu.*", .use = PLUMB_USE_REFUSED, .why = "an activation that plumb does not compute" },
+	HARMLESS("quantize.*", "says how the file was made"),
+	HARMLESS("*", "outside the names that describe a model"),
+};
+const int plumb_family_common_count = sizeof plumb_family_common / sizeof *plumb_family_common;

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The family qwen2: every key that files of its architecture have or could have (the names are llama.cpp's), and every tensor. */
+#include <math.h>
+#include <stddef.h>
+#include "model/family.h"
+#include "model/model.h"
+
+#define WHOLE(file, name, fallback) plumb_family_whole(&plumb_family_qwen2, file, name, fallback)
+
+static int64_t head_dim(const struct plumb_file *file)
+{
+	int64_t hidden = WHOLE(file, "embedding_length", 0), heads = WHOLE(file, "attention.head_count", 0);
+	return WHOLE(file, "attention.key_length", heads > 0 ? hidden / heads : 0);
+}
+
+static enum plumb_use harmless_if(bool harmless, const char *reason, const char **why)
+{
+	if (!harmless)
+		return PLUMB_USE_REFUSED;
+	*why = reason;
+	return PLUMB_USE_HARMLESS;
+}
+
+/* A window that is never shorter than what a position sees is none. */
+static enum plumb_use window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	int64_t context = WHOLE(file, "context_length", INT64_MAX), length = WHOLE(file, "attention.sliding_window", -1);
+	if (m->kind == PLUMB_META_INT || m->kind == PLUMB_META_ARRAY)
+		return harmless_if(length == 0 || length >= context, length ? "no shorter than the context: every position is seen" : "no window", why);
+	return PLUMB_USE_REFUSED;
+}
+
+static enum plumb_use rotated(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)m;
+	return harmless_if(WHOLE(file, "rope.dimension_count", -1) == head_dim(file), "whole heads are rotated", why);
+}
+
+static enum plumb_use output_width(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)m;
+	return harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0), "that of the model", why);
+}
+
+static enum plumb_use causal(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	return harmless_if(plumb_family_is_neutral(m, PLUMB_NEUTRAL_1), "attention is causal", why);
+}
+
+static enum plumb_use score_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	double usual = 1 / sqrt((double)head_dim(file));
+	bool number = m->kind == PLUMB_META_FLOAT || m->kind == PLUMB_META_INT;
+	return harmless_if(number && (m->f == 0 || fabs(m->f / usual - 1) < 1e-6), "one over the square root of the head's width, as ever", why);
+}
+
+static enum plumb_use scaling_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	if (m->kind != PLUMB_META_STRING || plumb_family_text_is(m, "none") || plumb_family_text_is(m, "linear"))
+		return PLUMB_USE_READ; /* what is no text is refused when it is read */
+	if (plumb_family_text_is(m, "yarn"))
+		*why = "YaRN, which plumb does not compute (linear scaling it does)";
+	return PLUMB_USE_REFUSED;
+}
+
+static enum plumb_use old_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	char full[PLUMB_KEY];
+	(void)m;
+	if (!plumb_family_key(&plumb_family_qwen2, file, "rope.scaling.factor", full))
+		return PLUMB_USE_READ;
+	*why = "an old name; rope.scaling.factor is there and holds";
+	return PLUMB_USE_HARMLESS;
+}
+
+static enum plumb_use layout(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	return harmless_if(plumb_family_text_is(m, "reference"), "the usual one", why);
+}
+
+#define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
+#define HARMLESS(key, text) { .name = key, .use = PLUMB_USE_HARMLESS, .why = text }
+#define UNLESS(key, values, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, .neutral = PLUMB_NEUTRAL_##values }
+#define JUDGED(key, function, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, .judge = function }
+#define NOT_COMPUTED ", which plumb does not compute"
+static const struct plumb_key_row keys[] = {
+	READ("block_count"),
+	READ("context_length"),
+	READ("embedding_length"),
+	READ("feed_forward_length"),
+	READ("attention.head_count"),
+	READ("attention.head_count_kv"),
+	READ("attention.key_length"),
+	READ("attention.value_length"),
+	READ("attention.layer_norm_rms_epsilon"),
+	READ("rope.freq_base"),
+	READ("rope.scaling.factor"),
+	JUDGED("rope.scaling.type", scaling_type, "a scaling of RoPE" NOT_COMPUTED),
+	JUDGED("rope.scale_linear", old_scale, ""),
+	UNLESS("rope.scaling.attn_factor", 0_OR_1, "a scale of queries and keys" NOT_COMPUTED),
+	UNLESS("rope.scaling.yarn_attn_factor", 0_OR_1, "a scale of queries and keys" NOT_COMPUTED),
+	UNLESS("rope.scaling.alpha", 0, "a scaling of RoPE's base" NOT_COMPUTED),
+	HARMLESS("rope.scaling.original_context_length", "of YaRN only"),
+	HARMLESS("rope.scaling.finetuned", "says how the model was trained"),
+	HARMLESS("rope.scaling.yarn_*", "of YaRN only"),
+	JUDGED("rope.dimension_count", rotated, "partial rotation" NOT_COMPUTED),
+	UNLESS("rope.dimension_sections", 0, "rotation by sections" NOT_COMPUTED),
+	HARMLESS("rope.freq_base_swa", "of sliding windows only"),
+	HARMLESS("rope.dimension_count_swa", "of sliding windows only"),
+	JUDGED("attention.sliding_window", window, "a sliding window, shorter than the context" NOT_COMPUTED),
+	HARMLESS("attention.sliding_window_pattern", "of sliding windows only"),
+	HARMLESS("attention.key_length_swa", "of sliding windows only"),
+	HARMLESS("attention.value_length_swa", "of sliding windows only"),
+	JUDGED("attention.causal", causal, "attention without a causal mask (an embedding model)" NOT_COMPUTED),
+	JUDGED("attention.scale", score_scale, "a scale of the attention scores" NOT_COMPUTED),
+	UNLESS("attention.output_scale", 0_OR_1, "a scale of attention's output" NOT_COMPUTED),
+	UNLESS("attention.value_scale", 0_OR_1, "a scale of attention's values" NOT_COMPUTED),
+	UNLESS("attention.temperature_*", 0, "a scale of the attention scores by position" NOT_COMPUTED),
+	UNLESS("attention.max_alibi_bias", 0, "a bias of the attention scores by distance" NOT_COMPUTED),
+	UNLESS("attention.clamp_kqv", 0, "bounds of queries, keys and values" NOT_COMPUTED),
+	UNLESS("attn_logit_softcapping", 0, "a bound of the attention scores" NOT_COMPUTED),
+	UNLESS("final_logit_softcapping", 0, "a bound of the logits" NOT_COMPUTED),
+	UNLESS("router_logit_softcapping", 0, "a bound of the router's scores" NOT_COMPUTED),
+	UNLESS("logit_scale", 0_OR_1, "a scale of the logits" NOT_COMPUTED),
+	UNLESS("embedding_scale", 0_OR_1, "a scale of the embeddings" NOT_COMPUTED),
+	UNLESS("residual_scale", 0_OR_1, "a scale of each branch's result" NOT_COMPUTED),
+	UNLESS("pooling_type", 0, "pooling of the outputs (an embedding model)" NOT_COMPUTED),
+	JUDGED("embedding_length_out", output_width, "an output of another width" NOT_COMPUTED),
+	HARMLESS("vocab_size", "the rows of token_embd.weight are counted"),
+	HARMLESS("attention.layer_norm_epsilon", "of LayerNorm only; the norms here are RMSNorm"),
+	JUDGED("tensor_data_layout", layout, "weights in another order" NOT_COMPUTED),
+	UNLESS("use_parallel_residual", 0, "attention beside the feed-forward block" NOT_COMPUTED),
+	UNLESS("nextn_predict_layers", 0, "layers that predict further tokens" NOT_COMPUTED),
+	UNLESS("expert*", 0, "a mixture of experts" NOT_COMPUTED),
+	UNLESS("moe*", 0, "a mixture of experts" NOT_COMPUTED),
+	UNLESS("interleave_moe_layer_step", 0, "a mixture of experts" NOT_COMPUTED),
+	UNLESS("leading_dense_block_count", 0, "a mixture of experts" NOT_COMPUTED),
+	UNLESS("swiglu_clamp*", 0, "bounds in the feed-forward block" NOT_COMPUTED),
+	UNLESS("activation.*", NONE, "another activation than SiLU" NOT_COMPUTED),
+	UNLESS("ssm.*", 0, "recurrent layers" NOT_COMPUTED),
+	UNLESS("full_attention_interval", 0_OR_1, "layers without attention" NOT_COMPUTED),
+	UNLESS("n_deepstack_layers", 0, "pictures in the residual stream" NOT_COMPUTED),
+	UNLESS("embedding_length_per_layer_input", 0, "embeddings of each layer" NOT_COMPUTED),
+	UNLESS("attention.*lora_rank", 0, "keys and values of low rank" NOT_COMPUTED),
+	UNLESS("attention.*_mla", 0, "keys and values of low rank" NOT_COMPUTED),
+	UNLESS("attention.indexer.*", 0, "attention to chosen positions only" NOT_COMPUTED),
+	UNLESS("attention.shared_kv_layers", 0, "keys and values shared by layers" NOT_COMPUTED),
+	UNLESS("attention.relative_buckets_count", 0, "a bias of the attention scores by distance" NOT_COMPUTED),
+	UNLESS("attention.rope_pattern", NONE, "layers without rotation" NOT_COMPUTED),
+	UNLESS("attention.group_norm*", 0, "norms of groups" NOT_COMPUTED),
+	UNLESS("classifier.*", NONE, "a classifier's output" NOT_COMPUTED),
+	UNLESS("decoder_*", NONE, "an encoder and a decoder" NOT_COMPUTED),
+	UNLESS("dense_*", NONE, "further matrices behind the output (an embedding model)" NOT_COMPUTED),
+};
+
+#define LAYER(text, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0 }
+#define LAYER_BIAS(text, field, r, bit) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit }
+static const struct plumb_weight_row layer[] = {
+	LAYER("attn_norm.weight", attn_norm, E, NONE, PLAIN),
+	LAYER("attn_q.weight", wq, Q, E, EXACT),
+	LAYER("attn_k.weight", wk, K, E, EXACT),
+	LAYER("attn_v.weight", wv, W, E, EXACT),
+	LAYER_BIAS("attn_q.bias", bq, Q, Q),
+	LAYER_BIAS("attn_k.bias", bk, K, K),
+	LAYER_BIAS("attn_v.bias", bv, W, V),
+	LAYER("attn_output.weight", wo, E, C, PLAIN),
+	LAYER_BIAS("attn_output.bias", bo, E, ATTN_OUT),
+	LAYER("ffn_norm.weight", ffn_norm, E, NONE, PLAIN),
+	LAYER("ffn_gate.weight", gate, F, E, PLAIN),
+	LAYER_BIAS("ffn_gate.bias", gate_bias, F, FFN_GATE),
+	LAYER("ffn_up.weight", up, F, E, PLAIN),
+	LAYER_BIAS("ffn_up.bias", up_bias, F, FFN_UP),
+	LAYER("ffn_down.weight", down, E, F, PLAIN),
+	LAYER_BIAS("ffn_down.bias", down_bias, E, FFN_DOWN),
+};
+static const struct plumb_weight_row top[] = {
+	{ "token_embd.weight", offsetof(struct plumb_weights, embed), PLUMB_SIZE_V, PLUMB_SIZE_E, PLUMB_WEIGHT_PLAIN, 0 },
+	{ "output_norm.weight", offsetof(struct plumb_weights, norm), PLUMB_SIZE_E, PLUMB_SIZE_NONE, PLUMB_WEIGHT_PLAIN, 0 },
+	{ "output.weight", offsetof(struct plumb_weights, output), PLUMB_SIZE_V, PLUMB_SIZE_E, PLUMB_WEIGHT_EXACT, 0 },
+	{ "output.bias", offsetof(struct plumb_weights, output_bias), PLUMB_SIZE_V, PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_OUTPUT },
+};
+
+/* Any other name is refused, too; these get a reason. */
+static const struct plumb_left_row left[] = {
+	{ "attn_rot_embd.weight", PLUMB_USE_HARMLESS, "RoPE's angles, which plumb computes" },
+	{ "rope_freqs.weight", PLUMB_USE_REFUSED, "factors of RoPE's angles" NOT_COMPUTED },
+	{ "rope_factors_*", PLUMB_USE_REFUSED, "factors of RoPE's angles" NOT_COMPUTED },
+	{ "attn_q_norm*", PLUMB_USE_REFUSED, "a norm of the queries (as Qwen3 has it)" NOT_COMPUTED },
+	{ "attn_k_norm*", PLUMB_USE_REFUSED, "a norm of the keys (as Qwen3 has it)" NOT_COMPUTED },
+	{ "*norm.bias", PLUMB_USE_REFUSED, "a norm's bias (LayerNorm)" NOT_COMPUTED },
+	{ "attn_qkv*", PLUMB_USE_REFUSED, "queries, keys and values in one matrix" NOT_COMPUTED },
+	{ "ffn_gate_inp*", PLUMB_USE_REFUSED, "a mixture of experts" NOT_COMPUTED },
+	{ "*_exps.*", PLUMB_USE_REFUSED, "a mixture of experts" NOT_COMPUTED },
+	{ "*_shexp.*", PLUMB_USE_REFUSED, "a mixture of experts" NOT_COMPUTED },
+	{ "*scale", PLUMB_USE_REFUSED, "a scale beside a weight" NOT_COMPUTED },
+	{ "*lora_a", PLUMB_USE_REFUSED, "part of an adapter to another model's weights" },
+	{ "*lora_b", PLUMB_USE_REFUSED, "part of an adapter to another model's weights" },
+	{ "cls*", PLUMB_USE_REFUSED, "a classifier's output" NOT_COMPUTED },
+	{ "nextn.*", PLUMB_USE_REFUSED, "a layer that predicts further tokens" NOT_COMPUTED },
+	{ "position_embd.weight", PLUMB_USE_REFUSED, "learned positions" NOT_COMPUTED },
+	{ "*", PLUMB_USE_REFUSED, "the family has no such tensor; computing without it could be wrong" },
+};
+
+#define COUNT(rows) (int)(sizeof(rows) / sizeof *(rows))
+const struct plumb_family plumb_family_qwen2 = {
+	.name = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer, .layer_count = COUNT(layer),
+	.top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
+};
