@@ -3,6 +3,7 @@
  * logits and greedy tokens (tools/make-test-model.py); sessions; broken models. */
 #include <unistd.h>
 #include "compare.h"
+#include "model/made.h"
 
 static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 /* Relative L2 per capture point; doc/numerics.md, "Whole models". */
@@ -436,5 +437,6 @@ int main(void)
 	tcase_add_test(tc, truncated_models);
 	tcase_add_test(tc, no_memory_for_cache);
 	suite_add_tcase(suite, tc);
+	add_file_tests(suite);
 	return run_suite(suite);
 }

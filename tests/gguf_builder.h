@@ -11,7 +11,7 @@
 enum { G_U8, G_I8, G_U16, G_I16, G_U32, G_I32, G_F32, G_BOOL, G_STRING, G_ARRAY, G_U64, G_I64, G_F64 };
 
 struct gguf_builder {
-	unsigned char bytes[8192];
+	unsigned char bytes[1 << 16];
 	size_t n;
 };
 

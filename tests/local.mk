@@ -71,7 +71,7 @@ check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetens
 check_format_CPPFLAGS = $(CHECK_CPP)
 check_format_LDADD = $(CHECK_LINK)
 
-check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c
+check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 
