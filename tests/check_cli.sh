@@ -131,6 +131,27 @@ models() {
 	fi
 }
 
+# What plumb does not compute is refused by name, by every command that computes; info and tokenize go on.
+refusals() {
+	LC_ALL=C sed 's/qwen2.rope.freq_base/qwen2.residual_scale/' <"$data/tiny-f32.gguf" >scaled
+	LC_ALL=C sed 's/blk.1.attn_q.bias/blk.1.attn_q.norm/' <"$data/tiny-f32.gguf" >normed
+	printf 'some text to read' >text
+	for file in scaled:qwen2.residual_scale normed:blk.1.attn_q.norm; do
+		for command in "run" "chat" "perplexity" "bench" "diag weights" "diag stability" "diag report" \
+			"diag bisect --tokens 1,2"; do
+			more=''
+			[ "$command" != perplexity ] || more=text
+			[ "$command" != "diag report" ] || more=$data/tiny-f32.safetensors
+			# shellcheck disable=SC2086 # words
+			run $command ${file%%:*} $more </dev/null; expect 3 "${file#*:}" "$command of a model that is not computed: ${file#*:}"
+		done
+		run info ${file%%:*}; expect 0 "" "info of it"
+		run tokenize ${file%%:*} Hello; expect 0 "" "tokenize with it"
+	done
+	LC_ALL=C sed 's/qwen2.rope.freq_base/qwen2.rope.freq_what/' <"$data/tiny-f32.gguf" >unknown
+	run run unknown Hello -n 2; expect 0 "qwen2.rope.freq_what is not used" "an unknown key is named, and the model runs"
+}
+
 information() {
 	run info "$model"; says "^family *qwen2" "info: family"
 	says "^type .*tensors" "info: sums per type"
@@ -387,7 +408,7 @@ real_model() {
 	report $? "perplexity of the big model as PyTorch's"
 }
 
-for part in help_texts options drivers models information tokens runs long_model limits signals full_disk chats terminal measures real_model; do
+for part in help_texts options drivers models refusals information tokens runs long_model limits signals full_disk chats terminal measures real_model; do
 	code=0
 	: >out; : >err
 	$part

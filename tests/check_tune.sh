@@ -37,6 +37,8 @@ cp out want
 
 tokens; right "the fixed choice gives the right tokens"
 do_plumb tune "$model" --explain; has 1 "nothing was measured" "--explain before anything was measured"
+LC_ALL=C sed 's/qwen2.rope.freq_base/qwen2.residual_scale/' <"$data/tiny-f32.gguf" >scaled
+do_plumb tune scaled; has 3 "scaled: .*qwen2.residual_scale" "a model that is not computed is refused by name"
 [ -z "$(find "$AR_HARDWARE_LIBS" -name '*.tune.json')" ]; report $? "... and leaves no file"
 
 do_plumb tune "$model" --quick; has 0 "q8_0 .*block" "tuning"

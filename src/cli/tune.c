@@ -162,14 +162,15 @@ static int tune(const struct request *r, struct plumb_context *ctx)
 	struct plumb_config config;
 	struct result x = { .count = 0 };
 	enum plumb_status s = plumb_file_open(&file, r->model);
-	if (!s)
-		s = plumb_config_read(&config, file);
-	if (!s && shapes)
+	bool understood = !s && !(s = plumb_model_check(file)) && !(s = plumb_config_read(&config, file));
+	if (understood && shapes)
 		s = measure(r, ctx, shapes, shapes_of(file, config.vocab, shapes), &x);
 	int code = CLI_OK;
 	if (!shapes)
 		code = cli_complain(CLI_ERROR, "no memory for the shapes of a model");
-	else if (s == PLUMB_E_UNSUPPORTED && !x.device)
+	else if (file && !understood)
+		code = cli_complain(CLI_INPUT, "%s: %s", r->model, plumb_last_error());
+	else if (s == PLUMB_E_UNSUPPORTED && understood && !x.device)
 		code = cli_complain(CLI_USAGE, "%s; leave --driver and AR_HARDWARE_DRIVER away, or name cl", plumb_last_error());
 	else if (s)
 		code = cli_fail(s);

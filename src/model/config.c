@@ -38,7 +38,8 @@ static enum plumb_status one_for_all(const struct reader *r, int64_t *value)
 	*value = plumb_meta_int_at(m, 0);
 	for (uint64_t i = 1; i < m->n; i++)
 		if (plumb_meta_int_at(m, i) != *value)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %s differs between layers (%lld and %lld): layers of different shapes are not "
+			return plumb_fail(PLUMB_E_UNSUPPORTED,
+				"the key %s differs between layers (%lld and %lld): layers of different shapes are not "
 				"computed", r->full, (long long)*value, (long long)plumb_meta_int_at(m, i));
 	return PLUMB_OK;
 }
@@ -52,12 +53,14 @@ static enum plumb_status read_int(struct reader *r, const char *name, int64_t fa
 		return fallback >= 0 ? PLUMB_OK : plumb_fail(PLUMB_E_FORMAT, "the key %s is missing", r->full);
 	PLUMB_TRY(one_for_all(r, value));
 	if (*value < 1 || *value > MOST)
-		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %lld, must be from 1 to %lld", r->full, (long long)*value, (long long)MOST);
+		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %lld, must be from 1 to %lld", r->full,
+			(long long)*value, (long long)MOST);
 	return PLUMB_OK;
 }
 
 /* fallback <= 0: the key must be there. */
-static enum plumb_status read_float(struct reader *r, const char *name, double fallback, double low, double high, double *value)
+static enum plumb_status read_float(struct reader *r, const char *name, double fallback, double low,
+	double high, double *value)
 {
 	PLUMB_TRY(look_up(r, name));
 	const struct plumb_meta *m = r->m;
@@ -67,12 +70,14 @@ static enum plumb_status read_float(struct reader *r, const char *name, double f
 	if (m->kind != PLUMB_META_FLOAT && m->kind != PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "the key %s is not a number", r->full);
 	if (!(m->f >= low && m->f <= high))
-		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be from %g to %g", r->full, m->f, low, high);
+		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be from %g to %g", r->full, m->f, low,
+			high);
 	*value = m->f;
 	return PLUMB_OK;
 }
 
-/* Linear scaling is meant by its type, by a factor without a type and by the factor's old name; a factor of 0 means none. */
+/* Linear scaling is meant by its type, by a factor without a type and by the factor's old name; a factor of 0
+ * means none. */
 static enum plumb_status read_scaling(struct reader *r, double *factor)
 {
 	*factor = 1;
@@ -87,7 +92,8 @@ static enum plumb_status read_scaling(struct reader *r, double *factor)
 	if (*factor == 0)
 		*factor = 1;
 	if (*factor < 1e-6)
-		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be 0 or from 1e-06 to 1e+06", r->full, *factor);
+		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be 0 or from 1e-06 to 1e+06", r->full,
+			*factor);
 	return PLUMB_OK;
 }
 
@@ -99,16 +105,20 @@ static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
 	PLUMB_TRY(read_int(r, "attention.head_count", -1, &c->heads));
 	PLUMB_TRY(read_int(r, "attention.head_count_kv", c->heads, &c->kv_heads));
 	if (c->heads % c->kv_heads)
-		return plumb_fail(PLUMB_E_FORMAT, "%lld query heads cannot share %lld key-value heads", (long long)c->heads, (long long)c->kv_heads);
+		return plumb_fail(PLUMB_E_FORMAT, "%lld query heads cannot share %lld key-value heads",
+			(long long)c->heads, (long long)c->kv_heads);
 	bool own = plumb_family_key(r->family, r->file, "attention.key_length", full);
 	if (!own && c->hidden % c->heads)
-		return plumb_fail(PLUMB_E_FORMAT, "a hidden size of %lld is not %lld heads", (long long)c->hidden, (long long)c->heads);
+		return plumb_fail(PLUMB_E_FORMAT, "a hidden size of %lld is not %lld heads", (long long)c->hidden,
+			(long long)c->heads);
 	PLUMB_TRY(read_int(r, "attention.key_length", c->hidden / c->heads, &c->head_dim));
 	if (c->head_dim % 2)
-		return plumb_fail(PLUMB_E_FORMAT, "a head of %lld elements cannot be rotated in pairs", (long long)c->head_dim);
+		return plumb_fail(PLUMB_E_FORMAT, "a head of %lld elements cannot be rotated in pairs",
+			(long long)c->head_dim);
 	/* Without a key a head of values has the usual width, unless the file's are as wide as its keys. */
 	int64_t usual = c->hidden / c->heads;
-	bool as_keys = usual < 1 || c->hidden % c->heads || (v && v->rank == 2 && v->dim[0] == c->kv_heads * c->head_dim);
+	bool as_keys = usual < 1 || c->hidden % c->heads || (v && v->rank == 2 &&
+		v->dim[0] == c->kv_heads * c->head_dim);
 	PLUMB_TRY(read_int(r, "attention.value_length", as_keys ? c->head_dim : usual, &c->value_dim));
 	return PLUMB_OK;
 }
@@ -131,7 +141,8 @@ static void find_biases(const struct reader *r, struct plumb_config *c)
 		struct plumb_span role;
 		int64_t layer = plumb_family_layer(plumb_file_tensor(r->file, i)->name, &role);
 		const struct plumb_weight_row *rows = layer < 0 ? r->family->top : r->family->layer;
-		for (int k = 0; layer < c->layers && k < (layer < 0 ? r->family->top_count : r->family->layer_count); k++)
+		for (int k = 0; layer < c->layers &&
+			k < (layer < 0 ? r->family->top_count : r->family->layer_count); k++)
 			if (strlen(rows[k].name) == role.n && !memcmp(rows[k].name, role.p, role.n))
 				c->biases |= rows[k].bias;
 	}
@@ -148,7 +159,8 @@ enum plumb_status plumb_config_read(struct plumb_config *c, const struct plumb_f
 	snprintf(c->family, sizeof c->family, "%s", r.family->name);
 	const struct plumb_meta *name = plumb_file_meta_find(file, "general.name");
 	if (name && name->kind == PLUMB_META_STRING)
-		snprintf(c->name, sizeof c->name, "%.*s", (int)(name->s.n < sizeof c->name ? name->s.n : sizeof c->name - 1), name->s.p);
+		snprintf(c->name, sizeof c->name, "%.*s",
+			(int)(name->s.n < sizeof c->name ? name->s.n : sizeof c->name - 1), name->s.p);
 	c->rope_pairs = r.family->pairs;
 	PLUMB_TRY(read_int(&r, "block_count", -1, &c->layers));
 	PLUMB_TRY(read_int(&r, "embedding_length", -1, &c->hidden));

@@ -29,19 +29,23 @@ const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum p
 	const struct plumb_family *family = find(file);
 	*status = PLUMB_OK;
 	if (!m || m->kind != PLUMB_META_STRING)
-		*status = plumb_fail(PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
+		*status = plumb_fail(PLUMB_E_FORMAT,
+			"the key general.architecture is missing or no text: this is no model file");
 	else if (!family)
-		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%.*s\"; plumb knows: qwen2", (int)(m->s.n > 64 ? 64 : m->s.n), m->s.p);
+		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%.*s\"; plumb knows: qwen2",
+			(int)(m->s.n > 64 ? 64 : m->s.n), m->s.p);
 	return family;
 }
 
-const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file, const char *name, char full[PLUMB_KEY])
+const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file,
+	const char *name, char full[PLUMB_KEY])
 {
 	snprintf(full, PLUMB_KEY, "%s.%s", family->name, name);
 	return plumb_file_meta_find(file, full);
 }
 
-int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file, const char *name, int64_t fallback)
+int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file,
+	const char *name, int64_t fallback)
 {
 	char full[PLUMB_KEY];
 	const struct plumb_meta *m = plumb_family_key(family, file, name, full);
@@ -68,7 +72,8 @@ bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neut
 	for (uint64_t i = 0; m->kind == PLUMB_META_ARRAY && i < m->n; i++)
 		if (!neutral_number(plumb_meta_float_at(m, i), neutral))
 			return false;
-	return m->kind == PLUMB_META_ARRAY || neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i, neutral);
+	return m->kind == PLUMB_META_ARRAY || neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i,
+		neutral);
 }
 
 /* Shell patterns. Of a long name the start is enough: no row's is that long. */
@@ -81,7 +86,8 @@ static bool matches(const char *pattern, const char *name, size_t n)
 	return !fnmatch(pattern, text, FNM_NOESCAPE);
 }
 
-static enum plumb_use judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file, const struct plumb_meta *m,
+static enum plumb_use judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file,
+	const struct plumb_meta *m,
 	const char *name, size_t n, const char **why)
 {
 	for (int i = 0; i < count; i++) {
@@ -99,14 +105,17 @@ static enum plumb_use judge(const struct plumb_key_row *rows, int count, const s
 	return PLUMB_USE_IGNORED;
 }
 
-enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *m,
+	const char **why)
 {
 	const struct plumb_family *family = find(file);
 	const struct plumb_meta *architecture = plumb_file_meta_find(file, "general.architecture");
 	const char *text;
-	size_t prefix = family ? strlen(family->name) : architecture && architecture->kind == PLUMB_META_STRING ? architecture->s.n : 0;
+	size_t prefix = family ? strlen(family->name) : architecture &&
+		architecture->kind == PLUMB_META_STRING ? architecture->s.n : 0;
 	why = why ? why : &text;
-	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' || memcmp(m->key.p, architecture->s.p, prefix))
+	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' || memcmp(m->key.p, architecture->s.p,
+		prefix))
 		return judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
 	*why = "of an architecture that plumb does not know";
 	if (!family)
@@ -129,7 +138,8 @@ int64_t plumb_family_layer(struct plumb_span name, struct plumb_span *role)
 	return layer;
 }
 
-enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t, const char **why)
+enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t,
+	const char **why)
 {
 	const struct plumb_family *family = find(file);
 	struct plumb_span role;
@@ -176,12 +186,14 @@ enum plumb_status plumb_model_check(const struct plumb_file *file)
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %.*s is %s: %s", (int)(m->key.n < 128 ? m->key.n : 128), m->key.p, value_text(m, text), why);
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %.*s is %s: %s",
+				(int)(m->key.n < 128 ? m->key.n : 128), m->key.p, value_text(m, text), why);
 	}
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		if (plumb_model_tensor_use(file, t, &why) == PLUMB_USE_REFUSED)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %.*s is not used: %s", (int)(t->name.n < 128 ? t->name.n : 128), t->name.p, why);
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %.*s is not used: %s",
+				(int)(t->name.n < 128 ? t->name.n : 128), t->name.p, why);
 	}
 	return PLUMB_OK;
 }
@@ -198,7 +210,8 @@ void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file,
 		if (plumb_model_key_use(file, m, &why) != PLUMB_USE_IGNORED)
 			continue;
 		if (told++ < NAMED)
-			plumb_notice(ctx, "%s: the key %.*s is not used: %s", path, (int)(m->key.n < 128 ? m->key.n : 128), m->key.p, why);
+			plumb_notice(ctx, "%s: the key %.*s is not used: %s", path,
+				(int)(m->key.n < 128 ? m->key.n : 128), m->key.p, why);
 		else
 			more++;
 	}

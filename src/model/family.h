@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model family as data: what each metadata key and each tensor of its files means. Binding, checking and listing read these tables;
- * a key that the configuration reads and no table names is a bug (config.c). */
+/* A model family as data: what each metadata key and each tensor of its files means. Binding, checking and
+ * listing read these tables; a key that the configuration reads and no table names is a bug (config.c). */
 #ifndef PLUMB_FAMILY_H
 #define PLUMB_FAMILY_H
 
 #include <stddef.h>
 #include <plumb/model.h>
 
-/* The values that change nothing: of a key with one of these rules, any other value is used as the row says. */
+/* The values that change nothing: of a key with one of these rules, any other value is used as its row says. */
 enum plumb_neutral { PLUMB_NEUTRAL_NONE, PLUMB_NEUTRAL_0, PLUMB_NEUTRAL_1, PLUMB_NEUTRAL_0_OR_1 };
 
 /* The rows of a table are tried in order; a name may be a shell pattern. */
@@ -20,13 +20,16 @@ struct plumb_key_row {
 	enum plumb_use (*judge)(const struct plumb_file *file, const struct plumb_meta *m, const char **why);
 };
 
-/* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim, W kv_heads * value_dim, V vocab. */
-enum plumb_weight_size { PLUMB_SIZE_NONE, PLUMB_SIZE_E, PLUMB_SIZE_F, PLUMB_SIZE_Q, PLUMB_SIZE_K, PLUMB_SIZE_C, PLUMB_SIZE_W, PLUMB_SIZE_V };
-/* EXACT: attention scores reach 1,458 (doc/numerics.md), and softmax makes of their absolute error a relative one: queries and
- * keys keep float32's accuracy. A BIAS may be absent from all layers. */
+/* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim, W kv_heads *
+ * value_dim, V vocab. */
+enum plumb_weight_size { PLUMB_SIZE_NONE, PLUMB_SIZE_E, PLUMB_SIZE_F, PLUMB_SIZE_Q, PLUMB_SIZE_K,
+	PLUMB_SIZE_C, PLUMB_SIZE_W, PLUMB_SIZE_V };
+/* EXACT: attention scores reach 1,458 (doc/numerics.md), and softmax makes of their absolute error a relative
+ * one: queries and keys keep float32's accuracy. A BIAS may be absent from all layers. */
 enum plumb_weight_kind { PLUMB_WEIGHT_PLAIN, PLUMB_WEIGHT_EXACT, PLUMB_WEIGHT_BIAS };
 
-/* A tensor that is computed with: {rows, columns}, columns NONE: a vector. The name of a layer's is the part after "blk.N.". */
+/* A tensor that is computed with: {rows, columns}, columns NONE: a vector. The name of a layer's is the part
+ * after "blk.N.". */
 struct plumb_weight_row {
 	const char *name;
 	size_t member; /* offset in struct plumb_layer or struct plumb_weights */
@@ -35,7 +38,8 @@ struct plumb_weight_row {
 	unsigned bias; /* of a BIAS: its bit (enum plumb_bias) */
 };
 
-/* A tensor that is not: the part of its name after "blk.N.", or the whole one outside a layer; may be a shell pattern. */
+/* A tensor that is not: the part of its name after "blk.N.", or the whole one outside a layer; may be a shell
+ * pattern. */
 struct plumb_left_row { const char *name; enum plumb_use use; const char *why; };
 
 struct plumb_family {
@@ -56,9 +60,12 @@ extern const int plumb_family_common_count;
 const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status);
 /* "family.name"; NULL: absent. full receives the whole name. */
 #define PLUMB_KEY 128
-const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file, const char *name, char full[PLUMB_KEY]);
-/* A whole number of the family's, for judging: the key's, that of an array of equal ones, or `fallback` where there is none. */
-int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file, const char *name, int64_t fallback);
+const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file,
+	const char *name, char full[PLUMB_KEY]);
+/* A whole number of the family's, for judging: the key's, that of an array of equal ones, or `fallback` where
+ * there is none. */
+int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file,
+	const char *name, int64_t fallback);
 /* Is the number, or each of an array, one of the neutral ones? */
 bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neutral);
 bool plumb_family_text_is(const struct plumb_meta *m, const char *text);

@@ -10,7 +10,8 @@ static enum plumb_use file_type(const struct plumb_file *file, const struct plum
 	return plumb_family_text_is(m, "model") ? PLUMB_USE_HARMLESS : PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use block_version(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use block_version(const struct plumb_file *file, const struct plumb_meta *m,
+	const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_INT || m->i != 2)
@@ -44,7 +45,8 @@ static enum plumb_use end_token(const struct plumb_file *file, const struct plum
 	const struct plumb_meta *eos = plumb_file_meta_find(file, "tokenizer.ggml.eos_token_id");
 	const struct plumb_meta *tokens = plumb_file_meta_find(file, "tokenizer.ggml.tokens");
 	bool known = eos && eos->kind == PLUMB_META_INT && m->kind == PLUMB_META_INT && eos->i == m->i;
-	if (tokens && tokens->kind == PLUMB_META_ARRAY && m->kind == PLUMB_META_INT && m->i >= 0 && (uint64_t)m->i < tokens->n) {
+	if (tokens && tokens->kind == PLUMB_META_ARRAY && m->kind == PLUMB_META_INT && m->i >= 0 &&
+		(uint64_t)m->i < tokens->n) {
 		struct plumb_span s = plumb_meta_string_at(tokens, (uint64_t)m->i);
 		for (int i = 0; i < 2; i++)
 			known |= s.n == strlen(ends[i]) && !memcmp(s.p, ends[i], s.n);
@@ -64,9 +66,11 @@ const struct plumb_key_row plumb_family_common[] = {
 	READ("general.alignment"),
 	JUDGED("general.type", file_type, "only a file of the type \"model\" can be run"),
 	HARMLESS("general.file_type", "each tensor states its own type"),
-	JUDGED("general.quantization_version", block_version, "plumb reads blocks of version 2; others would be read wrongly"),
+	JUDGED("general.quantization_version", block_version,
+		"plumb reads blocks of version 2; others would be read wrongly"),
 	HARMLESS("general.sampling.*", "advice on sampling; the values are those of the command line"),
-	{ .name = "general.tensor_extra.*", .use = PLUMB_USE_IGNORED, .why = "plumb takes no notes on single tensors" },
+	{ .name = "general.tensor_extra.*", .use = PLUMB_USE_IGNORED,
+		.why = "plumb takes no notes on single tensors" },
 	HARMLESS("general.*", "says where the file comes from"),
 	READ("tokenizer.ggml.model"),
 	READ("tokenizer.ggml.pre"),
@@ -79,7 +83,8 @@ const struct plumb_key_row plumb_family_common[] = {
 	READ("tokenizer.ggml.add_bos_token"),
 	READ("tokenizer.chat_template"),
 	HARMLESS("tokenizer.chat_template.*", "a further template; tokenizer.chat_template is the one in use"),
-	HARMLESS("tokenizer.chat_templates", "names of further templates; tokenizer.chat_template is the one in use"),
+	HARMLESS("tokenizer.chat_templates",
+		"names of further templates; tokenizer.chat_template is the one in use"),
 	JUDGED("tokenizer.ggml.add_eos_token", off, "plumb appends no end token to a text"),
 	JUDGED("tokenizer.ggml.add_sep_token", off, "plumb appends no separator to a text"),
 	JUDGED("tokenizer.ggml.eot_token_id", end_token, "a run does not end at this token"),
@@ -102,9 +107,11 @@ const struct plumb_key_row plumb_family_common[] = {
 	HARMLESS("tokenizer.ggml.suffix_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.middle_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.huggingface.json", "the same vocabulary in another form"),
-	{ .name = "tokenizer.*", .use = PLUMB_USE_IGNORED, .why = "plumb does not know it; if it changes how text is split, the tokens are wrong" },
+	{ .name = "tokenizer.*", .use = PLUMB_USE_IGNORED,
+		.why = "plumb does not know it; if it changes how text is split, the tokens are wrong" },
 	READ("split.*"),
-	{ .name = "adapter.*", .use = PLUMB_USE_REFUSED, .why = "the file is an adapter to another model's weights" },
+	{ .name = "adapter.*", .use = PLUMB_USE_REFUSED,
+		.why = "the file is an adapter to another model's weights" },
 	{ .name = "clip.*", .use = PLUMB_USE_REFUSED, .why = "the file is an encoder of pictures or sound" },
 	{ .name = "xielu.*", .use = PLUMB_USE_REFUSED, .why = "an activation that plumb does not compute" },
 	HARMLESS("quantize.*", "says how the file was made"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The family qwen2: every key that files of its architecture have or could have (the names are llama.cpp's), and every tensor. */
+/* The family qwen2: every key that files of its architecture have or could have (the names are llama.cpp's),
+ * and every tensor. */
 #include <math.h>
 #include <stddef.h>
 #include "model/family.h"
@@ -24,22 +25,27 @@ static enum plumb_use harmless_if(bool harmless, const char *reason, const char 
 /* A window that is never shorter than what a position sees is none. */
 static enum plumb_use window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
-	int64_t context = WHOLE(file, "context_length", INT64_MAX), length = WHOLE(file, "attention.sliding_window", -1);
+	int64_t context = WHOLE(file, "context_length", INT64_MAX);
+	int64_t length = WHOLE(file, "attention.sliding_window", -1);
 	if (m->kind == PLUMB_META_INT || m->kind == PLUMB_META_ARRAY)
-		return harmless_if(length == 0 || length >= context, length ? "no shorter than the context: every position is seen" : "no window", why);
+		return harmless_if(length == 0 || length >= context,
+			length ? "no shorter than the context: every position is seen" : "no window", why);
 	return PLUMB_USE_REFUSED;
 }
 
 static enum plumb_use rotated(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)m;
-	return harmless_if(WHOLE(file, "rope.dimension_count", -1) == head_dim(file), "whole heads are rotated", why);
+	return harmless_if(WHOLE(file, "rope.dimension_count", -1) == head_dim(file), "whole heads are rotated",
+		why);
 }
 
-static enum plumb_use output_width(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use output_width(const struct plumb_file *file, const struct plumb_meta *m,
+	const char **why)
 {
 	(void)m;
-	return harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0), "that of the model", why);
+	return harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0),
+		"that of the model", why);
 }
 
 static enum plumb_use causal(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
@@ -52,10 +58,12 @@ static enum plumb_use score_scale(const struct plumb_file *file, const struct pl
 {
 	double usual = 1 / sqrt((double)head_dim(file));
 	bool number = m->kind == PLUMB_META_FLOAT || m->kind == PLUMB_META_INT;
-	return harmless_if(number && (m->f == 0 || fabs(m->f / usual - 1) < 1e-6), "one over the square root of the head's width, as ever", why);
+	return harmless_if(number && (m->f == 0 || fabs(m->f / usual - 1) < 1e-6),
+		"one over the square root of the head's width, as ever", why);
 }
 
-static enum plumb_use scaling_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use scaling_type(const struct plumb_file *file, const struct plumb_meta *m,
+	const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_STRING || plumb_family_text_is(m, "none") || plumb_family_text_is(m, "linear"))
@@ -83,7 +91,8 @@ static enum plumb_use layout(const struct plumb_file *file, const struct plumb_m
 
 #define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
 #define HARMLESS(key, text) { .name = key, .use = PLUMB_USE_HARMLESS, .why = text }
-#define UNLESS(key, values, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, .neutral = PLUMB_NEUTRAL_##values }
+#define UNLESS(key, values, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, \
+	.neutral = PLUMB_NEUTRAL_##values }
 #define JUDGED(key, function, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, .judge = function }
 #define NOT_COMPUTED ", which plumb does not compute"
 static const struct plumb_key_row keys[] = {
@@ -156,8 +165,10 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("dense_*", NONE, "further matrices behind the output (an embedding model)" NOT_COMPUTED),
 };
 
-#define LAYER(text, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0 }
-#define LAYER_BIAS(text, field, r, bit) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit }
+#define LAYER(text, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
+	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0 }
+#define LAYER_BIAS(text, field, r, bit) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
+	PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit }
 static const struct plumb_weight_row layer[] = {
 	LAYER("attn_norm.weight", attn_norm, E, NONE, PLAIN),
 	LAYER("attn_q.weight", wq, Q, E, EXACT),
@@ -177,10 +188,14 @@ static const struct plumb_weight_row layer[] = {
 	LAYER_BIAS("ffn_down.bias", down_bias, E, FFN_DOWN),
 };
 static const struct plumb_weight_row top[] = {
-	{ "token_embd.weight", offsetof(struct plumb_weights, embed), PLUMB_SIZE_V, PLUMB_SIZE_E, PLUMB_WEIGHT_PLAIN, 0 },
-	{ "output_norm.weight", offsetof(struct plumb_weights, norm), PLUMB_SIZE_E, PLUMB_SIZE_NONE, PLUMB_WEIGHT_PLAIN, 0 },
-	{ "output.weight", offsetof(struct plumb_weights, output), PLUMB_SIZE_V, PLUMB_SIZE_E, PLUMB_WEIGHT_EXACT, 0 },
-	{ "output.bias", offsetof(struct plumb_weights, output_bias), PLUMB_SIZE_V, PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_OUTPUT },
+	{ "token_embd.weight", offsetof(struct plumb_weights, embed), PLUMB_SIZE_V, PLUMB_SIZE_E,
+		PLUMB_WEIGHT_PLAIN, 0 },
+	{ "output_norm.weight", offsetof(struct plumb_weights, norm), PLUMB_SIZE_E, PLUMB_SIZE_NONE,
+		PLUMB_WEIGHT_PLAIN, 0 },
+	{ "output.weight", offsetof(struct plumb_weights, output), PLUMB_SIZE_V, PLUMB_SIZE_E,
+		PLUMB_WEIGHT_EXACT, 0 },
+	{ "output.bias", offsetof(struct plumb_weights, output_bias), PLUMB_SIZE_V, PLUMB_SIZE_NONE,
+		PLUMB_WEIGHT_BIAS, PLUMB_BIAS_OUTPUT },
 };
 
 /* Any other name is refused, too; these get a reason. */
@@ -206,6 +221,6 @@ static const struct plumb_left_row left[] = {
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof *(rows))
 const struct plumb_family plumb_family_qwen2 = {
-	.name = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer, .layer_count = COUNT(layer),
-	.top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
+	.name = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer,
+	.layer_count = COUNT(layer), .top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
 };

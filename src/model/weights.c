@@ -28,7 +28,8 @@ static struct plumb_tensor *member(void *base, const struct plumb_weight_row *ro
 }
 
 /* Norms and biases are computed with in float32, whatever the file keeps them in. */
-static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t, const struct plumb_file_tensor *f)
+static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t,
+	const struct plumb_file_tensor *f)
 {
 	int64_t n = f->dim[0];
 	float *values = malloc(sizeof *values * (size_t)n);
@@ -43,7 +44,8 @@ static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t
 	return s;
 }
 
-static enum plumb_status bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row, const char *name)
+static enum plumb_status bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row,
+	const char *name)
 {
 	struct plumb_tensor *t = member(base, row);
 	const struct plumb_file_tensor *f = plumb_file_find(model->file, name);
@@ -51,14 +53,18 @@ static enum plumb_status bind(struct plumb_model *model, void *base, const struc
 	int rank = row->columns == PLUMB_SIZE_NONE ? 1 : 2;
 	char have[96];
 	if (!f)
-		return plumb_fail(PLUMB_E_FORMAT, row->bias ? "the tensor %s is missing, though other layers have it" : "the tensor %s is missing", name);
+		return plumb_fail(PLUMB_E_FORMAT,
+			row->bias ? "the tensor %s is missing, though other layers have it" : "the tensor %s is missing",
+			name);
 	struct plumb_tensor shape = { .type = f->type, .rank = f->rank };
 	memcpy(shape.dim, f->dim, sizeof shape.dim);
 	if (f->rank != rank || f->dim[0] != rows || (rank == 2 && f->dim[1] != columns))
-		return plumb_fail(PLUMB_E_SHAPE, rank == 1 ? "the tensor %s is %s, must be {%lld}" : "the tensor %s is %s, must be {%lld, %lld}",
+		return plumb_fail(PLUMB_E_SHAPE,
+			rank == 1 ? "the tensor %s is %s, must be {%lld}" : "the tensor %s is %s, must be {%lld, %lld}",
 			name, plumb_shape_text(&shape, have, sizeof have), (long long)rows, (long long)columns);
 	if (!plumb_type_is_weight(f->type))
-		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name, plumb_type_name(f->type));
+		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name,
+			plumb_type_name(f->type));
 	if (rank == 1 && f->type != PLUMB_F32)
 		return widen(model, t, f);
 	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
@@ -66,7 +72,8 @@ static enum plumb_status bind(struct plumb_model *model, void *base, const struc
 	return PLUMB_OK;
 }
 
-/* Lay a weight out for the drivers. Where one has a form of its own, the mapped bytes need not stay in memory. */
+/* Lay a weight out for the drivers. Where one has a form of its own, the mapped bytes need not stay in
+ * memory. */
 static enum plumb_status prepare(struct plumb_model *model, struct plumb_tensor *t)
 {
 	PLUMB_TRY(plumb_prepare(model->ctx, t));
@@ -84,7 +91,8 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 	const struct plumb_family *family = model->family;
 	const struct plumb_tensor *output = plumb_weights_output(model);
 	uint64_t total = plumb_model_step_bytes(model), done = plumb_tensor_bytes(output);
-	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)output)); /* the largest first: while it is packed it is there twice */
+	/* the largest first: while it is packed it is there twice */
+	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)output));
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (int r = 0; r < family->layer_count; r++) {
 			struct plumb_tensor *t = member(&w->layer[i], &family->layer[r]);
@@ -103,7 +111,8 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 /* Is this tensor one of those that the file need not have? */
 static bool absent(const struct plumb_model *model, const struct plumb_weight_row *row)
 {
-	return (row->bias && !(model->config.biases & row->bias)) || (!strcmp(row->name, "output.weight") && model->config.tied);
+	return (row->bias && !(model->config.biases & row->bias)) || (!strcmp(row->name, "output.weight") &&
+		model->config.tied);
 }
 
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user)
@@ -113,7 +122,8 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 	char name[64];
 	/* A file of 291 tensors cannot have a million layers: no allocation on its word alone. */
 	if (model->config.layers > plumb_file_tensors(model->file))
-		return plumb_fail(PLUMB_E_FORMAT, "%lld layers cannot be in %lld tensors", (long long)model->config.layers,
+		return plumb_fail(PLUMB_E_FORMAT, "%lld layers cannot be in %lld tensors",
+			(long long)model->config.layers,
 			(long long)plumb_file_tensors(model->file));
 	w->layer = calloc((size_t)model->config.layers, sizeof *w->layer);
 	if (!w->layer)

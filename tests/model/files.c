@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file says is computed, or refused by name, or named as not used: every form of a model against plain loops. */
+/* What a file says is computed, or refused by name, or named as not used: every form of a model against plain
+ * loops. */
 #include <unistd.h>
 #include "made.h"
 
 #define QKV (PLUMB_BIAS_Q | PLUMB_BIAS_K | PLUMB_BIAS_V)
-#define OTHERS (PLUMB_BIAS_ATTN_OUT | PLUMB_BIAS_FFN_GATE | PLUMB_BIAS_FFN_UP | PLUMB_BIAS_FFN_DOWN | PLUMB_BIAS_OUTPUT)
+#define OTHERS (PLUMB_BIAS_ATTN_OUT | PLUMB_BIAS_FFN_GATE | PLUMB_BIAS_FFN_UP | PLUMB_BIAS_FFN_DOWN | \
+	PLUMB_BIAS_OUTPUT)
 #define TOLERANCE 1e-5
-static const int32_t tokens[MADE_TOKENS] = { 3, 47, 12, 0, 31, 8, 8, 20, 41 };
+static const int32_t tokens[MADE_TOKENS] = { 3, 47, 12, 0, 31, 8, 8, 20, 41, 5, 30, 17, 2, 44, 9, 9, 26, 11,
+	38, 1, 22, 13, 40, 7, 35, 19, 4, 28, 46, 15, 33, 6, 24, 10, 43,
+	18, 29, 0, 37, 21 };
 
 static void neutral_keys(struct gguf_builder *g)
 {
@@ -74,7 +78,9 @@ static void compare(const struct made *m, int way, const char *path, const float
 	const float *logits;
 	int64_t rows;
 	int seen = 0;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = test_driver(), .threads = "2", .precision = ways[way].precision, .mode = ways[way].mode }));
+	ck_good(plumb_open(&ctx,
+		&(struct plumb_options){ .driver = ways[way].precision ? "native" : test_driver(), .threads = "2",
+		.precision = ways[way].precision, .mode = ways[way].mode }));
 	ck_good(plumb_model_load(&model, ctx, path, NULL, NULL));
 	ck_assert_uint_eq(plumb_model_config(model)->biases, m->biases);
 	ck_good(plumb_session_new(&session, model, &(struct plumb_session_options){ .batch = ways[way].batch }));
@@ -84,7 +90,8 @@ static void compare(const struct made *m, int way, const char *path, const float
 		ck_good(plumb_session_eval(session, tokens + i, ways[way].batch ? 1 : MADE_TOKENS, PLUMB_LOGITS_ALL));
 		ck_good(plumb_session_logits(session, &logits, &rows));
 		double error = relative_l2(logits, right + i * MADE_VOCAB, rows * MADE_VOCAB);
-		ck_assert_msg(error <= ways[way].tolerance, "%s, %s %s, batch %d: %.3g", m->name, ways[way].mode, ways[way].precision ? "FP64" : "",
+		ck_assert_msg(error <= ways[way].tolerance, "%s, %s %s, batch %d: %.3g", m->name, ways[way].mode,
+			ways[way].precision ? "FP64" : "",
 			(int)ways[way].batch, error);
 	}
 	ck_assert(!ways[way].tap || seen > 0);
@@ -160,15 +167,25 @@ static void one_key(struct gguf_builder *g)
 		g_uint(g, (uint64_t)key_value, key_type == G_BOOL ? 1 : 4);
 }
 
-static const struct { const char *key; uint32_t type; double value; const char *text; enum plumb_status status; const char *says; } key_cases[] = {
-	{ "qwen2.rope.scaling.type", G_STRING, 0, "yarn", PLUMB_E_UNSUPPORTED, "rope.scaling.type is \"yarn\": YaRN" },
+static const struct {
+	const char *key;
+	uint32_t type;
+	double value;
+	const char *text;
+	enum plumb_status status;
+	const char *says;
+} key_cases[] = {
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "yarn", PLUMB_E_UNSUPPORTED,
+		"rope.scaling.type is \"yarn\": YaRN" },
 	{ "qwen2.rope.scaling.type", G_STRING, 0, "longrope", PLUMB_E_UNSUPPORTED, "\"longrope\"" },
 	{ "qwen2.rope.scaling.type", G_U32, 1, NULL, PLUMB_E_FORMAT, "rope.scaling.type" },
 	{ "qwen2.rope.scaling.factor", G_F32, -4, NULL, PLUMB_E_FORMAT, "rope.scaling.factor is -4" },
 	{ "qwen2.rope.scaling.attn_factor", G_F32, 1.2, NULL, PLUMB_E_UNSUPPORTED, "attn_factor" },
-	{ "qwen2.rope.dimension_count", G_U32, 2, NULL, PLUMB_E_UNSUPPORTED, "rope.dimension_count is 2: partial" },
+	{ "qwen2.rope.dimension_count", G_U32, 2, NULL, PLUMB_E_UNSUPPORTED,
+		"rope.dimension_count is 2: partial" },
 	{ "qwen2.rope.dimension_sections", G_ARRAY, 2, NULL, PLUMB_E_UNSUPPORTED, "rope.dimension_sections" },
-	{ "qwen2.attention.sliding_window", G_U32, 63, NULL, PLUMB_E_UNSUPPORTED, "attention.sliding_window is 63" },
+	{ "qwen2.attention.sliding_window", G_U32, 63, NULL, PLUMB_E_UNSUPPORTED,
+		"attention.sliding_window is 63" },
 	{ "qwen2.attention.sliding_window", G_U32, 64, NULL, PLUMB_OK, "" },
 	{ "qwen2.attention.sliding_window", G_U32, 0, NULL, PLUMB_OK, "" },
 	{ "qwen2.attention.causal", G_BOOL, 0, NULL, PLUMB_E_UNSUPPORTED, "attention.causal is false" },
@@ -188,7 +205,8 @@ static const struct { const char *key; uint32_t type; double value; const char *
 	{ "qwen2.use_parallel_residual", G_BOOL, 1, NULL, PLUMB_E_UNSUPPORTED, "use_parallel_residual is true" },
 	{ "qwen2.nextn_predict_layers", G_U32, 1, NULL, PLUMB_E_UNSUPPORTED, "nextn_predict_layers" },
 	{ "qwen2.attention.key_length", G_U32, 5, NULL, PLUMB_E_FORMAT, "a head of 5" },
-	{ "qwen2.attention.key_length", G_ARRAY, 4, NULL, PLUMB_E_UNSUPPORTED, "attention.key_length differs between layers" },
+	{ "qwen2.attention.key_length", G_ARRAY, 4, NULL, PLUMB_E_UNSUPPORTED,
+		"attention.key_length differs between layers" },
 	{ "general.type", G_STRING, 0, "adapter", PLUMB_E_UNSUPPORTED, "general.type" },
 	{ "adapter.type", G_STRING, 0, "lora", PLUMB_E_UNSUPPORTED, "adapter" },
 	{ "general.type", G_STRING, 0, "model", PLUMB_OK, "" },
@@ -214,15 +232,19 @@ START_TEST(keys_of_files)
 	enum plumb_status s = load(&m);
 	ck_assert_msg(s == key_cases[_i].status, "%s: %s (%s)", key_name, plumb_strerror(s), plumb_last_error());
 	if (s)
-		ck_assert_msg(strstr(plumb_last_error(), says) != NULL, "%s: \"%s\" does not say \"%s\"", key_name, plumb_last_error(), says);
+		ck_assert_msg(strstr(plumb_last_error(), says) != NULL, "%s: \"%s\" does not say \"%s\"", key_name,
+			plumb_last_error(), says);
 	else
-		ck_assert_msg(*says ? strstr(notices, says) != NULL : !*notices, "%s: the notices are \"%s\"", key_name, notices);
+		ck_assert_msg(*says ? strstr(notices, says) != NULL : !*notices, "%s: the notices are \"%s\"",
+			key_name, notices);
 }
 END_TEST
 
 static const char *const refused_tensors[] = {
-	"blk.0.attn_q_norm.weight", "blk.1.attn_k_norm.weight", "rope_freqs.weight", "blk.0.attn_norm.bias", "output_norm.bias", "blk.1.ffn_gate_inp.weight",
-	"blk.0.ffn_up_exps.weight", "blk.0.attn_q.scale", "blk.2.attn_norm.weight", "blk.01.attn_q.bias", "nobody.knows.it", "token_embd.bias", "blk.0.attn_q.weight.lora_a",
+	"blk.0.attn_q_norm.weight", "blk.1.attn_k_norm.weight", "rope_freqs.weight", "blk.0.attn_norm.bias",
+		"output_norm.bias", "blk.1.ffn_gate_inp.weight",
+	"blk.0.ffn_up_exps.weight", "blk.0.attn_q.scale", "blk.2.attn_norm.weight", "blk.01.attn_q.bias",
+		"nobody.knows.it", "token_embd.bias", "blk.0.attn_q.weight.lora_a",
 };
 
 START_TEST(tensors_of_files)

@@ -8,8 +8,11 @@ static int64_t value_width(const struct made *m) { return m->value ? m->value : 
 static void size_of(const struct made *m, int matrix, int64_t *rows, int64_t *columns)
 {
 	const int64_t key = key_width(m), value = value_width(m);
-	const int64_t sizes[MADE_MATRICES][2] = { { MADE_HEADS * key, MADE_HIDDEN }, { MADE_KV * key, MADE_HIDDEN }, { MADE_KV * value, MADE_HIDDEN },
-		{ MADE_HIDDEN, MADE_HEADS * value }, { MADE_FFN, MADE_HIDDEN }, { MADE_FFN, MADE_HIDDEN }, { MADE_HIDDEN, MADE_FFN } };
+	const int64_t sizes[MADE_MATRICES][2] = {
+		{ MADE_HEADS * key, MADE_HIDDEN }, { MADE_KV * key, MADE_HIDDEN }, { MADE_KV * value, MADE_HIDDEN },
+		{ MADE_HIDDEN, MADE_HEADS * value }, { MADE_FFN, MADE_HIDDEN }, { MADE_FFN, MADE_HIDDEN },
+		{ MADE_HIDDEN, MADE_FFN },
+	};
 	*rows = sizes[matrix][0];
 	*columns = sizes[matrix][1];
 }
@@ -26,7 +29,8 @@ static double random_value(void) /* -1 to 1 */
 struct writer { struct gguf_builder head, data; const struct made *m; int tensors; };
 
 /* Numbers with few digits, so that no type rounds them. */
-static void tensor(struct writer *w, const char *name, enum plumb_type type, int64_t rows, int64_t columns, double middle, double spread, double *numbers)
+static void tensor(struct writer *w, const char *name, enum plumb_type type, int64_t rows, int64_t columns,
+	double middle, double spread, double *numbers)
 {
 	const int64_t n = rows * (columns ? columns : 1);
 	const uint32_t ggml = type == PLUMB_F32 ? 0 : type == PLUMB_F16 ? 1 : 30;
@@ -41,7 +45,8 @@ static void tensor(struct writer *w, const char *name, enum plumb_type type, int
 	if (w->m->without && !strcmp(w->m->without, name))
 		return;
 	ck_good(plumb_type_from_f32(type, values, bytes, n));
-	g_tensor(&w->head, name, ggml, columns ? (uint64_t)columns : (uint64_t)rows, columns ? (uint64_t)rows : 0, w->data.n);
+	g_tensor(&w->head, name, ggml, columns ? (uint64_t)columns : (uint64_t)rows,
+		columns ? (uint64_t)rows : 0, w->data.n);
 	g_bytes(&w->data, bytes, (size_t)n * (type == PLUMB_F32 ? 4 : 2));
 	while (w->data.n % 32)
 		g_uint(&w->data, 0, 1);
@@ -50,7 +55,8 @@ static void tensor(struct writer *w, const char *name, enum plumb_type type, int
 
 static void layer_tensors(struct writer *w, struct made_model *numbers, int layer)
 {
-	static const char *const names[] = { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" }, *const norms[] = { "attn_norm", "ffn_norm" };
+	static const char *const names[] = { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" };
+	static const char *const norms[] = { "attn_norm", "ffn_norm" };
 	char name[64];
 	for (int i = 0; i < 2; i++) {
 		snprintf(name, sizeof name, "blk.%d.%s.weight", layer, norms[i]);
@@ -152,7 +158,8 @@ void made_write(const struct made *m, struct made_model *numbers, char path[64])
 		g_uint(&w.head, 0, 1);
 	strcpy(path, "/tmp/plumb-made-XXXXXX");
 	int fd = mkstemp(path);
-	ck_assert(fd >= 0 && write(fd, w.head.bytes, w.head.n) == (ssize_t)w.head.n && write(fd, w.data.bytes, w.data.n) == (ssize_t)w.data.n);
+	ck_assert(fd >= 0 && write(fd, w.head.bytes, w.head.n) == (ssize_t)w.head.n);
+	ck_assert(write(fd, w.data.bytes, w.data.n) == (ssize_t)w.data.n);
 	close(fd);
 }
 
@@ -167,7 +174,8 @@ static void norm(double *y, const double *x, const double *w)
 		y[i] = w[i] * x[i] / sqrt(sum / MADE_HIDDEN + (double)1e-5f);
 }
 
-static void product(double *y, const double *x, const double *w, const double *b, int64_t rows, int64_t columns)
+static void product(double *y, const double *x, const double *w, const double *b, int64_t rows,
+	int64_t columns)
 {
 	for (int64_t i = 0; i < rows; i++) {
 		y[i] = b ? b[i] : 0;
@@ -207,7 +215,8 @@ static void attention(double *y, const double *q, const struct cache *c, int see
 	}
 }
 
-static void one_layer(const struct made *m, const struct made_model *n, int layer, struct cache *c, int position, double *x)
+static void one_layer(const struct made *m, const struct made_model *n, int layer, struct cache *c,
+	int position, double *x)
 {
 	double y[MADE_MATRICES][MADE_MOST], normed[MADE_HIDDEN], mix[MADE_MOST];
 	int64_t rows, columns;
@@ -225,7 +234,8 @@ static void one_layer(const struct made *m, const struct made_model *n, int laye
 		for (int j = 0; i == MADE_DOWN && j < MADE_FFN; j++)
 			mix[j] = y[MADE_GATE][j] / (1 + exp(-y[MADE_GATE][j])) * y[MADE_UP][j];
 		size_of(m, i, &rows, &columns);
-		product(y[i], i == MADE_O || i == MADE_DOWN ? mix : normed, n->layer[layer].w[i], n->layer[layer].b[i], rows, columns);
+		product(y[i], i == MADE_O || i == MADE_DOWN ? mix : normed, n->layer[layer].w[i],
+			n->layer[layer].b[i], rows, columns);
 		for (int j = 0; (i == MADE_O || i == MADE_DOWN) && j < MADE_HIDDEN; j++)
 			x[j] += y[i][j];
 	}

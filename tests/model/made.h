@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models that a test makes: a file of the family qwen2 with random weights in one of many forms, and what such a model computes, by
- * plain loops in float64 over the same numbers. Nothing of the library's arithmetic is used here. */
+/* Models that a test makes: a file of the family qwen2 with random weights in one of many forms, and what such
+ * a model computes, by plain loops in float64 over the same numbers. Nothing of the library's arithmetic is
+ * used here. */
 #ifndef PLUMB_MODEL_MADE_H
 #define PLUMB_MODEL_MADE_H
 
 #include "../suite.h"
 #include "../gguf_builder.h"
 
-enum { MADE_LAYERS = 2, MADE_HIDDEN = 16, MADE_FFN = 24, MADE_HEADS = 4, MADE_KV = 2, MADE_VOCAB = 48, MADE_TOKENS = 9, MADE_MOST = 48 * 48 };
-enum { MADE_Q, MADE_K, MADE_V, MADE_O, MADE_GATE, MADE_UP, MADE_DOWN, MADE_MATRICES }; /* their biases: bits of enum plumb_bias */
+enum { MADE_LAYERS = 2, MADE_HIDDEN = 16, MADE_FFN = 24, MADE_HEADS = 4, MADE_KV = 2, MADE_VOCAB = 48,
+	MADE_TOKENS = 40, MADE_MOST = 48 * 48 };
+/* Their biases are bits of enum plumb_bias. */
+enum { MADE_Q, MADE_K, MADE_V, MADE_O, MADE_GATE, MADE_UP, MADE_DOWN, MADE_MATRICES };
 
 struct made {
 	const char *name;
@@ -27,13 +30,15 @@ struct made {
 
 struct made_model {
 	double embed[MADE_MOST], output[MADE_MOST], output_bias[MADE_VOCAB], norm[MADE_HIDDEN];
-	struct { double norm[2][MADE_HIDDEN], w[MADE_MATRICES][MADE_MOST], b[MADE_MATRICES][MADE_MOST]; } layer[MADE_LAYERS];
+	struct { double norm[2][MADE_HIDDEN], w[MADE_MATRICES][MADE_MOST],
+		b[MADE_MATRICES][MADE_MOST]; } layer[MADE_LAYERS];
 };
 
 /* Write the file and keep its numbers. */
 void made_write(const struct made *m, struct made_model *numbers, char path[64]);
 /* Logits {MADE_TOKENS, MADE_VOCAB} of the tokens. */
-void made_logits(const struct made *m, const struct made_model *numbers, const int32_t *tokens, float *logits);
+void made_logits(const struct made *m, const struct made_model *numbers, const int32_t *tokens,
+	float *logits);
 
 void add_file_tests(Suite *suite);
 
