@@ -168,7 +168,7 @@ START_TEST(twin_repeats_itself)
 {
 	char dir[64];
 	struct loaded l;
-	struct plumb_capture c, a = { 0, NULL }, b = { 0, NULL };
+	struct plumb_capture c, a = { .layers = 0 }, b = { .layers = 0 };
 	const struct plumb_capture *first;
 	struct opened o = prepare(&l, MAKE_BF16_RUN, MAKE_RAW, 5, NULL, dir, &c);
 	int layer = -1, point = -1, differ = 0;

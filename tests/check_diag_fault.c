@@ -29,7 +29,7 @@ static void capture(struct plumb_capture *c, const char *fault, int64_t n)
 {
 	struct plumb_fault f;
 	struct plumb_run run = { .model = model, .tokens = prompt, .n = n, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .out = c };
-	*c = (struct plumb_capture){ 0, NULL };
+	*c = (struct plumb_capture){ .layers = 0 };
 	if (fault) {
 		ck_good(plumb_fault_parse(&f, fault, config));
 		run.fault = &f;

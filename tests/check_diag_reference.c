@@ -16,9 +16,9 @@ START_TEST(reads_bins)
 		ck_assert(p && p->rows == 1 && p->width == 64);
 		ck_assert_mem_eq(p->v, out(layer), 4 * 64);
 	}
-	plumb_reference_place(r, N);
+	plumb_reference_place(&r->raw, r->position, N);
 	ck_assert_int_eq(plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT)->first, LAST);
-	json_t *j = plumb_reference_json(r);
+	json_t *j = plumb_reference_json(r, r->problems);
 	ck_assert(json_integer_value(json_object_get(j, "tensors")) == 5 && json_array_size(json_object_get(j, "tokens")) == (size_t)N);
 	json_decref(j);
 	plumb_reference_free(r);
@@ -132,7 +132,7 @@ START_TEST(bad_references)
 	}
 	ck_good(plumb_reference_open(&r, dir, config));
 	char *text = plumb_reference_problems(r);
-	ck_assert_msg(told(r, b->file, b->problem, b->consequence), "%s: %s", b->problem, text);
+	ck_assert_msg(told(r->problems, b->file, b->problem, b->consequence), "%s: %s", b->problem, text);
 	ck_assert((plumb_capture_at(&r->raw, 1, PLUMB_POINT_OUTPUT) == NULL) == b->lost);
 	ck_assert(plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT) && plumb_capture_at(&r->raw, 2, PLUMB_POINT_OUTPUT));
 	free(text);
@@ -178,7 +178,7 @@ START_TEST(bad_tensors)
 		struct plumb_reference *r;
 		write_pair(rows[i].name, rows[i].dtype, rows[i].shape, v, rows[i].bytes);
 		ck_good(plumb_reference_open(&r, in("a.safetensors"), config));
-		ck_assert(told(r, "", rows[i].problem, ""));
+		ck_assert(told(r->problems, "", rows[i].problem, ""));
 		ck_assert(plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT) && !plumb_capture_at(&r->raw, 1, PLUMB_POINT_OUTPUT));
 		plumb_reference_free(r);
 	}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The arrows of doc/design.md: each folder of src includes only the headers of folders to its right. Also: only
-# core/env.c reads the environment, and the library neither prints nor exits.
+# core/env.c reads the environment, only core/number.c makes text of numbers with a fraction, and the library neither prints nor exits.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 allow() { # allow FOLDER FOLDERS...
@@ -26,6 +26,9 @@ for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	*) grep -nE '\b(secure_)?getenv *\(' "$f" /dev/null && { echo "  only src/core/env.c reads the environment"; bad=1; } ;;
 	esac
 	grep -nE '\b(printf|puts|putchar|perror|exit|abort|assert) *\(|\bfprintf *\( *std(out|err)' "$f" /dev/null && { echo "  the library must not print or exit"; bad=1; }
+	[ "$f" = src/core/number.c ] && continue
+	grep -nE '\b(strto(d|f|ld)|atof|vsnprintf|json_sprintf) *\(|\b[sf]n?printf *\(.*%[-+ #0-9.*]*l?[aefgAEFG]' "$f" /dev/null && {
+		echo "  the library's numbers do not depend on the locale: plumb_format, plumb_vformat, plumb_number (src/core/number.c)"; bad=1; }
 done
 [ $bad = 0 ] && echo "the arrows hold"
 exit $bad

@@ -57,11 +57,12 @@ struct plumb_diag_options { /* zero-initialise */
 	void *user;
 };
 struct plumb_diag;
-/* port: the model as it is to be judged. trusted: the same file on the driver to trust (native, FP32, exact); NULL: the port itself.
- * reference may be NULL for parts that need none. All must outlive the diagnosis. PLUMB_E_ARGUMENT: tokens not known, a token or layer outside
+/* A diagnosis changes neither the models nor the reference, so several may share them; all must outlive it. port: the model as it is to be
+ * judged. trusted: the same file on the driver to trust (native, FP32, exact); NULL: the port itself.
+ * reference may be NULL for parts that need none. PLUMB_E_ARGUMENT: tokens not known, a token or layer outside
  * the model, an unknown fault. */
 PLUMB_API enum plumb_status plumb_diag_new(struct plumb_diag **diag, struct plumb_model *port, struct plumb_model *trusted,
-	struct plumb_reference *reference, const struct plumb_diag_options *options);
+	const struct plumb_reference *reference, const struct plumb_diag_options *options);
 PLUMB_API void plumb_diag_free(struct plumb_diag *diag);
 /* Run a part ("growth", "report" ...) and give its result; the caller frees the text. */
 PLUMB_API enum plumb_status plumb_diag_json(struct plumb_diag *diag, const char *part, char **json);

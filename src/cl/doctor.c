@@ -40,7 +40,7 @@ void plumb_doctor_say(struct plumb_doctor *d, enum plumb_mark mark, enum plumb_v
 	char what[1024], what_to_do[1280];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
+	plumb_vformat(what, sizeof what, format, args);
 	va_end(args);
 	snprintf(what_to_do, sizeof what_to_do, "%s", advice ? advice : "");
 	printable(what);

@@ -32,7 +32,7 @@ enum plumb_status plumb_cl_fail(cl_int code, const char *format, ...)
 	char what[512];
 	va_list args;
 	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
+	plumb_vformat(what, sizeof what, format, args);
 	va_end(args);
 	bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES || code == CL_OUT_OF_HOST_MEMORY ||
 		code == CL_INVALID_BUFFER_SIZE;

@@ -4,6 +4,7 @@
 #ifndef PLUMB_CORE_H
 #define PLUMB_CORE_H
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,11 @@ enum plumb_status plumb_fail(enum plumb_status status, const char *format, ...) 
 /* Put "context: " before the kept text and return status unchanged. */
 enum plumb_status plumb_fail_in(enum plumb_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define PLUMB_TRY(call) do { enum plumb_status try_status = (call); if (try_status) return try_status; } while (0)
+
+/* --- number.c: as snprintf, vsnprintf and strtod, but never with the locale's decimal comma --- */
+int plumb_vformat(char *text, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+int plumb_format(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+double plumb_number(const char *text, char **end);
 
 /* --- type.c --- */
 float plumb_f16_to_f32(uint16_t h);

@@ -26,7 +26,7 @@ void plumb_notice(struct plumb_context *ctx, const char *format, ...)
 	if (!ctx->notice)
 		return;
 	va_start(args, format);
-	vsnprintf(line, sizeof line, format, args);
+	plumb_vformat(line, sizeof line, format, args);
 	va_end(args);
 	for (char *p = line; (p = strchr(p, '\n')); p++)
 		*p = p[1] ? ' ' : 0;

@@ -28,7 +28,7 @@ enum plumb_status plumb_fail(enum plumb_status status, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	vsnprintf(last_error, sizeof last_error, format, args);
+	plumb_vformat(last_error, sizeof last_error, format, args);
 	va_end(args);
 	return status;
 }
@@ -39,7 +39,7 @@ enum plumb_status plumb_fail_in(enum plumb_status status, const char *format, ..
 	memcpy(old, last_error, sizeof old);
 	va_list args;
 	va_start(args, format);
-	int n = vsnprintf(last_error, sizeof last_error, format, args);
+	int n = plumb_vformat(last_error, sizeof last_error, format, args);
 	va_end(args);
 	if (n < 0 || (size_t)n + 3 > sizeof last_error)
 		return status;

@@ -8,11 +8,11 @@
 static void tell(const struct plumb_logits_measure *m, char *text, size_t size)
 {
 	if (m->top_ours == m->top_reference)
-		snprintf(text, size, "The likeliest next token is %d in both (%.3g ahead of the second here, %.3g in the reference); "
+		plumb_format(text, size, "The likeliest next token is %d in both (%.3g ahead of the second here, %.3g in the reference); "
 			"KL divergence %.2g, %.0f %% of the %d best are the same.", m->top_ours, m->margin_ours, m->margin_reference, m->kl,
 			100 * m->agree, BEST);
 	else
-		snprintf(text, size, "The likeliest next token is %d here (%.3g ahead of the second), %d in the reference (%.3g ahead); "
+		plumb_format(text, size, "The likeliest next token is %d here (%.3g ahead of the second), %d in the reference (%.3g ahead); "
 			"KL divergence %.2g, %.0f %% of the %d best are the same.", m->top_ours, m->margin_ours, m->top_reference,
 			m->margin_reference, m->kl, 100 * m->agree, BEST);
 }

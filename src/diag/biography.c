@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "diag/diag.h"
+#include "diag/show.h"
 
 /* All that decides what is told. */
 static const struct {
@@ -177,7 +178,7 @@ static int kind_of_step(const struct life *l, int layer)
 
 static const char *ordinal(int64_t rank, char text[32])
 {
-	snprintf(text, 32, rank == 1 ? "the largest" : rank == 2 ? "the second largest" : rank == 3 ? "the third largest" :
+	plumb_format(text, 32, rank == 1 ? "the largest" : rank == 2 ? "the second largest" : rank == 3 ? "the third largest" :
 		"number %lld by size", (long long)rank);
 	return text;
 }
@@ -195,18 +196,18 @@ static const char *verb(const struct life *l, const struct plumb_deed *e)
 static json_t *deed_sentence(const struct work *w, const struct life *l, const struct plumb_deed *e)
 {
 	char text[512], rank[32];
-	int n = snprintf(text, sizeof text, "Layer %d's %s %s: %.4g -> %.4g", e->layer, e->by_ffn ? "FFN" : "attention", verb(l, e),
+	int n = plumb_format(text, sizeof text, "Layer %d's %s %s: %.4g -> %.4g", e->layer, e->by_ffn ? "FFN" : "attention", verb(l, e),
 		e->before, e->after);
 	if (e->neuron >= 0)
-		n += snprintf(text + n, sizeof text - (size_t)n, e->share >= 0.5 ? "; neuron %lld alone gives %.0f%% of that" :
+		n += plumb_format(text + n, sizeof text - (size_t)n, e->share >= 0.5 ? "; neuron %lld alone gives %.0f%% of that" :
 			"; the strongest neuron, %lld, gives %.0f%% of that",
 			(long long)e->neuron, 100 * e->share);
 	if (e->neuron >= 0)
-		n += snprintf(text + n, sizeof text - (size_t)n, " (activation %.4g x down_proj weight %.3g, %s of %lld in the channel's row)", e->value,
+		n += plumb_format(text + n, sizeof text - (size_t)n, " (activation %.4g x down_proj weight %.3g, %s of %lld in the channel's row)", e->value,
 			e->weight, ordinal(e->rank_row, rank), (long long)w->d->config->ffn);
 	else if (e->head >= 0)
-		n += snprintf(text + n, sizeof text - (size_t)n, "; head %lld gives %.0f%% of that", (long long)e->head, 100 * e->share);
-	snprintf(text + n, sizeof text - (size_t)n, ".");
+		n += plumb_format(text + n, sizeof text - (size_t)n, "; head %lld gives %.0f%% of that", (long long)e->head, 100 * e->share);
+	plumb_format(text + n, sizeof text - (size_t)n, ".");
 	return json_string(text);
 }
 
@@ -252,8 +253,8 @@ static enum plumb_status write_book(struct work *w, const struct life *l, struct
 				low = fmin(low, fabs(l->value[i]));
 				high = fmax(high, fabs(l->value[i]));
 			}
-			w->failed |= json_array_append_new(b->chapters, start == layer - 1 ? json_sprintf("Layer %d carries it at %.4g.", start, high) :
-				json_sprintf("Layers %d to %d carry it at %.4g to %.4g.", start, layer - 1, low, high)) != 0;
+			w->failed |= json_array_append_new(b->chapters, start == layer - 1 ? plumb_json_format("Layer %d carries it at %.4g.", start, high) :
+				plumb_json_format("Layers %d to %d carry it at %.4g to %.4g.", start, layer - 1, low, high)) != 0;
 		}
 		start = -1;
 		if (layer == w->layers)
@@ -270,15 +271,15 @@ static json_t *last_chapter(const struct work *w, const struct life *l)
 {
 	double end = l->value[w->layers], peak = l->value[l->peak];
 	if (w->layers < w->d->config->layers)
-		return json_sprintf("After layer %d, the last that was evaluated, it is %.4g.", w->layers - 1, end);
+		return plumb_json_format("After layer %d, the last that was evaluated, it is %.4g.", w->layers - 1, end);
 	if (fabs(end) > 0.5 * fabs(peak))
-		return json_sprintf("Nobody removes it: the last layer leaves it at %.4g, and only the final norm scales it down.", end);
-	return json_sprintf("The last layer leaves %.4g of it, %.2g%% of the peak.", end, 100 * fabs(end / peak));
+		return plumb_json_format("Nobody removes it: the last layer leaves it at %.4g, and only the final norm scales it down.", end);
+	return plumb_json_format("The last layer leaves %.4g of it, %.2g%% of the peak.", end, 100 * fabs(end / peak));
 }
 
 static json_t *error_chapter(const struct life *l)
 {
-	return json_sprintf("Of the squared error against the reference at this position %.3g%% sits in this one channel after layer %d, and at least %.3g%% after "
+	return plumb_json_format("Of the squared error against the reference at this position %.3g%% sits in this one channel after layer %d, and at least %.3g%% after "
 		"half of the layers: judge it relative to the channel's size.", 100 * l->share, l->share_layer, 100 * l->share_median);
 }
 
@@ -287,7 +288,7 @@ static enum plumb_status tell_life(struct work *w, struct life *l, json_t *chann
 	struct book b = { json_array(), json_array(), json_array(), -1, -1 };
 	const struct plumb_diag *d = w->d;
 	json_t *life = json_array();
-	w->failed |= json_array_append_new(b.chapters, json_sprintf("Channel %lld at position %lld (token %d) reaches %.4g after layer %d, %.0f times the median "
+	w->failed |= json_array_append_new(b.chapters, plumb_json_format("Channel %lld at position %lld (token %d) reaches %.4g after layer %d, %.0f times the median "
 		"|x| there (%.3g).", (long long)l->channel, (long long)l->row, d->tokens[l->row], l->value[l->peak], l->peak - 1,
 		fabs(l->value[l->peak]) / l->median, l->median)) != 0;
 	for (int i = 0; i <= w->layers; i++)
@@ -308,49 +309,44 @@ static enum plumb_status tell_life(struct work *w, struct life *l, json_t *chann
 	return s;
 }
 
-static void list_layers(FILE *f, const json_t *deeds, const char *what)
+static void list_layers(struct plumb_show *f, const json_t *deeds, const char *what)
 {
 	size_t i, n = json_array_size(deeds);
 	json_t *e;
 	if (n)
-		fprintf(f, "; %s by layer%s", what, n > 1 ? "s" : "");
+		plumb_show_format(f, "; %s by layer%s", what, n > 1 ? "s" : "");
 	json_array_foreach(deeds, i, e) {
-		fprintf(f, "%s%lld", i ? ", " : " ", (long long)json_integer_value(json_object_get(e, "layer")));
+		plumb_show_format(f, "%s%lld", i ? ", " : " ", (long long)json_integer_value(json_object_get(e, "layer")));
 		if (json_object_get(e, "neuron"))
-			fprintf(f, " (neuron %lld)", (long long)json_integer_value(json_object_get(e, "neuron")));
+			plumb_show_format(f, " (neuron %lld)", (long long)json_integer_value(json_object_get(e, "neuron")));
 	}
 }
 
 /* The largest with all its chapters, the others in a line each. */
 static json_t *text_of(const struct work *w, const json_t *channels)
 {
-	char *text = NULL;
-	size_t size, i, k;
+	size_t i, k;
 	json_t *one, *chapter;
-	FILE *f = open_memstream(&text, &size);
-	if (!f)
-		return NULL;
+	struct plumb_show all = { NULL, 0, 0, false }, *f = &all;
 	if (!w->lives)
-		fprintf(f, "No massive activation: no value after any layer is beyond %g and %g times the median of its position.",
+		plumb_show_format(f, "No massive activation: no value after any layer is beyond %g and %g times the median of its position.",
 			criteria.least, criteria.over_median);
 	json_array_foreach(channels, i, one) {
 		const struct life *l = &w->life[i];
 		if (i) {
-			fprintf(f, "\nAlso channel %lld at position %lld (token %d): %.4g after layer %d", (long long)l->channel, (long long)l->row,
+			plumb_show_format(f, "\nAlso channel %lld at position %lld (token %d): %.4g after layer %d", (long long)l->channel, (long long)l->row,
 				w->d->tokens[l->row], l->value[l->peak], l->peak - 1);
 			list_layers(f, json_object_get(one, "written"), "written");
 			list_layers(f, json_object_get(one, "removed"), "removed");
-			fputs(".", f);
+			plumb_show_put(f, ".");
 			continue;
 		}
 		json_array_foreach(json_object_get(one, "chapters"), k, chapter)
-			fprintf(f, "%s%s", k ? " " : "", json_string_value(chapter));
+			plumb_show_format(f, "%s%s", k ? " " : "", json_string_value(chapter));
 	}
 	if (w->found > w->lives)
-		fprintf(f, "\nAnd %d smaller ones.", w->found - w->lives);
-	json_t *j = fclose(f) ? NULL : json_string(text);
-	free(text);
-	return j;
+		plumb_show_format(f, "\nAnd %d smaller ones.", w->found - w->lives);
+	return plumb_show_json(f);
 }
 
 /* The reference's values are optional here: without a usable one the lives are told all the same. */

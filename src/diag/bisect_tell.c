@@ -11,7 +11,7 @@ static void append(char *text, size_t size, const char *format, ...)
 	size_t used = strlen(text);
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text + used, size - used, format, args);
+	plumb_vformat(text + used, size - used, format, args);
 	va_end(args);
 }
 
@@ -62,13 +62,13 @@ static void tell(char *text, size_t size, const struct hunt *h, const struct fin
 		append(text, size, ". But with this line alone the error is still %.2g: between layers, where the search looks, something else happens than in a plain run", v->after);
 }
 
-static json_t *set_of(const struct hunt *h, const struct findings *v)
+static json_t *set_of(const struct hunt *h, const struct findings *v, bool *lost)
 {
 	json_t *set = json_array();
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		for (int s = 0; v->operators >> op & 1 && s < h->slots; s++)
 			if (h->moved[s] & h->present[s] & 1u << op)
-				json_array_append_new(set, json_pack("{s:o, s:s}", "layer", s && s < h->slots - 1 ? json_integer(s - 1) : json_null(), "operator", plumb_op_name(op)));
+				*lost |= json_array_append_new(set, json_pack("{s:o, s:s}", "layer", s && s < h->slots - 1 ? json_integer(s - 1) : json_null(), "operator", plumb_op_name(op))) != 0;
 	return set;
 }
 
@@ -88,16 +88,17 @@ enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings 
 {
 	char text[4096] = "", environment[512] = "";
 	json_t *operators = json_array();
+	bool lost = false;
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1)
-			json_array_append_new(operators, json_string(plumb_op_name(op)));
+			lost |= json_array_append_new(operators, json_string(plumb_op_name(op))) != 0;
 	name_environment(environment, sizeof environment, h, v->operators);
 	tell(text, sizeof text, h, v, environment);
 	json_t *result = json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:s}", "part", "bisect", "good", h->good, "bad", h->bad,
-		"runs", h->runs, "units", v->units, "repaired", !v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v),
+		"runs", h->runs, "units", v->units, "repaired", !v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
 		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before", plumb_json_number(v->bad),
 		"error_after", plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text", text);
-	*json = result ? json_dumps(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+	*json = result && !lost ? json_dumps(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(result);
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the result of bisect");
 }

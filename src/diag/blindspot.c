@@ -117,9 +117,9 @@ static enum plumb_status find(struct study *s, const struct plumb_fault *fault, 
 static void place(char *text, size_t size, int layer, int point)
 {
 	if (layer < 0)
-		snprintf(text, size, "%s", plumb_point_name(point));
+		plumb_format(text, size, "%s", plumb_point_name(point));
 	else
-		snprintf(text, size, "layer %d, %s", layer, plumb_point_name(point));
+		plumb_format(text, size, "layer %d, %s", layer, plumb_point_name(point));
 }
 
 static const char one_key[] = "one token at position 0: softmax over one key is 1, so Q, K, RoPE, mask and cache cancel out";
@@ -132,15 +132,15 @@ static void reason(const struct study *s, const struct plumb_fault_kind *kind, c
 	if (w->point >= 0)
 		place(where, sizeof where, w->layer, w->point);
 	if (w->seen)
-		snprintf(why, size, "%s would differ by %.2g, where rounding explains %.2g", where, w->effect, w->floor);
+		plumb_format(why, size, "%s would differ by %.2g, where rounding explains %.2g", where, w->effect, w->floor);
 	else if (s->d->n == 1 && attention && w->effect < 1e-6)
-		snprintf(why, size, "%s", one_key);
+		plumb_format(why, size, "%s", one_key);
 	else if (kind->scope == PLUMB_FAULT_HEAD && !(s->points & HEAD))
-		snprintf(why, size, "the reference holds nothing after the layers");
+		plumb_format(why, size, "the reference holds nothing after the layers");
 	else if (w->effect == 0)
-		snprintf(why, size, "nothing that the reference holds depends on it");
+		plumb_format(why, size, "nothing that the reference holds depends on it");
 	else
-		snprintf(why, size, "its largest effect, %.2g at %s, drowns in the reference's own rounding (%s), which explains %.2g", w->effect, where,
+		plumb_format(why, size, "its largest effect, %.2g at %s, drowns in the reference's own rounding (%s), which explains %.2g", w->effect, where,
 			plumb_stored_name(s->errors->stored), w->floor);
 }
 
@@ -152,7 +152,7 @@ static enum plumb_status try_kind(struct study *s, const struct plumb_fault_kind
 	enum plumb_status status = plumb_fault_make(&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
 	bool possible = !status;
 	if (status) /* such a model cannot have it */
-		snprintf(why, sizeof why, "%s", plumb_last_error());
+		plumb_format(why, sizeof why, "%s", plumb_last_error());
 	else {
 		PLUMB_TRY(find(s, &fault, &w));
 		reason(s, kind, &w, why, sizeof why);
@@ -173,21 +173,21 @@ static void tell(const json_t *breaks, size_t blind, char *text, size_t size)
 	json_array_foreach(breaks, i, row)
 		possible += json_is_true(json_object_get(row, "possible"));
 	if (!blind) {
-		snprintf(text, size, "This reference notices every one of the %zu bugs of the library.", possible);
+		plumb_format(text, size, "This reference notices every one of the %zu bugs of the library.", possible);
 		return;
 	}
-	snprintf(text, size, "This reference cannot notice %zu of the %zu bugs of the library: ", blind, possible);
+	plumb_format(text, size, "This reference cannot notice %zu of the %zu bugs of the library: ", blind, possible);
 	json_array_foreach(breaks, i, row) {
 		size_t used = strlen(text);
 		if (json_is_true(json_object_get(row, "seen")) || json_is_false(json_object_get(row, "possible")))
 			continue;
 		const char *why = json_string_value(json_object_get(row, "why"));
 		key |= is_key = !strcmp(why, one_key);
-		snprintf(text + used, size - used, "%s%s%s%s%s", n++ ? "; " : "", json_string_value(json_object_get(row, "what")), is_key ? "" : " (",
+		plumb_format(text + used, size - used, "%s%s%s%s%s", n++ ? "; " : "", json_string_value(json_object_get(row, "what")), is_key ? "" : " (",
 			is_key ? "" : why, is_key ? "" : ")");
 	}
 	size_t used = strlen(text);
-	snprintf(text + used, size - used, key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
+	plumb_format(text + used, size - used, key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
 }
 
 static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blind)

@@ -11,7 +11,7 @@ bool plumb_point_in_layer(int point)
 
 enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
 {
-	c->layers = layers;
+	*c = (struct plumb_capture){ .layers = layers };
 	c->plane = calloc(((size_t)layers + 1) * PLUMB_POINT_COUNT, sizeof *c->plane);
 	return c->plane ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
 }
@@ -24,10 +24,18 @@ static struct plumb_plane *slot(const struct plumb_capture *c, int layer, int po
 
 void plumb_capture_free(struct plumb_capture *c)
 {
-	for (int i = 0; c->plane && i < (c->layers + 1) * PLUMB_POINT_COUNT; i++)
+	for (int i = 0; c->plane && !c->borrowed && i < (c->layers + 1) * PLUMB_POINT_COUNT; i++)
 		free(c->plane[i].v);
 	free(c->plane);
-	*c = (struct plumb_capture){ 0, NULL };
+	*c = (struct plumb_capture){ .layers = 0 };
+}
+
+enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plumb_capture *from)
+{
+	PLUMB_TRY(plumb_capture_new(c, from->layers));
+	memcpy(c->plane, from->plane, sizeof *c->plane * ((size_t)c->layers + 1) * PLUMB_POINT_COUNT);
+	c->borrowed = true;
+	return PLUMB_OK;
 }
 
 struct plumb_plane *plumb_capture_at(const struct plumb_capture *c, int layer, int point)

@@ -25,7 +25,7 @@ static const struct plumb_gap *alone(const struct plumb_errors *e, int layer, in
 	return plumb_gap_at(e, e->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, layer, point);
 }
 
-static json_t *points_of(const struct plumb_errors *e, int layer, json_t **first)
+static json_t *points_of(struct plumb_diag *d, const struct plumb_errors *e, int layer, json_t **first)
 {
 	json_t *points = json_array();
 	for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
@@ -33,9 +33,9 @@ static json_t *points_of(const struct plumb_errors *e, int layer, json_t **first
 		if (!one && !all)
 			continue;
 		bool ok = one ? one->ok : all->ok;
-		if (!ok && !*first)
-			*first = json_pack("{s:i, s:s, s:o}", "layer", layer, "point", plumb_point_name(point), "excess", excess_of(one));
-		json_array_append_new(points, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "point", plumb_point_name(point),
+		if (!ok && !*first && !(*first = json_pack("{s:i, s:s, s:o}", "layer", layer, "point", plumb_point_name(point), "excess", excess_of(one))))
+			d->lost = true;
+		plumb_diag_add(d, points, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "point", plumb_point_name(point),
 			"isolated", measure_of(one), "accumulated", measure_of(all), "floor_isolated", floor_of(one),
 			"floor_accumulated", floor_of(all),
 			"excess_isolated", excess_of(one), "excess_accumulated", excess_of(all), "ok", ok));
@@ -46,12 +46,12 @@ static json_t *points_of(const struct plumb_errors *e, int layer, json_t **first
 static void say(char *text, size_t size, const struct plumb_errors *e, const json_t *first, bool any)
 {
 	if (!any)
-		snprintf(text, size, "The reference has no values there.");
+		plumb_format(text, size, "The reference has no values there.");
 	else if (!first)
-		snprintf(text, size, "Every component that the reference has makes the reference's values from the reference's values%s.",
+		plumb_format(text, size, "Every component that the reference has makes the reference's values from the reference's values%s.",
 			e->inner ? "" : "; it has no points inside the layers, so this is of whole layers");
 	else
-		snprintf(text, size, "The first component that is wrong by itself: %s%s%lld%s. The reference's values go in "
+		plumb_format(text, size, "The first component that is wrong by itself: %s%s%lld%s. The reference's values go in "
 			"and others come out, %.3g times as far away as "
 			"rounding explains.", json_string_value(json_object_get(first, "point")),
 				json_integer_value(json_object_get(first, "layer")) < 0 ? " (after the layers; " : " of layer ",
@@ -70,9 +70,10 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 		int layer = i < d->layers ? i : -1; /* the head comes last */
 		if (d->options.layer >= 0 && d->options.layer != layer)
 			continue;
-		json_t *points = points_of(e, layer, &first);
+		json_t *points = points_of(d, e, layer, &first);
+		d->lost |= !points;
 		if (json_array_size(points))
-			json_array_append_new(layers, json_pack("{s:i, s:O}", "layer", layer, "points", points));
+			plumb_diag_add(d, layers, json_pack("{s:i, s:O}", "layer", layer, "points", points));
 		json_decref(points);
 	}
 	say(text, sizeof text, e, first, json_array_size(layers) > 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Is a value of the reference what its name says? Hypotheses are tried per file, then for the set as a whole, and the values are put
- * where they really belong (reference->fixed). Says nothing about the port.
+ * where they really belong (d->fixed). Says nothing about the port.
  *
  * The judge is the trusted run, never the port: a convention is a property of the reference alone, and a fault of the port would
  * then shift the evidence. Where both are the same run and it is broken itself, two rules keep a break from passing for a convention: what
@@ -155,7 +155,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 }
 
 /* --- putting things where they belong --- */
-static enum plumb_status settle(struct plumb_reference *r, struct plumb_file_case *f, int layers)
+static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f, int layers)
 {
 	const struct plumb_guess *w = &f->winner;
 	int point = f->point, layer = f->layer + (point < PLUMB_POINT_FINAL_NORM ? w->shift : 0);
@@ -167,14 +167,14 @@ static enum plumb_status settle(struct plumb_reference *r, struct plumb_file_cas
 	if (w->normed) {
 		layer = -1;
 		point = PLUMB_POINT_FINAL_NORM;
-		if (plumb_capture_at(&r->raw, -1, PLUMB_POINT_FINAL_NORM))
+		if (plumb_capture_at(&d->given, -1, PLUMB_POINT_FINAL_NORM))
 			return PLUMB_OK;
 	}
 	/* Two files of one point: the one that keeps its place comes first in evaluation or is met later and wins. */
-	if (plumb_capture_at(&r->fixed, layer, point) && (layer != f->layer || point != f->point))
+	if (plumb_capture_at(&d->fixed, layer, point) && (layer != f->layer || point != f->point))
 		return PLUMB_OK;
 	struct plumb_plane *p;
-	PLUMB_TRY(plumb_capture_put(&r->fixed, layer, point, f->plane->rows, f->plane->width, w->first, &p));
+	PLUMB_TRY(plumb_capture_put(&d->fixed, layer, point, f->plane->rows, f->plane->width, w->first, &p));
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] = w->scale == 1 ? f->plane->v[i] : (float)(f->plane->v[i] / w->scale);
 	f->real_layer = layer;
@@ -182,14 +182,14 @@ static enum plumb_status settle(struct plumb_reference *r, struct plumb_file_cas
 	return PLUMB_OK;
 }
 
-static enum plumb_status collect(struct plumb_judge *j, struct plumb_reference *r)
+static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag *d)
 {
 	json_t *row;
 	size_t i;
-	j->file = calloc(json_array_size(r->files) + 1, sizeof *j->file);
+	j->file = calloc(json_array_size(d->reference->files) + 1, sizeof *j->file);
 	if (!j->file)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
-	json_array_foreach(r->files, i, row) {
+	json_array_foreach(d->reference->files, i, row) {
 		const char *point = json_string_value(json_object_get(row, "point"));
 		struct plumb_file_case *f = &j->file[j->files];
 		f->name = json_string_value(json_object_get(row, "name"));
@@ -197,7 +197,7 @@ static enum plumb_status collect(struct plumb_judge *j, struct plumb_reference *
 		f->layer = (int)json_integer_value(json_object_get(row, "layer"));
 		for (f->point = 0; strcmp(plumb_point_name(f->point), point);)
 			f->point++;
-		f->plane = plumb_capture_at(&r->raw, f->layer, f->point);
+		f->plane = plumb_capture_at(&d->given, f->layer, f->point);
 		f->told = f->plane->first;
 		j->files++;
 	}
@@ -218,9 +218,8 @@ static enum plumb_status norm_weight(struct plumb_judge *j, const struct plumb_f
 
 static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 {
-	struct plumb_reference *r = d->reference;
 	PLUMB_TRY(norm_weight(j, plumb_model_file(d->port), d->config));
-	PLUMB_TRY(collect(j, r));
+	PLUMB_TRY(collect(j, d));
 	for (int i = 0; i < j->files; i++)
 		PLUMB_TRY(plumb_convention_consider(j, &j->file[i]));
 	j->move = vote_position(j);
@@ -232,11 +231,11 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 		PLUMB_TRY(plumb_convention_consider(j, &j->file[i]));
 	}
 	j->shift = vote_shift(j, (int)d->config->layers);
-	plumb_capture_free(&r->fixed);
-	PLUMB_TRY(plumb_capture_new(&r->fixed, (int)d->config->layers));
+	plumb_capture_free(&d->fixed);
+	PLUMB_TRY(plumb_capture_new(&d->fixed, (int)d->config->layers));
 	for (int i = 0; i < j->files; i++) {
 		decide(j, &j->file[i]);
-		PLUMB_TRY(settle(r, &j->file[i], (int)d->config->layers));
+		PLUMB_TRY(settle(d, &j->file[i], (int)d->config->layers));
 	}
 	return PLUMB_OK;
 }
@@ -245,7 +244,9 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	struct plumb_judge j = { .eps = d->config->norm_eps, .layers = (int)d->config->layers };
 	PLUMB_TRY(plumb_diag_truth(d, &j.truth));
-	plumb_reference_place(d->reference, d->n);
+	plumb_capture_free(&d->given);
+	PLUMB_TRY(plumb_capture_borrow(&d->given, &d->reference->raw));
+	plumb_reference_place(&d->given, d->reference->position, d->n);
 	enum plumb_status s = judge_all(&j, d);
 	if (!s)
 		s = plumb_convention_report(&j, d, result);

@@ -17,7 +17,7 @@ static void say(struct words *w, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	int n = w->n < sizeof w->text ? vsnprintf(w->text + w->n, sizeof w->text - w->n, format, args) : 0;
+	int n = w->n < sizeof w->text ? plumb_vformat(w->text + w->n, sizeof w->text - w->n, format, args) : 0;
 	va_end(args);
 	w->n += n > 0 ? (size_t)n : 0;
 }
@@ -201,9 +201,10 @@ static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_pla
 	for (int64_t i = 0; i < p->rows && !s; i++)
 		found += token[i] >= 0;
 	b->other_model = !s && 2 * found < p->rows;
-	if (!s && !b->other_model && (b->other_tokens = json_array())) {
+	if (!s && !b->other_model) {
+		b->other_tokens = json_array();
 		for (int64_t i = 0; i < p->rows; i++)
-			json_array_append_new(b->other_tokens, json_integer(token[i]));
+			plumb_diag_add(d, b->other_tokens, json_integer(token[i]));
 		say(w, " Its embeddings are those of other tokens than the prompt's: token %d where the prompt has %d.", token[p->rows - 1],
 			d->tokens[p->first + p->rows - 1 < d->n ? p->first + p->rows - 1 : d->n - 1]);
 	}
@@ -212,7 +213,7 @@ static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_pla
 	if (!b->other_model)
 		return s;
 	say(w, " Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
-	return plumb_reference_problem(d->reference, d->reference->path, "nothing that follows from a comparison with it says anything about the port",
+	return plumb_problem(d->problems, d->reference->path, "nothing that follows from a comparison with it says anything about the port",
 		"another model: its embeddings are near no row of this model's embedding matrix");
 }
 
@@ -257,7 +258,7 @@ enum plumb_status plumb_convention_report(struct plumb_judge *j, struct plumb_di
 		return s;
 	}
 	*result = json_pack("{s:s, s:O, s:o, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:s}", "part", "convention",
-		"reference_problems", d->reference->problems, "files", files, "convention", set.text, "shift", j->shift, "move", (json_int_t)j->move,
+		"reference_problems", d->problems, "files", files, "convention", set.text, "shift", j->shift, "move", (json_int_t)j->move,
 		"other_model", b.other_model, "other_tokens", b.other_tokens ? b.other_tokens : json_null(),
 		"weights_differ", plumb_json_number(b.weights_differ), "same_file", b.same_file, "text", text.text + (*text.text == ' '));
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");

@@ -31,18 +31,25 @@ bool plumb_fault_row(int index, const char **name, const char **what)
 	return true;
 }
 
+static enum plumb_status find_tokens(struct plumb_diag *d)
+{
+	const struct plumb_reference *r = d->reference;
+	PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config, &d->tokens, &d->n));
+	if (d->n != 1 || r->position >= 0)
+		return PLUMB_OK;
+	return plumb_problem(d->problems, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
+		"it tells neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
+}
+
 /* The user's tokens, else the reference's, else found in the reference's embeddings. */
 static enum plumb_status choose_tokens(struct plumb_diag *d)
 {
-	const int32_t *from = d->options.tokens;
-	struct plumb_reference *r = d->reference;
-	d->n = d->options.token_count;
-	if (!from && r) {
-		if (!r->tokens)
-			PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config));
-		from = r->tokens;
-		d->n = r->token_count;
-	}
+	const struct plumb_reference *r = d->reference;
+	bool own = d->options.tokens || !r;
+	const int32_t *from = own ? d->options.tokens : r->tokens;
+	d->n = own ? d->options.token_count : r->token_count;
+	if (!own && !from)
+		return find_tokens(d);
 	if (!from || d->n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the tokens of the prompt are not known: give them");
 	for (int64_t i = 0; i < d->n; i++)
@@ -64,7 +71,7 @@ static enum plumb_status set_up(struct plumb_diag *d)
 	if (o->layer < -1 || o->layer >= d->config->layers)
 		return plumb_fail(PLUMB_E_ARGUMENT, "layer %d asked, the model has layers 0 to %lld", o->layer, (long long)d->config->layers - 1);
 	d->layers = (int)(o->layers ? o->layers : d->config->layers);
-	if (!(d->cache = json_object()))
+	if (!(d->cache = json_object()) || (d->reference && !(d->problems = json_deep_copy(d->reference->problems))))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
 	if (o->fault) {
 		PLUMB_TRY(plumb_fault_parse(&d->fault, o->fault, d->config));
@@ -74,7 +81,7 @@ static enum plumb_status set_up(struct plumb_diag *d)
 }
 
 enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *port, struct plumb_model *trusted,
-	struct plumb_reference *reference, const struct plumb_diag_options *options)
+	const struct plumb_reference *reference, const struct plumb_diag_options *options)
 {
 	*out = NULL;
 	struct plumb_diag *d = calloc(1, sizeof *d);
@@ -102,7 +109,10 @@ void plumb_diag_free(struct plumb_diag *d)
 	plumb_capture_free(&d->truth);
 	plumb_capture_free(&d->plain);
 	plumb_capture_free(&d->twin);
+	plumb_capture_free(&d->given);
+	plumb_capture_free(&d->fixed);
 	plumb_errors_free(d->errors);
+	json_decref(d->problems);
 	json_decref(d->cache);
 	free(d->tokens);
 	free(d);
@@ -157,7 +167,7 @@ enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capt
 	if (!d->reference)
 		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs a reference");
 	PLUMB_TRY(plumb_diag_part(d, "convention", &part));
-	*c = &d->reference->fixed;
+	*c = &d->fixed;
 	return PLUMB_OK;
 }
 
@@ -180,8 +190,17 @@ enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t
 			continue;
 		if (row->reference && !d->reference)
 			return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", name);
-		PLUMB_TRY(row->run(d, &made));
-		if (!made || json_object_set_new(d->cache, name, made))
+		bool outer = d->lost; /* a part may ask for others */
+		d->lost = false;
+		enum plumb_status s = row->run(d, &made);
+		bool lost = d->lost;
+		d->lost = outer;
+		if (s || lost) {
+			json_decref(made);
+			made = NULL;
+		}
+		PLUMB_TRY(s);
+		if (json_object_set_new(d->cache, name, made))
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", name);
 		*part = made;
 		return PLUMB_OK;

@@ -18,9 +18,12 @@ struct plumb_plane {
 struct plumb_capture {
 	int layers;
 	struct plumb_plane *plane; /* (layers + 1) * PLUMB_POINT_COUNT, layer -1 first */
+	bool borrowed;             /* the values are another capture's, which outlives this one */
 };
 enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers);
 void plumb_capture_free(struct plumb_capture *c); /* harmless on a zeroed one */
+/* The same planes, which may be given other positions; the values stay those of `from`. */
+enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plumb_capture *from);
 /* NULL when nothing is there (or layer or point is outside). */
 struct plumb_plane *plumb_capture_at(const struct plumb_capture *c, int layer, int point);
 /* Room for a plane that is kept there, replacing what was; values are not set. */
@@ -103,21 +106,23 @@ enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text,
 
 /* --- reference.c --- */
 /* A folder of the seed's .bin files or a safetensors file (or a folder with one) of named points. What is wrong with it is kept as
- * problems; opening fails only when nothing usable is left. */
+ * problems; opening fails only when nothing usable is left. Once open it is never changed: what a diagnosis finds out about it is the
+ * diagnosis' own, so that any number of them may share it. */
 struct plumb_reference {
 	char path[1024];
 	const char *format;          /* "bin", "safetensors" */
 	struct plumb_capture raw;    /* as read: after_layer_i is taken for the output of layer i */
-	struct plumb_capture fixed;  /* after convention.c: each value at the point it really is of */
 	int32_t *tokens;             /* NULL: not told */
 	int64_t token_count, position; /* position of a single row, -1: not told (then the last) */
 	char dtype[32], convention[64], model_hash[72]; /* of the manifest; "" not told */
 	json_t *problems;            /* [{"file","problem","consequence"}] */
 	json_t *files;               /* what was read: [{"name","layer","point","storage"}]; storage "" is the expected one */
 	int strangers;               /* values that are as wide as another model's */
-	bool position_assumed;       /* neither manifest nor user told it */
 };
-/* For the readers: keep a problem. */
+/* One more {"file", "problem", "consequence"}. */
+enum plumb_status plumb_problem(json_t *problems, const char *file, const char *consequence, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+/* For the readers: the same in the reference's own list. */
 enum plumb_status plumb_reference_problem(struct plumb_reference *reference, const char *file, const char *consequence,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* "layer 5 cannot be compared; the others can" into text, returned. */
@@ -136,23 +141,27 @@ enum plumb_status plumb_reference_read_tensors(struct plumb_reference *reference
 /* reference_told.c: reference.json or meta.json of the folder, where there is one; tokens, position ... of JSON. */
 enum plumb_status plumb_reference_read_manifest(struct plumb_reference *reference, const char *folder, const struct plumb_config *config);
 enum plumb_status plumb_reference_told(struct plumb_reference *reference, const char *file, const json_t *told, const struct plumb_config *config);
-/* Give the rows of raw their positions in a prompt of n tokens (the last ones, unless a position was told). */
-void plumb_reference_place(struct plumb_reference *reference, int64_t n);
+/* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last was told: not -1). */
+void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n);
 
-/* Tokens from the reference's embeddings: the nearest row of the embedding matrix for each of its rows. */
-enum plumb_status plumb_reference_find_tokens(struct plumb_reference *reference, const struct plumb_file *file, const struct plumb_config *config);
+/* Tokens from the reference's embeddings: the nearest row of the embedding matrix for each of its rows. The caller frees them. */
+enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *reference, const struct plumb_file *file,
+	const struct plumb_config *config, int32_t **tokens, int64_t *count);
 /* The nearest row of the embedding matrix for each of `rows` rows: its index (-1: none is near) and its relative distance. In
  * reference_tokens.c. PLUMB_E_FORMAT: the file has no such matrix. */
 enum plumb_status plumb_embedding_nearest(const struct plumb_file *file, const struct plumb_config *config, const float *rows, int64_t n,
 	int32_t *token, double *distance);
-json_t *plumb_reference_json(const struct plumb_reference *reference);
+/* problems: its own, and what a diagnosis added. */
+json_t *plumb_reference_json(const struct plumb_reference *reference, json_t *problems);
 
 /* --- the diagnosis: what all parts work on --- */
 struct plumb_errors;
 struct plumb_diag {
 	struct plumb_model *port, *trusted; /* trusted: the driver `native` in float32, no fault; may be the port itself */
 	const struct plumb_config *config;
-	struct plumb_reference *reference;  /* NULL: none */
+	const struct plumb_reference *reference; /* NULL: none */
+	json_t *problems;                   /* the reference's, and what was found out here */
+	struct plumb_capture given, fixed;  /* its values: as read, each row at its position; after convention.c, each at the point it really is of */
 	struct plumb_diag_options options;
 	struct plumb_fault fault;           /* put into the port on purpose; kind NULL: none */
 	const struct plumb_fault *broken;   /* &fault, or NULL when there is none: for plumb_run.fault */
@@ -162,6 +171,7 @@ struct plumb_diag {
 	/* Made when first asked for (plumb_diag_ours ...), kept. */
 	struct plumb_capture ours, truth, plain, twin; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
 	json_t *cache;                      /* finished parts by name */
+	bool lost;                          /* a row of the part under way could not be kept */
 	struct plumb_errors *errors;        /* plumb_diag_errors */
 };
 /* All points of the port's run, of the trusted run, of the twin. */
@@ -186,7 +196,13 @@ enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result);
 
 /* --- measure.c --- */
 json_t *plumb_measure_json(const struct plumb_measure *m);
+
+/* --- json.c --- */
 json_t *plumb_json_number(double x); /* null when not finite */
+json_t *plumb_json_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a string; NULL: no memory */
+/* Append or set, taking the reference of value; when that fails (value NULL, too) the part under way fails with PLUMB_E_MEMORY. */
+void plumb_diag_add(struct plumb_diag *d, json_t *list, json_t *value);
+void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_t *value);
 
 /* --- convention.c, convention_fit.c, convention_text.c --- */
 #define PLUMB_MOST_GUESSES 16
@@ -205,7 +221,7 @@ struct plumb_file_case {
 	struct plumb_guess guess[PLUMB_MOST_GUESSES], winner, runner_up;
 	int guesses;
 	double raw_error;
-	int real_layer, real_point; /* where it went in reference->fixed; real_point -1: nowhere */
+	int real_layer, real_point; /* where it went in d->fixed; real_point -1: nowhere */
 };
 struct plumb_judge {
 	const struct plumb_capture *truth;

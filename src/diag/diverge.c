@@ -12,7 +12,7 @@ static json_t *row(int layer, int point, const struct plumb_gap *gap)
 }
 
 /* Order of evaluation: embeddings, the layers, final norm, logits. */
-static json_t *all_points(const struct plumb_diag *d, const struct plumb_errors *e, json_t **first)
+static json_t *all_points(struct plumb_diag *d, const struct plumb_errors *e, json_t **first)
 {
 	json_t *points = json_array();
 	for (int stage = 0; stage < d->layers + 2; stage++)
@@ -21,9 +21,9 @@ static json_t *all_points(const struct plumb_diag *d, const struct plumb_errors 
 			const struct plumb_gap *gap = plumb_gap_at(e, PLUMB_ACCUMULATED, layer, point);
 			if (!gap || (layer < 0 && (stage == 0) != (point == PLUMB_POINT_EMBEDDINGS)))
 				continue;
-			json_array_append_new(points, row(layer, point, gap));
-			if (!gap->ok && !*first)
-				*first = row(layer, point, gap);
+			plumb_diag_add(d, points, row(layer, point, gap));
+			if (!gap->ok && !*first && !(*first = row(layer, point, gap)))
+				d->lost = true;
 		}
 	return points;
 }
@@ -38,16 +38,16 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	long long layer = json_integer_value(json_object_get(first, "layer"));
 	const char *name = json_string_value(json_object_get(first, "point"));
 	if (!json_array_size(points))
-		snprintf(text, sizeof text, "The reference and this run have no point in common.");
+		plumb_format(text, sizeof text, "The reference and this run have no point in common.");
 	else if (!first)
-		snprintf(text, sizeof text, "None of the %zu points is further from the reference than %g times what rounding "
+		plumb_format(text, sizeof text, "None of the %zu points is further from the reference than %g times what rounding "
 			"explains.", json_array_size(points), e->limit);
 	else if (layer < 0)
-		snprintf(text, sizeof text, "%s is the first point that is further away than rounding explains: a relative "
+		plumb_format(text, sizeof text, "%s is the first point that is further away than rounding explains: a relative "
 			"error of %.3g where a right port shows %.2g.",
 			name, json_number_value(json_object_get(first, "rel")), json_number_value(json_object_get(first, "floor")));
 	else
-		snprintf(text, sizeof text, "Layer %lld, %s is the first point that is further away than rounding explains: a "
+		plumb_format(text, sizeof text, "Layer %lld, %s is the first point that is further away than rounding explains: a "
 			"relative error of %.3g where a right port "
 			"shows %.2g.", layer, name, json_number_value(json_object_get(first, "rel")),
 				json_number_value(json_object_get(first, "floor")));

@@ -33,7 +33,7 @@ void plumb_model_fingerprint(const struct plumb_file *file, char text[32])
 		hash = mix(hash, t->data, part);
 		hash = mix(hash, (const char *)t->data + t->bytes - part, part);
 	}
-	snprintf(text, 32, "fnv1a64:%016llx", (unsigned long long)hash);
+	plumb_format(text, 32, "fnv1a64:%016llx", (unsigned long long)hash);
 }
 
 struct dump {
@@ -47,7 +47,7 @@ struct dump {
 /* --- one file: the first error is kept by the stream, and found when it is closed --- */
 static FILE *create(const struct dump *u, const char *name, char path[1400])
 {
-	snprintf(path, 1400, "%s/%s", u->folder, name);
+	plumb_format(path, 1400, "%s/%s", u->folder, name);
 	return fopen(path, "wb");
 }
 
@@ -104,9 +104,12 @@ static json_t *manifest(struct plumb_diag *d)
 	struct plumb_context *ctx = plumb_model_context(d->port);
 	char mark[32];
 	json_t *ids = json_array();
+	bool lost = false;
 	plumb_model_fingerprint(plumb_model_file(d->port), mark);
 	for (int64_t i = 0; i < d->n; i++)
-		json_array_append_new(ids, json_integer(d->tokens[i]));
+		lost |= json_array_append_new(ids, json_integer(d->tokens[i])) != 0;
+	if (lost)
+		return json_decref(ids), NULL;
 	return json_pack("{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "token_ids", ids, "position", (json_int_t)d->n - 1,
 		"dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model", d->config->name, "model_hash", mark,
 		"made_by", "plumb " PACKAGE_VERSION, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault);
@@ -132,9 +135,9 @@ static enum plumb_status write_bin(const struct dump *u, int layer, int point, c
 {
 	char name[64], path[1400];
 	if (point == PLUMB_POINT_OUTPUT)
-		snprintf(name, sizeof name, "after_layer_%d.bin", layer);
+		plumb_format(name, sizeof name, "after_layer_%d.bin", layer);
 	else
-		snprintf(name, sizeof name, "%s", point == PLUMB_POINT_EMBEDDINGS ? "after_embeddings.bin" : "final_logits.bin");
+		plumb_format(name, sizeof name, "%s", point == PLUMB_POINT_EMBEDDINGS ? "after_embeddings.bin" : "final_logits.bin");
 	FILE *f = create(u, name, path);
 	if (f) {
 		put_uint(f, (uint64_t)p->width, 4);
@@ -154,9 +157,9 @@ static enum plumb_status write_bins(const struct dump *u)
 static void tensor_name(int layer, int point, const struct plumb_plane *p, int64_t n, char *name, size_t size)
 {
 	if (layer >= 0)
-		snprintf(name, size, "L%d.%s", layer, plumb_point_name(point));
+		plumb_format(name, size, "L%d.%s", layer, plumb_point_name(point));
 	else
-		snprintf(name, size, "%s", point == PLUMB_POINT_LOGITS && p->rows < n ? "last_logits" : plumb_point_name(point));
+		plumb_format(name, size, "%s", point == PLUMB_POINT_LOGITS && p->rows < n ? "last_logits" : plumb_point_name(point));
 }
 
 static json_t *header(const struct dump *u)
@@ -164,13 +167,14 @@ static json_t *header(const struct dump *u)
 	json_t *all = json_object(), *told = manifest(u->d), *meta = json_object(), *value;
 	const char *key;
 	uint64_t at = 0;
+	bool lost = !told;
 	json_object_foreach(told, key, value) { /* metadata is strings only */
 		char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		json_object_set_new(meta, key, json_string(text ? text : json_string_value(value)));
+		lost |= json_object_set_new(meta, key, json_string(text ? text : json_string_value(value))) != 0;
 		free(text);
 	}
 	json_decref(told);
-	json_object_set_new(all, "__metadata__", meta);
+	lost |= json_object_set_new(all, "__metadata__", meta) != 0;
 	for (int layer = -1, point = -1; next(u, &layer, &point);) {
 		const struct plumb_plane *p = plumb_capture_at(&u->run, layer, point);
 		uint64_t end = at + 4 * (uint64_t)(p->rows * p->width);
@@ -178,9 +182,12 @@ static json_t *header(const struct dump *u)
 		tensor_name(layer, point, p, u->d->n, name, sizeof name);
 		json_t *shape = square(point) ? json_pack("[I, I, I]", (json_int_t)(p->rows / p->width), (json_int_t)p->width, (json_int_t)p->width) :
 			json_pack("[I, I]", (json_int_t)p->rows, (json_int_t)p->width);
-		json_object_set_new(all, name, json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)end));
+		lost |= json_object_set_new(all, name, json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
+			(json_int_t)end)) != 0;
 		at = end;
 	}
+	if (lost)
+		return json_decref(all), NULL;
 	return all;
 }
 
@@ -214,7 +221,7 @@ static void discard(const char *folder)
 	struct dirent *e;
 	DIR *dir = opendir(folder);
 	while (dir && (e = readdir(dir))) {
-		snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+		plumb_format(path, sizeof path, "%s/%s", folder, e->d_name);
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
 			unlink(path);
 	}
@@ -231,7 +238,7 @@ static enum plumb_status make_folder(struct dump *u)
 	if (!n || n > 1000)
 		return plumb_fail(PLUMB_E_ARGUMENT, "path of a dump: %zu characters, 1 to 1000 expected", n);
 	for (int i = 0; i < 100; i++) {
-		snprintf(u->folder, sizeof u->folder, "%.*s.tmp-%ld-%d", (int)n, u->path, (long)getpid(), i);
+		plumb_format(u->folder, sizeof u->folder, "%.*s.tmp-%ld-%d", (int)n, u->path, (long)getpid(), i);
 		if (!mkdir(u->folder, 0777))
 			return PLUMB_OK;
 		if (errno != EEXIST)

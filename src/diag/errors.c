@@ -40,7 +40,7 @@ void plumb_errors_free(struct plumb_errors *e)
 
 const char *plumb_isolation_input(const struct plumb_diag *d, int layer)
 {
-	const struct plumb_capture *c = &d->reference->fixed;
+	const struct plumb_capture *c = &d->fixed;
 	const struct plumb_plane *p = plumb_capture_at(c, layer - 1, layer > 0 ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
 	return !p ? "ours" : p->first == 0 && p->rows >= d->n ? "reference" : "hybrid";
 }
@@ -103,9 +103,10 @@ static enum plumb_status normed(const struct plumb_diag *d, const struct plumb_p
 	*y = (struct plumb_plane){ NULL, 0, 0, 0 };
 	if (!x || !t)
 		return PLUMB_OK;
-	float *v = malloc(sizeof *v * (size_t)((x->rows + 1) * x->width)), *w = v + x->rows * x->width;
+	float *v = malloc(sizeof *v * (size_t)((x->rows + 1) * x->width));
 	if (!v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld normed values", (long long)(x->rows * x->width));
+	float *w = v + x->rows * x->width;
 	enum plumb_status s = t->dim[t->rank - 1] == x->width ? plumb_weight_row(t, 0, w) : plumb_fail(PLUMB_E_SHAPE,
 		"the final norm is not %lld wide", (long long)x->width);
 	for (int64_t r = 0; !s && r < x->rows; r++) {
@@ -161,7 +162,7 @@ static enum plumb_status compare_all(const struct plumb_diag *d, struct plumb_er
 
 static enum plumb_status compare_side(struct plumb_diag *d, struct plumb_errors *e, struct side *side, unsigned points)
 {
-	struct plumb_capture run = { 0, NULL };
+	struct plumb_capture run = { .layers = 0 };
 	PLUMB_TRY(compare_all(d, e, PLUMB_ACCUMULATED, side->whole, side));
 	enum plumb_status s = fed(d, side, points & ENDS, e->hybrid, &run);
 	if (!s)
@@ -182,7 +183,7 @@ static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors 
 	const enum plumb_stored *stored, bool trusted, unsigned points)
 {
 	struct side side = { .whole = whole, .trusted = trusted };
-	enum plumb_status s = masked(&side.given, from, &d->reference->fixed, d->layers, stored);
+	enum plumb_status s = masked(&side.given, from, &d->fixed, d->layers, stored);
 	if (!s)
 		s = compare_side(d, e, &side, points);
 	plumb_capture_free(&side.given);
@@ -204,7 +205,7 @@ static enum plumb_status compare_twins(struct plumb_diag *d, struct plumb_errors
 	PLUMB_TRY(plumb_diag_twin(d, &twin));
 	PLUMB_TRY(compare_with(d, e, truth, twin, NULL, true, points));
 	for (int i = 1; i < twins; i++) {
-		struct plumb_capture other = { 0, NULL };
+		struct plumb_capture other = { .layers = 0 };
 		PLUMB_TRY(plumb_diag_progress(d, "what rounding does", i, twins));
 		enum plumb_status s = plumb_twin_run(d, i, points, &other);
 		if (!s)
@@ -218,7 +219,7 @@ static enum plumb_status compare_twins(struct plumb_diag *d, struct plumb_errors
 
 static enum plumb_status compare_sides(struct plumb_diag *d, struct plumb_errors *e)
 {
-	const struct plumb_capture *ours, *truth, *fixed = &d->reference->fixed;
+	const struct plumb_capture *ours, *truth, *fixed = &d->fixed;
 	unsigned points = points_of(d, fixed, &e->hybrid);
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
 	PLUMB_TRY(plumb_diag_truth(d, &truth));

@@ -52,7 +52,7 @@ static enum plumb_status wrong_rope(const struct plumb_fault *fault, struct plum
 static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	char name[64];
-	snprintf(name, sizeof name, "blk.%d.attn_%c.bias", live->layer, fault->kind->name[0]);
+	plumb_format(name, sizeof name, "blk.%d.attn_%c.bias", live->layer, fault->kind->name[0]);
 	const struct plumb_file_tensor *t = plumb_file_find(plumb_model_file(live->run->model), name);
 	if (!t || t->rank != 1 || t->dim[0] != live->width)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the file has no %s of %lld values", fault->kind->name, name, (long long)live->width);
@@ -260,7 +260,7 @@ static enum plumb_status unknown(const char *text, size_t n)
 	char names[512] = "";
 	for (int i = 0; i < KINDS; i++) {
 		size_t used = strlen(names);
-		snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].name);
+		plumb_format(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].name);
 	}
 	return plumb_fail(PLUMB_E_ARGUMENT, "\"%.*s\" is no fault; there are: %s", (int)(n > 64 ? 64 : n), text, names);
 }
@@ -289,7 +289,7 @@ enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text,
 	enum plumb_status s = plumb_fault_make(fault, kind, layer, config);
 	if (s || !equals)
 		return s ? PLUMB_E_ARGUMENT : PLUMB_OK;
-	double value = strtod(equals + 1, &end);
+	double value = plumb_number(equals + 1, &end);
 	if (!kind->value)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: %s takes no value", text, kind->name);
 	if (end == equals + 1 || *end || !isfinite(value) || value <= 0)

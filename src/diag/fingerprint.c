@@ -241,30 +241,30 @@ static int by_score(const void *a, const void *b)
 static void name_cause(char *text, size_t size, const struct cause *c)
 {
 	if (c->kind->scope == PLUMB_FAULT_HEAD)
-		snprintf(text, size, "%s (%.2f)", c->kind->what, c->score);
+		plumb_format(text, size, "%s (%.2f)", c->kind->what, c->score);
 	else if (c->layer < 0)
-		snprintf(text, size, "%s in all layers (%.2f)", c->kind->what, c->score);
+		plumb_format(text, size, "%s in all layers (%.2f)", c->kind->what, c->score);
 	else if (c->kind->exchange)
-		snprintf(text, size, "layers %d and %d exchanged (%.2f)", c->layer, c->layer + 1, c->score);
+		plumb_format(text, size, "layers %d and %d exchanged (%.2f)", c->layer, c->layer + 1, c->score);
 	else
-		snprintf(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
+		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
 }
 
 static void tell(const struct probe *p, const struct cause *c, int n, char *text, size_t size)
 {
 	char first[160], second[160] = "";
 	if (p->layer == PLUMB_NO_CULPRIT) {
-		snprintf(text, size, "nothing to explain: no layer differs by more than rounding");
+		plumb_format(text, size, "nothing to explain: no layer differs by more than rounding");
 		return;
 	}
 	if (p->layer < 0) {
-		snprintf(text, size, "the embeddings differ already: other tokens, another embedding matrix, or another scale");
+		plumb_format(text, size, "the embeddings differ already: other tokens, another embedding matrix, or another scale");
 		return;
 	}
 	name_cause(first, sizeof first, &c[0]);
 	if (n > 1)
 		name_cause(second, sizeof second, &c[1]);
-	snprintf(text, size, "%s%s%s%s", c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
+	plumb_format(text, size, "%s%s%s%s", c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
 		*second ? "; next: " : "", second);
 }
 
@@ -274,7 +274,7 @@ static enum plumb_status give(const struct probe *p, const struct cause *cause, 
 	json_t *list = json_array();
 	tell(p, cause, n, text, sizeof text);
 	for (int i = 0; list && i < n; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", cause[i].kind->name, "what", cause[i].kind->what,
+		plumb_diag_add(p->d, list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", cause[i].kind->name, "what", cause[i].kind->what,
 			"score", plumb_json_number(cause[i].score), "layer", cause[i].layer < 0 ? json_null() : json_integer(cause[i].layer),
 			"size", plumb_json_number(cause[i].size)));
 	if (list && (int)json_array_size(list) == n)

@@ -94,7 +94,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth *g)
 	/* Of the rows that the reference has: a channel it never saw explains nothing. */
 	for (int layer = 0; layer < d->layers; layer++) {
 		const struct plumb_plane *p = plumb_capture_at(ours, layer, PLUMB_POINT_OUTPUT),
-			*r = plumb_capture_at(&d->reference->raw, layer, PLUMB_POINT_OUTPUT);
+			*r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
 		const float *a, *b;
 		int64_t n;
 		if (plumb_plane_common(p, r, &a, &b, &n))
@@ -105,7 +105,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth *g)
 	for (int k = 0; k < g->steps; k++) {
 		int point = k ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS;
 		struct plumb_step *s = &g->step[k];
-		PLUMB_TRY(as_it_stands(d, g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->reference->raw, k - 1,
+		PLUMB_TRY(as_it_stands(d, g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1,
 			point)));
 		s->convention = convention_of(convention, k - 1);
 		s->all = plumb_gap_at(g->errors, PLUMB_ACCUMULATED, k - 1, point);
@@ -191,7 +191,7 @@ static json_t *layer_json(const struct plumb_growth *g, int k)
 		"channel", g->channel >= 0 ? json_integer(g->channel) : json_null(), "channel_value", g->channel >= 0 ?
 		plumb_json_number(s->value) : json_null(),
 		"channel_share", g->channel >= 0 ? plumb_json_number(s->share) : json_null());
-	json_object_update(o, more);
+	g->d->lost |= !more || json_object_update(o, more) != 0; /* o NULL: an error of its own */
 	json_decref(more);
 	return o;
 }
@@ -202,20 +202,20 @@ static void say(const struct plumb_growth *g, size_t jumps, char *text, size_t s
 	for (int k = 1; k < g->steps; k++)
 		if (!strcmp(g->step[k].role, "culprit") && !culprits++)
 			first = k - 1;
-	int used = snprintf(text, size, "The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
+	int used = plumb_format(text, size, "The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
 		"%.3gx. ", g->mean_rel, g->mean_abs);
 	if (used > 0 && (size_t)used < size && isnan(g->mean_rel))
-		used = snprintf(text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
+		used = plumb_format(text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
 	if (used < 0 || (size_t)used >= size)
 		return;
 	if (culprits)
-		snprintf(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.", culprits, culprits > 1 ?
+		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.", culprits, culprits > 1 ?
 			"s are" : " is", culprits > 1 ? "themselves" : "itself", first);
 	else if (jumps)
-		snprintf(text + used, size - (size_t)used, "No layer is wrong by itself; %zu apparent jump%s explained.", jumps,
+		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself; %zu apparent jump%s explained.", jumps,
 			jumps == 1 ? " is" : "s are");
 	else
-		snprintf(text + used, size - (size_t)used, "No layer is wrong by itself, and nothing jumps.");
+		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself, and nothing jumps.");
 }
 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
@@ -230,7 +230,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 		json_t *layers = json_array(), *jumps = plumb_growth_jumps(&g);
 		for (int k = 1; k < g.steps; k++)
 			if (g.step[k].have || g.step[k].all)
-				json_array_append_new(layers, layer_json(&g, k));
+				plumb_diag_add(d, layers, layer_json(&g, k));
 		say(&g, json_array_size(jumps), text, sizeof text);
 		*result = json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, "
 			"s:s}", "part", "growth", "layers", layers, "geometric_mean_rel", plumb_json_number(g.mean_rel),

@@ -40,7 +40,7 @@ static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
 		struct plumb_mark *m = &c->mark[c->marks++];
 		m->at = (int)to - 1;
 		m->title = plumb_show_string(one, "text");
-		snprintf(m->sign, sizeof m->sign, "%d", (int)(i % 100) + 1);
+		plumb_format(m->sign, sizeof m->sign, "%d", (int)(i % 100) + 1);
 	}
 }
 
@@ -136,7 +136,7 @@ static void mark_events(struct plumb_chart *c, const json_t *events, const char 
 		struct plumb_mark *m = &c->mark[c->marks++];
 		m->at = (int)layer + 1;
 		m->title = title;
-		snprintf(m->sign, sizeof m->sign, "%s", sign);
+		plumb_format(m->sign, sizeof m->sign, "%s", sign);
 	}
 }
 
@@ -152,7 +152,7 @@ static void channel(struct plumb_show *s, const json_t *one)
 	}
 	for (size_t i = 0; i < n; i++)
 		v[i] = json_is_number(json_array_get(life, i)) ? json_number_value(json_array_get(life, i)) : (double)NAN;
-	snprintf(title, sizeof title, "Channel %.0f at position %.0f", plumb_show_number(one, "channel"), plumb_show_number(one, "token"));
+	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_show_number(one, "channel"), plumb_show_number(one, "token"));
 	struct plumb_chart c = { .title = title, .x = "layers passed (0: embeddings)", .y = "value of the channel, in units of the values", .n = n < 4096 ? (int)n : 0, .count = 1,
 		.series = { { "ours", "ours", v } } };
 	mark_events(&c, plumb_show_at(one, "written"), "\xe2\x96\xb2", "written here");

@@ -8,14 +8,12 @@ static bool wanted(const struct plumb_diag *d, int layer)
 	return d->options.layer < 0 || d->options.layer == layer;
 }
 
-static json_t *row(const struct plumb_diag *d, int layer, const struct plumb_gap *gap)
+static json_t *row(struct plumb_diag *d, int layer, const struct plumb_gap *gap)
 {
 	json_t *row = plumb_gap_json(gap);
-	if (row) {
-		json_object_set_new(row, "layer", json_integer(layer));
-		json_object_set_new(row, "input", json_string(plumb_isolation_input(d, layer)));
-		json_object_set_new(row, "normed", json_boolean(gap->normed));
-	}
+	plumb_diag_put(d, row, "layer", json_integer(layer));
+	plumb_diag_put(d, row, "input", json_string(plumb_isolation_input(d, layer)));
+	plumb_diag_put(d, row, "normed", json_boolean(gap->normed));
 	return row;
 }
 
@@ -38,17 +36,17 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 			most = gap->excess;
 			worst = layer;
 		}
-		json_array_append_new(layers, row(d, layer, gap));
+		plumb_diag_add(d, layers, row(d, layer, gap));
 	}
 	if (!seen)
-		snprintf(text, sizeof text, "The reference has no output of %s, so no layer can be looked at alone.",
+		plumb_format(text, sizeof text, "The reference has no output of %s, so no layer can be looked at alone.",
 			d->options.layer < 0 ? "any layer" : "this layer");
 	else if (!bad)
-		snprintf(text, sizeof text, "Fed with the reference's input, %s the reference's output: the largest error is "
+		plumb_format(text, sizeof text, "Fed with the reference's input, %s the reference's output: the largest error is "
 			"%.2g of what rounding explains, in layer %d "
 			"(the limit is %g).", seen > 1 ? "every layer makes" : "the layer makes", most, worst, e->limit);
 	else
-		snprintf(text, sizeof text, "Fed with the reference's input, %d of %d layers make another output; the first "
+		plumb_format(text, sizeof text, "Fed with the reference's input, %d of %d layers make another output; the first "
 			"is layer %d. The largest error is %.3g times "
 			"what rounding explains, in layer %d (the limit is %g).", bad, seen, first, most, worst, e->limit);
 	*result = json_pack("{s:s, s:o, s:b, s:f, s:s}", "part", "isolate", "layers", layers, "hybrid", e->hybrid, "limit", e->limit, "text", text);

@@ -51,7 +51,7 @@ static void add(struct words *w, const char *format, ...)
 {
 	va_list list;
 	va_start(list, format);
-	int n = vsnprintf(w->text + w->used, w->size - w->used, format, list);
+	int n = plumb_vformat(w->text + w->used, w->size - w->used, format, list);
 	va_end(list);
 	w->used = n < 0 ? w->used : w->used + (size_t)n < w->size ? w->used + (size_t)n : w->size - 1;
 }
@@ -115,7 +115,7 @@ json_t *plumb_growth_jumps(const struct plumb_growth *g)
 			continue;
 		const char *kind = kind_of(g, k);
 		explain(g, k, kind, &w);
-		json_array_append_new(jumps, json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", k - 1, "to", k,
+		plumb_diag_add(g->d, jumps, json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", k - 1, "to", k,
 			"layer", k - 1,
 			"growth_abs", plumb_json_number(s->growth_abs), "growth_rel", plumb_json_number(s->growth_rel), "growth_twin",
 			plumb_json_number(s->growth_twin_abs),

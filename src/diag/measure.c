@@ -144,9 +144,10 @@ enum plumb_status plumb_measure_logits(struct plumb_logits_measure *m, const flo
 	if (vocab < 1 || vocab > INT32_MAX || k < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "measure: the %d best of %lld logits", k, (long long)vocab);
 	int64_t kept = k < vocab ? k : vocab, want = kept < 2 && vocab > 1 ? 2 : kept;
-	int32_t *a = malloc(sizeof *a * 2 * (size_t)want), *b = a + want;
+	int32_t *a = malloc(sizeof *a * 2 * (size_t)want);
 	if (!a)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the %lld best logits", (long long)want);
+	int32_t *b = a + want;
 	best(ours, vocab, a, want);
 	best(reference, vocab, b, want);
 	m->top_ours = a[0];
@@ -162,11 +163,6 @@ enum plumb_status plumb_measure_logits(struct plumb_logits_measure *m, const flo
 	m->agree = shared(a, b, kept);
 	free(a);
 	return PLUMB_OK;
-}
-
-json_t *plumb_json_number(double x)
-{
-	return isfinite(x) ? json_real(x) : json_null();
 }
 
 json_t *plumb_measure_json(const struct plumb_measure *m)

@@ -26,6 +26,7 @@ struct judged {
 	bool stay;
 	char why[256];
 	json_t *layers; /* those that decide it */
+	bool lost;      /* one of them could not be kept */
 };
 
 double plumb_narrow_bits(double size, bool bf16)
@@ -45,7 +46,7 @@ static double half_spacing(const struct format *f, double x)
 
 static bool too_large(const struct format *f, double size) { return log2(f->largest / size) < ROOM; }
 
-static void blame(struct judged *j, int layer) { json_array_append_new(j->layers, json_integer(layer)); }
+static void blame(struct judged *j, int layer) { j->lost |= json_array_append_new(j->layers, json_integer(layer)) != 0; }
 
 static void judge_ranges(struct judged *j, const struct plumb_range *range, int ranges)
 {
@@ -56,7 +57,7 @@ static void judge_ranges(struct judged *j, const struct plumb_range *range, int 
 			continue;
 		if (range[i].bad >= 0) {
 			j->stay = true;
-			snprintf(j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", range[i].layer);
+			plumb_format(j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", range[i].layer);
 			blame(j, range[i].layer);
 			return;
 		}
@@ -69,13 +70,13 @@ static void judge_ranges(struct judged *j, const struct plumb_range *range, int 
 		rms = fmax(rms, range[i].rms);
 	}
 	j->stay = worst > 0 && (too_large(j->f, worst) || rms < j->f->smallest);
-	int n = snprintf(j->why, sizeof j->why, at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
+	int n = plumb_format(j->why, sizeof j->why, at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
 	if (too_large(j->f, worst) && worst > 0)
-		snprintf(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
 	else if (j->stay)
-		snprintf(j->why + n, sizeof j->why - (size_t)n, ", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
 	else if (j->f == &formats[0] && worst > 0)
-		snprintf(j->why + n, sizeof j->why - (size_t)n, ", %.1f bits below the end of %s", log2(j->f->largest / worst), j->f->name);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", %.1f bits below the end of %s", log2(j->f->largest / worst), j->f->name);
 }
 
 static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
@@ -98,14 +99,14 @@ static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
 	if (!(worst > 0))
 		return;
 	if (too_large(j->f, worst)) {
-		int n = snprintf(j->why, sizeof j->why, squares ? "its sum of squares reaches %.4g" :
+		int n = plumb_format(j->why, sizeof j->why, squares ? "its sum of squares reaches %.4g" :
 			"a sum of %2$lld terms may reach %1$.4g on the way", worst, (long long)terms);
 		if (at >= 0)
-			n += snprintf(j->why + n, sizeof j->why - (size_t)n, " in layer %d", at);
-		snprintf(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
+			n += plumb_format(j->why + n, sizeof j->why - (size_t)n, " in layer %d", at);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
 		j->stay = true;
 	} else if (squares && terms > INT64_C(1) << j->f->bits) {
-		snprintf(j->why, sizeof j->why, "a sum of %lld squares: in %s it stops growing after %d equal terms", (long long)terms,
+		plumb_format(j->why, sizeof j->why, "a sum of %lld squares: in %s it stops growing after %d equal terms", (long long)terms,
 			j->f->name, 1 << j->f->bits);
 		j->stay = true;
 	}
@@ -130,7 +131,7 @@ static void judge_scores(struct judged *j, const struct plumb_range *range, int 
 	if (at < 0 || error <= SCORE_ERROR)
 		return;
 	j->stay = true;
-	snprintf(j->why, sizeof j->why, "a row's top score is %.4g in layer %d, rounded by up to %.3g in %s: softmax weights may change by a factor of %.3g", top, at,
+	plumb_format(j->why, sizeof j->why, "a row's top score is %.4g in layer %d, rounded by up to %.3g in %s: softmax weights may change by a factor of %.3g", top, at,
 		error, j->f->name, exp(error));
 }
 
@@ -169,7 +170,7 @@ static enum plumb_status judge_stream(struct judged *j, const struct plumb_captu
 				continue;
 			most = ratio;
 			j->stay = true;
-			snprintf(j->why, sizeof j->why, "channel %lld of position %lld passes %.4g and ends at %.4g: there its rounding in %s, up to %.3g, is %.1f times the typical value",
+			plumb_format(j->why, sizeof j->why, "channel %lld of position %lld passes %.4g and ends at %.4g: there its rounding in %s, up to %.3g, is %.1f times the typical value",
 				(long long)(k % end->width), (long long)row, peak, last, j->f->name, half_spacing(j->f, peak), ratio);
 		}
 	}
@@ -195,7 +196,7 @@ static void judge_logits(struct judged *j, const struct plumb_capture *c)
 	if (!(2 * error > best - second))
 		return;
 	j->stay = true;
-	snprintf(j->why, sizeof j->why, "the two best are %.4g and %.4g, nearer than %s's spacing of %.3g there", best, second,
+	plumb_format(j->why, sizeof j->why, "the two best are %.4g and %.4g, nearer than %s's spacing of %.3g there", best, second,
 		j->f->name, 2 * error);
 }
 
@@ -227,7 +228,7 @@ json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, c
 		for (int i = 0; i < sums; i++)
 			met |= sum[i].point == point;
 		enum plumb_status s = met ? judge(&j, c, range, ranges, sum, sums) : PLUMB_OK;
-		if (met && (s || json_array_append_new(plan, json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator", json_sprintf("%s %s",
+		if (met && (s || j.lost || json_array_append_new(plan, json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator", plumb_json_format("%s %s",
 			plumb_maker_of(point)->op,
 				plumb_point_name(point)), "point", plumb_point_name(point), "keep", j.stay ? "float32" : j.f->name, "why",
 					j.why, "layers", j.layers)))) {

@@ -86,13 +86,18 @@ static double median(double *v, int n)
 struct levels { double alone, ulp, over_storage; };
 
 /* Per layer output: floor as it accumulates and of the layer alone. */
-static json_t *floors(const struct plumb_diag *d, const struct plumb_errors *e, struct levels *levels)
+static json_t *floors(struct plumb_diag *d, const struct plumb_errors *e, struct levels *levels)
 {
 	json_t *list = json_array();
-	double *alone = malloc(sizeof *alone * 3 * ((size_t)d->layers + 1)), *ulps = alone + d->layers + 1,
-		*over = ulps + d->layers + 1;
+	double *alone = malloc(sizeof *alone * 3 * ((size_t)d->layers + 1));
+	if (!alone) {
+		d->lost = true;
+		*levels = (struct levels){ 0, 0, INFINITY };
+		return list;
+	}
+	double *ulps = alone + d->layers + 1, *over = ulps + d->layers + 1;
 	int n = 0;
-	for (int layer = 0; alone && layer < d->layers; layer++) {
+	for (int layer = 0; layer < d->layers; layer++) {
 		const struct plumb_gap *all = plumb_gap_at(e, PLUMB_ACCUMULATED, layer, PLUMB_POINT_OUTPUT);
 		const struct plumb_gap *one = plumb_gap_at(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT);
 		if (!all || !one)
@@ -100,10 +105,10 @@ static json_t *floors(const struct plumb_diag *d, const struct plumb_errors *e, 
 		alone[n] = one->floor;
 		over[n] = all->even / plumb_least_floor(e->stored);
 		ulps[n++] = all->m.mean_ulp;
-		json_array_append_new(list, json_pack("{s:i, s:o, s:o}", "layer", layer, "rel", plumb_json_number(all->floor),
+		plumb_diag_add(d, list, json_pack("{s:i, s:o, s:o}", "layer", layer, "rel", plumb_json_number(all->floor),
 			"isolated", plumb_json_number(one->floor)));
 	}
-	*levels = alone ? (struct levels){ median(alone, n), median(ulps, n), median(over, n) } : (struct levels){ 0, 0, INFINITY };
+	*levels = (struct levels){ median(alone, n), median(ulps, n), median(over, n) };
 	free(alone);
 	return list;
 }
@@ -119,11 +124,11 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	json_t *list = floors(d, e, &l);
 	bool widened = stored != PLUMB_STORED_FP32 && !said_narrow(d->reference, stored);
 	bool late = stored != PLUMB_STORED_FP32 && l.over_storage < 1.2; /* a run in that precision is farther away than one rounding */
-	snprintf(name, sizeof name, "%s%s", widened ? "fp32-from-" : "", as);
-	int used = snprintf(text, sizeof text, "The reference's values are %s%s%s. ", as, widened ?
+	plumb_format(name, sizeof name, "%s%s", widened ? "fp32-from-" : "", as);
+	int used = plumb_format(text, sizeof text, "The reference's values are %s%s%s. ", as, widened ?
 		", written as float32 (the low bits are all zero)" : "",
 		late ? "; they were computed more precisely and rounded at the end, so what rounding explains is estimated generously" : "");
-	snprintf(text + used, sizeof text - (size_t)used, "Our outputs are %.2g of its units in the last place away on "
+	plumb_format(text + used, sizeof text - (size_t)used, "Our outputs are %.2g of its units in the last place away on "
 		"average. A right port shows a relative error of about %.1e in one "
 		"layer; what is smaller than %.1e it cannot tell from its own rounding.", l.ulp, l.alone, l.alone * e->limit);
 	*result = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:b}", "part", "precision", "stored", name, "text", text, "floor", list,

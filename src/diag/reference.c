@@ -81,25 +81,40 @@ static json_t *string(const char *text)
 	return json_string(plain);
 }
 
-enum plumb_status plumb_reference_problem(struct plumb_reference *r, const char *file, const char *consequence, const char *format, ...)
+static enum plumb_status add_problem(json_t *problems, const char *file, const char *consequence, const char *format, va_list args)
 {
 	char text[1024];
+	plumb_vformat(text, sizeof text, format, args);
+	json_t *row = json_pack("{s:o, s:o, s:o}", "file", string(file), "problem", string(text), "consequence", string(consequence));
+	return !json_array_append_new(problems, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a problem of %s", file);
+}
+
+enum plumb_status plumb_problem(json_t *problems, const char *file, const char *consequence, const char *format, ...)
+{
 	va_list args;
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	enum plumb_status s = add_problem(problems, file, consequence, format, args);
 	va_end(args);
-	json_t *row = json_pack("{s:o, s:o, s:o}", "file", string(file), "problem", string(text), "consequence", string(consequence));
-	return row && !json_array_append_new(r->problems, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a problem of %s", file);
+	return s;
+}
+
+enum plumb_status plumb_reference_problem(struct plumb_reference *r, const char *file, const char *consequence, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	enum plumb_status s = add_problem(r->problems, file, consequence, format, args);
+	va_end(args);
+	return s;
 }
 
 const char *plumb_reference_loss(int layer, int point, char *text, size_t size)
 {
 	if (point == PLUMB_POINT_OUTPUT)
-		snprintf(text, size, "the output of layer %d cannot be compared; the others can", layer);
+		plumb_format(text, size, "the output of layer %d cannot be compared; the others can", layer);
 	else if (layer >= 0)
-		snprintf(text, size, "%s of layer %d cannot be compared; the rest can", plumb_point_name(point), layer);
+		plumb_format(text, size, "%s of layer %d cannot be compared; the rest can", plumb_point_name(point), layer);
 	else
-		snprintf(text, size, "%s cannot be compared; the rest can", plumb_point_name(point));
+		plumb_format(text, size, "%s cannot be compared; the rest can", plumb_point_name(point));
 	return text;
 }
 
@@ -180,12 +195,12 @@ static enum plumb_status read_entry(struct plumb_reference *r, const char *name,
 {
 	char path[sizeof r->path + 300], loss[128];
 	int layer, point;
-	snprintf(path, sizeof path, "%s/%s", r->path, name);
+	plumb_format(path, sizeof path, "%s/%s", r->path, name);
 	if (!plumb_reference_name(name, strlen(name) - strlen(".bin"), &layer, &point))
 		return plumb_reference_problem(r, name, "it is not read", "no known name; after_embeddings, after_layer_N and final_logits are known");
 	/* One too many may be there by convention: embeddings counted as layer 0. */
 	if (layer > config->layers) {
-		snprintf(loss, sizeof loss, "it is not read");
+		plumb_format(loss, sizeof loss, "it is not read");
 		return plumb_reference_problem(r, name, loss, "layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	}
@@ -207,7 +222,7 @@ static enum plumb_status read_first(struct plumb_reference *r, struct dirent **l
 	char path[sizeof r->path + 300];
 	for (int i = 1; i < n; i++)
 		PLUMB_TRY(plumb_reference_problem(r, list[i]->d_name, "it is not read", "%s is read, and a reference is one file", list[0]->d_name));
-	snprintf(path, sizeof path, "%s/%s", r->path, list[0]->d_name);
+	plumb_format(path, sizeof path, "%s/%s", r->path, list[0]->d_name);
 	return plumb_reference_read_tensors(r, path, config);
 }
 
@@ -274,7 +289,7 @@ static int list_missing(const struct plumb_reference *r, int layers, char *text,
 			continue;
 		missing += end - l;
 		if (at < size)
-			at += (size_t)snprintf(text + at, size - at, end - l > 1 ? "%s%d-%d" : "%s%d", at ? ", " : "", l, end - 1);
+			at += (size_t)plumb_format(text + at, size - at, end - l > 1 ? "%s%d-%d" : "%s%d", at ? ", " : "", l, end - 1);
 		l = end;
 	}
 	return missing;
@@ -299,7 +314,7 @@ static enum plumb_status check_complete(struct plumb_reference *r, const struct 
 			first ? json_string_value(json_object_get(first, "file")) : "no value of a known name", first ? ": " : "",
 			first ? json_string_value(json_object_get(first, "problem")) : "");
 	}
-	snprintf(consequence, sizeof consequence, "layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
+	plumb_format(consequence, sizeof consequence, "layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
 		missing > 1 ? "s" : "", list);
 	if (missing)
 		PLUMB_TRY(plumb_reference_problem(r, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
@@ -349,7 +364,6 @@ void plumb_reference_free(struct plumb_reference *r)
 	if (!r)
 		return;
 	plumb_capture_free(&r->raw);
-	plumb_capture_free(&r->fixed);
 	json_decref(r->problems);
 	json_decref(r->files);
 	free(r->tokens);
@@ -361,7 +375,7 @@ char *plumb_reference_problems(const struct plumb_reference *r)
 	return json_dumps(r->problems, JSON_INDENT(1));
 }
 
-json_t *plumb_reference_json(const struct plumb_reference *r)
+json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)
 {
 	int64_t positions = 1;
 	json_t *tokens = r->tokens ? json_array() : json_null();
@@ -371,10 +385,13 @@ json_t *plumb_reference_json(const struct plumb_reference *r)
 		positions = !square && p->rows > positions ? p->rows : positions;
 	}
 	for (int64_t i = 0; r->tokens && i < r->token_count; i++)
-		json_array_append_new(tokens, json_integer(r->tokens[i]));
+		if (json_array_append_new(tokens, json_integer(r->tokens[i]))) {
+			json_decref(tokens);
+			tokens = NULL; /* then there is no result either */
+		}
 	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", string(r->path), "format", r->format,
 		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)positions, "tokens", tokens,
 		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? string(r->dtype) : json_null(),
 		"convention_told", *r->convention ? string(r->convention) : json_null(),
-		"model_hash", *r->model_hash ? string(r->model_hash) : json_null(), "problems", r->problems);
+		"model_hash", *r->model_hash ? string(r->model_hash) : json_null(), "problems", problems);
 }

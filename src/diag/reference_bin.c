@@ -46,7 +46,7 @@ static bool other_header(struct bin *b, size_t need)
 		if (last != w && !(before == w && !last && !big))
 			continue;
 		b->at = h;
-		snprintf(b->storage, sizeof b->storage, "a header of %zu bytes", h);
+		plumb_format(b->storage, sizeof b->storage, "a header of %zu bytes", h);
 		return b->usable = true;
 	}
 	return false;
@@ -59,12 +59,12 @@ static void wrong_size(struct bin *b, size_t need)
 	const char *hint = b->size == 4 + need / 2 ? "; as many as 16-bit values would take" :
 		b->size == 4 + 2 * need ? "; as many as 64-bit values would take" : "";
 	if (b->size < need + 4) {
-		snprintf(b->problem, sizeof b->problem, "truncated: the count is %lld, but only %lld values are there (%zu bytes)%s", w, held, b->size, hint);
+		plumb_format(b->problem, sizeof b->problem, "truncated: the count is %lld, but only %lld values are there (%zu bytes)%s", w, held, b->size, hint);
 		return;
 	}
 	b->usable = !*hint;
 	b->at = 4;
-	snprintf(b->problem, sizeof b->problem, "%zu bytes follow the %lld values that the count tells%s", b->size - need - 4, w, hint);
+	plumb_format(b->problem, sizeof b->problem, "%zu bytes follow the %lld values that the count tells%s", b->size - need - 4, w, hint);
 }
 
 /* Where the values begin, judged by size and count together. The count alone is never believed. */
@@ -73,7 +73,7 @@ static void find_layout(struct bin *b)
 	size_t need = 4 * (size_t)b->width;
 	uint32_t w = (uint32_t)b->width;
 	if (b->size < 8) {
-		snprintf(b->problem, sizeof b->problem, "%zu bytes; a count and %lld values were expected", b->size, (long long)b->width);
+		plumb_format(b->problem, sizeof b->problem, "%zu bytes; a count and %lld values were expected", b->size, (long long)b->width);
 		return;
 	}
 	uint32_t little = word(b->bytes, false), big = word(b->bytes, true);
@@ -81,20 +81,20 @@ static void find_layout(struct bin *b)
 	if (b->size == need + 4) {
 		b->usable = true;
 		if (little != w && big != w)
-			snprintf(b->problem, sizeof b->problem, "the count is %d, but the file holds the model's %lld values", (int)little, (long long)b->width);
+			plumb_format(b->problem, sizeof b->problem, "the count is %d, but the file holds the model's %lld values", (int)little, (long long)b->width);
 	} else if (b->size == need && little != w && big != w) {
 		b->at = 0;
 		b->usable = true;
-		snprintf(b->storage, sizeof b->storage, "no header");
+		plumb_format(b->storage, sizeof b->storage, "no header");
 	} else if (other_header(b, need)) {
 		return;
 	} else if (little == w || big == w) {
 		wrong_size(b, need);
 	} else if (b->size == 4 + 4 * (size_t)little || b->size == 4 + 4 * (size_t)big) {
 		b->stranger = true;
-		snprintf(b->problem, sizeof b->problem, "%zu values, but the model has %lld here: another model", (b->size - 4) / 4, (long long)b->width);
+		plumb_format(b->problem, sizeof b->problem, "%zu values, but the model has %lld here: another model", (b->size - 4) / 4, (long long)b->width);
 	} else {
-		snprintf(b->problem, sizeof b->problem, "wrong count or size: the count is %d, the file has %zu bytes; %lld values in %zu bytes were expected",
+		plumb_format(b->problem, sizeof b->problem, "wrong count or size: the count is %d, the file has %zu bytes; %lld values in %zu bytes were expected",
 			(int)little, b->size, (long long)b->width, need + 4);
 	}
 }
@@ -119,7 +119,7 @@ static enum plumb_status keep(struct plumb_reference *r, struct bin *b, const ch
 	for (int64_t i = 0; i < b->width; i++)
 		v[i] = value(b->bytes + b->at + 4 * i, big);
 	if (big)
-		snprintf(b->storage + strlen(b->storage), sizeof b->storage - strlen(b->storage), "%sbig-endian", *b->storage ? ", " : "");
+		plumb_format(b->storage + strlen(b->storage), sizeof b->storage - strlen(b->storage), "%sbig-endian", *b->storage ? ", " : "");
 	enum plumb_status s = plumb_reference_keep(r, name, layer, point, v, 1, b->width, b->storage);
 	free(v);
 	return s;

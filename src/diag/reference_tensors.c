@@ -13,7 +13,7 @@ static void shape_text(const struct plumb_file_tensor *t, char *text, size_t siz
 	size_t at = 0;
 	text[0] = 0;
 	for (int i = 0; i < t->rank && at < size; i++)
-		at += (size_t)snprintf(text + at, size - at, "%s%lld", i ? ", " : "", (long long)t->dim[i]);
+		at += (size_t)plumb_format(text + at, size - at, "%s%lld", i ? ", " : "", (long long)t->dim[i]);
 }
 
 /* Rows and width of a tensor at this point; a problem's text when it does not fit the model. */
@@ -29,13 +29,13 @@ static bool fits(const struct plumb_file_tensor *t, int point, const struct plum
 		*s = (struct shape){ rank == 3 ? d[0] * d[1] : 0, rank == 3 ? d[2] : 0 };
 		if (rank == 3 && d[0] == c->heads && d[1] == d[2])
 			return true;
-		snprintf(why, size, "shape {%s}; {%lld, n, n} was expected", have, (long long)c->heads);
+		plumb_format(why, size, "shape {%s}; {%lld, n, n} was expected", have, (long long)c->heads);
 		return false;
 	}
 	*s = (struct shape){ rank == 2 ? d[0] : 1, d[rank - 1] };
 	if ((rank == 1 || rank == 2) && s->width == want)
 		return true;
-	snprintf(why, size, "shape {%s}; {positions, %lld} was expected%s", have, (long long)want,
+	plumb_format(why, size, "shape {%s}; {positions, %lld} was expected%s", have, (long long)want,
 		rank == 1 || rank == 2 ? ": another model" : "");
 	return false;
 }
@@ -66,7 +66,7 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 		status = plumb_reference_keep(r, name, layer, point, v, s.rows, s.width, "");
 	free(v);
 	if (!*r->dtype && t->type != PLUMB_F32)
-		snprintf(r->dtype, sizeof r->dtype, "%s", t->type == PLUMB_BF16 ? "bfloat16" : t->type == PLUMB_F16 ? "float16" : "float64");
+		plumb_format(r->dtype, sizeof r->dtype, "%s", t->type == PLUMB_BF16 ? "bfloat16" : t->type == PLUMB_F16 ? "float16" : "float64");
 	return status;
 }
 
@@ -95,11 +95,11 @@ static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		int layer, point;
-		snprintf(name, sizeof name, "%.*s", (int)(t->name.n < sizeof name ? t->name.n : sizeof name - 1), t->name.p);
+		plumb_format(name, sizeof name, "%.*s", (int)(t->name.n < sizeof name ? t->name.n : sizeof name - 1), t->name.p);
 		if (plumb_reference_name(t->name.p, t->name.n, &layer, &point))
 			PLUMB_TRY(read_tensor(r, t, name, layer, point, config));
 		else if (strange++ < 4 && at < sizeof unknown)
-			at += (size_t)snprintf(unknown + at, sizeof unknown - at, "%s%.60s", at ? ", " : "", name);
+			at += (size_t)plumb_format(unknown + at, sizeof unknown - at, "%s%.60s", at ? ", " : "", name);
 	}
 	if (strange)
 		PLUMB_TRY(plumb_reference_problem(r, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,

@@ -106,8 +106,10 @@ static const struct plumb_plane *embeddings(const struct plumb_reference *r)
 	return p ? p : plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT); /* where embeddings are counted as layer 0 */
 }
 
-enum plumb_status plumb_reference_find_tokens(struct plumb_reference *r, const struct plumb_file *file, const struct plumb_config *config)
+enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *r, const struct plumb_file *file,
+	const struct plumb_config *config, int32_t **tokens, int64_t *count)
 {
+	*tokens = NULL;
 	const struct plumb_plane *p = embeddings(r);
 	if (!p)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s tells no tokens, and holds no embeddings to find them from: give them", r->path);
@@ -126,12 +128,7 @@ enum plumb_status plumb_reference_find_tokens(struct plumb_reference *r, const s
 		free(token);
 		return s;
 	}
-	free(r->tokens);
-	r->tokens = token;
-	r->token_count = p->rows;
-	r->position_assumed = p->rows == 1 && r->position < 0;
-	if (!r->position_assumed)
-		return PLUMB_OK;
-	return plumb_reference_problem(r, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
-		"it tells neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", token[0]);
+	*tokens = token;
+	*count = p->rows;
+	return PLUMB_OK;
 }

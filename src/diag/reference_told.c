@@ -50,7 +50,7 @@ static void told_text(char *to, size_t size, const json_t *told, const char *key
 {
 	const char *text = json_string_value(json_object_get(told, key));
 	if (text)
-		snprintf(to, size, "%s", text);
+		plumb_format(to, size, "%s", text);
 }
 
 enum plumb_status plumb_reference_told(struct plumb_reference *r, const char *file, const json_t *told, const struct plumb_config *config)
@@ -73,7 +73,7 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 	struct stat st;
 	json_error_t error;
 	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+		plumb_format(path, sizeof path, "%s/%s", folder, names[i]);
 		if (stat(path, &st))
 			continue;
 		if (!S_ISREG(st.st_mode) || st.st_size > MOST_MANIFEST) {
@@ -90,12 +90,12 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 }
 
 /* Positions that the rows stand for: the last row is the told position's, or the last of the prompt. */
-void plumb_reference_place(struct plumb_reference *r, int64_t n)
+void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n)
 {
-	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
-		struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+	for (int layer = -1, point = -1; plumb_capture_next(planes, &layer, &point);) {
+		struct plumb_plane *p = plumb_capture_at(planes, layer, point);
 		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-		int64_t end = r->position >= p->rows - 1 && r->position < n ? r->position + 1 : n;
+		int64_t end = position >= p->rows - 1 && position < n ? position + 1 : n;
 		p->first = square || p->rows > end ? 0 : end - p->rows;
 	}
 }

@@ -55,7 +55,7 @@ static json_t *text_of(const char *text)
 	json_t *string = json_string(text);
 	if (string)
 		return string;
-	snprintf(safe, sizeof safe, "%s", text);
+	plumb_format(safe, sizeof safe, "%s", text);
 	for (char *p = safe; *p; p++)
 		if ((unsigned char)*p >= 0x80)
 			*p = '?';
@@ -75,7 +75,7 @@ static json_t *describe_driver(const struct plumb_model *model)
 	for (int i = 0; plumb_driver_name(ctx, i); i++) {
 		size_t n = strlen(text);
 		if (n + 40 < sizeof text)
-			snprintf(text + n, sizeof text - n, "%s%.30s", i ? "," : "", plumb_driver_name(ctx, i));
+			plumb_format(text + n, sizeof text - n, "%s%.30s", i ? "," : "", plumb_driver_name(ctx, i));
 	}
 	return json_string(text);
 }
@@ -94,11 +94,11 @@ static json_t *describe_model(const struct plumb_config *c)
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
 
-static json_t *describe_tokens(const struct plumb_diag *d)
+static json_t *describe_tokens(struct plumb_diag *d)
 {
 	json_t *array = json_array();
 	for (int64_t i = 0; i < d->n; i++)
-		json_array_append_new(array, json_integer(d->tokens[i]));
+		plumb_diag_add(d, array, json_integer(d->tokens[i]));
 	return array;
 }
 
@@ -134,11 +134,11 @@ static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const ch
 }
 
 /* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
-static void add_blindspots(json_t *report)
+static void add_blindspots(struct plumb_diag *d, json_t *report)
 {
 	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text");
 	if (text)
-		json_array_append(json_object_get(json_object_get(report, "verdict"), "sentences"), text);
+		plumb_diag_add(d, json_object_get(json_object_get(report, "verdict"), "sentences"), json_incref(text));
 }
 
 static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct scaled *scaled)
@@ -153,7 +153,7 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 			code = (int)json_integer_value(json_object_get(verdict, "code"));
 		scaled->before += scaled->share;
 	}
-	add_blindspots(report);
+	add_blindspots(d, report);
 	json_t *special = NULL;
 	enum plumb_status s = plumb_diag_special(d, &special);
 	if (s == PLUMB_E_CANCELLED)
@@ -169,7 +169,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	double start = now();
 	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:o}", "part", "report", "plumb", PACKAGE_VERSION, "model", describe_model(d->config),
 		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault, "tokens", describe_tokens(d), "reference",
-		d->reference ? plumb_reference_json(d->reference) : json_null());
+		d->reference ? plumb_reference_json(d->reference, d->problems) : json_null());
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 	if (d->options.progress) {
@@ -179,8 +179,8 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	enum plumb_status s = put_items(d, report, &scaled);
 	d->options = scaled.options;
 	if (!s && json_is_null(json_object_get(report, "verdict")))
-		json_object_set_new(report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
-	json_object_set_new(report, "seconds", json_real(now() - start));
+		plumb_diag_put(d, report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
+	plumb_diag_put(d, report, "seconds", json_real(now() - start));
 	if (s)
 		json_decref(report);
 	else

@@ -161,7 +161,7 @@ enum plumb_status plumb_run_as_used(struct plumb_run *run)
 	const struct plumb_fault_kind *kind = run->fault ? run->fault->kind : NULL;
 	if (!run->out || !(run->points & inside) || (kind && (kind->points | kind->needs) & inside))
 		return plumb_run_watched(run);
-	struct plumb_capture within = { 0, NULL };
+	struct plumb_capture within = { .layers = 0 };
 	struct plumb_run whole = *run, basic = *run;
 	whole.points &= ~inside;
 	for (int i = 0; i < whole.stages; i++)
@@ -173,6 +173,8 @@ enum plumb_status plumb_run_as_used(struct plumb_run *run)
 	if (!s)
 		s = move_inside(run->out, &within);
 	plumb_capture_free(&within);
+	if (s) /* whoever keeps it would take the first run's points for all that there are */
+		plumb_capture_free(run->out);
 	return s;
 }
 

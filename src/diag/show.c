@@ -41,14 +41,22 @@ void plumb_show_format(struct plumb_show *s, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	int n = vsnprintf(NULL, 0, format, args);
+	int n = plumb_vformat(NULL, 0, format, args);
 	va_end(args);
 	if (n < 0 || !make_room(s, (size_t)n))
 		return;
 	va_start(args, format);
-	vsnprintf(s->text + s->n, (size_t)n + 1, format, args);
+	plumb_vformat(s->text + s->n, (size_t)n + 1, format, args);
 	va_end(args);
 	s->n += (size_t)n;
+}
+
+json_t *plumb_show_json(struct plumb_show *s)
+{
+	json_t *string = s->failed || !s->text ? NULL : json_string(s->text);
+	free(s->text);
+	*s = (struct plumb_show){ NULL, 0, 0, false };
+	return string;
 }
 
 void plumb_show_escaped(struct plumb_show *s, const char *text)

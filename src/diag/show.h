@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <jansson.h>
+#include "core/core.h"
 
 /* --- show.c: text that grows; once memory was short nothing more is added and `failed` tells --- */
 struct plumb_show {
@@ -14,6 +15,7 @@ struct plumb_show {
 	size_t n, room;
 	bool failed;
 };
+json_t *plumb_show_json(struct plumb_show *s); /* all of it as a string, and nothing is left in s; NULL: memory was short */
 void plumb_show_bytes(struct plumb_show *s, const char *bytes, size_t n);
 void plumb_show_put(struct plumb_show *s, const char *text);
 void plumb_show_format(struct plumb_show *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "diag/show.h"
 
 #define MOST_DEEDS 8 /* written and removed, each */
 #define ALONE 0.3    /* share from which on a neuron is told as the one that does it */
@@ -16,7 +17,7 @@ struct work {
 	const struct plumb_capture *c;
 	json_t *weights, *biography;
 	json_t *facts;
-	FILE *f;
+	struct plumb_show text;
 	bool failed, *told; /* per layer */
 };
 
@@ -119,13 +120,13 @@ static const struct plumb_plane *after(const struct work *w, int layer)
 
 /* --- a massive activation --- */
 
-static void list(FILE *f, const json_t *deeds)
+static void list(struct plumb_show *s, const json_t *deeds, bool begins)
 {
 	size_t i, n = json_array_size(deeds);
 	json_t *e;
-	fputs(n > 1 ? "layers " : "layer ", f);
+	plumb_show_put(s, begins ? n > 1 ? " Layers " : " Layer " : n > 1 ? "layers " : "layer ");
 	json_array_foreach(deeds, i, e)
-		fprintf(f, "%s%lld", !i ? "" : i + 1 == n ? " and " : ", ", whole(e, "layer"));
+		plumb_show_format(s, "%s%lld", !i ? "" : i + 1 == n ? " and " : ", ", whole(e, "layer"));
 }
 
 /* The strongest neuron and its weight; *more: the fact's fields. */
@@ -134,15 +135,15 @@ static void tell_neuron(struct work *w, int layer, const json_t *e, json_t **mor
 	const json_t *t = tensor_of(w, layer, "ffn_down");
 	double weight = real(e, "weight"), share = real(e, "neuron_share"), reach = fabs(weight) / (t ? real(t, "std") : NAN);
 	if (share < ALONE)
-		fprintf(w->f, "; no neuron does it alone, the strongest gives %.0f%%", 100 * share);
+		plumb_show_format(&w->text, "; no neuron does it alone, the strongest gives %.0f%%", 100 * share);
 	else
-		fprintf(w->f, ": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g", whole(e,
+		plumb_show_format(&w->text, ": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g", whole(e,
 			"neuron"), 100 * share,
 			real(e, "neuron_value"), weight);
 	if (share >= ALONE && t && whole(e, "weight_rank_in_row") == 1 && fabs(weight) >= real(t, "max") * (1 - 1e-6))
-		fputs(", the largest of that whole matrix", w->f);
+		plumb_show_put(&w->text, ", the largest of that whole matrix");
 	if (share >= ALONE && isfinite(reach))
-		fprintf(w->f, ", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", reach, usual_reach(w, "ffn_down"));
+		plumb_show_format(&w->text, ", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", reach, usual_reach(w, "ffn_down"));
 	*more = *more ? *more : json_object();
 	w->failed |= json_object_update_new(*more, json_pack("{s:O, s:O, s:O, s:o}", "neuron", json_object_get(e, "neuron"), "neuron_share",
 		json_object_get(e, "neuron_share"), "weight", json_object_get(e, "weight"), "weight_over_std", plumb_json_number(reach))) != 0;
@@ -157,7 +158,7 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 		rest = deviation(after(w, layer), position, channel);
 	bool ffn = !strcmp(json_string_value(json_object_get(e, "by")), "ffn");
 	w->told[layer] = true;
-	fprintf(w->f, " Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to %.3g (%.3g without that channel)", layer,
+	plumb_show_format(&w->text, " Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to %.3g (%.3g without that channel)", layer,
 		ffn ? "FFN" : "attention", real(e, "before"), real(e, "after"), std0, std1, rest);
 	json_t *more = json_pack("{s:I, s:O, s:O, s:O, s:o, s:o, s:o}", "channel", (json_int_t)channel, "by", json_object_get(e, "by"),
 		"before", json_object_get(e, "before"), "after", json_object_get(e, "after"), "std_before", plumb_json_number(std0),
@@ -168,16 +169,16 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 	if (isfinite(norm)) {
 		bool beside = ffn && isfinite(carriers);
 		if (rank == 1 || !beside || norm >= NOTABLE * carriers) {
-			fprintf(w->f, "; its %s norm weighs the channel %.2g times the median (number %d of %lld by size", ffn ? "FFN" : "input", norm, rank,
+			plumb_show_format(&w->text, "; its %s norm weighs the channel %.2g times the median (number %d of %lld by size", ffn ? "FFN" : "input", norm, rank,
 				(long long)w->d->config->hidden);
 			if (beside)
-				fprintf(w->f, "; in layers that only carry it: %.2g times", carriers);
-			fputc(')', w->f);
+				plumb_show_format(&w->text, "; in layers that only carry it: %.2g times", carriers);
+			plumb_show_put(&w->text, ")");
 		}
 		w->failed |= !more || json_object_update_new(more, json_pack("{s:o, s:i}", "norm_over_median", plumb_json_number(norm),
 			"norm_rank", rank)) != 0;
 	}
-	fputc('.', w->f);
+	plumb_show_put(&w->text, ".");
 	fact(w, whole(e, "layer") >= 0 && fabs(real(e, "after")) > fabs(real(e, "before")) ? "writes" : "removes", layer, more);
 }
 
@@ -187,8 +188,12 @@ static double carriers_norm(struct work *w, const json_t *life)
 	const json_t *carried = json_object_get(life, "carried");
 	int from = (int)whole(carried, "from"), to = (int)whole(carried, "to"), rank, n = 0;
 	double *v, middle;
-	if (!json_is_object(carried) || !(v = malloc(sizeof *v * (size_t)(to - from + 1))))
+	if (!json_is_object(carried))
 		return NAN;
+	if (!(v = malloc(sizeof *v * (size_t)(to - from + 1)))) {
+		w->failed = true;
+		return NAN;
+	}
 	for (int layer = from; layer <= to; layer++) {
 		double x = norm_at(w, layer, "ffn_norm.weight", whole(life, "channel"), &rank);
 		if (isfinite(x))
@@ -208,36 +213,27 @@ static void tell_massive(struct work *w, const json_t *life)
 	size_t i;
 	json_t *e;
 	if (json_array_size(written)) {
-		char *first = NULL;
-		size_t size;
-		FILE *text = open_memstream(&first, &size);
-		if (text) {
-			list(text, written);
-			w->failed |= fclose(text) != 0;
-			*first -= 'a' - 'A';
-			fprintf(w->f, " %s write%s a massive activation: channel %lld at position %lld reaches %.4g, %.0f times the median there.", first,
-				json_array_size(written) > 1 ? "" : "s", whole(life, "channel"), whole(life, "token"), real(life, "peak"),
-					real(life, "over_median"));
-			free(first);
-		}
+		list(&w->text, written, true);
+		plumb_show_format(&w->text, " write%s a massive activation: channel %lld at position %lld reaches %.4g, %.0f times the median there.",
+			json_array_size(written) > 1 ? "" : "s", whole(life, "channel"), whole(life, "token"), real(life, "peak"), real(life, "over_median"));
 	} else
-		fprintf(w->f, " Channel %lld at position %lld is a massive activation: it reaches %.4g, %.0f times the median there.",
+		plumb_show_format(&w->text, " Channel %lld at position %lld is a massive activation: it reaches %.4g, %.0f times the median there.",
 			whole(life, "channel"), whole(life, "token"),
 			real(life, "peak"), real(life, "over_median"));
 	json_array_foreach(written, i, e)
 		if (i < MOST_DEEDS)
 			tell_deed(w, life, e, carriers);
 	if (json_is_object(carried)) {
-		fprintf(w->f, " Layers %lld to %lld only carry it.", whole(carried, "from"), whole(carried, "to"));
+		plumb_show_format(&w->text, " Layers %lld to %lld only carry it.", whole(carried, "from"), whole(carried, "to"));
 		fact(w, "carries", (int)whole(carried, "from"), json_pack("{s:O, s:I}", "to", json_object_get(carried, "to"), "channel",
 			(json_int_t)whole(life, "channel")));
 	}
 	if (json_array_size(removed)) {
-		fputs(" It is taken back by ", w->f);
-		list(w->f, removed);
-		fputc('.', w->f);
+		plumb_show_put(&w->text, " It is taken back by ");
+		list(&w->text, removed, false);
+		plumb_show_put(&w->text, ".");
 	} else
-		fputs(" No layer takes it back.", w->f);
+		plumb_show_put(&w->text, " No layer takes it back.");
 	json_array_foreach(removed, i, e)
 		if (i < MOST_DEEDS)
 			tell_deed(w, life, e, carriers);
@@ -255,21 +251,21 @@ static void tell_more(struct work *w)
 			if (!i || w->told[layer])
 				continue;
 			w->told[layer] = true;
-			fprintf(w->f, " Layer %d writes channel %lld at other positions (position %lld: %.4g -> %.4g", layer, whole(one,
+			plumb_show_format(&w->text, " Layer %d writes channel %lld at other positions (position %lld: %.4g -> %.4g", layer, whole(one,
 				"channel"), whole(one, "token"),
 				real(e, "before"), real(e, "after"));
 			if (json_object_get(e, "neuron"))
-				fprintf(w->f, ", neuron %lld", whole(e, "neuron"));
-			fputs(").", w->f);
+				plumb_show_format(&w->text, ", neuron %lld", whole(e, "neuron"));
+			plumb_show_put(&w->text, ").");
 			fact(w, "writes", layer, json_pack("{s:O, s:O, s:O, s:O}", "channel", json_object_get(one, "channel"), "position",
 				json_object_get(one, "token"),
 				"before", json_object_get(e, "before"), "after", json_object_get(e, "after")));
 		}
 	}
 	if (same)
-		fprintf(w->f, " The same channel is massive at %zu more position%s.", same, same > 1 ? "s" : "");
+		plumb_show_format(&w->text, " The same channel is massive at %zu more position%s.", same, same > 1 ? "s" : "");
 	if (other)
-		fprintf(w->f, " %zu more channel%s.", other, other > 1 ? "s are massive" : " is massive");
+		plumb_show_format(&w->text, " %zu more channel%s.", other, other > 1 ? "s are massive" : " is massive");
 }
 
 /* --- with or without one --- */
@@ -290,10 +286,10 @@ static void tell_calm(struct work *w)
 			to = b;
 		}
 	}
-	fputs(" No layer writes or removes a massive activation with this prompt.", w->f);
+	plumb_show_put(&w->text, " No layer writes or removes a massive activation with this prompt.");
 	if (at < 0)
 		return;
-	fprintf(w->f, " The largest change of the output's standard deviation is in layer %d, from %.3g to %.3g (%.2gx).", at, from,
+	plumb_show_format(&w->text, " The largest change of the output's standard deviation is in layer %d, from %.3g to %.3g (%.2gx).", at, from,
 		to, to / from);
 	fact(w, "largest change of spread", at, json_pack("{s:o, s:o}", "std_before", plumb_json_number(from), "std_after",
 		plumb_json_number(to)));
@@ -309,7 +305,7 @@ static void tell_last(struct work *w)
 		return;
 	int64_t position = norm->first + norm->rows - 1;
 	double raw = deviation(out, position, -1), normed = deviation(norm, position, -1);
-	fprintf(w->f, " Layer %d is the last: its output (standard deviation %.3g) goes through the final norm (%.3g); a reference that holds the normed one under that "
+	plumb_show_format(&w->text, " Layer %d is the last: its output (standard deviation %.3g) goes through the final norm (%.3g); a reference that holds the normed one under that "
 		"name, as Hugging Face's hidden_states do, shows a jump there that no layer makes.", last, raw, normed);
 	w->told[last] = true;
 	fact(w, "last", last, json_pack("{s:o, s:o}", "std_raw", plumb_json_number(raw), "std_normed", plumb_json_number(normed)));
@@ -333,13 +329,13 @@ static void tell_others(struct work *w)
 		if (!best)
 			break;
 		below = real(best, "score");
-		fprintf(w->f, "%s layer %lld's %s (%s)", n++ ? "," : " Of the other layers' weights stand out:", whole(best, "layer"),
+		plumb_show_format(&w->text, "%s layer %lld's %s (%s)", n++ ? "," : " Of the other layers' weights stand out:", whole(best, "layer"),
 			json_string_value(json_object_get(best, "role")), json_string_value(json_object_get(best, "unusual")));
 		fact(w, "unusual weight", (int)whole(best, "layer"), json_pack("{s:O, s:O}", "role", json_object_get(best, "role"),
 			"unusual", json_object_get(best, "unusual")));
 	}
 	if (n)
-		fputc('.', w->f);
+		plumb_show_put(&w->text, ".");
 }
 
 static void tell(struct work *w)
@@ -347,9 +343,9 @@ static void tell(struct work *w)
 	json_t *channels = json_object_get(w->biography, "channels");
 	size_t missing = json_array_size(json_object_get(w->weights, "missing")), extra = json_array_size(json_object_get(w->weights, "extra"));
 	if (missing || extra)
-		fprintf(w->f, "Tensors differ between layers: %zu missing, %zu left over.", missing, extra);
+		plumb_show_format(&w->text, "Tensors differ between layers: %zu missing, %zu left over.", missing, extra);
 	else
-		fprintf(w->f, "All %lld layers have the same tensors, shapes and biases%s; what differs is what is in them.",
+		plumb_show_format(&w->text, "All %lld layers have the same tensors, shapes and biases%s; what differs is what is in them.",
 			(long long)w->d->config->layers,
 			json_is_true(json_object_get(w->weights, "has_qk_norm")) ? "" : ", none has QK-norm");
 	if (json_array_size(channels)) {
@@ -364,24 +360,21 @@ static void tell(struct work *w)
 enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result)
 {
 	struct work w = { .d = d };
-	char *text = NULL;
-	size_t size;
 	*result = NULL;
 	PLUMB_TRY(plumb_diag_truth(d, &w.c));
 	PLUMB_TRY(plumb_diag_part(d, "weights", &w.weights));
 	PLUMB_TRY(plumb_diag_part(d, "biography", &w.biography));
 	w.facts = json_array();
 	w.told = calloc((size_t)d->config->layers, sizeof *w.told);
-	w.f = open_memstream(&text, &size);
-	w.failed = !w.facts || !w.told || !w.f;
+	w.failed = !w.facts || !w.told;
 	if (!w.failed)
 		tell(&w);
-	if (w.f)
-		w.failed |= fclose(w.f) != 0;
+	json_t *text = plumb_show_json(&w.text);
 	if (!w.failed)
-		*result = json_pack("{s:s, s:O}", "text", text, "facts", w.facts);
+		*result = json_pack("{s:o, s:O}", "text", text, "facts", w.facts);
+	else
+		json_decref(text);
 	json_decref(w.facts);
 	free(w.told);
-	free(text);
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory to tell what is special");
 }

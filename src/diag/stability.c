@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "diag/show.h"
 
 struct work {
 	struct plumb_diag *d;
@@ -113,8 +114,8 @@ static json_t *blame_weight(struct work *w, int layer, const char *role, int64_t
 	if (at >= 0 && t->rank == 1 && only < t->dim[0] && !isfinite(v[only]))
 		at = only;
 	json_t *cause = at < 0 || (t->rank == 1 && at != only) ? NULL : t->rank == 2 ?
-		json_sprintf("the weight %.*s holds %s at [%lld, %lld]", (int)t->name.n, t->name.p,
-		isnan(v[at]) ? "NaN" : "infinity", (long long)row, (long long)at) : json_sprintf("the weight %.*s holds %s at [%lld]",
+		plumb_json_format("the weight %.*s holds %s at [%lld, %lld]", (int)t->name.n, t->name.p,
+		isnan(v[at]) ? "NaN" : "infinity", (long long)row, (long long)at) : plumb_json_format("the weight %.*s holds %s at [%lld]",
 			(int)t->name.n, t->name.p,
 		isnan(v[at]) ? "NaN" : "infinity", (long long)at);
 	free(v);
@@ -158,36 +159,33 @@ static void find_offender(struct work *w)
 
 static const char *place(int layer, int point, char text[64])
 {
-	snprintf(text, 64, layer >= 0 ? "layer %2$d's %1$s" : "%s", plumb_point_name(point), layer);
+	plumb_format(text, 64, layer >= 0 ? "layer %2$d's %1$s" : "%s", plumb_point_name(point), layer);
 	return text;
 }
 
-static void tell_plan(FILE *f, const json_t *plan, const char *name)
+static void tell_plan(struct plumb_show *f, const json_t *plan, const char *name)
 {
 	size_t i, n = 0;
 	json_t *row;
 	json_array_foreach(plan, i, row) {
 		if (strcmp(json_string_value(json_object_get(row, "keep")), "float32"))
 			continue;
-		fprintf(f, n++ ? "; %s (%s)" : "\nIn %3$s these must stay float32: %1$s (%2$s)", json_string_value(json_object_get(row,
+		plumb_show_format(f, n++ ? "; %s (%s)" : "\nIn %3$s these must stay float32: %1$s (%2$s)", json_string_value(json_object_get(row,
 			"operator")),
 			json_string_value(json_object_get(row, "why")), name);
 	}
 	if (!n)
-		fprintf(f, "\nIn %s every operator could run", name);
-	fputc('.', f);
+		plumb_show_format(f, "\nIn %s every operator could run", name);
+	plumb_show_put(f, ".");
 }
 
 static json_t *text_of(const struct work *w)
 {
-	char *text = NULL, where[64];
-	size_t size;
+	char where[64];
 	const struct plumb_range *largest = NULL;
 	const struct plumb_sum *sum = NULL;
 	int64_t denormal = 0;
-	FILE *f = open_memstream(&text, &size);
-	if (!f)
-		return NULL;
+	struct plumb_show all = { NULL, 0, 0, false }, *f = &all;
 	for (int i = 0; i < w->ranges; i++) {
 		const struct plumb_range *r = &w->range[i];
 		if (!isnan(r->rms) && (!largest || fmax(fabs(r->min), fabs(r->max)) > fmax(fabs(largest->min), fabs(largest->max))))
@@ -197,27 +195,25 @@ static json_t *text_of(const struct work *w)
 	for (int i = 0; i < w->sums; i++)
 		sum = w->sum[i].worst > 0 && (!sum || w->sum[i].worst > sum->worst) ? &w->sum[i] : sum;
 	if (json_is_null(w->offender))
-		fputs("Every value is finite.", f);
+		plumb_show_put(f, "Every value is finite.");
 	else
-		fprintf(f, "The first value that is not finite: %s at [%lld, %lld] of layer %lld's %s (operator %s); %s.",
+		plumb_show_format(f, "The first value that is not finite: %s at [%lld, %lld] of layer %lld's %s (operator %s); %s.",
 			json_string_value(json_object_get(w->offender, "what")),
 			(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 0)),
 				(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 1)),
 			(long long)json_integer_value(json_object_get(w->offender, "layer")), json_string_value(json_object_get(w->offender, "point")),
 			json_string_value(json_object_get(w->offender, "operator")), json_string_value(json_object_get(w->offender, "cause")));
 	if (largest)
-		fprintf(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).", fmax(fabs(largest->min), fabs(largest->max)),
+		plumb_show_format(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).", fmax(fabs(largest->min), fabs(largest->max)),
 			place(largest->layer, largest->point, where), bits(fmax(fabs(largest->min), fabs(largest->max)), false));
 	if (sum)
-		fprintf(f, " The largest sum inside an operator may reach %.4g, in %s.", sum->worst, place(sum->layer, sum->point, where));
+		plumb_show_format(f, " The largest sum inside an operator may reach %.4g, in %s.", sum->worst, place(sum->layer, sum->point, where));
 	if (denormal)
-		fprintf(f, " %lld values are denormal.", (long long)denormal);
+		plumb_show_format(f, " %lld values are denormal.", (long long)denormal);
 	tell_plan(f, w->fp16, "fp16");
 	tell_plan(f, w->bf16, "bf16");
-	fputs(" Sums of products are taken to be in float32 there.", f);
-	json_t *j = fclose(f) ? NULL : json_string(text);
-	free(text);
-	return j;
+	plumb_show_put(f, " Sums of products are taken to be in float32 there.");
+	return plumb_show_json(f);
 }
 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)

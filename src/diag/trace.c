@@ -67,11 +67,11 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 			continue;
 		seen++;
 		if (!*first && strange(p, point, &count))
-			snprintf(first, sizeof first, " The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
+			plumb_format(first, sizeof first, " The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
 				plumb_point_name(point), layer, (long long)count);
-		json_array_append_new(points, row(layer, point, p, e));
+		plumb_diag_add(d, points, row(layer, point, p, e));
 	}
-	snprintf(text, sizeof text, "%d points of %lld token%s.%s%s", seen, (long long)d->n, d->n > 1 ? "s" : "", *first ?
+	plumb_format(text, sizeof text, "%d points of %lld token%s.%s%s", seen, (long long)d->n, d->n > 1 ? "s" : "", *first ?
 		first : " All their values are finite.",
 		e ? " Where the reference has the point, its distance is given." : "");
 	*result = json_pack("{s:s, s:o, s:s}", "part", "trace", "points", points, "text", text);

@@ -30,9 +30,9 @@ static void say(struct verdict *v, const char *format, ...)
 	char text[1024];
 	va_list list;
 	va_start(list, format);
-	vsnprintf(text, sizeof text, format, list);
+	plumb_vformat(text, sizeof text, format, list);
 	va_end(list);
-	json_array_append_new(v->sentences, json_string(text));
+	plumb_diag_add(v->d, v->sentences, json_string(text));
 }
 
 static const char *text_of(const json_t *part)
@@ -101,13 +101,13 @@ static void place(const struct verdict *v, char *text, size_t size)
 {
 	const char *point = v->point >= 0 ? plumb_point_name(v->point) : NULL;
 	if (v->layer < 0)
-		snprintf(text, size, "The embeddings");
+		plumb_format(text, size, "The embeddings");
 	else if (v->layer >= v->d->config->layers)
-		snprintf(text, size, "After the layers, %s", point ? point : "the head");
+		plumb_format(text, size, "After the layers, %s", point ? point : "the head");
 	else if (!point || (v->point == PLUMB_POINT_OUTPUT && !has_inner(v)))
-		snprintf(text, size, "Layer %d", v->layer);
+		plumb_format(text, size, "Layer %d", v->layer);
 	else
-		snprintf(text, size, "Layer %d, %s", v->layer, point);
+		plumb_format(text, size, "Layer %d, %s", v->layer, point);
 }
 
 /* --- what --- */
@@ -116,15 +116,15 @@ static void unusable(struct verdict *v)
 	double weights = json_number_value(json_object_get(v->convention, "weights_differ"));
 	v->code = PLUMB_UNUSABLE;
 	if (json_is_true(json_object_get(v->convention, "other_model")))
-		snprintf(v->text, sizeof v->text, "The reference cannot be used: it is of another model.");
+		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of another model.");
 	else if (json_is_array(json_object_get(v->convention, "other_tokens")))
-		snprintf(v->text, sizeof v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
+		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
 	else if (weights > 0)
-		snprintf(v->text, sizeof v->text, "The reference cannot be used to judge the port: it was made from other "
+		plumb_format(v->text, sizeof v->text, "The reference cannot be used to judge the port: it was made from other "
 			"weights. Its embeddings, which no layer has touched, are "
 			"%.2g away. Make one from this very file.", weights);
 	else
-		snprintf(v->text, sizeof v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
+		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
 	if (*text_of(v->convention))
 		say(v, "%s", text_of(v->convention));
 }
@@ -203,7 +203,7 @@ static enum plumb_status diverges(struct verdict *v)
 	const struct plumb_gap *all = plumb_gap_at(v->errors, PLUMB_ACCUMULATED, seen, at);
 	const struct plumb_gap *one = plumb_gap_at(v->errors, v->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
 	const struct plumb_gap *gap = one && !one->ok ? one : all;
-	snprintf(v->text, sizeof v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
+	plumb_format(v->text, sizeof v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
 		*likely ? "; " : "", gap ? gap->excess : 0.0,
 		v->bad > 1 ? ", and other layers, too" : "");
 	if (v->bad == 1)
@@ -228,12 +228,12 @@ static void short_jumps(const struct verdict *v, char *text, size_t size)
 	if (!n)
 		return;
 	if (n < 10)
-		snprintf(text, size, " %s apparent jump%s:", numbers[n], n > 1 ? "s" : "");
+		plumb_format(text, size, " %s apparent jump%s:", numbers[n], n > 1 ? "s" : "");
 	else
-		snprintf(text, size, " %zu apparent jumps:", n);
+		plumb_format(text, size, " %zu apparent jumps:", n);
 	json_array_foreach(jumps, i, jump) {
 		used = strlen(text);
-		snprintf(text + used, size - used, "%s %lld→%lld is %s%s", i ? "," : "",
+		plumb_format(text + used, size - used, "%s %lld→%lld is %s%s", i ? "," : "",
 			(long long)json_integer_value(json_object_get(jump, "from")), (long long)json_integer_value(json_object_get(jump,
 			"to")),
 			strcmp(json_string_value(json_object_get(jump, "kind")), "massive activation") &&
@@ -241,7 +241,7 @@ static void short_jumps(const struct verdict *v, char *text, size_t size)
 			json_string_value(json_object_get(jump, "kind")));
 	}
 	used = strlen(text);
-	snprintf(text + used, size - used, ".");
+	plumb_format(text + used, size - used, ".");
 }
 
 static void right(struct verdict *v)
@@ -250,7 +250,7 @@ static void right(struct verdict *v)
 	bool narrow = v->errors->stored != PLUMB_STORED_FP32;
 	v->code = narrow ? PLUMB_PRECISION : plain(v) ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(v, jumps, sizeof jumps);
-	snprintf(v->text, sizeof v->text, "The port is right%s%s%s.%s", narrow ? ", as far as a reference in " : plain(v) ? "" :
+	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s.%s", narrow ? ", as far as a reference in " : plain(v) ? "" :
 		", once the reference's convention (",
 		narrow ? plumb_stored_name(v->errors->stored) : plain(v) ? "" : json_string_value(json_object_get(v->convention,
 		"convention")),
@@ -272,8 +272,8 @@ static void say_parts(struct verdict *v)
 		say(v, "%s", text_of(one));
 	if (*text_of(v->answer))
 		say(v, "%s", text_of(v->answer));
-	size_t problems = json_array_size(v->d->reference->problems);
-	one = json_array_get(v->d->reference->problems, 0);
+	size_t problems = json_array_size(v->d->problems);
+	one = json_array_get(v->d->problems, 0);
 	if (one)
 		say(v, "The reference has %zu problem%s; the first: %s: %s.", problems, problems > 1 ? "s" : "",
 			json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "problem")));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "diag/show.h"
 
 /* When a layer is called unusual: a statistic is this many times (or one over it) the median of its role over the layers, and its
  * logarithm so many deviations (1.4826 MAD, at least 5%) from the median's: where layers differ widely anyway, none is unusual. With
@@ -39,9 +40,9 @@ const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, in
 	const struct plumb_file *file = plumb_model_file(d->port);
 	char name[128];
 	if (layer >= 0)
-		snprintf(name, sizeof name, "blk.%d.%s", layer, role);
+		plumb_format(name, sizeof name, "blk.%d.%s", layer, role);
 	else
-		snprintf(name, sizeof name, "%s", d->config->tied && !strcmp(role, "output.weight") ? "token_embd.weight" : role);
+		plumb_format(name, sizeof name, "%s", d->config->tied && !strcmp(role, "output.weight") ? "token_embd.weight" : role);
 	return plumb_file_find(file, name);
 }
 
@@ -60,9 +61,9 @@ enum plumb_status plumb_weight_row(const struct plumb_file_tensor *t, int64_t ro
 static void note(struct weights *w, struct tensor *t, double score, const char *text)
 {
 	size_t have = strlen(t->unusual);
-	snprintf(t->unusual + have, sizeof t->unusual - have, "%s%s", have ? "; " : "", text);
+	plumb_format(t->unusual + have, sizeof t->unusual - have, "%s%s", have ? "; " : "", text);
 	t->score = score > t->score ? score : t->score;
-	if (t->layer >= 0 && json_array_append_new(json_array_get(w->layer_notes, (size_t)t->layer), json_sprintf("%s: %s", t->role, text)))
+	if (t->layer >= 0 && json_array_append_new(json_array_get(w->layer_notes, (size_t)t->layer), plumb_json_format("%s: %s", t->role, text)))
 		w->failed = true;
 }
 
@@ -73,14 +74,14 @@ static void note_alone(struct weights *w, struct tensor *t)
 	const struct plumb_moments *m = &t->m;
 	if (m->nan || m->inf) {
 		int64_t columns = t->file->dim[t->file->rank - 1];
-		snprintf(text, sizeof text, "%lld NaN and %lld infinite values, the first at [%lld, %lld]", (long long)m->nan, (long long)m->inf,
+		plumb_format(text, sizeof text, "%lld NaN and %lld infinite values, the first at [%lld, %lld]", (long long)m->nan, (long long)m->inf,
 			(long long)(m->bad / columns), (long long)(m->bad % columns));
 		note(w, t, INFINITY, text);
 	}
 	if (m->n && m->max == 0)
 		note(w, t, 1e9, "all zero");
 	else if (m->zero_rows) {
-		snprintf(text, sizeof text, "%lld of %lld rows are all zero", (long long)m->zero_rows, (long long)t->file->dim[0]);
+		plumb_format(text, sizeof text, "%lld of %lld rows are all zero", (long long)m->zero_rows, (long long)t->file->dim[0]);
 		note(w, t, 1e6, text);
 	}
 }
@@ -121,7 +122,7 @@ static void compare_statistic(struct tensor **with, int64_t n, int which, double
 		size_t length = strlen(with[i]->odd);
 		if (!isfinite(away) || score < DEVIATIONS || fabs(away) < log(RATIO))
 			continue;
-		snprintf(with[i]->odd + length, sizeof with[i]->odd - length, "%s%s %.*fx", length ? ", " : "", statistic_name[which],
+		plumb_format(with[i]->odd + length, sizeof with[i]->odd - length, "%s%s %.*fx", length ? ", " : "", statistic_name[which],
 			ratio < 0.1 ? 3 : ratio < 1 ? 2 : ratio < 100 ? 1 : 0, ratio);
 		with[i]->odd_score = score > with[i]->odd_score ? score : with[i]->odd_score;
 	}
@@ -144,7 +145,7 @@ static enum plumb_status compare_layers(struct weights *w)
 		for (int64_t j = 0; j < n; j++)
 			if (*with[j]->odd) {
 				char text[192];
-				snprintf(text, sizeof text, "%s the median of layers", with[j]->odd);
+				plumb_format(text, sizeof text, "%s the median of layers", with[j]->odd);
 				note(w, with[j], with[j]->odd_score, text);
 			}
 	}
@@ -168,10 +169,10 @@ static void place(struct plumb_diag *d, struct weights *w, struct tensor *t)
 	}
 	size_t length = strlen(rest);
 	bool weight = length > 7 && !strcmp(rest + length - 7, ".weight");
-	snprintf(t->role, sizeof t->role, "%.*s", (int)(weight ? length - 7 : length), rest);
+	plumb_format(t->role, sizeof t->role, "%.*s", (int)(weight ? length - 7 : length), rest);
 	if (plumb_model_tensor_use(plumb_model_file(d->port), t->file, &why) == PLUMB_USE_READ)
 		return;
-	snprintf(text, sizeof text, "%s: not used (%s)", t->name, why);
+	plumb_format(text, sizeof text, "%s: not used (%s)", t->name, why);
 	if (json_array_append_new(w->extra, json_string(text)))
 		w->failed = true;
 }
@@ -184,12 +185,12 @@ static void find_missing(struct plumb_diag *d, struct weights *w)
 		const struct tensor *t = &w->t[i];
 		char name[160], text[256];
 		for (int layer = 0; t->leads && layer < d->config->layers; layer++) {
-			snprintf(name, sizeof name, "blk.%d.%s", layer, strchr(t->name + 4, '.') + 1);
+			plumb_format(name, sizeof name, "blk.%d.%s", layer, strchr(t->name + 4, '.') + 1);
 			if (plumb_file_find(file, name))
 				continue;
-			snprintf(text, sizeof text, "%s: layer %d has one, this layer has not", name, t->layer);
+			plumb_format(text, sizeof text, "%s: layer %d has one, this layer has not", name, t->layer);
 			json_t *notes = json_array_get(w->layer_notes, (size_t)layer);
-			if (json_array_append_new(w->missing, json_string(text)) || json_array_append_new(notes, json_sprintf("%s: missing", t->role)))
+			if (json_array_append_new(w->missing, json_string(text)) || json_array_append_new(notes, plumb_json_format("%s: missing", t->role)))
 				w->failed = true;
 		}
 	}
@@ -202,7 +203,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct weights *w)
 	for (int64_t i = 0; i < w->count; i++) {
 		struct tensor *t = &w->t[i];
 		t->file = plumb_file_tensor(file, i);
-		snprintf(t->name, sizeof t->name, "%.*s", (int)(t->file->name.n < sizeof t->name ? t->file->name.n :
+		plumb_format(t->name, sizeof t->name, "%.*s", (int)(t->file->name.n < sizeof t->name ? t->file->name.n :
 			sizeof t->name - 1), t->file->name.p);
 		place(d, w, t);
 		t->leads = t->layer >= 0;
@@ -225,7 +226,8 @@ static json_t *tensor_json(const struct tensor *t)
 	int64_t columns = f->dim[f->rank - 1];
 	json_t *shape = json_array();
 	for (int i = 0; i < f->rank; i++)
-		json_array_append_new(shape, json_integer(f->dim[i]));
+		if (json_array_append_new(shape, json_integer(f->dim[i])))
+			return json_decref(shape), NULL;
 	bool some = t->m.n > 0;
 	return json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:[I, I], s:I, s:I, s:I, s:s?, s:o}", "name", t->name,
 		"layer", t->layer,
@@ -263,7 +265,7 @@ static int loudest_first(const void *a, const void *b)
 	return x->score > y->score ? -1 : x->score < y->score ? 1 : (x->name > y->name) - (x->name < y->name);
 }
 
-static void tell_unusual(FILE *f, struct weights *w, int64_t layers)
+static void tell_unusual(struct plumb_show *f, struct weights *w, int64_t layers)
 {
 	int64_t n = 0;
 	struct tensor **t = malloc(sizeof *t * (size_t)w->count);
@@ -276,14 +278,14 @@ static void tell_unusual(FILE *f, struct weights *w, int64_t layers)
 			t[n++] = &w->t[i];
 	qsort(t, (size_t)n, sizeof *t, loudest_first);
 	for (int64_t i = 0; i < n && i < TOLD; i++) {
-		fputs(i ? "; " : " Unusual: ", f);
+		plumb_show_put(f, i ? "; " : " Unusual: ");
 		if (t[i]->layer >= 0)
-			fprintf(f, "layer %d ", t[i]->layer);
-		fprintf(f, "%s: %s", t[i]->role, t[i]->unusual);
+			plumb_show_format(f, "layer %d ", t[i]->layer);
+		plumb_show_format(f, "%s: %s", t[i]->role, t[i]->unusual);
 	}
 	if (n > TOLD)
-		fprintf(f, "; and %lld more", (long long)(n - TOLD));
-	fputs(n ? "." : layers < LEAST ? " Too few layers to call one unlike the others." : " No layer's weights are unlike the others'.", f);
+		plumb_show_format(f, "; and %lld more", (long long)(n - TOLD));
+	plumb_show_put(f, n ? "." : layers < LEAST ? " Too few layers to call one unlike the others." : " No layer's weights are unlike the others'.");
 	free(t);
 }
 
@@ -294,34 +296,29 @@ static const char *bias_text(unsigned biases, char text[80])
 	size_t n = 0;
 	for (int i = 0; i < 8; i++)
 		if (biases >> i & 1)
-			n += (size_t)snprintf(text + n, 80 - n, "%s%s", n ? ", " : "", names[i]);
+			n += (size_t)plumb_format(text + n, 80 - n, "%s%s", n ? ", " : "", names[i]);
 	return n ? text : "no matrix";
 }
 
 static json_t *text_json(const struct plumb_diag *d, struct weights *w)
 {
-	char *text = NULL;
-	size_t size, i, missing = json_array_size(w->missing), extra = json_array_size(w->extra);
+	size_t i, missing = json_array_size(w->missing), extra = json_array_size(w->extra);
+	struct plumb_show all = { NULL, 0, 0, false }, *f = &all;
 	char biases[80];
 	json_t *one;
-	FILE *f = open_memstream(&text, &size);
-	if (!f)
-		return NULL;
-	fprintf(f, "%lld tensors, %lld layers, biases on %s, %s QK-norm, %s.", (long long)w->count, (long long)d->config->layers,
+	plumb_show_format(f, "%lld tensors, %lld layers, biases on %s, %s QK-norm, %s.", (long long)w->count, (long long)d->config->layers,
 		bias_text(d->config->biases, biases), has_qk_norm(w) ? "with" : "no",
 		d->config->tied ? "the embedding serves as output matrix" : "an output matrix of its own");
 	if (missing || extra)
-		fprintf(f, " %zu missing, %zu left over:", missing, extra);
+		plumb_show_format(f, " %zu missing, %zu left over:", missing, extra);
 	else
-		fputs(" Every layer has the same tensors; none is missing, none is left over.", f);
+		plumb_show_put(f, " Every layer has the same tensors; none is missing, none is left over.");
 	json_array_foreach(w->missing, i, one)
-		fprintf(f, " %s.", json_string_value(one));
+		plumb_show_format(f, " %s.", json_string_value(one));
 	json_array_foreach(w->extra, i, one)
-		fprintf(f, " %s.", json_string_value(one));
+		plumb_show_format(f, " %s.", json_string_value(one));
 	tell_unusual(f, w, d->config->layers);
-	json_t *j = fclose(f) ? NULL : json_string(text);
-	free(text);
-	return j;
+	return plumb_show_json(f);
 }
 
 static enum plumb_status make_result(struct plumb_diag *d, struct weights *w, json_t **result)

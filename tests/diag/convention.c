@@ -31,7 +31,7 @@ START_TEST(other_layouts)
 	struct opened o = judge(NULL, NULL);
 	json_t *f = find_file(o.part, "after_layer_1.bin");
 	ck_assert_uint_eq(json_array_size(o.r->problems), 0);
-	ck_assert_mem_eq(plumb_capture_at(&o.r->fixed, 1, PLUMB_POINT_OUTPUT)->v, out(1), 256);
+	ck_assert_mem_eq(plumb_capture_at(&o.d->fixed, 1, PLUMB_POINT_OUTPUT)->v, out(1), 256);
 	ck_assert_str_eq(text(f, "storage"), layouts[_i].storage);
 	ck_assert_str_eq(text(f, "winner"), *layouts[_i].storage ? layouts[_i].storage : "raw");
 	ck_assert_str_eq(text(o.part, "convention"), *layouts[_i].storage ? layouts[_i].storage : "raw");
@@ -71,8 +71,8 @@ static const struct convention { void (*make)(void); const char *name, *file, *w
 static int check_fixed(const struct opened *o, const struct plumb_capture *c)
 {
 	int n = 0;
-	for (int layer = -1, point = -1; plumb_capture_next(&o->r->fixed, &layer, &point); n++) {
-		const struct plumb_plane *p = plumb_capture_at(&o->r->fixed, layer, point);
+	for (int layer = -1, point = -1; plumb_capture_next(&o->d->fixed, &layer, &point); n++) {
+		const struct plumb_plane *p = plumb_capture_at(&o->d->fixed, layer, point);
 		const float *a, *b;
 		int64_t count;
 		ck_assert_msg(plumb_plane_common(p, plumb_capture_at(c, layer, point), &a, &b, &count) && count == p->rows * p->width, "L%d.%s", layer, plumb_point_name(point));
@@ -220,8 +220,8 @@ START_TEST(named_file_counts)
 	write_values("after_layer_0.bin", 64, near, 64);
 	struct opened o = judge(prompt, NULL);
 	ck_assert_str_eq(text(find_file(o.part, "after_layer_0.bin"), "winner"), "one layer later");
-	ck_assert_mem_eq(plumb_capture_at(&o.r->fixed, 1, PLUMB_POINT_OUTPUT)->v, out(1), 256);
-	ck_assert(!plumb_capture_at(&o.r->fixed, 0, PLUMB_POINT_OUTPUT));
+	ck_assert_mem_eq(plumb_capture_at(&o.d->fixed, 1, PLUMB_POINT_OUTPUT)->v, out(1), 256);
+	ck_assert(!plumb_capture_at(&o.d->fixed, 0, PLUMB_POINT_OUTPUT));
 	finish(&o);
 }
 END_TEST

@@ -25,7 +25,7 @@ START_TEST(dumps_are_read_bit_for_bit)
 	ck_assert_uint_eq(json_array_size(r->problems), 0);
 	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position == LAST && !strcmp(r->dtype, "float32") && !strcmp(r->convention, "raw"));
 	ck_assert_str_eq(r->model_hash, mark);
-	plumb_reference_place(r, N);
+	plumb_reference_place(&r->raw, r->position, N);
 	int n = 0;
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point); n++) {
 		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);

@@ -95,11 +95,11 @@ static inline void good_bins(void)
 	write_text("reference.json", text);
 }
 
-static inline bool told(const struct plumb_reference *r, const char *file, const char *problem, const char *consequence)
+static inline bool told(const json_t *problems, const char *file, const char *problem, const char *consequence)
 {
 	json_t *p;
 	size_t i;
-	json_array_foreach(r->problems, i, p)
+	json_array_foreach(problems, i, p)
 		if (strstr(json_string_value(json_object_get(p, "file")), file) && strstr(json_string_value(json_object_get(p, "problem")), problem) &&
 			strstr(json_string_value(json_object_get(p, "consequence")), consequence))
 			return true;
