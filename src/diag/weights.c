@@ -253,7 +253,7 @@ static json_t *biases_json(const struct plumb_diag *d, int layer)
 	json_t *biases = json_object();
 	for (int i = 0; i < 7; i++) {
 		char role[32];
-		snprintf(role, sizeof role, i < 3 ? "attn_%s.bias" : "%s.bias", matrices[i]);
+		plumb_format(role, sizeof role, i < 3 ? "attn_%s.bias" : "%s.bias", matrices[i]);
 		json_object_set_new(biases, matrices[i], json_boolean(plumb_weight_find(d, layer, role) != NULL));
 	}
 	return biases;

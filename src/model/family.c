@@ -172,7 +172,7 @@ static const char *value_text(const struct plumb_meta *m, char text[96])
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return m->i ? "true" : "false";
 	case PLUMB_META_INT: snprintf(text, 96, "%lld", (long long)m->i); break;
-	case PLUMB_META_FLOAT: snprintf(text, 96, "%g", m->f); break;
+	case PLUMB_META_FLOAT: plumb_format(text, 96, "%g", m->f); break;
 	case PLUMB_META_STRING: snprintf(text, 96, "\"%.*s\"", (int)(m->s.n < 64 ? m->s.n : 64), m->s.p); break;
 	case PLUMB_META_ARRAY: snprintf(text, 96, "an array of %llu values", (unsigned long long)m->n); break;
 	}
