@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "suite.h"
 #include "diag/diag.h"
+#include "diag/forms.h"
 
 static struct plumb_context *ctx;
 static struct plumb_model *model;
@@ -205,7 +206,7 @@ START_TEST(parses)
 	ck_bad(plumb_fault_parse(&f, "kv_heads", &other), PLUMB_E_ARGUMENT, "both maps are the same");
 	for (; plumb_fault_row(i, &name, &what); i++)
 		ck_assert(*name && *what);
-	ck_assert_int_eq(i, sizeof single / sizeof *single);
+	ck_assert_int_eq(i, sizeof single / sizeof *single + 6); /* bugs of what this model has not: tests/diag/forms.c */
 }
 END_TEST
 
@@ -345,5 +346,6 @@ int main(void)
 	LOOP(fingerprints, prints);
 	tcase_add_test(tc, nothing_to_explain);
 	suite_add_tcase(suite, tc);
+	add_diag_forms(suite);
 	return run_suite(suite);
 }

@@ -45,7 +45,7 @@ check_diag_bisect_SOURCES = %D%/suite.h %D%/check_diag_bisect.c
 check_diag_bisect_CPPFLAGS = $(CHECK_CPP)
 check_diag_bisect_LDADD = $(CHECK_LINK)
 
-check_diag_fault_SOURCES = %D%/suite.h %D%/check_diag_fault.c
+check_diag_fault_SOURCES = %D%/suite.h %D%/check_diag_fault.c %D%/diag/forms.h %D%/diag/forms.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c
 check_diag_fault_CPPFLAGS = $(CHECK_CPP)
 check_diag_fault_LDADD = $(CHECK_LINK)
 

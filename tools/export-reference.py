@@ -119,7 +119,11 @@ class Inside:
         config = module.config
         dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         parameters = getattr(config, "rope_parameters", None) or {"rope_theta": config.rope_theta}
+        kind = parameters.get("rope_type", "default")
+        if kind not in ("default", "linear"):
+            sys.exit(f"RoPE of the type {kind} is not computed in float64 here; take another --dtype")
         inverse = parameters["rope_theta"] ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+        inverse /= parameters.get("factor", 1) if kind == "linear" else 1
         angle = position_ids[..., None].to(torch.float64) * inverse
         angle = torch.cat((angle, angle), -1)
         return angle.cos(), angle.sin()
