@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/core: types, shapes, buffers, the driver list, the pool, the environment. */
 #include <sys/stat.h>
+#include "core/parts.h"
 #include "suite.h"
 #include "core/core.h"
 
@@ -437,5 +438,6 @@ int main(void)
 	LOOP(cpus_of_control_groups, groups);
 	tcase_add_test(tc, error_text);
 	suite_add_tcase(suite, tc);
+	suite_add_tcase(suite, core_fork_case());
 	return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* src/model on small random models: every weight type against Transformers' activations,
  * logits and greedy tokens (tools/make-test-model.py); sessions; broken models. */
+#include <stdatomic.h>
 #include <unistd.h>
 #include "compare.h"
 #include "model/made.h"
@@ -163,10 +164,12 @@ START_TEST(rewind_repeats_bits)
 }
 END_TEST
 
+static bool cancelled(void *user) { return atomic_load((atomic_int *)user) != 0; }
+
 START_TEST(refusals_keep_the_session)
 {
-	volatile int cancel = 0;
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .context = 8, .cancel = &cancel });
+	atomic_int cancel = 0;
+	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .context = 8, .cancel = cancelled, .cancel_user = &cancel });
 	int32_t ids[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 	const float *logits;
 	int64_t rows;

@@ -5,7 +5,7 @@ AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB_MODE=exact; export PLUMB_MODE
 	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
 	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
 
-SHELL_CHECKS = %D%/check_cli.sh %D%/check_diag_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
+SHELL_CHECKS = %D%/check_cli.sh %D%/check_run.sh %D%/check_diag_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
 	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
 	%D%/check_builds.sh
 TESTS += $(SHELL_CHECKS)
@@ -21,7 +21,7 @@ CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_fault check_dia
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
-check_core_SOURCES = %D%/suite.h %D%/check_core.c
+check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/parts.h
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 

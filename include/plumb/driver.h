@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A context: the drivers opened from a list such as "cl,native", their threads and their
  * memory limit. Operators look for the first driver of the list that can do them. A context,
- * with all that was made from it, is used by one thread at a time; several may live side by side. */
+ * with all that was made from it, is used by one thread at a time; several may live side by side.
+ *
+ * No function that takes a context may be called while another one of the same context runs: not from a callback
+ * (a tap may use the tensor that it is given, and nothing else of the context), and not from a signal handler.
+ *
+ * A child made by fork has none of its parent's threads and devices. It may close the parent's contexts and free what was
+ * made from them, which gives the memory back and waits for nobody, or go on with the native driver, then with one thread;
+ * an operator of a driver with a device gives PLUMB_E_DEVICE there. A child that computes should open a context of its own.
+ * A thread may fork while another one is inside plumb only if the child calls exec. */
 #ifndef PLUMB_DRIVER_H
 #define PLUMB_DRIVER_H
 
@@ -30,6 +38,10 @@ struct plumb_options {
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
 };
+
+/* Shall what is under way stop? A callback, so that a caller may look at a flag of any kind that its threads or its signal
+ * handler may set, such as a C11 or a C++ atomic. It must not call functions that take a context. */
+typedef bool (*plumb_cancel_fn)(void *user);
 
 struct plumb_context;
 

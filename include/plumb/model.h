@@ -117,7 +117,9 @@ struct plumb_session_options { /* zero-initialise; 0 means the default */
 	int64_t context;         /* most positions; default the model's */
 	int64_t batch;           /* most tokens in one pass; default 512 */
 	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
-	const volatile int *cancel; /* looked at between layers; not 0: PLUMB_E_CANCELLED */
+	/* Asked between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED. NULL: nobody is asked. */
+	plumb_cancel_fn cancel;
+	void *cancel_user;
 };
 struct plumb_session;
 PLUMB_API enum plumb_status plumb_session_new(struct plumb_session **session, struct plumb_model *model,

@@ -40,7 +40,8 @@ struct plumb_tune_options {
 	int timings;                /* of each way, at least; 0: 5 */
 	plumb_progress_fn progress; /* may be NULL */
 	void *user;
-	const volatile int *cancel; /* not 0: PLUMB_E_CANCELLED, nothing is written */
+	plumb_cancel_fn cancel;     /* true: PLUMB_E_CANCELLED, nothing is written; NULL: nobody is asked */
+	void *cancel_user;
 };
 /* Measure all ways for these shapes and keep the result, together with earlier ones for other shapes. PLUMB_E_UNSUPPORTED:
  * no driver of the context has a choice (native has none); PLUMB_E_IO: there is no folder to keep it in. */

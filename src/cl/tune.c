@@ -117,7 +117,7 @@ static enum plumb_status confirm(struct bench *b, struct plumb_tune_row *row, co
 	if (way == fixed || !usable(&row->way[fixed]))
 		return PLUMB_OK;
 	for (int t = 0; t < PAIRS; t++) {
-		if (o->cancel && *o->cancel)
+		if (o->cancel && o->cancel(o->cancel_user))
 			return plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written");
 		PLUMB_TRY(run(b, row->m, t % 2 ? way : fixed, &time[t % 2][t]));
 		PLUMB_TRY(run(b, row->m, t % 2 ? fixed : way, &time[!(t % 2)][t]));
@@ -172,7 +172,7 @@ static enum plumb_status measure(struct bench *b, struct plumb_tune_row *row, co
 	for (int t = 0; t < count; t++)
 		for (int i = 0; i < PLUMB_CL_WAYS; i++)
 			if (again[i]) {
-				if (o->cancel && *o->cancel)
+				if (o->cancel && o->cancel(o->cancel_user))
 					return plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written");
 				PLUMB_TRY(run(b, row->m, i, &time[i][t]));
 			}
@@ -269,7 +269,7 @@ enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for tuning");
 	enum plumb_status s = PLUMB_OK;
 	for (int i = 0; !s && i < count * CLASSES; i++) {
-		s = o.cancel && *o.cancel ? plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written") :
+		s = o.cancel && o.cancel(o.cancel_user) ? plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written") :
 			tune_shape(driver, &shapes[i / CLASSES], i % CLASSES, &o, &rows[i]);
 		if (o.progress)
 			o.progress(o.user, (uint64_t)i + 1, (uint64_t)count * CLASSES);

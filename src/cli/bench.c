@@ -353,7 +353,7 @@ static int parse(struct bench_request *r, int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-	struct bench_request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = &cli_cancel };
+	struct bench_request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = cli_cancelled };
 	int code = parse(&r, argc, argv);
 	return code ? code - 1 : r.modes ? bench_modes(&r) : bench_one(&r);
 }

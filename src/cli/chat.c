@@ -255,8 +255,9 @@ static enum input read_block(const struct chat *c, char **line, size_t *room, si
 		text = more;
 	}
 	if (!text || in == INPUT_AGAIN) {
+		bool memory = text != NULL;
 		free(text);
-		return text ? INPUT_AGAIN : INPUT_END;
+		return memory ? INPUT_AGAIN : INPUT_END;
 	}
 	if (n >= 3 && !strcmp(text + n - 3, FENCE))
 		text[n -= 3] = 0;
@@ -374,7 +375,7 @@ static int open_session(struct chat *c, struct plumb_model *model)
 
 static int run(int argc, char **argv)
 {
-	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options.cancel = &cli_cancel };
+	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options.cancel = cli_cancelled };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	int code = parse(&c, argc, argv);

@@ -6,6 +6,7 @@
 
 #include <getopt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <jansson.h>
@@ -84,7 +85,8 @@ int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n);
 double cli_seconds(void); /* monotonic */
 /* Ctrl-C raises this flag (to the signal's number) once; the second one kills, unless
  * cli_catch_interrupt is called again. */
-extern volatile int cli_cancel;
+extern atomic_int cli_cancel;
+bool cli_cancelled(void *user); /* has it been raised? user is not looked at */
 void cli_catch_interrupt(void);
 /* Hold SIGINT and SIGTERM back until the mask is set to *before again. */
 void cli_hold_signals(sigset_t *before);

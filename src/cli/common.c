@@ -145,7 +145,14 @@ double cli_seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-volatile int cli_cancel;
+atomic_int cli_cancel; /* lock-free, so a signal handler may set it */
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "the flag of a signal handler is not lock-free");
+
+bool cli_cancelled(void *user)
+{
+	(void)user;
+	return cli_cancel != 0;
+}
 
 static void interrupt(int signal_number)
 {

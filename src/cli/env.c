@@ -24,6 +24,7 @@ static const char *given(const struct plumb_options *o, const char *name)
 {
 	const struct { const char *name, *value; } pairs[] = {
 		{ "AR_HARDWARE_DRIVER", o->driver }, { "AR_HARDWARE_PRECISION", o->precision }, { "PLUMB_THREADS", o->threads },
+		{ "PLUMB_MODE", o->mode },
 	};
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
 		if (!strcmp(pairs[i].name, name))

@@ -205,7 +205,7 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session.cancel = &cli_cancel };
+	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session.cancel = cli_cancelled };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_session *session;

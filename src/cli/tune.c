@@ -140,7 +140,7 @@ static enum plumb_status measure(const struct request *r, struct plumb_context *
 	enum plumb_status s = PLUMB_OK;
 	if (!r->explain) {
 		cli_catch_interrupt();
-		s = plumb_tune(ctx, shapes, count, &(struct plumb_tune_options){ r->quick ? 3 : 0, progress, NULL, &cli_cancel });
+		s = plumb_tune(ctx, shapes, count, &(struct plumb_tune_options){ r->quick ? 3 : 0, progress, NULL, cli_cancelled, NULL });
 		cli_progress_end();
 	}
 	if (!s)

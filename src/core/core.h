@@ -84,6 +84,10 @@ struct plumb_chunk; /* memory that several takers share; a list of them starts a
 void *plumb_chunk_take(struct plumb_chunk **list, size_t size, struct plumb_chunk **from);
 void plumb_chunk_give(struct plumb_chunk **list, struct plumb_chunk *chunk);
 
+/* --- fork.c --- */
+/* Forks between this process and the first one that asked: what was made at another number is a parent's. */
+unsigned plumb_forks(void);
+
 /* --- pool.c --- */
 struct plumb_pool;
 typedef void (*plumb_pool_fn)(void *arg, int64_t index, int thread); /* thread: 0 .. threads - 1 */
@@ -92,6 +96,8 @@ void plumb_pool_free(struct plumb_pool *pool);
 /* While `thread` has no loop to share it may prefetch from `next` on; NULL: nothing. Any address will do. */
 void plumb_pool_hint(struct plumb_pool *p, int thread, const void *next);
 int plumb_pool_threads(const struct plumb_pool *pool);
+/* Was it made before a fork that led to this process? Then its threads are not here: a loop is run by the caller alone. */
+bool plumb_pool_orphan(const struct plumb_pool *pool);
 /* Run fn(arg, i, thread) for each i in [0, n), in any order, and wait. The caller works too. */
 void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_t n);
 
@@ -175,6 +181,13 @@ struct plumb_context {
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
 };
+
+/* A driver with memory of its own, in a child of the process that opened it: none of its handles may be touched. */
+static inline bool plumb_driver_lost(const struct plumb_driver *driver)
+{
+	return driver->cls->alloc && plumb_pool_orphan(driver->ctx->pool);
+}
+enum plumb_status plumb_fail_lost(const struct plumb_driver *driver);
 
 /* One item of a parsed driver list. */
 struct plumb_driver_item {

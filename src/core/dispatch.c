@@ -39,6 +39,8 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 	plumb_op_fn fn = driver->cls->op[call->op];
 	if (!fn)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
+	if (plumb_driver_lost(driver))
+		return plumb_fail_lost(driver);
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		/* A weight may live in the driver's own layout alone (prepare), made when it is first needed. */
 		if (call->in[i] && !(driver->cls->prepare && desc->weights >> i & 1))

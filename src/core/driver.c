@@ -273,12 +273,18 @@ enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_opti
 	return PLUMB_OK;
 }
 
+enum plumb_status plumb_fail_lost(const struct plumb_driver *driver)
+{
+	return plumb_fail(PLUMB_E_DEVICE, "driver %s was opened before this process was forked, and its device did not come along: open a context here",
+		driver->cls->name);
+}
+
 void plumb_close(struct plumb_context *ctx)
 {
 	if (!ctx)
 		return;
 	while (ctx->drivers--)
-		if (ctx->driver[ctx->drivers].cls->close)
+		if (ctx->driver[ctx->drivers].cls->close && !plumb_driver_lost(&ctx->driver[ctx->drivers]))
 			ctx->driver[ctx->drivers].cls->close(&ctx->driver[ctx->drivers]);
 	plumb_pool_free(ctx->pool);
 	free(ctx);
@@ -311,6 +317,8 @@ void plumb_memory(const struct plumb_context *ctx, uint64_t *now, uint64_t *peak
 enum plumb_status plumb_synchronize(struct plumb_context *ctx)
 {
 	for (int i = 0; i < ctx->drivers; i++) {
+		if (plumb_driver_lost(&ctx->driver[i]))
+			return plumb_fail_lost(&ctx->driver[i]);
 		enum plumb_status s = ctx->driver[i].cls->sync ? ctx->driver[i].cls->sync(&ctx->driver[i]) : PLUMB_OK;
 		if (s)
 			return s;

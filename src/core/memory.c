@@ -36,7 +36,7 @@ static bool on_host(const struct plumb_driver *driver)
 static enum plumb_status settle(const struct plumb_buffer *b)
 {
 	for (int i = 0; i < b->ctx->drivers; i++)
-		if (b->copy[i].handle && b->ctx->driver[i].in_host_bytes)
+		if (b->copy[i].handle && b->ctx->driver[i].in_host_bytes && !plumb_driver_lost(&b->ctx->driver[i]))
 			PLUMB_TRY(b->ctx->driver[i].cls->sync(&b->ctx->driver[i]));
 	return PLUMB_OK;
 }
@@ -118,6 +118,8 @@ void plumb_tensor_free(struct plumb_tensor *t)
 	if (b) {
 		for (int i = 0; i < b->ctx->drivers; i++) {
 			struct plumb_driver *d = &b->ctx->driver[i];
+			if (plumb_driver_lost(d)) /* the system takes it back when the process ends */
+				continue;
 			if (b->copy[i].prepared)
 				d->cls->unprepare(d, b->copy[i].prepared);
 			if (b->copy[i].handle) {
@@ -142,6 +144,8 @@ enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
 	for (int i = 0; i < b->ctx->drivers; i++)
 		if (b->copy[i].fresh) {
 			struct plumb_driver *d = &b->ctx->driver[i];
+			if (plumb_driver_lost(d))
+				return plumb_fail_lost(d);
 			enum plumb_status s = d->cls->download(d, b->host, b->copy[i].handle, b->bytes);
 			b->host_fresh = s == PLUMB_OK;
 			return s;
@@ -155,6 +159,8 @@ enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_dri
 		return keep ? plumb_buffer_to_host(b) : plumb_buffer_host(b);
 	struct plumb_copy *copy = &b->copy[driver->index];
 	enum plumb_status s;
+	if (plumb_driver_lost(driver))
+		return plumb_fail_lost(driver);
 	if (copy->fresh)
 		return PLUMB_OK;
 	if (!copy->handle) {

@@ -20,6 +20,7 @@
 
 struct plumb_pool {
 	int threads;
+	unsigned forks; /* plumb_forks() when it was made */
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	plumb_pool_fn fn;
@@ -120,6 +121,7 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a pool of %d threads", threads);
 	}
 	p->threads = threads;
+	p->forks = plumb_forks();
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->done, NULL);
@@ -146,10 +148,13 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 	return PLUMB_OK;
 }
 
-void plumb_pool_free(struct plumb_pool *p)
+bool plumb_pool_orphan(const struct plumb_pool *p)
 {
-	if (!p)
-		return;
+	return p->forks != plumb_forks();
+}
+
+static void stop_workers(struct plumb_pool *p)
+{
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->stop, true);
 	pthread_cond_broadcast(&p->work);
@@ -159,6 +164,14 @@ void plumb_pool_free(struct plumb_pool *p)
 	pthread_cond_destroy(&p->done);
 	pthread_cond_destroy(&p->work);
 	pthread_mutex_destroy(&p->lock);
+}
+
+void plumb_pool_free(struct plumb_pool *p)
+{
+	if (!p)
+		return;
+	if (!plumb_pool_orphan(p)) /* in a child there is nobody to join, and who held the lock is not there to let it go */
+		stop_workers(p);
 	free(p->thread);
 	free(p->hint);
 	free(p);
@@ -176,7 +189,7 @@ int plumb_pool_threads(const struct plumb_pool *p)
 
 void plumb_pool_run(struct plumb_pool *p, plumb_pool_fn fn, void *arg, int64_t n)
 {
-	if (p->threads == 1 || n <= 1) {
+	if (p->threads == 1 || n <= 1 || plumb_pool_orphan(p)) {
 		for (int64_t i = 0; i < n; i++)
 			fn(arg, i, 0);
 		return;

@@ -39,7 +39,8 @@ struct plumb_model {
 struct plumb_session {
 	struct plumb_model *model;
 	int64_t context, batch, position;
-	const volatile int *cancel;
+	plumb_cancel_fn cancel;
+	void *cancel_user;
 	enum plumb_type act, kv_type;
 	unsigned tap_mask;
 	plumb_tap_fn tap;

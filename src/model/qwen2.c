@@ -215,7 +215,7 @@ enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, 
 	PLUMB_TRY(plumb_embed(s->model->ctx, &p.x, &s->model->weights.embed, &ids));
 	SHOW(EMBEDDINGS, &p.x);
 	for (layer = 0; layer < s->model->config.layers; layer++) {
-		if (s->cancel && *s->cancel)
+		if (s->cancel && s->cancel(s->cancel_user))
 			return plumb_fail(PLUMB_E_CANCELLED, "cancelled in layer %d", layer);
 		PLUMB_TRY(attention_block(s, &p, layer));
 		PLUMB_TRY(ffn_block(s, &p, layer));

@@ -51,6 +51,7 @@ enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_mod
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a session");
 	s->model = model;
 	s->cancel = o->cancel;
+	s->cancel_user = o->cancel_user;
 	s->context = o->context ? o->context : model->config.context;
 	s->batch = o->batch ? o->batch : DEFAULT_BATCH;
 	if (s->batch > s->context)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Does a context belong to this process, or to one that has forked? A child has the memory of its parent, but none of its
+ * threads, and no device of it. */
+#include <pthread.h>
+#include "core/core.h"
+
+static atomic_uint forks;
+
+static void count_fork(void)
+{
+	atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, count_fork);
+}
+
+unsigned plumb_forks(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, watch_forks);
+	return atomic_load_explicit(&forks, memory_order_relaxed);
+}

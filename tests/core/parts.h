@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of check_core that have files of their own. */
+#ifndef TESTS_CORE_PARTS_H
+#define TESTS_CORE_PARTS_H
+
+#include "suite.h"
+
+TCase *core_fork_case(void);
+
+#endif
