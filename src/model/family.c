@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/core.h"
+#include "format/format.h"
 #include "model/family.h"
 
 static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
@@ -27,13 +28,14 @@ const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum p
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
 	const struct plumb_family *family = find(file);
+	char name[PLUMB_QUOTE];
 	*status = PLUMB_OK;
 	if (!m || m->kind != PLUMB_META_STRING)
 		*status = plumb_fail(PLUMB_E_FORMAT,
 			"the key general.architecture is missing or no text: this is no model file");
 	else if (!family)
-		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%.*s\"; plumb knows: qwen2",
-			(int)(m->s.n > 64 ? 64 : m->s.n), m->s.p);
+		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"; plumb knows: qwen2",
+			plumb_quote(m->s, name));
 	return family;
 }
 
@@ -169,11 +171,12 @@ enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struc
 /* "4", "true", "\"yarn\"", "an array of 24 values". */
 static const char *value_text(const struct plumb_meta *m, char text[96])
 {
+	char quoted[PLUMB_QUOTE];
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return m->i ? "true" : "false";
 	case PLUMB_META_INT: snprintf(text, 96, "%lld", (long long)m->i); break;
 	case PLUMB_META_FLOAT: plumb_format(text, 96, "%g", m->f); break;
-	case PLUMB_META_STRING: snprintf(text, 96, "\"%.*s\"", (int)(m->s.n < 64 ? m->s.n : 64), m->s.p); break;
+	case PLUMB_META_STRING: snprintf(text, 96, "\"%s\"", plumb_quote(m->s, quoted)); break;
 	case PLUMB_META_ARRAY: snprintf(text, 96, "an array of %llu values", (unsigned long long)m->n); break;
 	}
 	return text;
@@ -182,18 +185,18 @@ static const char *value_text(const struct plumb_meta *m, char text[96])
 enum plumb_status plumb_model_check(const struct plumb_file *file)
 {
 	const char *why;
-	char text[96];
+	char text[96], name[PLUMB_QUOTE];
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %.*s is %s: %s",
-				(int)(m->key.n < 128 ? m->key.n : 128), m->key.p, value_text(m, text), why);
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %s is %s: %s", plumb_quote(m->key, name),
+				value_text(m, text), why);
 	}
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		if (plumb_model_tensor_use(file, t, &why) == PLUMB_USE_REFUSED)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %.*s is not used: %s",
-				(int)(t->name.n < 128 ? t->name.n : 128), t->name.p, why);
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %s is not used: %s",
+				plumb_quote(t->name, name), why);
 	}
 	return PLUMB_OK;
 }
@@ -205,13 +208,13 @@ void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file,
 	int64_t more = 0;
 	int told = 0;
 	const char *why;
+	char name[PLUMB_QUOTE];
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) != PLUMB_USE_IGNORED)
 			continue;
 		if (told++ < NAMED)
-			plumb_notice(ctx, "%s: the key %.*s is not used: %s", path,
-				(int)(m->key.n < 128 ? m->key.n : 128), m->key.p, why);
+			plumb_notice(ctx, "%s: the key %s is not used: %s", path, plumb_quote(m->key, name), why);
 		else
 			more++;
 	}

@@ -21,7 +21,7 @@ static void capture(struct plumb_capture *c, const char *fault)
 	struct plumb_fault f;
 	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true,
 		.points = PLUMB_POINTS_ALL, .out = c };
-	*c = (struct plumb_capture){ 0, NULL };
+	memset(c, 0, sizeof *c);
 	if (fault) {
 		ck_good(plumb_fault_parse(&f, fault, plumb_model_config(model)));
 		run.fault = &f;

@@ -218,6 +218,7 @@ static const struct {
 	/* neither */
 	{ "tokenizer.ggml.add_eos_token", G_BOOL, 0, NULL, PLUMB_OK, "" },
 	{ "general.quantization_version", G_U32, 2, NULL, PLUMB_OK, "" },
+	{ "qwen2.odd\033[31m", G_U32, 1, NULL, PLUMB_OK, "qwen2.odd?[31m is" }, /* a terminal keeps its colours */
 	{ "somebody.note", G_STRING, 0, "made on a Friday", PLUMB_OK, "" },
 };
 
