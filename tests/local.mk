@@ -9,6 +9,10 @@ SHELL_CHECKS = %D%/check_cli.sh %D%/check_run.sh %D%/check_diag_cli.sh %D%/check
 	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
 	%D%/check_builds.sh
 TESTS += $(SHELL_CHECKS)
+# What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
+CHECK_LARGE =
+check-large:
+	PLUMB_TEST_LARGE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$(CHECK_LARGE)"
 EXTRA_DIST += $(SHELL_CHECKS) %D%/shell.sh %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
@@ -131,5 +135,5 @@ fuzz:
 			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -lm -o fuzz-$$t-live || exit 1; \
 	done
 	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"
-.PHONY: fuzz check-diag
+.PHONY: fuzz check-diag check-large
 CLEANFILES += fuzz-bpe-live fuzz-gguf-live fuzz-safetensors-live
