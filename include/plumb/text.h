@@ -23,16 +23,21 @@ struct plumb_vocab {
 	const int32_t *kind;            /* as GGUF's token_type: 1 normal, 3 control, 4 user-defined ...; NULL: all normal */
 	size_t merges;
 	const struct plumb_span *merge; /* "left right", in order of rank */
-	const char *split;              /* name of the split pattern: "qwen2"; others PLUMB_E_UNSUPPORTED */
+	const char *split;              /* name of the split pattern: "qwen2", or another name of it; others PLUMB_E_UNSUPPORTED */
 	int32_t bos, eos, pad;          /* -1: none */
 	bool add_bos;
 	const char *chat_template;      /* Jinja text as in the file, or NULL; see plumb_chat_render */
 };
 
 struct plumb_tokenizer;
-/* PLUMB_E_FORMAT: more merges than tokens allow, a merge of unknown tokens, a token that is
- * not of the byte alphabet ... named with its index. */
+/* PLUMB_E_FORMAT: what encoding needs is wrong: two tokens of the same text, an eos outside the vocabulary ..., named
+ * with the index. What nothing needs (an empty token, one that is not of the byte alphabet, a merge of unknown tokens or
+ * one that is there twice, a byte without a token, a padding id out of range) is left out with a warning. */
 PLUMB_API enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **tok, const struct plumb_vocab *vocab);
+/* Warning i, one per kind of oddity, with the index of the first; NULL past the last. Valid while the tokenizer lives. */
+PLUMB_API const char *plumb_tokenizer_warning(const struct plumb_tokenizer *tok, int i);
+/* Keep a further warning (at most 255 bytes), of what the tokenizer was made from. */
+PLUMB_API void plumb_tokenizer_warn(struct plumb_tokenizer *tok, const char *text);
 PLUMB_API void plumb_tokenizer_free(struct plumb_tokenizer *tok);
 
 /* Bring text to NFC before it is split (off at first). Qwen2's own tokenizer.json asks for it; a GGUF does
@@ -46,13 +51,15 @@ PLUMB_API int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok);
 PLUMB_API bool plumb_tokenizer_is_end(const struct plumb_tokenizer *tok, int32_t id);
 PLUMB_API bool plumb_tokenizer_is_special(const struct plumb_tokenizer *tok, int32_t id);
 
+/* User-defined tokens ("<think>", "<tool_call>") in the text become tokens either way: they are words of the language that
+ * the model speaks. */
 enum plumb_specials {
-	PLUMB_SPECIALS_PARSE, /* "<|im_start|>" in the text becomes that token */
-	PLUMB_SPECIALS_TEXT   /* it is text like any other: use for what a user typed */
+	PLUMB_SPECIALS_PARSE, /* control tokens, too: "<|im_start|>" in the text becomes that token */
+	PLUMB_SPECIALS_TEXT   /* a control token is text like any other: use for what a user typed */
 };
 /* Encode: bos in front if the vocabulary adds it; specials cut out, then NFC where it is on (utf8proc), the
  * split pattern (PCRE2), merges by rank with a priority queue. *ids is malloc'ed, the caller frees it; *count may be 0.
- * Invalid UTF-8: PLUMB_E_ARGUMENT with the byte offset. */
+ * Invalid UTF-8: PLUMB_E_ARGUMENT with the byte offset. A byte for which the vocabulary has no token: PLUMB_E_UNSUPPORTED. */
 PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
 	enum plumb_specials specials, int32_t **ids, size_t *count);
 

@@ -76,6 +76,9 @@ int cli_session_option(struct plumb_session_options *session, long least, int op
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model);
+/* What is odd in a vocabulary, as notes on stderr (cli_load says it itself) and as a JSON list. tok may be NULL. */
+void cli_warnings(const char *path, const struct plumb_tokenizer *tok);
+json_t *cli_json_warnings(const struct plumb_tokenizer *tok);
 /* All of a stream or file ("-": stdin), NUL-terminated; malloc'ed. At most 1 GB. */
 int cli_read_all(const char *path, char **text, size_t *size);
 

@@ -236,6 +236,12 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	return s ? cli_fail(s) : CLI_OK;
 }
 
+void cli_warnings(const char *path, const struct plumb_tokenizer *tok)
+{
+	for (int i = 0; tok && plumb_tokenizer_warning(tok, i); i++)
+		fprintf(stderr, "plumb: note: %s: %s\n", path, plumb_tokenizer_warning(tok, i));
+}
+
 int cli_read_all(const char *path, char **text, size_t *size)
 {
 	const size_t most = (size_t)1 << 30;

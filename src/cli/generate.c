@@ -24,7 +24,7 @@ static enum plumb_status put(struct cli_generation *g, struct plumb_stream *stre
 		return PLUMB_OK;
 	if (g->ids) {
 		printf(g->count > 1 ? " %d" : "%d", id);
-	} else {
+	} else if ((size_t)id < plumb_tokenizer_size(tok)) { /* a row of the embedding past the tokens has no text */
 		size_t room = 3 * plumb_token_bytes(tok, id).n + 16, n;
 		char *text = malloc(room);
 		if (!text)

@@ -100,7 +100,7 @@ static const char *grouped(uint64_t value)
 static void print_line(const char *what, struct plumb_span value)
 {
 	printf("%-12s ", what);
-	cli_put_escaped(value, 200);
+	cli_put_escaped(value, 300);
 	putchar('\n');
 }
 
@@ -152,6 +152,8 @@ static void print_tokenizer(const struct facts *f)
 		print_token("begin", f->tok, plumb_tokenizer_bos(f->tok));
 		print_token(", end", f->tok, plumb_tokenizer_eos(f->tok));
 		putchar('\n');
+		for (int i = 0; plumb_tokenizer_warning(f->tok, i); i++)
+			print_line("", (struct plumb_span){ plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
 	}
 	if (chat.p)
 		printf("%-12s %s bytes; --template prints it\n", "template", grouped(chat.n));
@@ -243,10 +245,10 @@ static json_t *tokenizer_json(const struct facts *f)
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
 	if (!f->tok)
 		return json_null();
-	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i}", "split", cli_json_span(meta_text(f->file, "tokenizer.ggml.pre")),
+	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i, s:o}", "split", cli_json_span(meta_text(f->file, "tokenizer.ggml.pre")),
 		"tokens", (json_int_t)plumb_tokenizer_size(f->tok), "specials", f->specials,
 		"merges", (json_int_t)(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0),
-		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok));
+		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok), "warnings", cli_json_warnings(f->tok));
 }
 
 static json_t *value_json(const struct plumb_meta *m)

@@ -70,3 +70,13 @@ void cli_put_escaped(struct plumb_span span, size_t most)
 			fwrite(p + i, 1, step, stdout);
 	}
 }
+
+json_t *cli_json_warnings(const struct plumb_tokenizer *tok)
+{
+	json_t *list = json_array();
+	for (int i = 0; tok && plumb_tokenizer_warning(tok, i); i++) {
+		const char *text = plumb_tokenizer_warning(tok, i);
+		json_array_append_new(list, cli_json_span((struct plumb_span){ text, strlen(text) }));
+	}
+	return list;
+}

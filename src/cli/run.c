@@ -162,6 +162,8 @@ static int print_json(const struct request *r, const struct plumb_context *ctx, 
 	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
 		"text", text, size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
 	free(text);
+	if (root && tok && plumb_tokenizer_warning(tok, 0))
+		json_object_set_new(root, "warnings", cli_json_warnings(tok));
 	if (root && r->placement)
 		json_object_set_new(root, "placement", placement_json(ctx));
 	return cli_json_print(root, false);

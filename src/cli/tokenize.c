@@ -191,6 +191,7 @@ static int run(int argc, char **argv)
 		code = cli_fail(s);
 	} else {
 		plumb_tokenizer_normalise(tok, r.common.nfc);
+		cli_warnings(r.model, tok);
 		code = r.decode ? decode(&r, tok) : encode(&r, tok);
 		plumb_tokenizer_free(tok);
 	}

@@ -44,6 +44,7 @@ struct plumb_left_row { const char *name; enum plumb_use use; const char *why; }
 
 struct plumb_family {
 	const char *name; /* general.architecture, and the prefix of the keys */
+	const char *split; /* the pattern that its tokenizers split text by, where a file does not name one */
 	enum plumb_rope_pairs pairs;
 	const struct plumb_key_row *keys;
 	const struct plumb_weight_row *layer, *top;

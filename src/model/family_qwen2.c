@@ -221,6 +221,6 @@ static const struct plumb_left_row left[] = {
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof *(rows))
 const struct plumb_family plumb_family_qwen2 = {
-	.name = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer,
+	.name = "qwen2", .split = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer,
 	.layer_count = COUNT(layer), .top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "model/family.h"
 #include "model/model.h"
+#include <plumb/text.h>
 
 /* The family first, then whatever in the file it does not compute: a missing key may be a consequence of that. */
 static enum plumb_status understand(struct plumb_model *m)
@@ -37,6 +38,8 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		return s;
 	}
 	plumb_family_tell(ctx, m->file, path);
+	for (int i = 0; m->tokenizer && plumb_tokenizer_warning(m->tokenizer, i); i++)
+		plumb_notice(ctx, "%s: %s", path, plumb_tokenizer_warning(m->tokenizer, i));
 	*out = m;
 	return PLUMB_OK;
 }

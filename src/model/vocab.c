@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a file's metadata to a tokenizer: keys, kinds and counts are checked here, the tokens
- * themselves by src/text. Tensors are not looked at. */
+ * themselves by src/text. Of the tensors only the embedding's rows are counted. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
+#include "model/family.h"
 #include <plumb/file.h>
 #include <plumb/model.h>
 #include <plumb/text.h>
+
+/* What is odd and not needed; it becomes warnings of the tokenizer once there is one. */
+struct oddities { char text[4][256]; int n; };
+
+/* There are as many rows as calls. */
+static char *oddity(struct oddities *odd) { return odd->text[odd->n++]; }
 
 static const char *const kind_name[] = { "a boolean", "an integer", "a float", "a string", "an array" };
 
@@ -58,17 +66,61 @@ static enum plumb_status read_string(const struct plumb_file *file, const char *
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_id(const struct plumb_file *file, const char *key, int32_t *id)
+/* odd NULL: the id is needed, and a wrong one is an error. */
+static enum plumb_status read_id(const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
 {
-	const struct plumb_meta *meta;
-	enum plumb_status st = find_meta(file, key, PLUMB_META_INT, false, &meta);
+	const struct plumb_meta *meta = plumb_file_meta_find(file, key);
 
 	*id = -1;
-	if (st || !meta)
-		return st;
-	if (meta->i < 0 || meta->i > INT32_MAX)
+	if (!meta)
+		return PLUMB_OK;
+	if (meta->kind == PLUMB_META_INT && meta->i >= 0 && meta->i <= INT32_MAX) {
+		*id = (int32_t)meta->i;
+		return PLUMB_OK;
+	}
+	if (odd && meta->kind == PLUMB_META_INT)
+		snprintf(oddity(odd), sizeof(odd->text[0]), "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
+	else if (odd)
+		snprintf(oddity(odd), sizeof(odd->text[0]), "the key %s is %s, expected a token id; it is taken as none", key,
+			kind_name[meta->kind]);
+	else if (meta->kind == PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s is %lld, expected a token id", key, (long long)meta->i);
-	*id = (int32_t)meta->i;
+	else
+		return plumb_fail(PLUMB_E_FORMAT, "key %s is %s, expected a token id", key, kind_name[meta->kind]);
+	return PLUMB_OK;
+}
+
+/* Files of before May 2024 do not name their pattern; a family has but one. */
+static enum plumb_status read_split(const struct plumb_file *file, struct oddities *odd, char **split)
+{
+	enum plumb_status st = read_string(file, "tokenizer.ggml.pre", false, split);
+	const struct plumb_family *family;
+
+	if (st || (*split && **split))
+		return st;
+	if (!(family = plumb_family_of(file, &st)))
+		return plumb_fail(PLUMB_E_FORMAT, "no tokenizer: key tokenizer.ggml.pre is missing, and general.architecture is no family "
+			"whose pattern plumb knows");
+	free(*split);
+	if (!(*split = strdup(family->split)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a pattern");
+	snprintf(oddity(odd), sizeof(odd->text[0]), "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
+		family->name, family->split);
+	return PLUMB_OK;
+}
+
+/* A row without a token has no text; a token without a row cannot be run. */
+static enum plumb_status count_rows(const struct plumb_file *file, size_t tokens, struct oddities *odd)
+{
+	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
+	int64_t rows = embed ? embed->dim[0] : (int64_t)tokens;
+
+	if (rows < (int64_t)tokens)
+		return plumb_fail(PLUMB_E_FORMAT, "the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
+			tokens, (long long)rows);
+	if (rows > (int64_t)tokens)
+		snprintf(oddity(odd), sizeof(odd->text[0]), "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
+			(long long)rows, tokens, tokens);
 	return PLUMB_OK;
 }
 
@@ -96,7 +148,7 @@ static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token types", tokens);
 	for (uint64_t i = 0; i < meta->n; i++) {
 		int64_t kind = plumb_meta_int_at(meta, i);
-		k[i] = kind < 0 || kind > INT32_MAX ? -1 : (int32_t)kind; /* -1 is refused with its index */
+		k[i] = kind < 0 || kind > INT32_MAX ? -1 : (int32_t)kind; /* -1 is no kind */
 	}
 	return PLUMB_OK;
 }
@@ -114,11 +166,22 @@ static enum plumb_status read_lists(const struct plumb_file *file, struct plumb_
 	return kinds ? read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
 }
 
+static enum plumb_status read_bos(const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
+{
+	const struct plumb_meta *add;
+	enum plumb_status st = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
+
+	if (st)
+		return st;
+	v->add_bos = add && add->i;
+	return read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
+}
+
 enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file)
 {
 	struct plumb_vocab v = { .bos = -1 };
+	struct oddities odd = { .n = 0 };
 	char *model = NULL, *split = NULL, *template = NULL;
-	const struct plumb_meta *add_bos;
 	enum plumb_status st;
 
 	*tok = NULL;
@@ -129,17 +192,16 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 			model);
 		goto fail;
 	}
-	if ((st = read_string(file, "tokenizer.ggml.pre", true, &split)) ||
+	if ((st = read_split(file, &odd, &split)) ||
 	    (st = read_string(file, "tokenizer.chat_template", false, &template)) || (st = read_lists(file, &v)) ||
-	    (st = read_id(file, "tokenizer.ggml.bos_token_id", &v.bos)) ||
-	    (st = read_id(file, "tokenizer.ggml.eos_token_id", &v.eos)) ||
-	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &v.pad)) ||
-	    (st = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add_bos)))
+	    (st = read_bos(file, &odd, &v)) || (st = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
+	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (st = count_rows(file, v.tokens, &odd)))
 		goto fail;
 	v.split = split;
 	v.chat_template = template;
-	v.add_bos = add_bos && add_bos->i;
 	st = plumb_tokenizer_new(tok, &v);
+	for (int i = 0; !st && i < odd.n; i++)
+		plumb_tokenizer_warn(*tok, odd.text[i]);
 fail:
 	free((void *)v.token);
 	free((void *)v.merge);

@@ -117,9 +117,13 @@ static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 
 	if (st)
 		return st;
-	for (size_t i = 0; i < n; i++)
-		e->symbol[i] = (struct symbol){ e->tok->byte_id[(unsigned char)piece[i]], (int32_t)i - 1,
-			i + 1 < n ? (int32_t)i + 1 : -1 };
+	for (size_t i = 0; i < n; i++) {
+		int32_t id = e->tok->byte_id[(unsigned char)piece[i]];
+		if (id < 0)
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the vocabulary has no token for the byte 0x%02x, which the text holds",
+				(unsigned char)piece[i]);
+		e->symbol[i] = (struct symbol){ id, (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1 };
+	}
 	e->used = 0;
 	for (size_t i = 0; i + 1 < n; i++) {
 		uint64_t key;
@@ -171,8 +175,8 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 	if (size > MAX_TEXT)
 		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
 	st = check_utf8(text, size);
-	for (size_t i = 0; !st && specials == PLUMB_SPECIALS_PARSE && i < size;) {
-		int32_t id = tok->special_first[(unsigned char)text[i]] ? plumb_special_at(tok, text + i, size - i) : -1;
+	for (size_t i = 0; !st && i < size;) {
+		int32_t id = tok->special_first[(unsigned char)text[i]] ? plumb_special_at(tok, text + i, size - i, specials) : -1;
 		if (id < 0) {
 			i++;
 			continue;

@@ -34,8 +34,11 @@
 	"|[" SPACES "]+(?![^" SPACES "])" \
 	"|[" SPACES "]+"
 
+/* Names as in tokenizer.ggml.pre. llama.cpp gives each of these the same pattern (llama-vocab.cpp, PRE_TYPE_QWEN2,
+ * STABLELM2, HUNYUAN and SOLAR_OPEN). */
 static const struct pattern { const char *name, *regex; } patterns[] = {
-	{ "qwen2", QWEN2 },
+	{ "qwen2", QWEN2 }, { "deepseek-r1-qwen", QWEN2 }, { "kormo", QWEN2 }, { "f2llmv2", QWEN2 }, { "megrez", QWEN2 },
+	{ "stablelm2", QWEN2 }, { "hunyuan", QWEN2 }, { "solar-open", QWEN2 },
 };
 
 struct plumb_split {
@@ -53,8 +56,8 @@ enum plumb_status plumb_split_new(struct plumb_split **split, const char *name)
 		if (!strcmp(patterns[i].name, name))
 			pattern = &patterns[i];
 	if (!pattern)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "split pattern \"%.64s\" is not known, only qwen2 is",
-			name ? name : "(none)");
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "the split pattern \"%.64s\" (tokenizer.ggml.pre) is not known; plumb "
+			"knows that of qwen2 and its other names", name ? name : "(none)");
 	*split = calloc(1, sizeof(**split));
 	if (!*split)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a split pattern");

@@ -63,7 +63,7 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 	size_t need = 0;
 
 	*written = 0;
-	if (!token.n)
+	if (id < 0 || (size_t)id >= plumb_tokenizer_size(tok)) /* an empty token is one, too */
 		return plumb_fail(PLUMB_E_ARGUMENT, "token id %d, expected 0 to %zu", (int)id, plumb_tokenizer_size(tok) - 1);
 	if (stream->count < 0 || stream->count > 3)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the stream holds %d bytes, expected 0 to 3 (zero-initialise it)",

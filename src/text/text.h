@@ -15,8 +15,14 @@ enum plumb_token_kind {
 	PLUMB_TOKEN_UNKNOWN = 2,
 	PLUMB_TOKEN_CONTROL = 3,
 	PLUMB_TOKEN_USER = 4,
-	PLUMB_TOKEN_UNUSED = 5
+	PLUMB_TOKEN_UNUSED = 5,
+	PLUMB_TOKEN_LITERAL = 7 /* ours: marked as normal, but not of the byte alphabet */
 };
+
+/* More kinds than there are calls of plumb_warn and plumb_tokenizer_warn. */
+#define PLUMB_WARNINGS 24
+#define PLUMB_WARNING_MORE 48 /* room for how many more there are */
+struct plumb_warning { const char *format; char text[256]; size_t n, more; };
 
 struct plumb_merge { int32_t left, right, result; };
 
@@ -40,13 +46,35 @@ struct plumb_tokenizer {
 	struct plumb_split *split;
 	bool has_template, chatml;
 	char *system;           /* the template's default system message, or NULL */
+	struct plumb_warning warning[PLUMB_WARNINGS];
+	int warnings;
 };
 
 /* --- tokens.c --- */
+/* Translate a span of the byte alphabet into bytes (never longer). False: not of the alphabet. */
+bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *out, size_t *n);
+/* Slot of the token whose bytes are a followed by b, or the free slot where it belongs. */
+uint32_t *plumb_token_slot(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b);
+/* A table of at most half load for n entries; *mask is its size - 1. */
+uint32_t *plumb_table_new(size_t n, size_t *mask);
+
+/* --- merges.c --- */
+enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
 /* Rank of the merge of two tokens; UINT32_MAX: they do not merge. */
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right);
-/* Longest special that is a prefix of p; -1: none. */
-int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n);
+
+/* --- specials.c --- */
+/* The name when the token is a marker of turns, whatever it is marked as; else NULL. */
+const char *plumb_control_name(struct plumb_span token);
+enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok);
+/* Longest special that is a prefix of p (of TEXT: longest user-defined one); -1: none. */
+int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials);
+/* The special of exactly this text; -1: none. */
+int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text);
+
+/* --- warning.c --- */
+/* Keep a warning; those of the same format are counted. */
+void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- bpe.c --- */
 struct plumb_ids { int32_t *p; size_t n, room; };

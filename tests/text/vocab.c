@@ -9,10 +9,11 @@
 #include "parts.h"
 #include "tiny.h"
 
-/* --- broken vocabularies: each function breaks one thing --- */
+/* --- broken and odd vocabularies: each function breaks one thing --- */
 
 static void no_tokens(struct tiny *t) { t->v.tokens = 0; }
 static void byte_missing(struct tiny *t) { t->v.tokens = 255; }
+static void bytes_missing(struct tiny *t) { t->v.tokens = 200; }
 static void token_empty(struct tiny *t) { tiny_token(t, "", 1); }
 static void special_empty(struct tiny *t) { tiny_token(t, "", 3); }
 static void token_twice(struct tiny *t) { tiny_token(t, "ab", 1), tiny_token(t, "ab", 1); }
@@ -40,6 +41,18 @@ static void merge_twice(struct tiny *t)
 	tiny_token(t, "abc", 1), tiny_token(t, "ab", 1);
 	tiny_merge(t, "a b"), tiny_merge(t, "ab c"), tiny_merge(t, "a b");
 }
+static void twins_unused(struct tiny *t) { tiny_token(t, "<pad>", 5), tiny_token(t, "<pad>", 5); }
+static void twin_unused(struct tiny *t) { tiny_token(t, "<x>", 5), tiny_token(t, "<x>", 3); }
+static void twin_bytes(struct tiny *t) { tiny_token(t, " ", 4); } /* U+0120 of the alphabet is a space, too */
+static void control_normal(struct tiny *t) { tiny_token(t, "<|im_start|>", 1); }
+static void control_user(struct tiny *t) { tiny_token(t, "<|im_end|>", 4); }
+static void control_wide(struct tiny *t) { tiny_token(t, "<\xef\xbd\x9cUser\xef\xbd\x9c>", 1); }
+static void kind_negative(struct tiny *t) { tiny_token(t, "ab", -1); }
+static void merges_unknown(struct tiny *t)
+{
+	tiny_merge(t, "q r"), tiny_merge(t, "r s"), tiny_merge(t, "s t");
+}
+static void bos_added_outside(struct tiny *t) { t->v.bos = 256, t->v.add_bos = true; }
 static void merges_too_many(struct tiny *t) { tiny_token(t, "ab", 1), tiny_merge(t, "a b"), tiny_merge(t, "a c"); }
 static void bos_outside(struct tiny *t) { t->v.bos = 256; }
 static void eos_outside(struct tiny *t) { t->v.eos = 1 << 30; }
@@ -50,32 +63,11 @@ static void split_none(struct tiny *t) { t->v.split = NULL; }
 
 static const struct { void (*broken)(struct tiny *t); enum plumb_status status; const char *words; } broken[] = {
 	{ no_tokens, PLUMB_E_FORMAT, "0 tokens" },
-	{ byte_missing, PLUMB_E_FORMAT, "no token for the byte 0xff" },
-	{ token_empty, PLUMB_E_FORMAT, "token 256 is empty" },
-	{ special_empty, PLUMB_E_FORMAT, "token 256 is empty" },
 	{ token_twice, PLUMB_E_FORMAT, "token 257 is the same as token 256" },
 	{ special_twice, PLUMB_E_FORMAT, "token 257 is the same as token 256" },
-	{ token_with_space, PLUMB_E_FORMAT, "token 256 has a character that is not of the byte alphabet" },
-	{ token_outside, PLUMB_E_FORMAT, "token 256 has a character that is not of the byte alphabet" },
-	{ token_just_outside, PLUMB_E_FORMAT, "token 256 has a character that is not of the byte alphabet" },
-	{ token_soft_hyphen, PLUMB_E_FORMAT, "token 256 has a character that is not of the byte alphabet" },
-	{ token_not_utf8, PLUMB_E_FORMAT, "token 256 has a character that is not of the byte alphabet" },
-	{ kind_zero, PLUMB_E_FORMAT, "token 256 is of kind 0" },
-	{ kind_large, PLUMB_E_FORMAT, "token 256 is of kind 7" },
-	{ merge_no_space, PLUMB_E_FORMAT, "merge 0 has no space" },
-	{ merge_left_empty, PLUMB_E_FORMAT, "merge 0: its left side" },
-	{ merge_right_empty, PLUMB_E_FORMAT, "merge 0: its right side" },
-	{ merge_two_spaces, PLUMB_E_FORMAT, "merge 0: its right side" },
-	{ merge_left_unknown, PLUMB_E_FORMAT, "merge 0: its left side is not a normal token" },
-	{ merge_right_unknown, PLUMB_E_FORMAT, "merge 0: its right side is not a normal token" },
-	{ merge_result_unknown, PLUMB_E_FORMAT, "merge 0: its result is not a normal token" },
-	{ merge_into_special, PLUMB_E_FORMAT, "merge 0: its result is not a normal token" },
-	{ merge_twice, PLUMB_E_FORMAT, "merge 2 is the same as merge 0" },
-	{ merges_too_many, PLUMB_E_FORMAT, "2 merges, these tokens allow 1" },
-	{ bos_outside, PLUMB_E_FORMAT, "the bos token is 256" },
 	{ eos_outside, PLUMB_E_FORMAT, "the eos token is 1073741824" },
-	{ pad_negative, PLUMB_E_FORMAT, "the padding token is -2" },
 	{ bos_missing, PLUMB_E_FORMAT, "there is none" },
+	{ bos_added_outside, PLUMB_E_FORMAT, "the bos token is 256" },
 	{ split_unknown, PLUMB_E_UNSUPPORTED, "\"llama-bpe\"" },
 	{ split_none, PLUMB_E_UNSUPPORTED, "(none)" },
 };
@@ -86,11 +78,103 @@ START_TEST(broken_vocabulary)
 	struct plumb_tokenizer *tok;
 
 	tiny_init(&t);
-	ck_good(plumb_tokenizer_new(&tok, &t.v)); /* what is broken next is what makes it fail */
+	ck_good(plumb_tokenizer_new(&tok, &t.v));
+	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
+	ck_assert_ptr_null(plumb_tokenizer_warning(tok, -1));
 	plumb_tokenizer_free(tok);
 	broken[_i].broken(&t);
 	ck_bad(plumb_tokenizer_new(&tok, &t.v), broken[_i].status, broken[_i].words);
 	ck_assert_ptr_null(tok);
+}
+END_TEST
+
+/* What nothing needs: the one warning that says so, and text that has nothing to do with it works as before. */
+static const struct { void (*odd)(struct tiny *t); const char *words; } odd[] = {
+	{ token_empty, "token 256 is empty" },
+	{ special_empty, "token 256 is empty" },
+	{ token_with_space, "token 256 has a character that is not of the byte alphabet" },
+	{ token_outside, "token 256 has a character that is not of the byte alphabet" },
+	{ token_just_outside, "token 256 has a character that is not of the byte alphabet" },
+	{ token_soft_hyphen, "token 256 has a character that is not of the byte alphabet" },
+	{ token_not_utf8, "token 256 has a character that is not of the byte alphabet" },
+	{ kind_zero, "token 256 is of kind 0" },
+	{ kind_large, "token 256 is of kind 7" },
+	{ kind_negative, "token 256 is of kind -1" },
+	{ twins_unused, "token 257 has the bytes of token 256" },
+	{ twin_unused, "token 257 has the bytes of token 256; text becomes token 257" },
+	{ twin_bytes, "token 256 has the bytes of token 32; text becomes token 32" },
+	{ control_normal, "token 256, <|im_start|>, is not marked as a control token (kind 1" },
+	{ control_user, "token 256, <|im_end|>, is not marked as a control token (kind 4" },
+	{ control_wide, "token 256, <\xef\xbd\x9cUser\xef\xbd\x9c>, is not marked" },
+	{ byte_missing, "no token for the byte 0xff" },
+	{ bytes_missing, "no token for the byte 0xc8; text that holds it is refused (and 55 more like it)" },
+	{ merge_no_space, "merge 0 has no space" },
+	{ merge_left_empty, "merge 0 has a left side that is not of" },
+	{ merge_right_empty, "merge 0 has a right side that is not of" },
+	{ merge_two_spaces, "merge 0 has a right side that is not of" },
+	{ merge_left_unknown, "merge 0 has a left side that is not a normal token" },
+	{ merge_right_unknown, "merge 0 has a right side that is not a normal token" },
+	{ merge_result_unknown, "merge 0 has a result that is not a normal token" },
+	{ merge_into_special, "merge 0 has a result that is not a normal token" },
+	{ merge_twice, "merge 2 is the same as merge 0" },
+	{ merges_too_many, "merge 1 has a result that is not a normal token" },
+	{ merges_unknown, "merge 0 has a result that is not a normal token; it is left out (and 2 more like it)" },
+	{ bos_outside, "the bos token is 256" },
+	{ pad_negative, "the padding token is -2" },
+};
+
+START_TEST(odd_vocabulary)
+{
+	struct tiny t;
+	struct plumb_tokenizer *tok;
+	struct plumb_stream s = { .count = 0 };
+	int32_t *ids;
+	size_t n, written;
+	char out[64];
+
+	tiny_init(&t);
+	odd[_i].odd(&t);
+	ck_good(plumb_tokenizer_new(&tok, &t.v));
+	ck_assert_ptr_nonnull(plumb_tokenizer_warning(tok, 0));
+	ck_assert_msg(strstr(plumb_tokenizer_warning(tok, 0), odd[_i].words), "\"%s\"", plumb_tokenizer_warning(tok, 0));
+	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
+	ck_good(plumb_tokenize(tok, "h q", 3, PLUMB_SPECIALS_TEXT, &ids, &n));
+	ck_assert_uint_eq(n, 3);
+	ck_assert(ids[0] == 'h' && (ids[1] == ' ' || odd[_i].odd == twin_bytes) && ids[2] == 'q');
+	free(ids);
+	for (int32_t id = 0; id < (int32_t)t.v.tokens; id++)
+		ck_good(plumb_stream_token(&s, tok, id, true, out, sizeof(out), &written));
+	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(byte_without_token)
+{
+	struct tiny t;
+	struct plumb_tokenizer *tok;
+	int32_t *ids;
+	size_t n;
+
+	tiny_init(&t);
+	bytes_missing(&t);
+	ck_good(plumb_tokenizer_new(&tok, &t.v));
+	ck_bad(plumb_tokenize(tok, "a\xc8\x80", 3, PLUMB_SPECIALS_TEXT, &ids, &n), PLUMB_E_UNSUPPORTED, "no token for the byte 0xc8");
+	ck_assert_ptr_null(ids);
+	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+START_TEST(split_names)
+{
+	static const char *const names[] = { "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open" };
+	struct tiny t;
+	struct plumb_tokenizer *tok;
+
+	tiny_init(&t);
+	t.v.split = names[_i];
+	ck_good(plumb_tokenizer_new(&tok, &t.v));
+	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
+	plumb_tokenizer_free(tok);
 }
 END_TEST
 
@@ -119,7 +203,8 @@ static const struct { const char *text; enum plumb_specials specials; size_t n; 
 	{ "<x>", 0, 1, { 261 } }, { "<x>y", 0, 1, { 262 } }, { "<x>z", 0, 2, { 261, 'z' } },
 	{ "<x><x>y<x", 0, 4, { 261, 262, '<', 'x' } }, { "ab<x>c", 0, 3, { 256, 261, 'c' } },
 	{ "<u>", 0, 3, { '<', 'u', '>' } },    /* unused tokens are not parsed */
-	{ "<x>y", PLUMB_SPECIALS_TEXT, 4, { '<', 'x', '>', 'y' } },
+	{ "<x>y", PLUMB_SPECIALS_TEXT, 1, { 262 } }, /* user-defined: a token in any text */
+	{ "<x>z", PLUMB_SPECIALS_TEXT, 4, { '<', 'x', '>', 'z' } }, /* control: text */
 	{ "", 0, 0, { 0 } },
 };
 
@@ -175,7 +260,7 @@ END_TEST
 /* --- metadata --- */
 
 /* What to write of each key; NULL leaves the key out. */
-struct keys { const char *model, *pre, *tokens, *merges; uint32_t types; int eos; const char *add_bos; };
+struct keys { const char *model, *pre, *tokens, *merges; uint32_t types; int eos; const char *add_bos, *family; int64_t pad; };
 
 static void put_key(struct gguf_builder *g, const char *key, const char *text)
 {
@@ -208,21 +293,27 @@ static void put_array(struct gguf_builder *g, const char *key, const char *text,
 }
 
 static const struct { struct keys k; enum plumb_status status; const char *words; } metas[] = {
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL }, PLUMB_OK, "" },
-	{ { NULL, "qwen2", "good", "good", 264, 261, NULL }, PLUMB_E_FORMAT, "tokenizer.ggml.model is missing" },
-	{ { "llama", "qwen2", "good", "good", 264, 261, NULL }, PLUMB_E_UNSUPPORTED, "\"llama\"" },
-	{ { "number", "qwen2", "good", "good", 264, 261, NULL }, PLUMB_E_FORMAT, "model is an integer, expected a string" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", "tekken", "good", "good", 264, 261, NULL }, PLUMB_E_UNSUPPORTED, "\"tekken\"" },
-	{ { "gpt2", "qwen2", NULL, "good", 264, 261, NULL }, PLUMB_E_FORMAT, "tokenizer.ggml.tokens is missing" },
-	{ { "gpt2", "qwen2", "text", "good", 264, 261, NULL }, PLUMB_E_FORMAT, "tokens is a string, expected an array" },
-	{ { "gpt2", "qwen2", "floats", "good", 264, 261, NULL }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", NULL, 264, 261, NULL }, PLUMB_E_FORMAT, "tokenizer.ggml.merges is missing" },
-	{ { "gpt2", "qwen2", "good", "floats", 264, 261, NULL }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", "good", 263, 261, NULL }, PLUMB_E_FORMAT, "263 token types for 264 tokens" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 264, NULL }, PLUMB_E_FORMAT, "the eos token is 264" },
-	{ { "gpt2", "qwen2", "good", "good", 264, -5, NULL }, PLUMB_E_FORMAT, "eos_token_id is -5" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, "yes" }, PLUMB_E_FORMAT,
+	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
+	{ { NULL, "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.model is missing" },
+	{ { "llama", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"llama\"" },
+	{ { "number", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "model is an integer, expected a string" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
+	{ { "gpt2", "", "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "llama", 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
+	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 4294967295 }, PLUMB_OK, "padding_token_id is 4294967295" },
+	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 264 }, PLUMB_OK, "the padding token is 264" },
+	{ { "gpt2", "deepseek-r1-qwen", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
+	{ { "gpt2", "tekken", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"tekken\"" },
+	{ { "gpt2", "qwen2", NULL, "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.tokens is missing" },
+	{ { "gpt2", "qwen2", "text", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokens is a string, expected an array" },
+	{ { "gpt2", "qwen2", "floats", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
+	{ { "gpt2", "qwen2", "good", NULL, 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.merges is missing" },
+	{ { "gpt2", "qwen2", "good", "floats", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
+	{ { "gpt2", "qwen2", "good", "good", 263, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "263 token types for 264 tokens" },
+	{ { "gpt2", "qwen2", "good", "good", 264, 264, NULL, NULL, 0 }, PLUMB_E_FORMAT, "the eos token is 264" },
+	{ { "gpt2", "qwen2", "good", "good", 264, -5, NULL, NULL, 0 }, PLUMB_E_FORMAT, "eos_token_id is -5" },
+	{ { "gpt2", "qwen2", "good", "good", 264, 261, "yes", NULL, 0 }, PLUMB_E_FORMAT,
 		"add_bos_token is a string, expected a boolean" },
 };
 
@@ -235,7 +326,12 @@ START_TEST(from_metadata)
 	struct tiny t;
 
 	ours = small(&t);
-	g_header(&g, 3, 0, 1 + !!k->model + !!k->pre + !!k->tokens + !!k->merges + !!k->types + !!k->add_bos);
+	g_header(&g, 3, 0, 1 + !!k->model + !!k->pre + !!k->tokens + !!k->merges + !!k->types + !!k->add_bos + !!k->family + !!k->pad);
+	put_key(&g, "general.architecture", k->family);
+	if (k->pad) {
+		g_key(&g, "tokenizer.ggml.padding_token_id", G_U32);
+		g_u32(&g, (uint32_t)k->pad);
+	}
 	put_key(&g, "tokenizer.ggml.model", k->model);
 	put_key(&g, "tokenizer.ggml.pre", k->pre);
 	put_array(&g, "tokenizer.ggml.tokens", k->tokens, &t);
@@ -254,6 +350,9 @@ START_TEST(from_metadata)
 		ck_assert_ptr_null(tok);
 	} else {
 		ck_good(plumb_tokenizer_from_file(&tok, file));
+		const char *warning = plumb_tokenizer_warning(tok, 0);
+		ck_assert_msg(warning ? *metas[_i].words && strstr(warning, metas[_i].words) : !*metas[_i].words, "%s", warning ? warning : "none");
+		ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
 		plumb_file_close(file); /* all is copied */
 		file = NULL;
 		ck_assert_uint_eq(plumb_tokenizer_size(tok), 264);
@@ -270,13 +369,47 @@ START_TEST(from_metadata)
 }
 END_TEST
 
+/* Rows of the embedding beside 256 tokens: more have no text, fewer are refused. */
+START_TEST(rows_and_tokens)
+{
+	static struct gguf_builder g;
+	static const uint64_t rows[] = { 256, 257, 255 };
+	struct plumb_tokenizer *tok;
+	struct plumb_file *file;
+	struct tiny t;
+
+	tiny_init(&t);
+	g_header(&g, 3, 1, 4);
+	put_key(&g, "tokenizer.ggml.model", "gpt2");
+	put_key(&g, "tokenizer.ggml.pre", "qwen2");
+	put_array(&g, "tokenizer.ggml.tokens", "good", &t);
+	put_array(&g, "tokenizer.ggml.merges", "good", &t);
+	g_tensor(&g, "token_embd.weight", 0, 8, rows[_i], 0);
+	g_data(&g, 32, (size_t)rows[_i] * 32);
+	ck_good(plumb_file_from_memory(&file, g.bytes, g.n));
+	if (_i == 2) {
+		ck_bad(plumb_tokenizer_from_file(&tok, file), PLUMB_E_FORMAT, "has 256 tokens, token_embd.weight has rows for the first 255");
+	} else {
+		ck_good(plumb_tokenizer_from_file(&tok, file));
+		const char *warning = plumb_tokenizer_warning(tok, 0);
+		ck_assert(_i ? warning && strstr(warning, "257 rows, the tokenizer 256 tokens") : !warning);
+	}
+	plumb_file_close(file);
+	plumb_tokenizer_free(tok);
+}
+END_TEST
+
 TCase *text_vocab_case(void)
 {
 	TCase *c = tcase_create("vocabulary");
 
 	text_add_loop(c, broken_vocabulary, COUNT(broken));
+	text_add_loop(c, odd_vocabulary, COUNT(odd));
+	tcase_add_test(c, byte_without_token);
+	text_add_loop(c, split_names, 8);
 	text_add_loop(c, merges_by_hand, COUNT(encoded));
 	tcase_add_test(c, looking_up);
 	text_add_loop(c, from_metadata, COUNT(metas));
+	text_add_loop(c, rows_and_tokens, 3);
 	return c;
 }

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tokenizer's merges by pair. A merge that cannot happen is left out with a warning. */
+#include <stdlib.h>
+#include <string.h>
+#include "core/core.h"
+#include "text.h"
+
+static size_t hash_pair(int32_t left, int32_t right)
+{
+	uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
+	return (size_t)(h >> 29);
+}
+
+uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
+{
+	for (size_t i = hash_pair(left, right);; i++) {
+		uint32_t slot = tok->by_pair[i & tok->by_pair_mask];
+		if (!slot)
+			return UINT32_MAX;
+		const struct plumb_merge *m = &tok->merge[slot - 1];
+		if (m->left == left && m->right == right)
+			return slot - 1;
+	}
+}
+
+/* Id of a *normal* token; specials must not come out of merges, or text could forge them. */
+static int32_t find_normal(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
+{
+	int32_t id = (int32_t)*plumb_token_slot(tok, a, b) - 1;
+
+	return id >= 0 && tok->kind[id] == PLUMB_TOKEN_NORMAL ? id : -1;
+}
+
+/* Why a merge is left out, or NULL when it is in m. */
+static const char *parse_merge(const struct plumb_tokenizer *tok, struct plumb_span s, struct plumb_merge *m,
+	const int16_t *alphabet, char *scratch)
+{
+	const char *space = s.n ? memchr(s.p, ' ', s.n) : NULL;
+	struct plumb_span left = { scratch, 0 }, right;
+
+	if (!space)
+		return "has no space between its two tokens";
+	size_t n = (size_t)(space - s.p);
+	if (!plumb_alphabet_decode(alphabet, (struct plumb_span){ s.p, n }, scratch, &left.n))
+		return "has a left side that is not of the byte alphabet";
+	right.p = scratch + left.n;
+	if (!plumb_alphabet_decode(alphabet, (struct plumb_span){ space + 1, s.n - n - 1 }, scratch + left.n, &right.n))
+		return "has a right side that is not of the byte alphabet";
+	m->left = find_normal(tok, left, (struct plumb_span){ "", 0 });
+	m->right = find_normal(tok, right, (struct plumb_span){ "", 0 });
+	m->result = find_normal(tok, left, right);
+	return m->left < 0 ? "has a left side that is not a normal token" :
+		m->right < 0 ? "has a right side that is not a normal token" :
+		m->result < 0 ? "has a result that is not a normal token" : NULL;
+}
+
+/* Of two merges of the same pair the first counts, as in llama.cpp. */
+static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t i, const int16_t *alphabet, char *scratch)
+{
+	struct plumb_merge m = { -1, -1, -1 };
+	const char *why = parse_merge(tok, s, &m, alphabet, scratch);
+	uint32_t twin = why ? UINT32_MAX : plumb_merge_rank(tok, m.left, m.right);
+
+	if (why || twin != UINT32_MAX) {
+		if (why)
+			plumb_warn(tok, "merge %zu %s; it is left out", i, why);
+		else
+			plumb_warn(tok, "merge %zu is the same as merge %u; it is left out", i, (unsigned)twin);
+		return;
+	}
+	size_t slot = hash_pair(m.left, m.right);
+	while (tok->by_pair[slot & tok->by_pair_mask])
+		slot++;
+	tok->by_pair[slot & tok->by_pair_mask] = (uint32_t)i + 1;
+	tok->merge[i] = m;
+}
+
+enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+{
+	size_t longest = 0;
+
+	if (v->merges > INT32_MAX)
+		return plumb_fail(PLUMB_E_FORMAT, "%zu merges, at most %d are taken", v->merges, INT32_MAX);
+	for (size_t i = 0; i < v->merges; i++)
+		longest = v->merge[i].n > longest ? v->merge[i].n : longest;
+	char *scratch = malloc(longest + 1);
+	tok->merge = calloc(v->merges + 1, sizeof(*tok->merge));
+	tok->by_pair = plumb_table_new(v->merges, &tok->by_pair_mask);
+	if (!scratch || !tok->merge || !tok->by_pair) {
+		free(scratch);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu merges", v->merges);
+	}
+	tok->merges = v->merges;
+	for (size_t i = 0; i < v->merges; i++)
+		read_merge(tok, v->merge[i], i, alphabet, scratch);
+	free(scratch);
+	return PLUMB_OK;
+}
