@@ -300,6 +300,7 @@ int main(void)
 	text_add_loop(c, time_is_linear, COUNT(units));
 	tcase_add_test(c, builds_fast);
 	text_add_chat(c);
+	text_add_stop(c);
 	suite_add_tcase(suite, c);
 	suite_add_tcase(suite, text_vocab_case());
 	suite_add_tcase(suite, text_sample_case());

@@ -63,6 +63,9 @@ enum plumb_specials {
 PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
 	enum plumb_specials specials, int32_t **ids, size_t *count);
 
+/* Offset of the first byte that is not valid UTF-8 (of the first byte of a character that is cut off); size when all is. */
+PLUMB_API size_t plumb_utf8_invalid(const char *text, size_t size);
+
 /* Bytes of one token (may be part of a character). Valid while the tokenizer lives; empty
  * for an id out of range. */
 PLUMB_API struct plumb_span plumb_token_bytes(const struct plumb_tokenizer *tok, int32_t id);
@@ -78,6 +81,21 @@ PLUMB_API enum plumb_status plumb_stream_token(struct plumb_stream *stream, cons
 	int32_t id, bool specials, char *out, size_t size, size_t *written);
 /* At the end: what is held comes out as U+FFFD. out holds at least 16 bytes. */
 PLUMB_API size_t plumb_stream_end(struct plumb_stream *stream, char *out, size_t size);
+
+/* --- stop texts --- */
+/* A filter between plumb_stream_token and what shows the text: it ends the text before the first of some stop texts, wherever the
+ * borders of the tokens are. Bytes that may be the beginning of a stop text are held back until it is known. */
+struct plumb_stop;
+/* `count` stop texts (0 or more), each of 1 byte to 1 MiB; they are copied. *stop is NULL on failure; free it with plumb_stop_free.
+ * PLUMB_E_ARGUMENT: an empty one. */
+PLUMB_API enum plumb_status plumb_stop_new(struct plumb_stop **stop, const struct plumb_span *texts, size_t count);
+PLUMB_API void plumb_stop_free(struct plumb_stop *stop);
+/* Take the next n bytes of the text. *out: the bytes that are certain not to belong to a stop text, valid until the next call. *hit: the
+ * index of the stop text that has been met, -1 while none has. The one that is complete first counts, of several that
+ * end with the same byte the longest. After a hit nothing comes out any more. PLUMB_E_MEMORY: nothing was taken. */
+PLUMB_API enum plumb_status plumb_stop_feed(struct plumb_stop *stop, const char *text, size_t n, struct plumb_span *out, int *hit);
+/* At the end of the text: what was held back, as it was no stop text after all; empty after a hit. Valid until the next call. */
+PLUMB_API struct plumb_span plumb_stop_end(struct plumb_stop *stop);
 
 /* --- chat prompts --- */
 struct plumb_message { const char *role, *content; }; /* role: system, user, assistant */
@@ -111,7 +129,7 @@ PLUMB_API void plumb_sampler_free(struct plumb_sampler *sampler);
 /* Tell the sampler about a token of the prompt (for the penalty). */
 PLUMB_API void plumb_sampler_saw(struct plumb_sampler *sampler, int32_t id);
 /* Choose from n logits and remember the choice. Order of filters: penalty, temperature, top_k, top_p,
- * min_p. Same seed, same logits, same choice on every machine. PLUMB_E_ARGUMENT: NaN among them. */
+ * min_p. Same seed, same logits, same choice on every machine. PLUMB_E_NONFINITE: NaN among them. */
 PLUMB_API enum plumb_status plumb_sample(struct plumb_sampler *sampler, const float *logits, int32_t n, int32_t *id);
 
 #ifdef __cplusplus

@@ -10,7 +10,7 @@ static _Thread_local char last_error[1024];
 static const char *const names[] = {
 	"success", "bad argument", "out of memory", "input/output error", "broken file", "wrong shape",
 	"wrong type", "not supported", "driver not available", "device error", "limit reached", "cancelled",
-	"internal error",
+	"internal error", "values that are not finite",
 };
 
 const char *plumb_strerror(enum plumb_status status)

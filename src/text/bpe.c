@@ -153,18 +153,6 @@ static enum plumb_status encode_plain(struct encoder *e, const char *text, size_
 	return st;
 }
 
-static enum plumb_status check_utf8(const char *text, size_t size)
-{
-	for (size_t i = 0; i < size;) {
-		int len = plumb_utf8_step((const unsigned char *)text + i, size - i);
-		if (len <= 0)
-			return plumb_fail(PLUMB_E_ARGUMENT, "the text is not valid UTF-8 at byte %zu (0x%02x%s)", i,
-				(unsigned char)text[i], len ? "" : ", cut off at the end");
-		i += (size_t)len;
-	}
-	return PLUMB_OK;
-}
-
 enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
 	size_t size, enum plumb_specials specials)
 {
@@ -174,7 +162,7 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 
 	if (size > MAX_TEXT)
 		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
-	st = check_utf8(text, size);
+	st = plumb_utf8_check("text", text, size);
 	for (size_t i = 0; !st && i < size;) {
 		int32_t id = tok->special_first[(unsigned char)text[i]] ? plumb_special_at(tok, text + i, size - i, specials) : -1;
 		if (id < 0) {

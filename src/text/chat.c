@@ -153,6 +153,9 @@ static enum plumb_status write_chat(struct sink *s, const struct plumb_message *
 				i, messages[i].role ? messages[i].role : "(none)");
 		if (!messages[i].content)
 			return plumb_fail(PLUMB_E_ARGUMENT, "message %zu has no content", i);
+		/* Here and not when all is encoded, so that the offset is that of the message. */
+		if ((st = plumb_utf8_check("message", messages[i].content, strlen(messages[i].content))))
+			return plumb_fail_in(st, "message %zu (%s)", i, messages[i].role);
 	}
 	if (!first && s->tok->system && (!count || strcmp(messages[0].role, "system")))
 		st = put_message(s, "system", s->tok->system);

@@ -143,7 +143,7 @@ static enum plumb_status take_logits(struct plumb_sampler *s, const float *logit
 	}
 	for (int32_t i = 0; i < n; i++) {
 		if (isnan(logits[i]))
-			return plumb_fail(PLUMB_E_ARGUMENT, "logit %d of %d is not a number", (int)i, (int)n);
+			return plumb_fail(PLUMB_E_NONFINITE, "logit %d of %d is not a number", (int)i, (int)n);
 		s->logit[i] = logits[i];
 	}
 	/* From the given logit, so a token that occurred twice is not punished twice. */

@@ -35,6 +35,27 @@ int plumb_utf8_step(const unsigned char *p, size_t n)
 	return need;
 }
 
+size_t plumb_utf8_invalid(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size;) {
+		int len = plumb_utf8_step((const unsigned char *)text + i, size - i);
+		if (len <= 0)
+			return i;
+		i += (size_t)len;
+	}
+	return size;
+}
+
+enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size)
+{
+	size_t at = plumb_utf8_invalid(text, size);
+
+	if (at == size)
+		return PLUMB_OK;
+	return plumb_fail(PLUMB_E_ARGUMENT, "the %s is not valid UTF-8 at byte %zu (0x%02x%s)", what, at, (unsigned char)text[at],
+		plumb_utf8_step((const unsigned char *)text + at, size - at) ? "" : ", cut off at the end");
+}
+
 /* Take one byte; what becomes certain goes to out (at most 6 bytes), unless it is NULL. */
 static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
 {

@@ -99,6 +99,8 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 /* Look at the first character of n >= 1 bytes. Positive: its length; 0: n bytes are the beginning of a
  * character; -k: the first k bytes can never be one. */
 int plumb_utf8_step(const unsigned char *p, size_t n);
+/* PLUMB_E_ARGUMENT with the offset in this text, called "the `what`". */
+enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size);
 
 /* --- chat.c --- */
 /* Find out what the template is; fills chatml and system. */

@@ -12,7 +12,8 @@ static inline void text_add_loop(TCase *c, const TTest *test, size_t n) { tcase_
 
 TCase *text_sample_case(void);
 TCase *text_vocab_case(void);
-void text_add_chat(TCase *c); /* needs what follows */
+void text_add_chat(TCase *c); /* need what follows */
+void text_add_stop(TCase *c);
 
 extern struct plumb_tokenizer *qwen2, *qwen2_nfc; /* as the file says; with NFC on */
 /* A JSON list below tests/data; fails when it is shorter. */

@@ -201,7 +201,7 @@ START_TEST(not_a_number)
 	struct plumb_sampler *a = new_sampler(plain), *b = new_sampler(plain);
 	int32_t id;
 
-	ck_bad(plumb_sample(a, logits, 3, &id), PLUMB_E_ARGUMENT, "logit 1 of 3");
+	ck_bad(plumb_sample(a, logits, 3, &id), PLUMB_E_NONFINITE, "logit 1 of 3");
 	ck_assert_int_eq(id, -1);
 	ck_bad(plumb_sample(a, logits, 0, &id), PLUMB_E_ARGUMENT, "0 logits");
 	logits[1] = 1.5f; /* the failures must not have moved the generator */
