@@ -4,8 +4,8 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include "native/simd/simd.h"
 #include "op_cases.h"
+#include "simd_sets.h"
 
 #define THREADS 3
 
@@ -13,7 +13,7 @@ static const char *const modes[] = { "default", "exact" };
 #define MODES 2
 
 struct contexts {
-	struct plumb_context *ctx[8 * MODES][THREADS]; /* by instruction set and mode */
+	struct plumb_context *(*ctx)[THREADS]; /* by instruction set and mode */
 	int sets;
 };
 
@@ -31,7 +31,7 @@ static void check_problem(void *user, const struct problem *p)
 
 START_TEST(test_op)
 {
-	struct contexts c = { .sets = 0 };
+	struct contexts c = { .ctx = calloc((size_t)simd_sets() * MODES, sizeof *c.ctx) };
 	const char *name;
 	start_random((unsigned)_i);
 	for (; (name = plumb_simd_at(c.sets / MODES)); c.sets++) {
@@ -50,6 +50,7 @@ START_TEST(test_op)
 	for (int s = 0; s < c.sets; s++)
 		for (int i = 0; i < THREADS; i++)
 			plumb_close(c.ctx[s][i]);
+	free(c.ctx);
 }
 END_TEST
 
@@ -61,6 +62,7 @@ int main(void)
 	tcase_add_loop_test(c, test_op, 0, PLUMB_OP_COUNT);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
+	simd_sets_skipped();
 	srunner_run_all(runner, CK_ENV);
 	int failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

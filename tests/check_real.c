@@ -206,6 +206,14 @@ static bool find_model(void)
 	return !access(model_path, R_OK);
 }
 
+static void add(Suite *suite, const char *name, const TTest *test, int times)
+{
+	TCase *c = tcase_create(name);
+	tcase_set_timeout(c, 1200);
+	tcase_add_loop_test(c, test, 0, times);
+	suite_add_tcase(suite, c);
+}
+
 int main(void)
 {
 	if (!find_model()) {
@@ -214,14 +222,11 @@ int main(void)
 	}
 	fprintf(stderr, "the real model: %s\n", model_path);
 	Suite *suite = suite_create("real");
-	TCase *tc = tcase_create("real");
-	tcase_set_timeout(tc, 1200);
-	/* The last two sets are of FP64, which is native's. */
-	tcase_add_loop_test(tc, components, 0, strcmp(test_driver(), "native") ? 6 : 8);
-	tcase_add_loop_test(tc, top_logits, 0, 4);
-	tcase_add_loop_test(tc, greedy, 0, 8);
-	tcase_add_loop_test(tc, mean_nll, 0, 4);
-	tcase_add_test(tc, modes);
-	suite_add_tcase(suite, tc);
+	/* Each a case of its own, so that CK_RUN_CASE=greedy runs that one alone. The last two sets are of FP64, which is native's. */
+	add(suite, "components", components, strcmp(test_driver(), "native") ? 6 : 8);
+	add(suite, "top", top_logits, 4);
+	add(suite, "greedy", greedy, 8);
+	add(suite, "nll", mean_nll, 4);
+	add(suite, "modes", modes, 1);
 	return run_suite(suite);
 }

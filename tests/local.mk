@@ -3,17 +3,39 @@
 # What is compared, by number or by token, is the mode exact unless a check asks for another.
 AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB_MODE=exact; export PLUMB_MODE; PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
 	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
-	export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS;
+	CK_TIMEOUT_MULTIPLIER=5; export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER;
 
-SHELL_CHECKS = %D%/check_cli.sh %D%/check_run.sh %D%/check_diag_cli.sh %D%/check_fuzz.sh %D%/check_get_model.sh %D%/check_install.sh tools/check-deps.sh \
-	tools/check-neon.sh %D%/check_cache.sh %D%/check_doctor.sh %D%/check_kernels.sh %D%/check_placement.sh %D%/check_stacks.sh %D%/check_tune.sh \
-	%D%/check_builds.sh
+# The long ones first: make -j runs them beside the others.
+SHELL_CHECKS = \
+	%D%/check_stack_rusticl.sh \
+	%D%/check_stack_oclgrind.sh \
+	%D%/check_stack_pocl.sh \
+	%D%/check_stack_intel_cpu.sh \
+	%D%/check_builds.sh \
+	%D%/check_cli.sh \
+	%D%/check_run.sh \
+	%D%/check_diag_cli.sh \
+	%D%/check_fuzz.sh \
+	%D%/check_get_model.sh \
+	%D%/check_install.sh \
+	%D%/check_cache.sh \
+	%D%/check_doctor.sh \
+	%D%/check_kernels.sh \
+	%D%/check_placement.sh \
+	%D%/check_tune.sh \
+	tools/check-deps.sh tools/check-neon.sh
 TESTS += $(SHELL_CHECKS)
+LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
-CHECK_LARGE =
+CHECK_LARGE = \
+	%D%/check_stack_rusticl.sh \
+	%D%/check_stack_oclgrind.sh \
+	%D%/check_stack_pocl.sh \
+	%D%/check_stack_intel_cpu.sh
 check-large:
 	PLUMB_TEST_LARGE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$(CHECK_LARGE)"
-EXTRA_DIST += $(SHELL_CHECKS) %D%/shell.sh %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
+EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh tools/test-timed
+EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
@@ -87,11 +109,11 @@ check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_build
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 
-check_op_SOURCES = %D%/check_op.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
+check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
-check_op_special_SOURCES = %D%/check_op_special.c %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/fused.c %D%/op/matmul.c \
+check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/fused.c %D%/op/matmul.c \
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
@@ -100,7 +122,7 @@ check_real_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real.c
 check_real_CPPFLAGS = $(CHECK_CPP)
 check_real_LDADD = $(CHECK_LINK)
 
-check_simd_SOURCES = %D%/check_simd.c %D%/simd_compare.c %D%/simd_packed.c %D%/simd_compare.h %D%/random.h
+check_simd_SOURCES = %D%/check_simd.c %D%/simd_sets.h %D%/simd_compare.c %D%/simd_packed.c %D%/simd_compare.h %D%/random.h
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 

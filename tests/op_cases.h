@@ -21,8 +21,8 @@ struct problem {
 
 /* From PLUMB_TEST_SEED, or always the same; messages name it. */
 void start_random(unsigned stream);
-/* Call fn with every case and weight type of an operator. PLUMB_TEST_SMALL=1 leaves out the large ones, for devices that are
- * interpreters. Returns how many there were. */
+/* Call fn with every case and weight type of an operator. PLUMB_TEST_SMALL=1 leaves out what is large, and all but one shape for each
+ * number of rows that kernels tell apart and each weight type; 2 leaves out most weight types, too. Returns how many there were. */
 int each_problem(enum plumb_op op, void (*fn)(void *user, const struct problem *p), void *user);
 /* Run it plainly, with the output in place of each input that allows it, and composed if fused. The plain output's bytes are those at
  * *first, unless that is NULL: then it is set, and the caller frees it. Guard bands and inputs must stay as they are. */

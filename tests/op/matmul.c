@@ -28,8 +28,6 @@ START_TEST(test_small)
 {
 	static const int64_t ks[] = { 1, 5, 37, 255, 257, 300, 777, 1025 }, ns[] = { 1, 15, 16, 17, 65 };
 	struct plumb_context *ctx = special_open(_i);
-	if (!ctx)
-		return;
 	for (int64_t m = 1; m <= 9; m++)
 		for (int c = 0; c < 8 * 5; c++) {
 			int64_t k = ks[c / 5], n = ns[c % 5];
@@ -60,8 +58,6 @@ END_TEST
 START_TEST(test_nan)
 {
 	struct plumb_context *ctx = special_open(_i);
-	if (!ctx)
-		return;
 	enum { N = 19, K = 300 };
 	static float x[8 * K], w[N * K], clean[8 * N];
 	for (int64_t m = 2; m <= 8; m++) { /* both ways of computing */
@@ -106,10 +102,7 @@ START_TEST(test_second_rows)
 	static unsigned char bytes[N * K / 32 * 34];
 	static double w[N * K], want[N];
 	static float x[MOST * K], b[N];
-	setenv("PLUMB_MODE", "default", 1); /* a process of its own */
-	struct plumb_context *ctx = special_open(_i);
-	if (!ctx)
-		return;
+	struct plumb_context *ctx = special_open_in(_i, "2", "default");
 	draw_q8(bytes, w, N * K);
 	special_noise(x, MOST * K, 2, 5);
 	special_noise(b, N, 3, 6);
@@ -149,10 +142,7 @@ START_TEST(test_blocks)
 	static unsigned char bytes[N * K / 32 * 34];
 	static double w[N * K];
 	static float x[M * K], have[M * N];
-	setenv("PLUMB_MODE", _i % 2 ? "fast" : "default", 1); /* a process of its own */
-	struct plumb_context *ctx = special_open(_i / 2);
-	if (!ctx)
-		return;
+	struct plumb_context *ctx = special_open_in(_i / 2, "2", _i % 2 ? "fast" : "default");
 	draw_q8(bytes, w, N * K);
 	special_noise(x, M * K, 2, 7);
 	for (int64_t i = 0; i < M; i += 5)
@@ -194,11 +184,9 @@ static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn,
 
 START_TEST(test_refused)
 {
-	int c = _i / SPECIAL_SETS;
-	struct plumb_context *ctx = special_open(_i % SPECIAL_SETS);
+	int c = _i / special_runs();
+	struct plumb_context *ctx = special_open(_i % special_runs());
 	struct plumb_tensor x, w, y;
-	if (!ctx)
-		return;
 	OK(plumb_tensor_new(ctx, &x, bad[c].x, 2, DIMS(bad[c].xm, bad[c].xk)));
 	OK(plumb_tensor_new(ctx, &w, bad[c].w, 2, DIMS(bad[c].wn, bad[c].wk)));
 	OK(plumb_tensor_new(ctx, &y, bad[c].y, 2, DIMS(bad[c].ym, bad[c].yn)));
@@ -218,10 +206,10 @@ TCase *special_matmul(void)
 {
 	TCase *c = tcase_create("matmul");
 	tcase_set_timeout(c, 120);
-	tcase_add_loop_test(c, test_small, 0, SPECIAL_SETS);
-	tcase_add_loop_test(c, test_nan, 0, SPECIAL_SETS);
-	tcase_add_loop_test(c, test_second_rows, 0, SPECIAL_SETS);
-	tcase_add_loop_test(c, test_blocks, 0, 2 * SPECIAL_SETS);
-	tcase_add_loop_test(c, test_refused, 0, SPECIAL_SETS * (int)(sizeof bad / sizeof *bad));
+	tcase_add_loop_test(c, test_small, 0, special_runs());
+	tcase_add_loop_test(c, test_nan, 0, special_runs());
+	tcase_add_loop_test(c, test_second_rows, 0, special_sets());
+	tcase_add_loop_test(c, test_blocks, 0, 2 * special_sets());
+	tcase_add_loop_test(c, test_refused, 0, special_runs() * (int)(sizeof bad / sizeof *bad));
 	return c;
 }

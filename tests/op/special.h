@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the tests of what the generic loop of check_op.c cannot know of an operator. Each
- * file here gives one TCase; its tests run once per instruction set. */
+ * file here gives one TCase; its tests run once per instruction set, most of them in each mode. */
 #ifndef PLUMB_TESTS_OP_SPECIAL_H
 #define PLUMB_TESTS_OP_SPECIAL_H
 
@@ -9,10 +9,11 @@
 #include <string.h>
 #include "core/core.h"
 
-#define SPECIAL_SETS 4 /* loop tests over so many instruction sets; the machine may have fewer */
-
-/* A context on instruction set `set` with 2 threads; NULL when the machine has no such set. */
-struct plumb_context *special_open(int set);
+/* Instruction sets of this machine, and what loop tests count to: each set in the modes default and exact. */
+int special_sets(void);
+int special_runs(void);
+/* A context with 2 threads for one of those runs; on instruction set `set`. */
+struct plumb_context *special_open(int run);
 struct plumb_context *special_open_in(int set, const char *threads, const char *mode);
 /* A context of the float64 truth. */
 struct plumb_context *special_truth(void);

@@ -86,19 +86,23 @@ static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[
 };
 #define SETS ((int)(sizeof sets / sizeof *sets))
 
-static int set_at(int index)
+/* The index-th of the sets that this machine has (here) or lacks. */
+static int set_at(int index, bool here)
 {
 	for (int i = 0; i < SETS; i++)
-		if (sets[i].here() && index-- == 0)
+		if (sets[i].here() == here && index-- == 0)
 			return i;
 	return -1;
 }
 
-const char *plumb_simd_at(int index)
+static const char *name_at(int index, bool here)
 {
-	int i = index < 0 ? -1 : set_at(index);
+	int i = index < 0 ? -1 : set_at(index, here);
 	return i < 0 ? NULL : sets[i].simd->name;
 }
+
+const char *plumb_simd_at(int index) { return name_at(index, true); }
+const char *plumb_simd_missing(int index) { return name_at(index, false); }
 
 #define TAKE(field) if (from->field) simd->field = from->field
 static void overlay(struct plumb_simd *simd, const struct plumb_simd *from)
@@ -141,7 +145,7 @@ enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap)
 		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_NATIVE_ISA is \"%s\"; this build on this machine has: %s", cap, names);
 	memset(simd, 0, sizeof *simd);
 	for (int i = 0; (name = plumb_simd_at(i)); i++) {
-		overlay(simd, sets[set_at(i)].simd);
+		overlay(simd, sets[set_at(i, true)].simd);
 		if (cap && !strcasecmp(cap, name))
 			break;
 	}

@@ -80,6 +80,8 @@ extern const struct plumb_simd plumb_simd_neondot;
 
 /* Instruction sets of this build that the machine has, weakest first ("c"); NULL past the end. */
 const char *plumb_simd_at(int index);
+/* Instruction sets of this build that the machine lacks, weakest first; NULL past the end. */
+const char *plumb_simd_missing(int index);
 /* Compose kernels up to instruction set `cap` (NULL: the best): what a stronger set leaves
  * empty comes from the weaker ones. PLUMB_E_ARGUMENT lists the names there are. */
 enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap);
