@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The other ways to build: gcc and clang without a warning, sanitizers with the tests, distcheck. Each out of tree, in
-# check-builds/NAME of the build folder; the log of a failure is shown.
+# The other ways to build: gcc (distcheck) and clang without a warning, sanitizers with tests, no OpenCL. Each out of tree, in
+# check-builds/NAME of the build folder; the log of a failure is shown. One build serves as many questions as it can.
 set -u
 if [ -n "${SANITIZE_FLAGS:-}" ] || [ -n "${PLUMB_NO_BUILDS:-}" ]; then echo "SKIP: other builds are checked from the main build only"; exit 77; fi
 top=$(cd "${srcdir:-.}" && pwd)
@@ -10,28 +10,32 @@ checks=0 failed=0
 export PLUMB_NO_BUILDS=1 PLUMB_TEST_MODEL=/nonexistent
 unset MAKEFLAGS MFLAGS MAKELEVEL CC CFLAGS
 
-build() { # build NAME MAKE_ARGUMENTS... -- CONFIGURE_ARGUMENTS...
-	local name=$1 args=() log
+build() { # build NAME MAKE_ARGUMENTS... [+ MAKE_ARGUMENTS...] -- CONFIGURE_ARGUMENTS...: make, and make once more
+	local name=$1 first=() then=() log from=$SECONDS
 	shift
-	while [ "$1" != -- ]; do args+=("$1"); shift; done
+	while [ "$1" != -- ] && [ "$1" != + ]; do first+=("$1"); shift; done
+	if [ "$1" = + ]; then
+		shift
+		while [ "$1" != -- ]; do then+=("$1"); shift; done
+	fi
 	shift
 	checks=$((checks + 1)) log=$here/$name.log
 	mkdir -p "$here/$name"
-	if (cd "$here/$name" && { [ -f Makefile ] || "$top/configure" -q --disable-dependency-tracking "$@"; } && make -j"$(nproc)" "${args[@]}") > "$log" 2>&1 < /dev/null
-	then echo "ok - $name"
+	if (cd "$here/$name" && { [ -f Makefile ] || "$top/configure" -q --disable-dependency-tracking "$@"; } && make -j"$(nproc)" "${first[@]}" &&
+		{ [ ${#then[@]} = 0 ] || make -j"$(nproc)" "${then[@]}"; }) > "$log" 2>&1 < /dev/null
+	then echo "ok - $name, $((SECONDS - from)) s"
 	else failed=$((failed + 1)); echo "not ok - $name: the last lines of $log"; tail -25 "$log" | sed 's/^/    /'
 	fi
 }
 tests="check_core check_format check_model check_op_special check_text tests/check_fuzz.sh tests/check_cli.sh"
-build gcc-werror all -- CC=gcc --enable-werror CFLAGS=-O2
 if command -v clang > /dev/null; then
-	build clang-werror check TESTS= -- CC=clang --enable-werror CFLAGS=-O2
+	build clang-werror all check TESTS= -- CC=clang --enable-werror --disable-shared CFLAGS=-O0
 else
 	echo "SKIP: no clang here, so its warnings are not checked"
 fi
-build asan-ubsan check "TESTS=$tests" -- --enable-sanitize=address,undefined CFLAGS=-O1
-build tsan check "TESTS=check_core check_model" -- --enable-sanitize=thread CFLAGS=-O1
+build asan-ubsan check "TESTS=$tests" -- --enable-sanitize=address,undefined --disable-shared CFLAGS=-O1
+build tsan check_core check_model + check-TESTS "TESTS=check_core check_model" -- --enable-sanitize=thread --disable-shared CFLAGS=-O1
 build no-opencl all -- --disable-opencl --disable-shared CFLAGS=-O0
-build distcheck distcheck "TESTS=check_core tests/check_install.sh" -- CFLAGS=-O1
+build distcheck distcheck DISTCHECK_CONFIGURE_FLAGS=--enable-werror "TESTS=check_core tests/check_install.sh" -- CC=gcc CFLAGS=-O2
 echo "$checks checks, $failed failed"
 [ "$failed" = 0 ]

@@ -348,13 +348,14 @@ static double flops_of(const struct plumb_op_desc *desc, const struct plumb_case
 static bool is_too_large(const struct plumb_op_desc *desc, const struct plumb_case *c)
 {
 	double elements, flops = flops_of(desc, c, &elements);
-	return smallness() && (flops > 4e6 || elements > 1e6);
+	return smallness() && (flops > 1e6 || elements > 1e6);
 }
 
-/* Rows between which drivers choose another kernel: those of registers, of blocks, of several blocks. */
+/* Rows between which drivers choose another kernel; that many rows make several blocks has nothing to do with types. */
+enum { SEVERAL_BLOCKS = 4 };
 static int class_of_rows(int64_t m)
 {
-	return m == 1 ? 0 : m <= 4 ? 1 : m <= 8 ? 2 : m <= 96 ? 3 : 4;
+	return m == 1 ? 0 : m <= 4 ? 1 : m <= 8 ? 2 : m <= 96 ? 3 : SEVERAL_BLOCKS;
 }
 
 static bool has_whole_blocks(const struct plumb_op_desc *desc, const struct plumb_case *c, int type)
@@ -369,6 +370,8 @@ static bool is_spared_shape(const struct plumb_op_desc *desc, int at, int type)
 	double n, mine = flops_of(desc, c, &n);
 	if (!smallness() || !desc->weights || type == PLUMB_F32)
 		return false;
+	if (class_of_rows(c->out.dim[0]) == SEVERAL_BLOCKS)
+		return true;
 	for (int i = 0; i < desc->case_count; i++) {
 		double other = flops_of(desc, &desc->cases[i], &n);
 		if (class_of_rows(desc->cases[i].out.dim[0]) == class_of_rows(c->out.dim[0]) && has_whole_blocks(desc, &desc->cases[i], type) &&

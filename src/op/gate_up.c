@@ -58,6 +58,8 @@ static const struct plumb_case cases[] = {
 	CASE("32-block only", 5, 160, 18),
 	CASE("panels", 35, 256, 49),
 	CASE("odd width", 3, 7, 13),
+	CASE("small decode", 1, 256, 24),
+	CASE("small panel", 9, 256, 24),
 };
 
 const struct plumb_op_desc plumb_op_gate_up = {

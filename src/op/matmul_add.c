@@ -49,6 +49,8 @@ static const struct plumb_case cases[] = {
 	CASE("32-block only", 5, 18, 160),
 	CASE("panels", 35, 45, 512),
 	CASE("odd k", 3, 5, 7),
+	CASE("small decode", 1, 24, 256),
+	CASE("small panel", 9, 24, 256),
 };
 
 const struct plumb_op_desc plumb_op_matmul_add = {

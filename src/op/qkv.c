@@ -67,6 +67,8 @@ static const struct plumb_case cases[] = {
 	CASE("32-block only", 5, 160, 33, 16, 1),
 	CASE("panels", 35, 256, 48, 17, 1),
 	CASE("odd width", 2, 7, 13, 5, 1),
+	CASE("small decode", 1, 256, 24, 9, 1),
+	CASE("small panel", 9, 256, 24, 9, 0),
 };
 
 const struct plumb_op_desc plumb_op_qkv = {
