@@ -3,11 +3,11 @@
 # The cl driver on one OpenCL that runs on a CPU, with the kernels of both device classes: check_cl, part of check_real, and then
 # that the kernels' declared variants (tools/check-kernels) are all that was asked for. tests/check_stack_NAME.sh set `stack` and source
 # this, so that stacks are tested side by side. Stacks come from tools/install-opencl; one that is not there is a skip.
-# PLUMB_CHECK_LARGE=1 (make check-large): every shape, every weight type and the whole of check_real, also where that takes many minutes.
+# PLUMB_TEST_LARGE=1 (make check-large): every shape, every weight type and the whole of check_real, also where that takes many minutes.
 set -u
 top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd)
 prefix=${PLUMB_OPENCL_PREFIX:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/plumb/opencl}
-large=${PLUMB_CHECK_LARGE:-}
+large=${PLUMB_TEST_LARGE:-}
 # shellcheck disable=SC2154 # stack: of who sources this
 work=$PWD/check-stack-$stack
 [ -z "${SANITIZE_FLAGS:-}" ] || { echo "SKIP: OpenCL stacks are run by the main build only"; exit 77; }
