@@ -43,7 +43,7 @@ dist_man_MANS += doc/plumb.1
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_format check_locale check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_format check_locale check_model check_op check_op_special check_real check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
@@ -91,6 +91,10 @@ check_diag_run_LDADD = $(CHECK_LINK)
 check_diag_stability_SOURCES = %D%/suite.h %D%/diag_part.h %D%/replant.h %D%/check_diag_stability.c
 check_diag_stability_CPPFLAGS = $(CHECK_CPP)
 check_diag_stability_LDADD = $(CHECK_LINK)
+
+check_diag_claims_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/replant.h %D%/check_diag_claims.c
+check_diag_claims_CPPFLAGS = $(CHECK_CPP)
+check_diag_claims_LDADD = $(CHECK_LINK)
 
 check_diag_state_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/check_diag_state.c
 check_diag_state_CPPFLAGS = $(CHECK_CPP)

@@ -44,7 +44,7 @@ static enum plumb_status look(void *user, struct plumb_live *live)
 {
 	struct watch *w = user;
 	int point = (int)live->point;
-	const struct plumb_gap *judged = plumb_gap_at(w->errors, w->kind, live->layer, point);
+	const struct plumb_gap *judged = plumb_gap_any(w->errors, w->kind, live->layer, point);
 	struct plumb_plane here = { live->v, live->rows, live->width, live->first }, clean;
 	struct plumb_gap gap;
 	if (!judged || !rows_held(&clean, plumb_capture_at(w->clean, live->layer, point), plumb_capture_at(w->held, live->layer, point)))

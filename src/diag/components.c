@@ -2,6 +2,7 @@
 /* Each component of a layer: fed with the reference's values of the points before it, and fed with ours. The first that is wrong by
  * itself is where to look. The errors come from errors.c. */
 #include <stdio.h>
+#include <string.h>
 #include "diag/diag.h"
 
 static json_t *floor_of(const struct plumb_gap *gap)
@@ -32,13 +33,14 @@ static json_t *points_of(struct plumb_diag *d, const struct plumb_errors *e, int
 		const struct plumb_gap *one = alone(e, layer, point), *all = plumb_gap_at(e, PLUMB_ACCUMULATED, layer, point);
 		if (!one && !all)
 			continue;
-		bool ok = one ? one->ok : all->ok;
-		if (!ok && !*first && !(*first = json_pack("{s:i, s:s, s:o}", "layer", layer, "point", plumb_point_name(point), "excess", excess_of(one))))
+		const struct plumb_gap *any = plumb_gap_any(e, e->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, layer, point);
+		bool unsure = any && any->unsure, ok = one ? one->ok : all && all->ok;
+		if (one && !ok && !*first && !(*first = json_pack("{s:i, s:s, s:o}", "layer", layer, "point", plumb_point_name(point), "excess", excess_of(one))))
 			d->lost = true;
-		plumb_diag_add(d, points, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "point", plumb_point_name(point),
+		plumb_diag_add(d, points, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "point", plumb_point_name(point),
 			"isolated", measure_of(one), "accumulated", measure_of(all), "floor_isolated", floor_of(one),
 			"floor_accumulated", floor_of(all),
-			"excess_isolated", excess_of(one), "excess_accumulated", excess_of(all), "ok", ok));
+			"excess_isolated", excess_of(one), "excess_accumulated", excess_of(all), "ok", unsure ? json_null() : json_boolean(ok)));
 	}
 	return points;
 }
@@ -63,7 +65,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	const struct plumb_errors *e;
 	json_t *first = NULL;
-	char text[512];
+	char text[1200];
 	PLUMB_TRY(plumb_diag_errors(d, &e));
 	json_t *layers = json_array();
 	for (int i = 0; i <= d->layers; i++) {
@@ -76,11 +78,14 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 			plumb_diag_add(d, layers, json_pack("{s:i, s:O}", "layer", layer, "points", points));
 		json_decref(points);
 	}
-	say(text, sizeof text, e, first, json_array_size(layers) > 0);
+	say(text, 512, e, first, json_array_size(layers) > 0);
+	if (e->cancels)
+		strcat(text, " ");
+	enum plumb_status s = plumb_cancel_tell(d, e, text + strlen(text), sizeof text - strlen(text));
 	*result = json_pack("{s:s, s:o, s:o, s:b, s:f, "
 		"s:s}", "part", "components", "layers", layers, "first_bad", first ? first : json_null(),
 		"inner", e->inner, "limit", e->limit, "text", text);
-	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the components");
+	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the components");
 }
 
 const struct plumb_diag_row plumb_diag_components = { "components", "which component of a layer is wrong by itself?", true,

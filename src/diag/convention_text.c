@@ -8,7 +8,10 @@
 #include "diag/diag.h"
 
 #define OTHER 0.3      /* embeddings farther than this (relative) are not those of the tokens */
-#define ROUNDED 0.008  /* farther than bf16 rounding: other weights */
+/* Embeddings are a look-up: beyond the rounding of the reference's own precision they are of other weights. */
+#define ROUNDED_FP32 3e-6
+#define ROUNDED_BF16 0.008
+#define ROUNDED_FP16 0.001
 
 struct words { char text[2048]; size_t n; };
 
@@ -183,6 +186,27 @@ static void tell_set(const struct plumb_judge *j, struct words *w)
 /* --- is it of this model and these tokens? --- */
 struct belongs { bool other_model; json_t *other_tokens; double weights_differ; json_t *same_file; };
 
+static double rounded(const struct plumb_diag *d)
+{
+	enum plumb_stored stored = plumb_reference_stored(d->reference);
+	return stored == PLUMB_STORED_FP32 ? ROUNDED_FP32 : stored == PLUMB_STORED_BF16 ? ROUNDED_BF16 : ROUNDED_FP16;
+}
+
+/* Other weights, and whether the type that the file holds them in explains it. */
+static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct words *w)
+{
+	const struct plumb_file_tensor *t = plumb_weight_find(d, -1, "token_embd.weight");
+	double step = 0;
+	if (t)
+		PLUMB_TRY(plumb_weight_step(t, d->tokens, d->n, &step));
+	say(w, " Its embeddings are %.2g from the model's: it was made from other weights, ", away);
+	if (step > 0 && away < 2 * step && away > step / 2)
+		say(w, "those before they were rounded to %s as this file holds them (which explains %.2g).", plumb_type_name(t->type), step);
+	else
+		say(w, "such as another quantisation.");
+	return PLUMB_OK;
+}
+
 static const struct plumb_file_case *embeddings(const struct plumb_judge *j)
 {
 	for (int i = 0; i < j->files; i++)
@@ -233,11 +257,10 @@ static enum plumb_status check_belongs(struct plumb_judge *j, struct plumb_diag 
 		return PLUMB_OK;
 	if (e->winner.error > OTHER)
 		return ask_matrix(d, e->plane, b, w);
-	if (e->winner.error > ROUNDED) {
-		b->weights_differ = e->winner.error;
-		say(w, " Its embeddings are %.2g from the model's: it was made from other weights, such as another quantisation.", e->winner.error);
-	}
-	return PLUMB_OK;
+	if (e->winner.error <= rounded(d))
+		return PLUMB_OK;
+	b->weights_differ = e->winner.error;
+	return tell_weights(d, e->winner.error, w);
 }
 
 enum plumb_status plumb_convention_report(struct plumb_judge *j, struct plumb_diag *d, json_t **result)

@@ -271,6 +271,8 @@ struct plumb_gap {
 	double floor_abs; /* mean absolute difference of the twin */
 	double excess;    /* the larger of rel / floor and even / floor_even; beyond the limit it is no rounding */
 	bool ok;
+	bool unsure;      /* not ok, yet it proves nothing: what it was fed with is not what the reference's run had */
+	bool cancels;     /* beyond the limit, yet nothing after it in the layer is: ok */
 };
 /* Median of the sizes of the finite values that are not 0; room for n. */
 double plumb_median_size(const float *v, int64_t n, float *room);
@@ -293,15 +295,33 @@ struct plumb_errors {
 	double limit;      /* of the excess */
 	bool inner;        /* the reference has points inside layers; else there is no COMPONENT */
 	bool hybrid;       /* rows that the reference has not are the trusted run's */
+	int sure;          /* the last layer whose isolation can show that it is wrong; hybrid only, else the last of all */
+	unsigned cancels;  /* points that differ in some layer and cancel there */
 	struct plumb_gap *gap[PLUMB_GAP_KINDS]; /* (layers + 1) * PLUMB_POINT_COUNT each */
 };
 enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors);
 void plumb_errors_free(struct plumb_errors *errors);
-/* NULL when there is nothing to compare. */
+/* NULL when there is nothing to compare, or what was compared proves nothing (unsure). */
 const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+/* The same with those that prove nothing: for their numbers, not to judge. */
+const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
 /* "reference", "hybrid" (some rows) or "ours": what the layer was fed with in isolation. */
 const char *plumb_isolation_input(const struct plumb_diag *d, int layer);
 json_t *plumb_gap_json(const struct plumb_gap *gap); /* {measure, floor, excess, ok}; null for NULL */
+
+/* --- cancel.c --- */
+/* Mark what differs inside a layer though what is made of it does not: such gaps are ok. */
+enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors *errors);
+/* "q_rope, k_rope of 3 layers differ ..., and that is harmless: ..."; "" when nothing does. */
+enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
+
+/* --- known.c --- */
+/* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */
+enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step);
+/* Does every layer that was judged differ, and none by more than rounding its weights to their types explains? */
+enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
+/* Entries of the file that are not used and may matter: how many, and "the tensor blk.2.attn_q_norm.weight and 2 more". */
+int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
 
 /* --- fingerprint.c --- */
 #define PLUMB_NO_CULPRIT (-2)

@@ -23,12 +23,18 @@ struct side {
 	bool trusted;
 };
 
-const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
 {
 	if (layer < -1 || layer >= e->layers || point < 0 || point >= PLUMB_POINT_COUNT)
 		return NULL;
 	const struct plumb_gap *gap = &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point];
 	return gap->have ? gap : NULL;
+}
+
+const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+{
+	const struct plumb_gap *gap = plumb_gap_any(e, kind, layer, point);
+	return gap && !gap->unsure ? gap : NULL;
 }
 
 void plumb_errors_free(struct plumb_errors *e)
@@ -229,6 +235,48 @@ static enum plumb_status compare_sides(struct plumb_diag *d, struct plumb_errors
 	return compare_twins(d, e, truth, points);
 }
 
+/* The trusted run's output of a layer as far from the reference as no rounding explains? Floors are those of our own run there. */
+static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e, const struct plumb_capture *truth, int layer,
+	bool *leaves)
+{
+	int point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
+	const struct plumb_gap *ours = plumb_gap_any(e, PLUMB_ACCUMULATED, layer, point);
+	struct plumb_gap gap;
+	*leaves = ours && !ours->ok;
+	if (!*leaves || ours->normed || (d->trusted == d->port && !d->broken))
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(truth, layer, point), plumb_capture_at(&d->fixed, layer, point), false,
+		plumb_stored_type(e->stored)));
+	*leaves = gap.have && fmax(gap.rel / ours->floor, gap.even / ours->floor_even) > e->limit;
+	return PLUMB_OK;
+}
+
+/* A layer's attention sees all positions. Those that the reference has not are the trusted run's, which are the reference's own only as long
+ * as both agree: from the first layer on after which they do not, a later layer may differ for that alone. */
+static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
+{
+	const struct plumb_capture *truth;
+	e->sure = e->layers - 1;
+	if (!e->hybrid)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_diag_truth(d, &truth));
+	for (int layer = -1; layer < e->layers; layer++) {
+		bool leaves;
+		PLUMB_TRY(trusted_leaves(d, e, truth, layer, &leaves));
+		if (leaves) {
+			e->sure = layer;
+			break;
+		}
+	}
+	for (int kind = PLUMB_ISOLATED; kind < PLUMB_GAP_KINDS; kind++)
+		for (int layer = e->sure + 1; layer < e->layers; layer++)
+			for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
+				struct plumb_gap *gap = &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point];
+				gap->unsure = gap->have && !gap->ok;
+			}
+	return PLUMB_OK;
+}
+
 static enum plumb_status compute(struct plumb_diag *d, struct plumb_errors *e)
 {
 	const struct plumb_capture *fixed;
@@ -244,7 +292,8 @@ static enum plumb_status compute(struct plumb_diag *d, struct plumb_errors *e)
 	for (int i = 0; i < PLUMB_GAP_KINDS; i++)
 		for (size_t j = 0; j < count; j++)
 			plumb_gap_judge(&e->gap[i][j], plumb_least_floor(e->stored), e->limit);
-	return PLUMB_OK;
+	PLUMB_TRY(plumb_errors_cancel(d, e));
+	return find_sure(d, e);
 }
 
 enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors)

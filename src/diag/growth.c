@@ -208,7 +208,10 @@ static void say(const struct plumb_growth *g, size_t jumps, char *text, size_t s
 		used = plumb_format(text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
 	if (used < 0 || (size_t)used >= size)
 		return;
-	if (culprits)
+	if (culprits && g->errors->sure < g->errors->layers - 1)
+		plumb_format(text + used, size - (size_t)used, "Layer %d is wrong by itself; of those after it nothing can be said, as the reference has not "
+			"all positions.", first);
+	else if (culprits)
 		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.", culprits, culprits > 1 ?
 			"s are" : " is", culprits > 1 ? "themselves" : "itself", first);
 	else if (jumps)

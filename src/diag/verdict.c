@@ -20,6 +20,7 @@ struct verdict {
 	int layer, point; /* layer as plumb_culprit tells it; point -1: not known */
 	int bad;          /* layers that are wrong by themselves */
 	const char *cause;
+	double score;     /* of the cause, or of what is nearest to one */
 	char text[1024];
 	json_t *sentences;
 };
@@ -129,6 +130,31 @@ static void unusable(struct verdict *v)
 		say(v, "%s", text_of(v->convention));
 }
 
+/* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the trusted run does the same. Where
+ * the reference is known to be of this very file it is no excuse. */
+static enum plumb_status is_rounded(struct verdict *v, bool *rounded)
+{
+	const struct plumb_capture *ours, *truth;
+	struct plumb_gap gap;
+	enum plumb_type type = PLUMB_F32;
+	*rounded = false;
+	if (v->score > FITS || json_is_true(json_object_get(v->convention, "same_file")) || v->layer < 0 || v->layer >= v->d->config->layers)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_diag_ours(v->d, &ours));
+	PLUMB_TRY(plumb_diag_truth(v->d, &truth));
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, v->layer, PLUMB_POINT_OUTPUT), plumb_capture_at(truth, v->layer, PLUMB_POINT_OUTPUT),
+		false, PLUMB_F32));
+	if (fmax(gap.rel, gap.even) > DIFFERS)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_known_rounded(v->d, v->errors, rounded, &type));
+	if (!*rounded)
+		return PLUMB_OK;
+	v->code = PLUMB_UNUSABLE;
+	plumb_format(v->text, sizeof v->text, "The reference cannot be used to judge the port: every layer differs, and by no more than rounding its weights to "
+		"%s explains. It was probably made from other weights: those before they were rounded. Make one from this very file.", plumb_type_name(type));
+	return PLUMB_OK;
+}
+
 static bool is_unusable(const struct verdict *v)
 {
 	return !compared(v) || json_is_true(json_object_get(v->convention, "other_model")) ||
@@ -184,7 +210,7 @@ static void look_before(struct verdict *v)
 
 static enum plumb_status diverges(struct verdict *v)
 {
-	char where[96];
+	char where[96], unused[160];
 	const char *likely = "";
 	enum plumb_status s = plumb_diag_part(v->d, "fingerprint", &v->fingerprint);
 	if (s && s != PLUMB_E_UNSUPPORTED)
@@ -194,11 +220,18 @@ static enum plumb_status diverges(struct verdict *v)
 	if (!s)
 		look_before(v);
 	json_t *best = json_array_get(json_object_get(s ? NULL : v->fingerprint, "causes"), 0);
-	if (best && json_number_value(json_object_get(best, "score")) >= LIKE)
+	v->score = best ? json_number_value(json_object_get(best, "score")) : 0;
+	if (best && v->score >= LIKE)
 		v->cause = json_string_value(json_object_get(best, "name"));
 	if (!s && v->cause)
 		likely = text_of(v->fingerprint);
+	bool rounded;
+	PLUMB_TRY(is_rounded(v, &rounded));
+	if (rounded)
+		return PLUMB_OK;
 	v->code = PLUMB_DIVERGES;
+	if (plumb_known_unused(v->d, unused, sizeof unused))
+		say(v, "The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
 	place(v, where, sizeof where);
 	const struct plumb_gap *all = plumb_gap_at(v->errors, PLUMB_ACCUMULATED, seen, at);
 	const struct plumb_gap *one = plumb_gap_at(v->errors, v->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
@@ -206,7 +239,11 @@ static enum plumb_status diverges(struct verdict *v)
 	plumb_format(v->text, sizeof v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
 		*likely ? "; " : "", gap ? gap->excess : 0.0,
 		v->bad > 1 ? ", and other layers, too" : "");
-	if (v->bad == 1)
+	if (v->bad && seen >= 0 && v->errors->sure < v->d->layers - 1)
+		say(v, "Layer %d is the first that is wrong by itself: given the reference's input, it does not make the reference's output. Of the "
+			"layers after it nothing can be said: the reference has not all positions of the prompt, and attention sees those that it "
+			"lacks. A reference of all positions would tell.", seen);
+	else if (v->bad == 1)
 		say(v, "Of %d layers only this one is wrong by itself: given the reference's input, it does not make the "
 			"reference's output. Others only carry its error.", v->d->layers);
 	else if (v->bad)
@@ -247,20 +284,24 @@ static void short_jumps(const struct verdict *v, char *text, size_t size)
 static void right(struct verdict *v)
 {
 	char jumps[512] = "";
-	bool narrow = v->errors->stored != PLUMB_STORED_FP32;
-	v->code = narrow ? PLUMB_PRECISION : plain(v) ? PLUMB_RIGHT : PLUMB_CONVENTION;
+	bool narrow = v->errors->stored != PLUMB_STORED_FP32, harmless = v->errors->cancels != 0;
+	v->code = narrow ? PLUMB_PRECISION : plain(v) && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(v, jumps, sizeof jumps);
-	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s.%s", narrow ? ", as far as a reference in " : plain(v) ? "" :
+	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s%s.%s", narrow ? ", as far as a reference in " : plain(v) ? "" :
 		", once the reference's convention (",
 		narrow ? plumb_stored_name(v->errors->stored) : plain(v) ? "" : json_string_value(json_object_get(v->convention,
 		"convention")),
-		narrow ? " can tell" : plain(v) ? "" : ") is undone", jumps);
+		narrow ? " can tell" : plain(v) ? "" : ") is undone", harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
 }
 
-static void say_parts(struct verdict *v)
+static enum plumb_status say_parts(struct verdict *v)
 {
 	size_t i;
 	json_t *one;
+	char harmless[700];
+	PLUMB_TRY(plumb_cancel_tell(v->d, v->errors, harmless, sizeof harmless));
+	if (*harmless)
+		say(v, "%s", harmless);
 	if (!plain(v) && *text_of(v->convention))
 		say(v, "%s", text_of(v->convention));
 	if (v->errors->stored != PLUMB_STORED_FP32)
@@ -277,6 +318,7 @@ static void say_parts(struct verdict *v)
 	if (one)
 		say(v, "The reference has %zu problem%s; the first: %s: %s.", problems, problems > 1 ? "s" : "",
 			json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "problem")));
+	return PLUMB_OK;
 }
 
 static const char *word(enum plumb_judgement code)
@@ -304,8 +346,7 @@ static enum plumb_status judge(struct verdict *v)
 		PLUMB_TRY(diverges(v));
 	else
 		right(v);
-	say_parts(v);
-	return PLUMB_OK;
+	return say_parts(v);
 }
 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
