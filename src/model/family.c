@@ -165,6 +165,7 @@ enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struc
 			*why = family->left[i].why;
 			return family->left[i].use;
 		}
+	*why = "its name holds a byte 0";
 	return PLUMB_USE_REFUSED;
 }
 
