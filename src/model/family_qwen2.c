@@ -22,9 +22,14 @@ static enum plumb_use harmless_if(bool harmless, const char *reason, const char 
 	return PLUMB_USE_HARMLESS;
 }
 
-/* A window that is never shorter than what a position sees is none. */
+/* A window that is never shorter than what a position sees is none, nor is one that no layer has. */
 static enum plumb_use window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
+	char full[PLUMB_KEY];
+	const struct plumb_meta *layers = plumb_family_key(&plumb_family_qwen2, file,
+		"attention.sliding_window_pattern", full);
+	if (layers && layers->kind == PLUMB_META_ARRAY && plumb_family_is_neutral(layers, PLUMB_NEUTRAL_0))
+		return harmless_if(true, "attention.sliding_window_pattern has it in no layer", why);
 	int64_t context = WHOLE(file, "context_length", INT64_MAX);
 	int64_t length = WHOLE(file, "attention.sliding_window", -1);
 	if (m->kind == PLUMB_META_INT || m->kind == PLUMB_META_ARRAY)
@@ -141,7 +146,8 @@ static const struct plumb_key_row keys[] = {
 	HARMLESS("vocab_size", "the rows of token_embd.weight are counted"),
 	HARMLESS("attention.layer_norm_epsilon", "of LayerNorm only; the norms here are RMSNorm"),
 	JUDGED("tensor_data_layout", layout, "weights in another order" NOT_COMPUTED),
-	UNLESS("use_parallel_residual", 0, "attention beside the feed-forward block" NOT_COMPUTED),
+	{ .name = "use_parallel_residual", .use = PLUMB_USE_IGNORED, .neutral = PLUMB_NEUTRAL_0,
+		.why = "early converters wrote it for all families; this one has its blocks in a row" },
 	UNLESS("nextn_predict_layers", 0, "layers that predict further tokens" NOT_COMPUTED),
 	UNLESS("expert*", 0, "a mixture of experts" NOT_COMPUTED),
 	UNLESS("moe*", 0, "a mixture of experts" NOT_COMPUTED),

@@ -12,6 +12,12 @@ static const int32_t tokens[MADE_TOKENS] = { 3, 47, 12, 0, 31, 8, 8, 20, 41, 5, 
 	38, 1, 22, 13, 40, 7, 35, 19, 4, 28, 46, 15, 33, 6, 24, 10, 43,
 	18, 29, 0, 37, 21 };
 
+static void window_of_no_layer(struct gguf_builder *g)
+{
+	g_key(g, "qwen2.attention.sliding_window", G_U32), g_u32(g, 4);
+	g_array(g, "qwen2.attention.sliding_window_pattern", G_BOOL, 2), g_uint(g, 0, 2);
+}
+
 static void neutral_keys(struct gguf_builder *g)
 {
 	g_key(g, "qwen2.attention.sliding_window", G_U32), g_u32(g, 64);
@@ -49,6 +55,7 @@ static const struct made forms[] = {
 	{ .name = "wide values", .value = 7 },
 	{ .name = "lists", .biases = QKV, .lists = true },
 	{ .name = "neutral keys", .biases = QKV, .more = neutral_keys, .more_keys = 8 },
+	{ .name = "a window of no layer", .more = window_of_no_layer, .more_keys = 2 },
 	{ .name = "a tensor without use", .biases = QKV, .extra = "blk.0.attn_rot_embd.weight" },
 };
 
@@ -202,7 +209,9 @@ static const struct {
 	{ "qwen2.pooling_type", G_U32, 3, NULL, PLUMB_E_UNSUPPORTED, "pooling_type is 3" },
 	{ "qwen2.expert_count", G_U32, 8, NULL, PLUMB_E_UNSUPPORTED, "expert_count" },
 	{ "qwen2.expert_used_count", G_U32, 2, NULL, PLUMB_E_UNSUPPORTED, "expert_used_count" },
-	{ "qwen2.use_parallel_residual", G_BOOL, 1, NULL, PLUMB_E_UNSUPPORTED, "use_parallel_residual is true" },
+	{ "qwen2.use_parallel_residual", G_BOOL, 1, NULL, PLUMB_OK,
+		"use_parallel_residual is not used: early converters" },
+	{ "qwen2.use_parallel_residual", G_BOOL, 0, NULL, PLUMB_OK, "" },
 	{ "qwen2.nextn_predict_layers", G_U32, 1, NULL, PLUMB_E_UNSUPPORTED, "nextn_predict_layers" },
 	{ "qwen2.attention.key_length", G_U32, 5, NULL, PLUMB_E_FORMAT, "a head of 5" },
 	{ "qwen2.attention.key_length", G_ARRAY, 4, NULL, PLUMB_E_UNSUPPORTED,
