@@ -33,7 +33,8 @@ enum plumb_meta_kind { PLUMB_META_BOOL, PLUMB_META_INT, PLUMB_META_FLOAT, PLUMB_
 struct plumb_meta {
 	struct plumb_span key;
 	enum plumb_meta_kind kind;
-	int64_t i;                /* BOOL, INT; INT64_MAX stands for an unsigned value above it, which is in u and f */
+	/* BOOL, INT; INT64_MAX stands for an unsigned value above it, which is in u and f */
+	int64_t i;
 	uint64_t u;               /* BOOL, INT that is not negative */
 	double f;                 /* FLOAT, and INT converted */
 	struct plumb_span s;      /* STRING */
@@ -66,7 +67,8 @@ PLUMB_API const struct plumb_meta *plumb_file_meta_find(const struct plumb_file 
 /* Element `index` of an array value; index must be below meta->n. O(1). */
 PLUMB_API struct plumb_span plumb_meta_string_at(const struct plumb_meta *meta, uint64_t index);
 PLUMB_API int64_t plumb_meta_int_at(const struct plumb_meta *meta, uint64_t index); /* as i */
-PLUMB_API uint64_t plumb_meta_uint_at(const struct plumb_meta *meta, uint64_t index); /* as u; 0 of a negative one */
+/* as u; 0 of a negative one */
+PLUMB_API uint64_t plumb_meta_uint_at(const struct plumb_meta *meta, uint64_t index);
 PLUMB_API double plumb_meta_float_at(const struct plumb_meta *meta, uint64_t index);
 
 #ifdef __cplusplus

@@ -18,8 +18,8 @@ extern "C" {
 
 /* Biases that a file may have: each in all layers or in none. */
 enum plumb_bias {
-	PLUMB_BIAS_Q = 1, PLUMB_BIAS_K = 2, PLUMB_BIAS_V = 4, PLUMB_BIAS_ATTN_OUT = 8, PLUMB_BIAS_FFN_GATE = 16, PLUMB_BIAS_FFN_UP = 32,
-	PLUMB_BIAS_FFN_DOWN = 64, PLUMB_BIAS_OUTPUT = 128
+	PLUMB_BIAS_Q = 1, PLUMB_BIAS_K = 2, PLUMB_BIAS_V = 4, PLUMB_BIAS_ATTN_OUT = 8, PLUMB_BIAS_FFN_GATE = 16,
+	PLUMB_BIAS_FFN_UP = 32, PLUMB_BIAS_FFN_DOWN = 64, PLUMB_BIAS_OUTPUT = 128
 };
 
 struct plumb_config {
@@ -31,21 +31,23 @@ struct plumb_config {
 	double rope_factor; /* linear scaling of RoPE: positions are divided by it; 1: none */
 	enum plumb_rope_pairs rope_pairs;
 	unsigned biases;     /* the matrices that have one, bits of enum plumb_bias */
-	bool qkv_bias, tied; /* qkv_bias: Q, K or V has one; tied: no output matrix of its own, the embedding serves */
+	/* qkv_bias: Q, K or V has one; tied: no output matrix of its own, the embedding serves */
+	bool qkv_bias, tied;
 };
 
 struct plumb_model;
 /* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
  * The file stays mapped while the model lives. progress (may be NULL) hears of prepared bytes.
- * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family, or the key or tensor that
- * changes the arithmetic in a way that plumb does not compute.
+ * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family, or the key or
+ * tensor that changes the arithmetic in a way that plumb does not compute.
  * *model is NULL on failure. The context must outlive the model. */
 typedef void (*plumb_progress_fn)(void *user, uint64_t done, uint64_t total);
 PLUMB_API enum plumb_status plumb_model_load(struct plumb_model **model, struct plumb_context *ctx, const char *path,
 	plumb_progress_fn progress, void *user);
 PLUMB_API void plumb_model_free(struct plumb_model *model);
 
-/* Read and check the configuration alone (no weights). What it does not describe is not looked at: see plumb_model_check. */
+/* Read and check the configuration alone (no weights). What it does not describe is not looked at: see
+ * plumb_model_check. */
 PLUMB_API enum plumb_status plumb_config_read(struct plumb_config *config, const struct plumb_file *file);
 
 /* What the model family makes of a metadata key or a tensor of a file. */
@@ -53,12 +55,16 @@ enum plumb_use {
 	PLUMB_USE_READ,     /* It is read, and results depend on it. */
 	PLUMB_USE_HARMLESS, /* It is not read, and no result depends on it. */
 	PLUMB_USE_IGNORED,  /* It is not read and may matter. Loading gives a notice that names it. */
-	PLUMB_USE_REFUSED   /* It changes the arithmetic in a way that plumb does not compute. Loading fails and names it. */
+	/* It changes the arithmetic in a way that plumb does not compute. Loading fails and names it. */
+	PLUMB_USE_REFUSED
 };
-/* How `key` or `tensor`, an entry of `file`, is used. *why (unless NULL) becomes a short reason, a constant; "" for PLUMB_USE_READ. A file
- * of an unknown architecture has only ignored entries but for the keys that files of all architectures share. */
-PLUMB_API enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *key, const char **why);
-PLUMB_API enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *tensor, const char **why);
+/* How `key` or `tensor`, an entry of `file`, is used. *why (unless NULL) becomes a short reason, a constant;
+ * "" for PLUMB_USE_READ. A file of an unknown architecture has only ignored entries but for the keys that files
+ * of all architectures share. */
+PLUMB_API enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *key,
+	const char **why);
+PLUMB_API enum plumb_use plumb_model_tensor_use(const struct plumb_file *file,
+	const struct plumb_file_tensor *tensor, const char **why);
 /* PLUMB_E_UNSUPPORTED with a text that names the first entry that is refused; plumb_model_load calls it. */
 PLUMB_API enum plumb_status plumb_model_check(const struct plumb_file *file);
 
@@ -117,7 +123,8 @@ struct plumb_session_options { /* zero-initialise; 0 means the default */
 	int64_t context;         /* most positions; default the model's */
 	int64_t batch;           /* most tokens in one pass; default 512 */
 	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
-	/* Asked between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED. NULL: nobody is asked. */
+	/* Asked between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED.
+	 * NULL: nobody is asked. */
 	plumb_cancel_fn cancel;
 	void *cancel_user;
 };

@@ -54,7 +54,8 @@ enum plumb_rope_pairs { PLUMB_ROPE_HALF, PLUMB_ROPE_INTERLEAVED };
  * y, x {n, heads * head_dim}, head_dim even; pos >= 0; base > 0; factor > 0. y may be x.
  * Angles, cosines and sines are computed in float64 by every driver. */
 PLUMB_API enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x, int64_t pos, int64_t head_dim, double base, double factor, enum plumb_rope_pairs pairs);
+	const struct plumb_tensor *x, int64_t pos, int64_t head_dim, double base, double factor,
+	enum plumb_rope_pairs pairs);
 
 /* cache[pos + i] = x[i], rounded to the cache's type (to nearest even). x {n, d};
  * cache {capacity, d} F32, F16 or F64, other rows keep their value; pos + n <= capacity. */

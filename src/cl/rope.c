@@ -21,12 +21,14 @@ static void fill(float *table, int64_t positions, int64_t pairs, double base, do
 }
 
 /* A table of at least that many positions. */
-static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim, double base, double factor)
+static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim,
+	double base, double factor)
 {
 	int64_t have = FEWEST;
 	size_t bytes;
 	cl_int code;
-	if (cl->rope && cl->rope_positions >= positions && cl->rope_head_dim == head_dim && cl->rope_base == base && cl->rope_factor == factor)
+	if (cl->rope && cl->rope_positions >= positions && cl->rope_head_dim == head_dim &&
+		cl->rope_base == base && cl->rope_factor == factor)
 		return PLUMB_OK;
 	while (have < positions && have < INT32_MAX)
 		have *= 2;

@@ -27,12 +27,14 @@ static void rotate(float *y, const float *x, int64_t d, double position, double 
 	}
 }
 
-static void rope(struct plumb_live *live, const struct plumb_plane *x, double base, double factor, enum plumb_rope_pairs pairs)
+static void rope(struct plumb_live *live, const struct plumb_plane *x, double base, double factor,
+	enum plumb_rope_pairs pairs)
 {
 	int64_t d = config_of(live)->head_dim;
 	for (int64_t i = 0; i < live->rows; i++)
 		for (int64_t h = 0; h < live->width; h += d)
-			rotate(live->v + i * live->width + h, x->v + i * live->width + h, d, (double)(live->first + i) / factor, base, pairs);
+			rotate(live->v + i * live->width + h, x->v + i * live->width + h, d,
+				(double)(live->first + i) / factor, base, pairs);
 	live->changed = true;
 }
 
@@ -43,16 +45,17 @@ static enum plumb_status wrong_rope(const struct plumb_fault *fault, struct plum
 	enum plumb_rope_pairs other = c->rope_pairs == PLUMB_ROPE_HALF ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF;
 	NEED(q, Q_PROJ);
 	NEED(k, K_PROJ);
-	rope(live, live->point == PLUMB_POINT_Q_ROPE ? q : k, base ? fault->value : c->rope_base, unscaled ? 1 : c->rope_factor,
-		base || unscaled ? c->rope_pairs : other);
+	rope(live, live->point == PLUMB_POINT_Q_ROPE ? q : k, base ? fault->value : c->rope_base,
+		unscaled ? 1 : c->rope_factor, base || unscaled ? c->rope_pairs : other);
 	return PLUMB_OK;
 }
 
 /* --- biases --- */
 
 static const struct bias { const char *fault, *role; unsigned bit; } biases[] = {
-	{ "q_bias", "attn_q.bias", PLUMB_BIAS_Q }, { "k_bias", "attn_k.bias", PLUMB_BIAS_K }, { "v_bias", "attn_v.bias", PLUMB_BIAS_V },
-	{ "o_bias", "attn_output.bias", PLUMB_BIAS_ATTN_OUT }, { "gate_bias", "ffn_gate.bias", PLUMB_BIAS_FFN_GATE },
+	{ "q_bias", "attn_q.bias", PLUMB_BIAS_Q }, { "k_bias", "attn_k.bias", PLUMB_BIAS_K },
+	{ "v_bias", "attn_v.bias", PLUMB_BIAS_V }, { "o_bias", "attn_output.bias", PLUMB_BIAS_ATTN_OUT },
+	{ "gate_bias", "ffn_gate.bias", PLUMB_BIAS_FFN_GATE },
 	{ "up_bias", "ffn_up.bias", PLUMB_BIAS_FFN_UP }, { "down_bias", "ffn_down.bias", PLUMB_BIAS_FFN_DOWN },
 	{ "logit_bias", "output.bias", PLUMB_BIAS_OUTPUT },
 };
@@ -77,7 +80,8 @@ static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_l
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the file has no %s of %lld values", fault->kind->name, name, (long long)live->width);
 	float *bias = malloc(sizeof *bias * (size_t)live->width);
 	if (!bias)
-		return plumb_fail(PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name, (long long)live->width);
+		return plumb_fail(PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name,
+			(long long)live->width);
 	enum plumb_status s = plumb_weight_row(t, 0, bias);
 	for (int64_t i = 0; !s && i < live->rows * live->width; i++)
 		live->v[i] = (float)((double)live->v[i] - (double)bias[i % live->width]);
@@ -243,12 +247,18 @@ static const struct plumb_fault_kind kinds[] = {
 	{ "swiglu_order", "SwiGLU with gate and up exchanged", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), wrong_act, 0, false },
 	{ "activation", "GELU in place of SiLU", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), wrong_act, 0, false },
 	{ "final_norm", "a missing final norm", "final_norm", PLUMB_FAULT_HEAD, BIT(EMBEDDINGS), BIT(FINAL_NORM), no_final_norm, 0, false },
-	{ "rope_scaling", "a missing linear scaling of RoPE", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, wrong_rope, 0, false },
-	{ "o_bias", "a missing bias of attention's output", "attention", PLUMB_FAULT_LAYER, 0, BIT(ATTN_OUT), no_bias, 0, false },
-	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE), no_bias, 0, false },
-	{ "up_bias", "a missing bias of the FFN's up projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_UP), no_bias, 0, false },
-	{ "down_bias", "a missing bias of the FFN's down projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_DOWN), no_bias, 0, false },
-	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), no_bias, 0, false },
+	{ "rope_scaling", "a missing linear scaling of RoPE", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT,
+		wrong_rope, 0, false },
+	{ "o_bias", "a missing bias of attention's output", "attention", PLUMB_FAULT_LAYER, 0, BIT(ATTN_OUT),
+		no_bias, 0, false },
+	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE), no_bias,
+		0, false },
+	{ "up_bias", "a missing bias of the FFN's up projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_UP),
+		no_bias, 0, false },
+	{ "down_bias", "a missing bias of the FFN's down projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_DOWN),
+		no_bias, 0, false },
+	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), no_bias, 0,
+		false },
 	{ "layer_order", "two neighbouring layers exchanged", "layers", PLUMB_FAULT_LAYER, 0, 0, NULL, 0, true },
 };
 #define KINDS ((int)(sizeof kinds / sizeof *kinds))

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <plumb/model.h>
 
-/* The values that change nothing: of a key with one of these rules, any other value is used as its row says. */
+/* The values of a key that change nothing. Any other value is used as the key's row says. */
 enum plumb_neutral { PLUMB_NEUTRAL_NONE, PLUMB_NEUTRAL_0, PLUMB_NEUTRAL_1, PLUMB_NEUTRAL_0_OR_1 };
 
 /* The rows of a table are tried in order; a name may be a shell pattern. */

@@ -6,7 +6,7 @@
 #include "model/model.h"
 #include <plumb/text.h>
 
-/* The family first, then whatever in the file it does not compute: a missing key may be a consequence of that. */
+/* What the family does not compute comes before the configuration: a missing key may be its consequence. */
 static enum plumb_status understand(struct plumb_model *m)
 {
 	enum plumb_status s;

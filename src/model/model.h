@@ -7,7 +7,8 @@
 #include <plumb/model.h>
 #include "core/core.h"
 
-/* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim, W kv_heads * value_dim, V vocab.
+/* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim,
+ * W kv_heads * value_dim, V vocab.
  * Vectors are F32 whatever the file has. */
 struct plumb_layer {
 	struct plumb_tensor attn_norm;       /* {E} */
@@ -49,7 +50,8 @@ struct plumb_session {
 	/* n tokens of a pass in the first n of `batch` rows */
 	struct plumb_tensor ids;          /* {batch} */
 	struct plumb_tensor x, norm, out; /* {batch, E}: residual stream, normed, a branch's result */
-	struct plumb_tensor qkv;          /* {batch, Q + K + W}: a pass has all its rows of q, then of k, then of v */
+	/* {batch, Q + K + W}: a pass has all its rows of q, then of k, then of v */
+	struct plumb_tensor qkv;
 	struct plumb_tensor mix;          /* {batch, C} */
 	struct plumb_tensor gate, up;     /* {batch, F} */
 	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, K} {capacity, W} */

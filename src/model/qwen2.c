@@ -38,13 +38,15 @@ static bool fused(const struct plumb_session *s, unsigned points)
 }
 
 /* Attention by basic operators, for queries that begin `first` rows after the session's position. */
-static enum plumb_status attend_in_steps(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int64_t first, int layer)
+static enum plumb_status attend_in_steps(struct plumb_session *s, struct plumb_tensor *mix,
+	const struct plumb_tensor *q, int64_t first, int layer)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
 	struct plumb_tensor *kc = &s->kcache[layer], *vc = &s->vcache[layer], scores;
 	struct plumb_attn a = { s->position + first, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
-	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, (int64_t[]){ c->heads, q->dim[0], a.pos + q->dim[0] }));
+	const int64_t shape[] = { c->heads, q->dim[0], a.pos + q->dim[0] };
+	PLUMB_TRY(plumb_tensor_new(ctx, &scores, s->act, 3, shape));
 	enum plumb_status status = plumb_attn_scores(ctx, &scores, q, kc, &a);
 	if (!status)
 		status = plumb_session_show(s, layer, PLUMB_POINT_ATTN_SCORES, &scores);
@@ -60,7 +62,8 @@ static enum plumb_status attend_in_steps(struct plumb_session *s, struct plumb_t
 
 #define SCORED 32 /* rows at a time, so that the scores stay small */
 
-static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix, const struct plumb_tensor *q, int layer)
+static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mix,
+	const struct plumb_tensor *q, int layer)
 {
 	const struct plumb_config *c = &s->model->config;
 	struct plumb_attn a = { s->position, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
@@ -78,12 +81,17 @@ static enum plumb_status attend(struct plumb_session *s, struct plumb_tensor *mi
 	return PLUMB_OK;
 }
 
+static enum plumb_status rotate(struct plumb_session *s, struct plumb_tensor *x)
+{
+	const struct plumb_config *c = &s->model->config;
+	return plumb_rope(s->model->ctx, x, x, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs);
+}
+
 /* What depends on positions: RoPE, the cache and attention, for the rows of one sequence. */
 static enum plumb_status positions(struct pass *p, const struct plumb_part *part, int layer)
 {
 	struct plumb_session *s = part->session;
 	struct plumb_context *ctx = s->model->ctx;
-	const struct plumb_config *c = &s->model->config;
 	struct plumb_tensor q, k, v, mix;
 	PLUMB_TRY(plumb_tensor_rows(&q, &p->q, part->first, part->rows));
 	PLUMB_TRY(plumb_tensor_rows(&k, &p->k, part->first, part->rows));
@@ -92,11 +100,11 @@ static enum plumb_status positions(struct pass *p, const struct plumb_part *part
 	if (p->qkv.dim[0] == 1 && fused(s, ROPE_INSIDE)) { /* their heads follow each other */
 		struct plumb_tensor both;
 		plumb_tensor_part(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
-		PLUMB_TRY(plumb_rope(ctx, &both, &both, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
+		PLUMB_TRY(rotate(s, &both));
 	} else {
-		PLUMB_TRY(plumb_rope(ctx, &q, &q, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
+		PLUMB_TRY(rotate(s, &q));
 		SHOW(Q_ROPE, &q);
-		PLUMB_TRY(plumb_rope(ctx, &k, &k, s->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs));
+		PLUMB_TRY(rotate(s, &k));
 		SHOW(K_ROPE, &k);
 	}
 	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &k, s->position));
@@ -157,7 +165,8 @@ static enum plumb_status activate(struct plumb_session *s, struct pass *p, int l
 	struct plumb_context *ctx = s->model->ctx;
 	const double eps = s->model->config.norm_eps;
 	const struct plumb_layer *w = &s->model->weights.layer[layer];
-	if (fused(s, GATE_UP_INSIDE) && !bias(&w->gate_bias) && !bias(&w->up_bias)) /* the fused operator knows none */
+	/* the fused operator knows none */
+	if (fused(s, GATE_UP_INSIDE) && !bias(&w->gate_bias) && !bias(&w->up_bias))
 		return plumb_gate_up(ctx, &p->gate, &p->x, &w->ffn_norm, eps, &w->gate, &w->up);
 	PLUMB_TRY(plumb_rmsnorm(ctx, &p->norm, &p->x, &w->ffn_norm, eps));
 	SHOW(POST_ATTN_NORM, &p->norm);
@@ -189,7 +198,8 @@ static enum plumb_status head(struct plumb_session *s, struct pass *p, int64_t n
 	PLUMB_TRY(plumb_rmsnorm(ctx, &norm, &x, &s->model->weights.norm, s->model->config.norm_eps));
 	SHOW(FINAL_NORM, &norm);
 	PLUMB_TRY(plumb_tensor_rows(&logits, &s->logits, 0, rows));
-	PLUMB_TRY(plumb_matmul(ctx, &logits, &norm, plumb_weights_output(s->model), bias(&s->model->weights.output_bias)));
+	PLUMB_TRY(plumb_matmul(ctx, &logits, &norm, plumb_weights_output(s->model),
+		bias(&s->model->weights.output_bias)));
 	SHOW(LOGITS, &logits);
 	return PLUMB_OK;
 }

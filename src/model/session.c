@@ -23,8 +23,8 @@ static enum plumb_status allocate(struct plumb_session *s)
 	const struct plumb_config *c = &s->model->config;
 	int64_t qk = (c->heads + c->kv_heads) * c->head_dim, v = c->kv_heads * c->value_dim;
 	const struct { struct plumb_tensor *t; int64_t width; } rows[] = {
-		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, qk + v }, { &s->mix, c->heads * c->value_dim },
-		{ &s->gate, c->ffn }, { &s->up, c->ffn },
+		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, qk + v },
+		{ &s->mix, c->heads * c->value_dim }, { &s->gate, c->ffn }, { &s->up, c->ffn },
 	};
 	PLUMB_TRY(plumb_tensor_new(ctx, &s->ids, PLUMB_I32, 1, &s->batch));
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -87,10 +87,12 @@ void plumb_session_free(struct plumb_session *s)
 }
 
 /* A larger cache with the held rows of the old one. */
-static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity, int64_t head)
+static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity,
+	int64_t head)
 {
 	struct plumb_tensor larger;
-	enum plumb_status status = plumb_tensor_new(s->model->ctx, &larger, s->kv_type, 2, (int64_t[]){ capacity, s->model->config.kv_heads * head });
+	const int64_t shape[] = { capacity, s->model->config.kv_heads * head };
+	enum plumb_status status = plumb_tensor_new(s->model->ctx, &larger, s->kv_type, 2, shape);
 	if (status)
 		return plumb_fail_in(status, "KV cache for %lld positions", (long long)capacity);
 	if (cache->buffer && s->position) {

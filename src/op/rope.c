@@ -5,7 +5,8 @@
 enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, int64_t pos,
 	int64_t head_dim, double base, double factor, enum plumb_rope_pairs pairs)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_rope, y, { x }, { .rope = { pos, head_dim, base, factor, pairs } } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_rope, y, { x },
+		{ .rope = { pos, head_dim, base, factor, pairs } } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)
@@ -37,7 +38,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	(void)driver;
 	for (int64_t i = 0; i < x->dim[0]; i++)
 		for (int64_t j = 0; j < hd / 2; j++) {
-			double angle = (double)(c->s.rope.pos + i) / c->s.rope.factor * pow(c->s.rope.base, -2.0 * (double)j / (double)hd);
+			double rate = pow(c->s.rope.base, -2.0 * (double)j / (double)hd);
+			double angle = (double)(c->s.rope.pos + i) / c->s.rope.factor * rate;
 			double cosine = cos(angle), sine = sin(angle);
 			for (int64_t h = 0; h < heads; h++) {
 				int64_t first = (i * heads + h) * hd + (half ? j : 2 * j), second = first + (half ? hd / 2 : 1);
