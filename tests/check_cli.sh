@@ -177,7 +177,7 @@ tokens() {
 	feed 'a\nb\n' tokenize "$model" --ids; cp out ids; feed "$(cat ids)" tokenize "$model" --decode -
 	printf 'a\nb\n' | cmp -s - out; report $? "tokenize and --decode through standard input, to the last byte"
 	run tokenize "$model" --ids ''; expect 0 "" "tokenize of nothing"
-	feed 'a\377b' tokenize "$model"; expect 2 "UTF-8.*1" "tokenize of invalid UTF-8 names the byte"
+	feed 'a\377b' tokenize "$model"; expect 3 "UTF-8.*1" "tokenize of invalid UTF-8 names the byte"
 	run tokenize "$model" --json 'Hé'; json tokenize
 	run tokenize "$model" --decode 72 --json; json "tokenize --decode"
 }
@@ -212,9 +212,9 @@ runs() {
 	run run "$model" Hello -n 8 --json; json run
 	[ -z "$python" ] || { [ "$(value 'len(j["tokens"]) in range(1, 9) and j["stop"] in ("end", "length")')" = True ]; report $? "run --json: tokens and why it stopped"; }
 	run run "$model" ''; expect 2 "prompt is empty" "an empty prompt"
-	run run "$model"; expect 2 "prompt is empty" "an empty standard input"
-	feed 'a\377b' run "$model"; expect 2 "UTF-8" "a prompt of invalid UTF-8"
-	feed 'a\000b' run "$model"; expect 2 "NUL" "a prompt with a NUL byte"
+	run run "$model"; expect 3 "prompt is empty" "an empty standard input"
+	feed 'a\377b' run "$model"; expect 3 "UTF-8" "a prompt of invalid UTF-8"
+	feed 'a\000b' run "$model"; expect 3 "NUL" "a prompt with a NUL byte"
 	run run "$model" Hello --ctx 4; expect 5 "context of 4" "a prompt longer than the context"
 	run run "$model" --raw Hello --ctx 16 --ignore-end; expect 0 "context.*full" "an answer that fills the context"
 }
@@ -276,10 +276,10 @@ chats() {
 	feed 'Hello\n/quit\nmore\n' chat "$model" -n 8 --json; [ "$code" -eq 0 ] && [ "$(wc -l <out)" -eq 1 ]; report $? "chat: /quit ends"
 	feed '/nonsense\n' chat "$model"; expect 2 "/help" "chat: unknown /command"
 	feed '/help\n' chat "$model"; expect 0 "/reset" "chat: /help"
-	feed 'Hello\n' chat "$model" --ctx 8; expect 5 "context takes 8" "chat: a message longer than the context"
+	feed 'Hello\n' chat "$model" --ctx 8; expect 5 "context of 8" "chat: a message longer than the context"
 	grep -q "/reset" err; report $? "chat: the complaint says what to do"
 	feed 'Hello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\nHello\n' chat "$model" -n 30; expect 5 "context" "chat: the context fills up"
-	feed 'a\377b\n' chat "$model"; expect 2 "UTF-8" "chat: invalid UTF-8"
+	feed 'a\377b\n' chat "$model"; expect 3 "UTF-8" "chat: invalid UTF-8"
 	[ -n "$python" ] || { skip "chat's tokens: no python3"; return; }
 	feed 'Hello\nAnd you?\n/reset\nHello\n"""\ntwo\nlines\n"""\n' chat "$model" -n 12 --json --system 'Be brief.'
 	cat >chat.py <<'END'
@@ -373,7 +373,7 @@ measures() {
 	run perplexity "$model" fox --precision FP64; says "^nll  *${nll%???}" "perplexity in FP64: the same to 5 decimals"
 	run perplexity "$model" missing; expect 3 "missing: No such file" "perplexity of a missing text"
 	: >nothing; run perplexity "$model" nothing; expect 3 "needs two" "perplexity of an empty text"
-	printf 'ok\377' >bad; run perplexity "$model" bad; expect 3 "bad: .*UTF-8" "perplexity of invalid UTF-8"
+	printf 'ok\377' >bad; run perplexity "$model" bad; expect 3 "bad is not valid UTF-8 at byte 2" "perplexity of invalid UTF-8"
 	run bench "$model" --prefill 32 --decode 8 --rounds 2; says "^prefill .*tokens/s, median of 2 rounds of 32 tokens" "bench: prefill"
 	says "^decode .*tokens/s" "bench: decode"
 	says "^memory .*GB/s" "bench: memory bandwidth"

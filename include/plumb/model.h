@@ -152,8 +152,32 @@ PLUMB_API struct plumb_model *plumb_session_model(const struct plumb_session *se
 PLUMB_API int64_t plumb_session_position(const struct plumb_session *session); /* tokens held */
 /* Forget all from position on (for editing a conversation); position <= the current one. */
 PLUMB_API enum plumb_status plumb_session_rewind(struct plumb_session *session, int64_t position);
+/* The most positions that the session can hold, from its options or the model. */
+PLUMB_API int64_t plumb_session_context(const struct plumb_session *session);
 /* mask: bits 1 << enum plumb_point; fn NULL removes the tap. */
 PLUMB_API void plumb_session_tap(struct plumb_session *session, unsigned mask, plumb_tap_fn fn, void *user);
+
+/* --- values that are not finite --- */
+/* Index of the first of n values that is NaN or infinite; -1: all are finite. */
+PLUMB_API int64_t plumb_first_nonfinite(const float *x, int64_t n);
+/* Where a run first leaves the finite numbers. */
+struct plumb_nonfinite {
+	const char *op;         /* name of the operator, "attn_scores"; a constant; NULL: nothing was found */
+	enum plumb_point point; /* what it made; of "kv_store", what it was given */
+	int layer;              /* -1: in none */
+	int64_t position;       /* of the token, from 0 */
+	double value;           /* NaN or infinity; of "kv_store", the finite value that the cache's type cannot hold */
+	bool cache;             /* the operator is "kv_store": a cache in float32 would have held it */
+	bool fused;             /* seen only where operators run fused, not when each basic one runs by itself */
+	struct plumb_span weight; /* a tensor of that layer that itself holds such a value, n 0: none does; as long as the model lives */
+	int64_t weight_index;   /* ... at this element, in file order */
+	double weight_value;
+};
+/* Evaluate n tokens again from position 0, watching every operator, to find out where logits that are not finite come from. It takes
+ * as long as evaluating them did, or longer, and leaves the session empty, at position 0. PLUMB_OK also when nothing was found. The errors are those of
+ * plumb_session_eval. */
+PLUMB_API enum plumb_status plumb_session_nonfinite(struct plumb_session *session, const int32_t *tokens, int64_t n,
+	struct plumb_nonfinite *found);
 
 #ifdef __cplusplus
 }

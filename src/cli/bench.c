@@ -85,6 +85,18 @@ static enum plumb_status step(struct plumb_session *const *sessions, long sequen
 	return s;
 }
 
+/* Are the logits numbers? Else speed means nothing; says where it began. */
+static enum plumb_status check_finite(struct plumb_session *session, const int32_t *tokens, int64_t n)
+{
+	const float *logits;
+	int64_t rows;
+	enum plumb_status s = plumb_session_logits(session, &logits, &rows);
+	if (s || plumb_first_nonfinite(logits, rows * plumb_model_config(plumb_session_model(session))->vocab) < 0)
+		return s;
+	cli_nonfinite(session, tokens, n);
+	return PLUMB_E_NONFINITE;
+}
+
 /* Tokens per second of one prefill, or of one run of decoding of all sequences together, from depth on. */
 static enum plumb_status once(struct plumb_session *const *sessions, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
 {
@@ -100,6 +112,8 @@ static enum plumb_status once(struct plumb_session *const *sessions, const struc
 	if (!s)
 		s = plumb_synchronize(plumb_model_context(plumb_session_model(sessions[0])));
 	*rate = (double)(n * count) / (cli_seconds() - start);
+	for (long i = 0; !s && i < count; i++)
+		s = check_finite(sessions[i], ids - r->depth, r->depth + n);
 	return s;
 }
 
@@ -209,7 +223,7 @@ int bench_measure(struct bench_request *r, struct bench_rig *rigs, int count)
 		for (long i = 0; i < r->sequences; i++)
 			plumb_session_free(rigs[k].sessions[i]);
 	free(ids);
-	return s ? cli_fail(s) : CLI_OK;
+	return s == PLUMB_E_NONFINITE ? CLI_NONFINITE /* said */ : s ? cli_fail_run(s) : CLI_OK;
 }
 
 double bench_weights(const struct bench_request *r, const struct bench_rig *rig)

@@ -57,8 +57,10 @@ static int read_logits(const struct bench_request *r, struct plumb_model *model,
 		s = plumb_session_logits(session, &logits, &rows);
 	if (!s && (*out = malloc(sizeof **out * (size_t)(n * vocab))))
 		memcpy(*out, logits, sizeof **out * (size_t)(n * vocab));
+	int64_t bad = s ? -1 : plumb_first_nonfinite(logits, n * vocab);
+	int code = bad < 0 ? CLI_OK : cli_nonfinite(session, ids, bad / vocab + 1);
 	plumb_session_free(session);
-	return s ? cli_fail(s) : *out ? CLI_OK : cli_complain(CLI_ERROR, "no memory for %lld rows of logits", (long long)n);
+	return code ? code : s ? cli_fail_run(s) : *out ? CLI_OK : cli_complain(CLI_ERROR, "no memory for %lld rows of logits", (long long)n);
 }
 
 /* Each mode's gap on these tokens; that of exact itself stays empty. */
@@ -73,7 +75,7 @@ static int measure_gaps(const struct bench_request *r, const struct bench_rig *r
 			for (int64_t i = 0; !s && i < n; i++)
 				s = add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
 		if (s)
-			code = cli_fail(s);
+			code = cli_fail_run(s);
 		if (!code && !isfinite(gaps[k].mean))
 			code = cli_complain(CLI_ERROR, "mode %s: KL is %g: the model gives logits that are not numbers", names[k], gaps[k].mean);
 		free(mode);

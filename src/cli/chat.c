@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/select.h>
 #include <unistd.h>
 
 static int run(int argc, char **argv);
@@ -22,7 +21,7 @@ const struct cli_command cli_chat = {
 	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n"
 	CLI_KV_HELP
 	"  --rates              tokens per second after each answer, on standard error\n"
-	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
+	CLI_STOP_HELP CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
 	"\n"
 	"In the conversation:\n"
 	"  /reset               forget the conversation, keep the system message\n"
@@ -37,14 +36,15 @@ const struct cli_command cli_chat = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
 	{ "system", required_argument, NULL, 's' }, CLI_CTX_LONG, CLI_KV_LONG,
 	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 }
 };
 
 struct chat {
 	struct cli_common common;
-	struct plumb_sampling sampling;
+	struct cli_sampling sampling;
+	struct cli_stops stops;
 	struct plumb_session_options options;
 	const char *model_path, *system;
 	long most;
@@ -90,7 +90,7 @@ static int start_over(struct chat *c)
 	plumb_sampler_free(c->sampler);
 	c->sampler = NULL;
 	drop_messages(c, c->system ? 1 : 0);
-	enum plumb_status s = plumb_sampler_new(&c->sampler, &c->sampling);
+	enum plumb_status s = plumb_sampler_new(&c->sampler, &c->sampling.how);
 	if (s)
 		return cli_fail(s);
 	return c->system && !c->messages ? add_message(c, "system", c->system) : CLI_OK;
@@ -114,15 +114,48 @@ static int remember(struct chat *c, const int32_t *ids, int64_t n, const struct 
 	return CLI_OK;
 }
 
-static int report(const struct chat *c, const struct cli_generation *g, const char *text, const int32_t *ids, int64_t n)
+/* A message is a string: a NUL byte of the answer is kept as U+FFFD. */
+static bool keep_whole(struct cli_generation *g, bool quiet)
+{
+	static const char instead[] = "\xef\xbf\xbd";
+	size_t nuls = 0, n = 0;
+	for (size_t i = 0; i < g->size; i++)
+		nuls += !g->text[i];
+	if (!nuls)
+		return true;
+	char *text = malloc(g->size + 2 * nuls + 1);
+	if (!text)
+		return false;
+	for (size_t i = 0; i < g->size; i++)
+		if (g->text[i])
+			text[n++] = g->text[i];
+		else
+			memcpy(text + n, instead, 3), n += 3;
+	text[n] = 0;
+	free(g->text);
+	g->text = text;
+	g->size = n;
+	if (!quiet)
+		fputs("plumb: note: the answer holds a NUL byte, which the conversation keeps as U+FFFD\n", stderr);
+	return true;
+}
+
+static json_t *answer_json(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
+{
+	json_t *root = json_pack("{s:s%, s:s, s:o, s:o, s:I, s:f, s:f}", "answer", g->text, g->size, "stop", g->stop,
+		"prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused", (json_int_t)g->kept,
+		"prompt_seconds", g->prompt_seconds, "seconds", g->seconds);
+	if (root && g->stop_text)
+		json_object_set_new(root, "stop_text", json_string(g->stop_text));
+	if (root && c->sampling.how.temperature > 0)
+		json_object_set_new(root, "seed", json_integer((json_int_t)c->sampling.how.seed));
+	return root;
+}
+
+static int report(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
 {
 	if (c->common.json)
-		return cli_json_print(json_pack("{s:s, s:s, s:o, s:o, s:I, s:f, s:f}", "answer", text, "stop", g->stop,
-			"prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused", (json_int_t)(n - g->prompt),
-			"prompt_seconds", g->prompt_seconds, "seconds", g->seconds), true);
-	if (g->count)
-		putchar('\n');
-	fflush(stdout);
+		return cli_json_print(answer_json(c, g, ids, n), true);
 	if (!strcmp(g->stop, "context"))
 		fprintf(stderr, "plumb: the conversation has filled the context of %lld tokens; /reset starts a new one,\n"
 			"       --ctx N (at most the model's) makes it longer\n", (long long)c->context);
@@ -138,34 +171,29 @@ static int report(const struct chat *c, const struct cli_generation *g, const ch
 /* Read the new part of ids and answer. */
 static int answer(struct chat *c, const int32_t *ids, int64_t n)
 {
-	struct cli_generation g = { .most = c->most, .quiet = c->common.json };
-	int64_t same = 0;
-	while (same < c->held_count && same < n - 1 && c->held[same] == ids[same])
-		same++;
-	enum plumb_status s = plumb_session_rewind(c->session, same);
+	struct cli_generation g = { .most = c->most, .quiet = c->common.json, .stop_texts = c->stops.text, .stops = c->stops.count };
+	while (g.kept < c->held_count && g.kept < n - 1 && c->held[g.kept] == ids[g.kept])
+		g.kept++;
+	enum plumb_status s = plumb_session_rewind(c->session, g.kept);
 	if (s)
-		return cli_fail(s);
+		return cli_fail_run(s);
 	cli_cancel = 0;
 	cli_catch_interrupt();
-	s = cli_generate(c->session, c->tok, c->sampler, ids + same, n - same, &g);
-	int code = remember(c, ids, n, &g);
-	if (s) {
-		if (g.count && !c->common.json)
-			putchar('\n');
-		code = cli_fail(s);
-	}
+	int code = cli_generate(c->session, c->tok, c->sampler, ids, n, &g), kept = remember(c, ids, n, &g);
+	if (!code)
+		code = kept;
+	if (!code && !keep_whole(&g, c->common.json))
+		code = cli_complain(CLI_ERROR, "no memory for the answer");
 	if (!code) {
-		size_t size;
-		char *text = cli_text(c->tok, g.tokens, g.count, &size);
-		code = text ? report(c, &g, text, ids, n) : cli_complain(CLI_ERROR, "no memory for the answer");
+		code = report(c, &g, ids, n);
 		if (!code && g.count)
-			code = add_message(c, "assistant", text);
+			code = add_message(c, "assistant", g.text);
 		if (!code && !g.count)
 			drop_messages(c, c->messages - 1); /* stopped before it began: the question was not asked */
 		if (!code && !strcmp(g.stop, "output"))
 			code = CLI_ERROR; /* main says why */
-		free(text);
 	}
+	free(g.text);
 	free(g.tokens);
 	return code;
 }
@@ -181,11 +209,10 @@ static int turn(struct chat *c, const char *message)
 	if (s) {
 		code = cli_fail(s);
 	} else {
-		if ((int64_t)n > c->context)
-			code = cli_complain(CLI_LIMIT, "with this message the conversation has %zu tokens, the context takes %lld;\n"
-				"       /reset starts a new one, --ctx N (at most the model's) makes it longer", n, (long long)c->context);
-		else
+		if (!(code = cli_prompt_fits("with this message the conversation has", (int64_t)n, c->session, c->most)))
 			code = answer(c, ids, (int64_t)n);
+		else
+			fputs("       /reset starts a new one\n", stderr);
 		free(ids);
 	}
 	if (code && c->messages && !strcmp(c->talk[c->messages - 1].role, "user"))
@@ -194,79 +221,6 @@ static int turn(struct chat *c, const char *message)
 }
 
 /* --- input --- */
-
-enum input { INPUT_LINE, INPUT_END, INPUT_AGAIN };
-
-/* Wait for a line at the prompt; false after a signal. Signals are held back until the wait itself, so
- * that a Ctrl-C just before it is not lost. again: leave the last Ctrl-C's default, which ends plumb. */
-static bool wait_for_line(const char *sign, bool again)
-{
-	sigset_t before;
-	fd_set in;
-	FD_ZERO(&in);
-	FD_SET(STDIN_FILENO, &in);
-	cli_hold_signals(&before);
-	if (!again)
-		cli_catch_interrupt();
-	cli_cancel = 0;
-	fputs(sign, stderr);
-	bool signalled = pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &before) < 0 && cli_cancel;
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return !signalled;
-}
-
-/* A line without its end. Ctrl-C at the prompt gives up the line; a second one ends plumb. */
-static enum input read_line(const struct chat *c, const char *sign, bool again, char **line, size_t *room, size_t *size)
-{
-	if (c->interactive && !wait_for_line(sign, again)) {
-		if (cli_cancel == SIGTERM)
-			return INPUT_END;
-		fputs("\n(Ctrl-D or /quit ends; so does Ctrl-C once more)\n", stderr);
-		return INPUT_AGAIN;
-	}
-	ssize_t n = getline(line, room, stdin);
-	if (n < 0) {
-		if (c->interactive)
-			fputc('\n', stderr);
-		return INPUT_END;
-	}
-	while (n && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))
-		(*line)[--n] = 0;
-	*size = (size_t)n;
-	return INPUT_LINE;
-}
-
-#define FENCE "\"\"\""
-
-/* Lines from one that begins with """ to one that ends with it, as one message in *line. */
-static enum input read_block(const struct chat *c, char **line, size_t *room, size_t *size)
-{
-	char *text = strdup(*line + 3);
-	size_t n = text ? strlen(text) : 0;
-	enum input in = INPUT_LINE;
-	while (text && !(n >= 3 && !strcmp(text + n - 3, FENCE))) {
-		if ((in = read_line(c, "... ", false, line, room, size)) != INPUT_LINE)
-			break;
-		char *more = realloc(text, n + *size + 2);
-		if (!more)
-			free(text);
-		else
-			n += (size_t)sprintf(more + n, "\n%s", *line);
-		text = more;
-	}
-	if (!text || in == INPUT_AGAIN) {
-		bool memory = text != NULL;
-		free(text);
-		return memory ? INPUT_AGAIN : INPUT_END;
-	}
-	if (n >= 3 && !strcmp(text + n - 3, FENCE))
-		text[n -= 3] = 0;
-	free(*line);
-	*line = text;
-	*room = n + 1;
-	*size = n;
-	return INPUT_LINE;
-}
 
 static bool is_command(const char *line)
 {
@@ -300,22 +254,20 @@ static int converse(struct chat *c)
 	if (c->interactive)
 		fputs("Ctrl-C stops an answer, Ctrl-D ends, /help lists commands.\n", stderr);
 	cli_catch_interrupt();
-	for (enum input in = INPUT_LINE;;) {
-		in = read_line(c, "> ", in == INPUT_AGAIN, &line, &room, &size);
-		if (in == INPUT_LINE && !strncmp(line, FENCE, 3))
-			in = read_block(c, &line, &room, &size);
-		if (in == INPUT_AGAIN)
+	for (enum cli_input in = CLI_INPUT_TEXT;;) {
+		in = cli_read_message(c->interactive, in == CLI_INPUT_AGAIN, &line, &room, &size);
+		if (in == CLI_INPUT_AGAIN)
 			continue;
-		if (in == INPUT_END) {
+		if (in == CLI_INPUT_END) {
 			code = cli_cancel ? CLI_INTERRUPTED : ferror(stdin) ? cli_complain(CLI_ERROR, "standard input: %s", strerror(errno)) : code;
 			break;
 		}
-		if (!size || line[strspn(line, " \t")] == 0)
+		const char *text = line;
+		code = cli_text_check("the message", &text, &size, false);
+		if (!code && text[strspn(text, " \t")] == 0)
 			continue;
-		if (strlen(line) != size)
-			code = cli_complain(CLI_USAGE, "the message holds a NUL byte");
-		else
-			code = is_command(line) ? obey(c, line) : turn(c, line);
+		if (!code)
+			code = is_command(text) ? obey(c, text) : turn(c, text);
 		if (code < 0) {
 			code = CLI_OK;
 			break;
@@ -323,7 +275,7 @@ static int converse(struct chat *c)
 		if (cli_cancel == SIGTERM || (cli_cancel && !c->interactive))
 			code = CLI_INTERRUPTED;
 		/* A person can say it another way; a pipe cannot. */
-		if (code && !(c->interactive && (code == CLI_USAGE || code == CLI_LIMIT)))
+		if (code && !(c->interactive && (code == CLI_USAGE || code == CLI_INPUT || code == CLI_LIMIT)))
 			break;
 		code = CLI_OK;
 	}
@@ -337,6 +289,8 @@ static int converse(struct chat *c)
 static int take(struct chat *c, int option)
 {
 	int taken = cli_sampling_option(&c->sampling, option, optarg);
+	if (!taken)
+		taken = cli_stop_option(&c->stops, option, optarg);
 	if (!taken)
 		taken = cli_session_option(&c->options, 1, option, optarg);
 	if (taken)
@@ -368,6 +322,13 @@ static int open_session(struct chat *c, struct plumb_model *model)
 	c->tok = plumb_model_tokenizer(model);
 	if (!c->tok)
 		return cli_fail(PLUMB_E_UNSUPPORTED);
+	if (c->system) {
+		size_t size = strlen(c->system);
+		int code = cli_text_check("--system", &c->system, &size, false);
+		if (code)
+			return code;
+	}
+	cli_sampling_seed(&c->sampling, c->common.json);
 	c->context = c->options.context ? c->options.context : plumb_model_config(model)->context;
 	enum plumb_status s = plumb_session_new(&c->session, model, &c->options);
 	return s ? cli_fail(s) : start_over(c);

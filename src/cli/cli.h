@@ -16,11 +16,12 @@
 enum cli_exit {
 	CLI_OK = 0,
 	CLI_ERROR = 1,       /* something failed while working */
-	CLI_USAGE = 2,       /* wrong command line or variable */
+	CLI_USAGE = 2,       /* wrong command line or variable; of nothing else */
 	CLI_INPUT = 3,       /* a model file or other input is broken, missing or not supported */
 	CLI_DRIVER = 4,      /* a driver or device does not open or failed */
 	CLI_LIMIT = 5,       /* past the context or memory limit */
 	CLI_DIFFERS = 6,     /* --expect-token: another token came first */
+	CLI_NONFINITE = 7,   /* the model gave values that are NaN or infinite */
 	/* 10 to 15: what `plumb doctor` found, enum plumb_verdict */
 	/* 20 to 23: `plumb diag report`, enum plumb_judgement */
 	CLI_INTERRUPTED = 130
@@ -61,6 +62,8 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 int cli_complain(enum cli_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The library's last error with advice where there is some; the exit code that fits the status. */
 int cli_fail(enum plumb_status status);
+/* The same once a model runs: then no status is the command line's fault. */
+int cli_fail_run(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
 bool cli_real(const char *option, const char *text, double low, double high, double *value);
@@ -123,28 +126,66 @@ struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char
 void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy);
 json_t *cli_kernels_json(const struct cli_kernels *k, double copy);
 
+/* --- text.c --- */
+/* Can a tokenizer take this text? Complains (CLI_INPUT) of what is no UTF-8, with the offset in the text, and names UTF-16. nul: NUL bytes are
+ * text. A byte order mark of UTF-8 at the beginning is passed, with a note. what: "the prompt". */
+int cli_text_check(const char *what, const char **text, size_t *size, bool nul);
+
+/* --- chat_input.c --- */
+enum cli_input { CLI_INPUT_TEXT, CLI_INPUT_END, CLI_INPUT_AGAIN };
+/* A message without its line end, in *line (getline's, `room` bytes); it may hold NUL bytes. again: leave the default of the last Ctrl-C, which
+ * ends plumb. CLI_INPUT_AGAIN: Ctrl-C gave the line up. */
+enum cli_input cli_read_message(bool interactive, bool again, char **line, size_t *room, size_t *size);
+
+/* --- nonfinite.c --- */
+/* The logits after these tokens, which the session holds, are not finite: complain with the operator and layer that began it, and
+ * what to try. The session is empty then. Returns CLI_NONFINITE. */
+int cli_nonfinite(struct plumb_session *session, const int32_t *tokens, int64_t n);
+
 /* --- generate.c --- */
 struct cli_generation {
+	int64_t kept;       /* tokens of the prompt that the session holds already */
 	int64_t most;       /* tokens to make; -1: until the end of the turn or the context */
 	bool ids;           /* write token ids instead of text */
 	bool quiet;         /* write nothing (JSON comes later) */
 	bool ignore_end;    /* go on past end-of-turn tokens */
-	/* results */
-	int32_t *tokens;    /* made tokens, malloc'ed */
+	const struct plumb_span *stop_texts; /* the text ends before the first of them; NUL-terminated */
+	size_t stops;
+	/* results; begin as 0 */
+	int32_t *tokens;    /* made tokens, malloc'ed: also those of a stop text */
 	int64_t count;
-	const char *stop;   /* "end", "length", "context", "cancelled", "output" (stdout failed) */
+	char *text;         /* their text, without specials and stop text, NUL-terminated and malloc'ed */
+	size_t size;
+	const char *stop;   /* "end", "stop", "length", "context", "cancelled", "output" (stdout failed); "" after an error */
+	const char *stop_text; /* the one that was met, or NULL */
 	int64_t prompt;     /* tokens evaluated before the first */
 	double prompt_seconds, seconds;
 };
-/* Evaluate the prompt and stream what follows to stdout. */
-enum plumb_status cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler,
-	const int32_t *prompt, int64_t n, struct cli_generation *g);
-/* Tokens as text without specials, NUL-terminated and malloc'ed; NULL: no memory. */
-char *cli_text(const struct plumb_tokenizer *tok, const int32_t *ids, int64_t n, size_t *size);
+/* Evaluate what is new of the prompt's n tokens and stream what follows to stdout, which ends with a line end. Returns an exit code, having
+ * complained. */
+int cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler, const int32_t *ids, int64_t n,
+	struct cli_generation *g);
+/* Have a prompt of n tokens and an answer of at least one room in the context? most: as above. Complains, before anything is computed;
+ * what: "the prompt has". */
+int cli_prompt_fits(const char *what, int64_t n, const struct plumb_session *session, int64_t most);
 /* "41 tokens read at 80.1/s, 33 written at 30.2/s" on stderr. */
 void cli_rates(const struct cli_generation *g);
+/* --stop TEXT of run and chat, as often as there are texts. */
+#define CLI_MOST_STOPS 32
+struct cli_stops { struct plumb_span text[CLI_MOST_STOPS]; size_t count; };
+#define CLI_STOP_LONG { "stop", required_argument, NULL, 1106 }
+#define CLI_STOP_HELP \
+	"  --stop TEXT          end the answer before TEXT, which is not printed; may be given several times. TEXT is\n" \
+	"                       looked for in the text, or is a special token's name. With --ids all tokens are printed\n"
+/* 1: taken, 0: another option, -1: complained. */
+int cli_stop_option(struct cli_stops *stops, int option, const char *value);
 
-/* Sampling options shared by run and chat. */
+/* --- sampling.c: options shared by run and chat --- */
+struct cli_sampling {
+	struct plumb_sampling how;
+	bool seeded;      /* --seed was given */
+	const char *idle; /* an option that was given and does nothing at temperature 0 */
+};
 #define CLI_SAMPLING_LONG \
 	{ "temp", required_argument, NULL, 1100 }, { "top-k", required_argument, NULL, 1101 }, { "top-p", required_argument, NULL, 1102 }, \
 	{ "min-p", required_argument, NULL, 1103 }, { "repeat-penalty", required_argument, NULL, 1104 }, { "seed", required_argument, NULL, 1105 }
@@ -154,9 +195,11 @@ void cli_rates(const struct cli_generation *g);
 	"  --top-p P            ... among the likeliest that add up to P (1: all)\n" \
 	"  --min-p P            ... among those at least P times as likely as the likeliest (0: all)\n" \
 	"  --repeat-penalty R   divide logits of the last 64 tokens by R (1: off)\n" \
-	"  --seed N             same seed, same text\n"
+	"  --seed N             same seed, same text (default: drawn anew, and printed)\n"
 /* 1: taken, 0: not a sampling option, -1: complained. */
-int cli_sampling_option(struct plumb_sampling *sampling, int option, const char *value);
-#define CLI_SAMPLING_DEFAULT { .temperature = 0, .top_p = 1, .repeat_penalty = 1 }
+int cli_sampling_option(struct cli_sampling *sampling, int option, const char *value);
+/* Draw a seed where chance decides and none was given, and say on stderr which one holds unless quiet. */
+void cli_sampling_seed(struct cli_sampling *sampling, bool quiet);
+#define CLI_SAMPLING_DEFAULT { .how = { .temperature = 0, .top_p = 1, .repeat_penalty = 1 } }
 
 #endif

@@ -23,31 +23,38 @@ int cli_complain(enum cli_exit code, const char *format, ...)
 	return code;
 }
 
-static const struct advice { enum plumb_status status; enum cli_exit code; const char *text; } advices[] = {
-	{ PLUMB_E_ARGUMENT, CLI_USAGE, NULL },
-	{ PLUMB_E_MEMORY, CLI_ERROR, "close other programs, or take a smaller --ctx" },
-	{ PLUMB_E_IO, CLI_INPUT, NULL },
-	{ PLUMB_E_FORMAT, CLI_INPUT, "the file may be incomplete: fetch it again (tools/get-model --check tests the default model)" },
-	{ PLUMB_E_SHAPE, CLI_INPUT, NULL },
-	{ PLUMB_E_TYPE, CLI_INPUT, NULL },
-	{ PLUMB_E_UNSUPPORTED, CLI_INPUT, NULL },
-	{ PLUMB_E_DRIVER, CLI_DRIVER, "`plumb env` shows where the driver list comes from; AR_HARDWARE_DRIVER=native always works" },
-	{ PLUMB_E_DEVICE, CLI_DRIVER, NULL },
-	{ PLUMB_E_LIMIT, CLI_LIMIT, "--ctx N widens the context up to the model's own, a larger AR_HARDWARE_MEMORY_SCALE the memory" },
-	{ PLUMB_E_CANCELLED, CLI_INTERRUPTED, NULL },
+/* From the library's status to the exit code, before a model runs and while it does, and advice. */
+static const struct advice { enum plumb_status status; enum cli_exit code, running; const char *text; } advices[] = {
+	{ PLUMB_E_ARGUMENT, CLI_USAGE, CLI_ERROR, NULL },
+	{ PLUMB_E_MEMORY, CLI_ERROR, CLI_ERROR, "close other programs, or take a smaller --ctx" },
+	{ PLUMB_E_IO, CLI_INPUT, CLI_INPUT, NULL },
+	{ PLUMB_E_FORMAT, CLI_INPUT, CLI_INPUT, "the file may be incomplete: fetch it again (tools/get-model --check tests the default model)" },
+	{ PLUMB_E_SHAPE, CLI_INPUT, CLI_INPUT, NULL },
+	{ PLUMB_E_TYPE, CLI_INPUT, CLI_INPUT, NULL },
+	{ PLUMB_E_UNSUPPORTED, CLI_INPUT, CLI_INPUT, NULL },
+	{ PLUMB_E_DRIVER, CLI_DRIVER, CLI_DRIVER, "`plumb env` shows where the driver list comes from; AR_HARDWARE_DRIVER=native always works" },
+	{ PLUMB_E_DEVICE, CLI_DRIVER, CLI_DRIVER, NULL },
+	{ PLUMB_E_LIMIT, CLI_LIMIT, CLI_LIMIT, "--ctx N widens the context up to the model's own, a larger AR_HARDWARE_MEMORY_SCALE the memory" },
+	{ PLUMB_E_NONFINITE, CLI_NONFINITE, CLI_NONFINITE, "`plumb diag stability MODEL --tokens IDS` shows the range of every operator" },
+	{ PLUMB_E_INTERNAL, CLI_ERROR, CLI_ERROR, "this is a bug of plumb" },
+	{ PLUMB_E_CANCELLED, CLI_INTERRUPTED, CLI_INTERRUPTED, NULL },
 };
 
-int cli_fail(enum plumb_status status)
+static int fail(enum plumb_status status, bool running)
 {
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
 		if (advices[i].status == status) {
-			cli_complain(advices[i].code, "%s", plumb_last_error());
+			enum cli_exit code = running ? advices[i].running : advices[i].code;
+			cli_complain(code, "%s", plumb_last_error());
 			if (advices[i].text)
 				fprintf(stderr, "       %s\n", advices[i].text);
-			return advices[i].code;
+			return code;
 		}
 	return cli_complain(CLI_ERROR, "%s", plumb_last_error());
 }
+
+int cli_fail(enum plumb_status status) { return fail(status, false); }
+int cli_fail_run(enum plumb_status status) { return fail(status, true); }
 
 bool cli_whole(const char *option, const char *text, long low, long high, long *value)
 {
@@ -113,6 +120,22 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 		fprintf(stderr, "Try 'plumb %s --help'.\n", command->name);
 		return CLI_USAGE + 1;
 	}
+}
+
+int cli_stop_option(struct cli_stops *stops, int option, const char *value)
+{
+	if (option != 1106)
+		return 0;
+	if (stops->count == CLI_MOST_STOPS) {
+		cli_complain(CLI_USAGE, "at most %d times --stop", CLI_MOST_STOPS);
+		return -1;
+	}
+	if (!*value || plumb_utf8_invalid(value, strlen(value)) < strlen(value)) {
+		cli_complain(CLI_USAGE, "--stop takes %s", *value ? "text in UTF-8" : "a text that is not empty");
+		return -1;
+	}
+	stops->text[stops->count++] = (struct plumb_span){ value, strlen(value) };
+	return 1;
 }
 
 int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n)

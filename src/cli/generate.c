@@ -2,8 +2,20 @@
 /* From a prompt to a stream of tokens: shared by run and chat. */
 #include "cli/cli.h"
 #include <stdlib.h>
+#include <string.h>
 
 #define PASS 256 /* prompt tokens between two looks at the clock */
+
+/* What writing needs beside the results. */
+struct writer {
+	struct cli_generation *g;
+	const struct plumb_tokenizer *tok; /* NULL: ids only */
+	struct plumb_stream stream;
+	struct plumb_stop *stop;
+	int64_t room;
+	size_t text_room;
+	bool memory; /* ran out of it */
+};
 
 static enum plumb_status read_prompt(struct plumb_session *session, const int32_t *prompt, int64_t n)
 {
@@ -18,124 +30,200 @@ static enum plumb_status read_prompt(struct plumb_session *session, const int32_
 	return PLUMB_OK;
 }
 
-static enum plumb_status put(struct cli_generation *g, struct plumb_stream *stream, const struct plumb_tokenizer *tok, int32_t id)
+/* Text that is certain: kept, and shown unless ids are or JSON comes later. */
+static bool show(struct writer *w, struct plumb_span text)
 {
-	if (g->quiet)
-		return PLUMB_OK;
-	if (g->ids) {
-		printf(g->count > 1 ? " %d" : "%d", id);
-	} else if ((size_t)id < plumb_tokenizer_size(tok)) { /* a row of the embedding past the tokens has no text */
-		size_t room = 3 * plumb_token_bytes(tok, id).n + 16, n;
-		char *text = malloc(room);
-		if (!text)
-			return PLUMB_E_MEMORY;
-		enum plumb_status s = plumb_stream_token(stream, tok, id, false, text, room, &n);
-		if (!s)
-			fwrite(text, 1, n, stdout);
-		free(text);
-		if (s)
-			return s;
+	struct cli_generation *g = w->g;
+	if (g->size + text.n + 1 > w->text_room) {
+		size_t room = 2 * (g->size + text.n + 1);
+		char *more = realloc(g->text, room);
+		if (!more)
+			return false;
+		g->text = more;
+		w->text_room = room;
 	}
-	fflush(stdout);
-	return PLUMB_OK;
+	memcpy(g->text + g->size, text.p, text.n);
+	g->size += text.n;
+	g->text[g->size] = 0;
+	if (!g->quiet && !g->ids)
+		fwrite(text.p, 1, text.n, stdout);
+	return true;
 }
 
-static bool keep(struct cli_generation *g, int64_t *room, int32_t id)
+static bool is_stop_token(const struct writer *w, int32_t id)
 {
-	if (g->count == *room) {
-		int64_t more = *room ? 2 * *room : 256;
+	struct plumb_span bytes = plumb_token_bytes(w->tok, id);
+	for (size_t i = 0; i < w->g->stops && plumb_tokenizer_is_special(w->tok, id); i++)
+		if (w->g->stop_texts[i].n == bytes.n && !memcmp(w->g->stop_texts[i].p, bytes.p, bytes.n)) {
+			w->g->stop_text = w->g->stop_texts[i].p;
+			return true;
+		}
+	return false;
+}
+
+/* Decode the token through the stop texts; false: no memory. */
+static bool put_text(struct writer *w, int32_t id)
+{
+	struct plumb_span certain;
+	size_t room = 3 * plumb_token_bytes(w->tok, id).n + 16, n;
+	int hit;
+	if ((size_t)id >= plumb_tokenizer_size(w->tok) || is_stop_token(w, id)) /* a row of the embedding past the tokens has no text */
+		return true;
+	char *text = malloc(room);
+	if (!text)
+		return false;
+	bool good = !plumb_stream_token(&w->stream, w->tok, id, false, text, room, &n) && !plumb_stop_feed(w->stop, text, n, &certain, &hit) && show(w, certain);
+	if (good && hit >= 0)
+		w->g->stop_text = w->g->stop_texts[hit].p;
+	free(text);
+	return good;
+}
+
+static bool keep(struct writer *w, int32_t id)
+{
+	struct cli_generation *g = w->g;
+	if (g->count == w->room) {
+		int64_t more = w->room ? 2 * w->room : 256;
 		int32_t *tokens = realloc(g->tokens, sizeof *tokens * (size_t)more);
 		if (!tokens)
 			return false;
 		g->tokens = tokens;
-		*room = more;
+		w->room = more;
 	}
 	g->tokens[g->count++] = id;
 	return true;
 }
 
-static enum plumb_status write_tokens(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler,
-	struct plumb_stream *stream, struct cli_generation *g)
+static bool write_token(struct writer *w, int32_t id)
 {
-	int64_t room = 0, rows, vocab = plumb_model_config(plumb_session_model(session))->vocab;
+	struct cli_generation *g = w->g;
+	bool end = w->tok && !g->ignore_end && plumb_tokenizer_is_end(w->tok, id);
+	if (!keep(w, id))
+		return false;
+	if (g->ids && !g->quiet)
+		printf(g->count > 1 ? " %d" : "%d", id);
+	if (w->tok && !end && !put_text(w, id))
+		return false;
+	if (!g->quiet)
+		fflush(stdout);
+	if (end)
+		g->stop = "end";
+	else if (g->stop_text)
+		g->stop = "stop";
+	else if (!g->quiet && ferror(stdout)) /* a full disk: more would go nowhere */
+		g->stop = "output";
+	else if (g->most >= 0 && g->count >= g->most)
+		g->stop = "length";
+	return true;
+}
+
+/* Until g->stop is set. */
+static enum plumb_status write_tokens(struct plumb_session *session, struct plumb_sampler *sampler, struct writer *w)
+{
+	int64_t rows, vocab = plumb_model_config(plumb_session_model(session))->vocab;
 	for (;;) {
 		const float *logits;
 		int32_t id;
 		enum plumb_status s = plumb_session_logits(session, &logits, &rows);
+		if (!s && plumb_first_nonfinite(logits, vocab) >= 0)
+			s = PLUMB_E_NONFINITE;
 		if (s || (s = plumb_sample(sampler, logits, (int32_t)vocab, &id)))
 			return s;
-		if (!keep(g, &room, id))
+		if (!write_token(w, id)) {
+			w->memory = true;
 			return PLUMB_E_MEMORY;
-		if (tok && !g->ignore_end && plumb_tokenizer_is_end(tok, id)) {
-			g->stop = "end";
-			return g->ids ? put(g, stream, tok, id) : PLUMB_OK;
 		}
-		if ((s = put(g, stream, tok, id)))
-			return s;
-		if (ferror(stdout)) { /* a full disk: more would go nowhere */
-			g->stop = "output";
+		if (*w->g->stop)
 			return PLUMB_OK;
-		}
-		if (g->most >= 0 && g->count >= g->most) {
-			g->stop = "length";
+		if (plumb_session_position(session) == plumb_session_context(session)) {
+			w->g->stop = "context";
 			return PLUMB_OK;
 		}
 		s = cli_cancel ? PLUMB_E_CANCELLED : plumb_session_eval(session, &id, 1, PLUMB_LOGITS_LAST);
-		if (s == PLUMB_E_CANCELLED || s == PLUMB_E_LIMIT) {
-			g->stop = s == PLUMB_E_LIMIT ? "context" : "cancelled";
-			return PLUMB_OK;
-		}
 		if (s)
 			return s;
 	}
 }
 
-enum plumb_status cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler,
-	const int32_t *prompt, int64_t n, struct cli_generation *g)
+/* What was held back comes out, and a line end: what is said of the run begins a line of its own. */
+static void finish(struct writer *w, enum plumb_status s)
 {
-	struct plumb_stream stream = { { 0 }, 0 };
-	double start = cli_seconds();
-	g->tokens = NULL;
-	g->count = 0;
-	g->stop = "";
-	g->prompt = n;
-	for (int64_t i = 0; i < n; i++)
-		plumb_sampler_saw(sampler, prompt[i]);
-	enum plumb_status s = read_prompt(session, prompt, n);
-	g->prompt_seconds = cli_seconds() - start;
-	if (s == PLUMB_E_CANCELLED) {
-		g->stop = "cancelled";
-		return PLUMB_OK;
-	}
-	if (s || g->most == 0)
-		return s;
-	start = cli_seconds();
-	s = write_tokens(session, tok, sampler, &stream, g);
-	g->seconds = cli_seconds() - start;
 	char rest[16];
-	if (!g->quiet)
-		fwrite(rest, 1, plumb_stream_end(&stream, rest, sizeof rest), stdout);
-	return s;
+	struct plumb_span out, held;
+	int hit;
+	size_t n = plumb_stream_end(&w->stream, rest, sizeof rest);
+	if (!w->g->stop_text && !plumb_stop_feed(w->stop, rest, n, &out, &hit))
+		w->memory |= !show(w, out);
+	held = plumb_stop_end(w->stop);
+	w->memory |= !show(w, held);
+	if (!w->g->quiet && (!s || w->g->count)) {
+		putchar('\n');
+		fflush(stdout);
+	}
 }
 
-char *cli_text(const struct plumb_tokenizer *tok, const int32_t *ids, int64_t n, size_t *size)
+/* Say what ended it early, if anything that is no good. */
+static int judge(struct plumb_session *session, const int32_t *ids, int64_t n, const struct writer *w, enum plumb_status s)
 {
-	struct plumb_stream stream = { { 0 }, 0 };
-	size_t room = 17;
-	*size = 0;
-	for (int64_t i = 0; tok && i < n; i++)
-		room += 3 * plumb_token_bytes(tok, ids[i]).n + 16;
-	char *text = malloc(room);
-	if (!text)
-		return NULL;
-	for (int64_t i = 0; tok && i < n; i++) {
-		size_t wrote = 0;
-		if (!plumb_stream_token(&stream, tok, ids[i], false, text + *size, room - *size, &wrote))
-			*size += wrote;
+	int64_t made = plumb_session_position(session) - n;
+	if (w->memory)
+		return cli_complain(CLI_ERROR, "no memory for the answer");
+	if (s != PLUMB_E_NONFINITE)
+		return s ? cli_fail_run(s) : CLI_OK;
+	int32_t *all = malloc(sizeof *all * (size_t)(n + made));
+	if (!all)
+		return cli_complain(CLI_NONFINITE, "the model's logits are not finite");
+	memcpy(all, ids, sizeof *all * (size_t)n);
+	if (made)
+		memcpy(all + n, w->g->tokens, sizeof *all * (size_t)made);
+	int code = cli_nonfinite(session, all, n + made);
+	free(all);
+	return code;
+}
+
+int cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler, const int32_t *ids, int64_t n,
+	struct cli_generation *g)
+{
+	struct writer w = { .g = g, .tok = tok };
+	double start = cli_seconds();
+	g->stop = "";
+	g->prompt = n - g->kept;
+	enum plumb_status s = plumb_stop_new(&w.stop, g->stop_texts, g->stops);
+	if (s)
+		return cli_fail_run(s);
+	for (int64_t i = g->kept; i < n; i++)
+		plumb_sampler_saw(sampler, ids[i]);
+	s = read_prompt(session, ids + g->kept, n - g->kept);
+	g->prompt_seconds = cli_seconds() - start;
+	start = cli_seconds();
+	if (!s && g->most == 0)
+		g->stop = "length";
+	else if (!s)
+		s = write_tokens(session, sampler, &w);
+	g->seconds = cli_seconds() - start;
+	if (s == PLUMB_E_CANCELLED) {
+		g->stop = "cancelled";
+		s = PLUMB_OK;
 	}
-	*size += plumb_stream_end(&stream, text + *size, room - *size);
-	text[*size] = 0;
-	return text;
+	finish(&w, s);
+	plumb_stop_free(w.stop);
+	return judge(session, ids, n, &w, s);
+}
+
+int cli_prompt_fits(const char *what, int64_t n, const struct plumb_session *session, int64_t most)
+{
+	const struct plumb_model *model = plumb_session_model(session);
+	int64_t context = plumb_session_context(session), longest = plumb_model_config(model)->context;
+	bool room = n < context || (n == context && (most == 0 || most == 1)); /* the last position gives one token more */
+	if (room)
+		return CLI_OK;
+	cli_complain(CLI_LIMIT, n > context ? "%s %lld tokens, which do not fit the context of %lld" :
+		"%s %lld tokens, which leave no room for an answer in the context of %lld", what, (long long)n, (long long)context);
+	if (context < longest)
+		fprintf(stderr, "       --ctx N, at most the model's %lld, makes it longer\n", (long long)longest);
+	else
+		fputs("       that is all the model has: shorten it\n", stderr);
+	return CLI_LIMIT;
 }
 
 void cli_rates(const struct cli_generation *g)
@@ -145,26 +233,4 @@ void cli_rates(const struct cli_generation *g)
 	if (g->count > 1)
 		fprintf(stderr, ", %lld written at %.1f/s", (long long)g->count, (double)(g->count - 1) / g->seconds);
 	fputc('\n', stderr);
-}
-
-int cli_sampling_option(struct plumb_sampling *sampling, int option, const char *value)
-{
-	long whole;
-	switch (option) {
-	case 1100: return cli_real("--temp", value, 0, 100, &sampling->temperature) ? 1 : -1;
-	case 1101:
-		if (!cli_whole("--top-k", value, 0, 1 << 24, &whole))
-			return -1;
-		sampling->top_k = (int)whole;
-		return 1;
-	case 1102: return cli_real("--top-p", value, 0, 1, &sampling->top_p) ? 1 : -1;
-	case 1103: return cli_real("--min-p", value, 0, 1, &sampling->min_p) ? 1 : -1;
-	case 1104: return cli_real("--repeat-penalty", value, 0.01, 100, &sampling->repeat_penalty) ? 1 : -1;
-	case 1105:
-		if (!cli_whole("--seed", value, 0, 0x7fffffffffffffffL, &whole))
-			return -1;
-		sampling->seed = (uint64_t)whole;
-		return 1;
-	default: return 0;
-	}
 }

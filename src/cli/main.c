@@ -24,7 +24,7 @@ static int help(FILE *out)
 		"  AR_HARDWARE_DRIVER=native plumb bench model.gguf\n"
 		"\n'plumb COMMAND --help' explains each command; 'plumb env' lists the environment variables.\n"
 		"Exit codes: 0 good, 1 failure, 2 wrong usage, 3 bad model file or input, 4 driver or device,\n"
-		"5 context or memory limit, 6 --expect-token differs, 10 to 15 what doctor found,\n"
+		"5 context or memory limit, 6 --expect-token differs,\n7 values of the model that are not finite, 10 to 15 what doctor found,\n"
 		"20 to 23 the verdict of diag (22: a real divergence), 130 interrupted.\n", out);
 	return out == stdout ? CLI_OK : CLI_USAGE;
 }

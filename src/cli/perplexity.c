@@ -47,6 +47,7 @@ struct sums {
 	int64_t windows, n, late_n;
 	double nll, square, late; /* late: over the second half of each window */
 	double seconds;
+	int64_t bad; /* tokens of the window after which the logits are not finite; 0: none */
 };
 
 /* -log softmax(logits)[id], in double. */
@@ -78,6 +79,10 @@ static enum plumb_status window(struct plumb_session *session, const int32_t *id
 		if ((s = plumb_session_eval(session, ids + at, part, PLUMB_LOGITS_ALL)) || (s = plumb_session_logits(session, &logits, &rows)))
 			break;
 		for (int64_t i = 0; i < part; i++) {
+			if (plumb_first_nonfinite(logits + i * vocab, vocab) >= 0) {
+				t->bad = at + i + 1;
+				return PLUMB_E_NONFINITE;
+			}
 			double x = surprise(logits + i * vocab, vocab, ids[at + i + 1]);
 			bool late = at + i >= n - 1 - n / 2;
 			t->nll += x;
@@ -98,8 +103,6 @@ static int print(const struct request *r, const struct sums *t, int64_t width)
 {
 	double mean = t->nll / (double)t->n, variance = t->square / (double)t->n - mean * mean;
 	double error = t->n > 1 ? sqrt(variance > 0 ? variance / (double)(t->n - 1) : 0) : 0;
-	if (!isfinite(mean))
-		return cli_complain(CLI_ERROR, "the mean is %g: the model gives logits that are not numbers", mean);
 	if (r->common.json)
 		return cli_json_print(json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}", "mean_nll", mean, "standard_error", error,
 			"perplexity", exp(mean), "mean_nll_last_half", t->late / (double)t->late_n, "tokens", (json_int_t)t->total,
@@ -127,14 +130,20 @@ static int measure(struct request *r, struct plumb_model *model, const int32_t *
 		return cli_fail(s);
 	cli_catch_interrupt();
 	double start = cli_seconds();
-	for (int64_t at = 0; !s && at + 1 < n; at += width)
+	int code = CLI_OK;
+	for (int64_t at = 0; !s && at + 1 < n; at += width) {
 		s = window(session, ids + at, n - at < width ? n - at : width, &t);
+		if (t.bad)
+			code = cli_nonfinite(session, ids + at, t.bad);
+	}
 	t.seconds = cli_seconds() - start;
 	cli_progress_end();
 	plumb_session_free(session);
+	if (code)
+		return code;
 	if (s == PLUMB_E_CANCELLED && t.n)
 		return cli_complain(CLI_INTERRUPTED, "interrupted: nll %.6f after %lld of %lld tokens", t.nll / (double)t.n, (long long)t.done, (long long)n);
-	return s ? cli_fail(s) : print(r, &t, width);
+	return s ? cli_fail_run(s) : print(r, &t, width);
 }
 
 /* 0, or an exit code + 1. */
@@ -164,15 +173,20 @@ static int parse(struct request *r, int argc, char **argv)
 
 static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, int64_t *n)
 {
-	char *text;
+	char *read;
 	size_t size, count;
-	int code = cli_read_all(r->file, &text, &size);
+	int code = cli_read_all(r->file, &read, &size);
 	if (code)
 		return code;
+	const char *text = read;
+	if ((code = cli_text_check(strcmp(r->file, "-") ? r->file : "the text", &text, &size, true))) {
+		free(read);
+		return code;
+	}
 	enum plumb_status s = plumb_tokenize(tok, text, size, PLUMB_SPECIALS_TEXT, ids, &count);
-	free(text);
+	free(read);
 	if (s)
-		return cli_complain(s == PLUMB_E_ARGUMENT ? CLI_INPUT : CLI_ERROR, "%s: %s", r->file, plumb_last_error());
+		return cli_fail_run(s);
 	if (count < 2)
 		return cli_complain(CLI_INPUT, "%s has %zu tokens; a prediction needs two", r->file, count);
 	*n = r->most > 0 && (size_t)r->most < count ? r->most : (int64_t)count;

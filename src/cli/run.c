@@ -20,6 +20,7 @@ const struct cli_command cli_run = {
 	"  --ctx N              context: most tokens of prompt and answer (default: the model's)\n"
 	"  --batch N            most prompt tokens in one pass (default 512); fewer need less memory\n"
 	CLI_KV_HELP
+	CLI_STOP_HELP
 	"  --ignore-end         go on past the end of the turn\n"
 	"  --placement          say which driver ran each operator, how often, and why not the first of the list\n"
 	"  --expect-token N     exit with 6 unless the first token is N\n"
@@ -28,6 +29,7 @@ const struct cli_command cli_run = {
 	"Examples:\n"
 	"  plumb run model.gguf \"Write a haiku about pipes.\"\n"
 	"  plumb run model.gguf --temp 0.7 --top-p 0.9 --seed 1 < question.txt\n"
+	"  plumb run base.gguf --raw \"Q: Why is the sky blue?\\nA:\" --stop \"\\nQ:\" --stop \"\\n\\n\"\n"
 	"  plumb run model.gguf --tokens 9707 --expect-token 82334\n"
 	"  AR_HARDWARE_PRECISION=FP64 plumb run model.gguf --raw \"int main(\" -n 16\n",
 	run
@@ -35,7 +37,8 @@ const struct cli_command cli_run = {
 
 struct request {
 	struct cli_common common;
-	struct plumb_sampling sampling;
+	struct cli_sampling sampling;
+	struct cli_stops stops;
 	struct plumb_session_options session;
 	const char *model, *prompt, *system, *tokens;
 	long most, expect;
@@ -43,7 +46,7 @@ struct request {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
 	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
 	{ "ids", no_argument, NULL, 'i' }, CLI_CTX_LONG, CLI_BATCH_LONG, CLI_KV_LONG,
 	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
@@ -53,6 +56,8 @@ static const struct option options[] = {
 static int take(struct request *r, int option)
 {
 	int taken = cli_sampling_option(&r->sampling, option, optarg);
+	if (!taken)
+		taken = cli_stop_option(&r->stops, option, optarg);
 	if (!taken)
 		taken = cli_session_option(&r->session, 1, option, optarg);
 	if (taken)
@@ -97,28 +102,30 @@ static int parse(struct request *r, int argc, char **argv)
 static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, size_t *n)
 {
 	char *read = NULL;
-	const char *text = r->prompt;
-	size_t size = text ? strlen(text) : 0;
+	const char *text = r->prompt, *system = r->system;
+	size_t size = text ? strlen(text) : 0, system_size = system ? strlen(system) : 0;
 	if (!text || !strcmp(text, "-")) {
 		if (!text && isatty(STDIN_FILENO))
 			fputs("Type the prompt, then Ctrl-D:\n", stderr);
 		int code = cli_read_all("-", &read, &size);
 		if (code)
 			return code;
-		while (size && !r->raw && (read[size - 1] == '\n' || read[size - 1] == '\r'))
-			read[--size] = 0;
 		text = read;
 	}
 	enum plumb_status s;
-	int code = CLI_OK;
-	if (!size)
-		code = cli_complain(CLI_USAGE, "the prompt is empty");
-	else if (strlen(text) != size && !r->raw)
-		code = cli_complain(CLI_USAGE, "the prompt holds a NUL byte; --raw takes it");
+	int code = cli_text_check("the prompt", &text, &size, r->raw);
+	if (!code && system)
+		code = cli_text_check("--system", &system, &system_size, false);
+	while (read && size && !r->raw && (text[size - 1] == '\n' || text[size - 1] == '\r'))
+		read[text - read + (ptrdiff_t)--size] = 0;
+	if (!code && !size)
+		code = cli_complain(r->prompt && !read ? CLI_USAGE : CLI_INPUT, "the prompt is empty");
+	if (code)
+		; /* said */
 	else if (r->raw)
 		s = plumb_tokenize(tok, text, size, PLUMB_SPECIALS_PARSE, ids, n), code = s ? cli_fail(s) : CLI_OK;
 	else {
-		struct plumb_message talk[2] = { { "system", r->system }, { "user", text } };
+		struct plumb_message talk[2] = { { "system", system }, { "user", text } };
 		const struct plumb_message *first = r->system ? talk : talk + 1;
 		s = plumb_chat_tokenize(tok, first, 0, (size_t)(talk + 2 - first), true, ids, n);
 		code = s ? cli_fail(s) : CLI_OK;
@@ -155,13 +162,12 @@ static void print_placement(const struct plumb_context *ctx)
 static int print_json(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g, const struct plumb_tokenizer *tok,
 	const int32_t *prompt, int64_t n)
 {
-	size_t size;
-	char *text = cli_text(tok, g->tokens, g->count, &size);
-	if (!text)
-		return cli_complain(CLI_ERROR, "no memory for the answer");
 	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
-		"text", text, size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
-	free(text);
+		"text", g->text, g->size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
+	if (root && g->stop_text)
+		json_object_set_new(root, "stop_text", json_string(g->stop_text));
+	if (root && r->sampling.how.temperature > 0)
+		json_object_set_new(root, "seed", json_integer((json_int_t)r->sampling.how.seed));
 	if (root && tok && plumb_tokenizer_warning(tok, 0))
 		json_object_set_new(root, "warnings", cli_json_warnings(tok));
 	if (root && r->placement)
@@ -169,40 +175,53 @@ static int print_json(const struct request *r, const struct plumb_context *ctx, 
 	return cli_json_print(root, false);
 }
 
+static void print_facts(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g)
+{
+	struct cli_kernels kernels;
+	if (!strcmp(g->stop, "context"))
+		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
+	cli_rates(g);
+	if (r->placement)
+		print_placement(ctx);
+	cli_kernels_read(ctx, &kernels);
+	cli_kernels_print(stderr, &kernels, 0);
+}
+
 static int answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
-	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end };
+	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end, .stop_texts = r->stops.text,
+		.stops = r->stops.count };
 	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
 	struct plumb_sampler *sampler;
-	int code = CLI_OK;
-	enum plumb_status s = plumb_sampler_new(&sampler, &r->sampling);
+	int code = cli_prompt_fits("the prompt has", (int64_t)n, session, r->most);
+	if (code)
+		return code;
+	enum plumb_status s = plumb_sampler_new(&sampler, &r->sampling.how);
 	if (s)
 		return cli_fail(s);
-	s = cli_generate(session, tok, sampler, ids, (int64_t)n, &g);
-	if (!r->common.json && (g.count || !s))
-		putchar('\n');
-	if (s)
-		code = cli_fail(s);
-	else if (r->common.json)
+	code = cli_generate(session, tok, sampler, ids, (int64_t)n, &g);
+	if (!code && r->common.json)
 		code = print_json(r, ctx, &g, tok, ids, (int64_t)n);
-	if (!code && !strcmp(g.stop, "context"))
-		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
-	if (!s && !r->common.json)
-		cli_rates(&g);
-	if (r->placement && !r->common.json)
-		print_placement(ctx);
-	if (!r->common.json) {
-		struct cli_kernels kernels;
-		cli_kernels_read(ctx, &kernels);
-		cli_kernels_print(stderr, &kernels, 0);
-	}
+	else if (!r->common.json)
+		print_facts(r, ctx, &g);
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))
 		code = cli_complain(CLI_DIFFERS, "the first token is %d, %ld was expected", g.count ? g.tokens[0] : -1, r->expect);
 	free(g.tokens);
+	free(g.text);
 	plumb_sampler_free(sampler);
 	return code;
+}
+
+/* Of --tokens: ids that the model does not have are the command line's fault. */
+static int check_ids(const int32_t *ids, size_t n, const struct plumb_model *model)
+{
+	int64_t vocab = plumb_model_config(model)->vocab;
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] >= vocab)
+			return cli_complain(CLI_USAGE, "--tokens: token %d is outside the vocabulary of %lld", ids[i], (long long)vocab);
+	return CLI_OK;
 }
 
 static int run(int argc, char **argv)
@@ -219,11 +238,14 @@ static int run(int argc, char **argv)
 	if ((code = cli_load(&r.common, r.model, &ctx, &model)))
 		return code;
 	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
-	if (!tok && !r.tokens)
+	if (!tok && (!r.tokens || r.stops.count))
 		code = cli_fail(PLUMB_E_UNSUPPORTED);
 	else
 		code = r.tokens ? cli_ids("--tokens", r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
+	if (!code && r.tokens)
+		code = check_ids(ids, n, model);
 	if (!code) {
+		cli_sampling_seed(&r.sampling, r.common.json);
 		enum plumb_status s = plumb_session_new(&session, model, &r.session);
 		cli_catch_interrupt();
 		code = s ? cli_fail(s) : answer(&r, session, tok, ids, n);

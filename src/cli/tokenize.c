@@ -93,6 +93,10 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok)
 			return code;
 		text = read;
 	}
+	if ((code = cli_text_check("the text", &text, &size, true))) {
+		free(read);
+		return code;
+	}
 	enum plumb_status s = plumb_tokenize(tok, text, size, r->specials, &ids, &n);
 	if (s) {
 		code = cli_fail(s);

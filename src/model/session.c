@@ -268,6 +268,7 @@ enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, con
 }
 
 struct plumb_model *plumb_session_model(const struct plumb_session *s) { return s->model; }
+int64_t plumb_session_context(const struct plumb_session *s) { return s->context; }
 int64_t plumb_session_position(const struct plumb_session *s) { return s->position; }
 
 enum plumb_status plumb_session_rewind(struct plumb_session *s, int64_t position)
