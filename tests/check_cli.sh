@@ -146,6 +146,7 @@ refusals() {
 			run $command ${file%%:*} $more </dev/null; expect 3 "${file#*:}" "$command of a model that is not computed: ${file#*:}"
 		done
 		run info ${file%%:*}; expect 0 "" "info of it"
+		says "^refused .*${file#*:}" "... says what is refused"
 		run tokenize ${file%%:*} Hello; expect 0 "" "tokenize with it"
 	done
 	LC_ALL=C sed 's/qwen2.rope.freq_base/qwen2.rope.freq_what/' <"$data/tiny-f32.gguf" >unknown

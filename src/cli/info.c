@@ -104,6 +104,19 @@ static void print_line(const char *what, struct plumb_span value)
 	putchar('\n');
 }
 
+static void print_biases(const struct plumb_config *c)
+{
+	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down", "logits" };
+	bool first = true;
+	printf("%-12s %s", "family", c->family);
+	for (int i = 0; i < 8; i++)
+		if (c->biases >> i & 1) {
+			printf("%s%s", first ? ", biases on " : ", ", names[i]);
+			first = false;
+		}
+	putchar('\n');
+}
+
 static void print_config(const struct facts *f)
 {
 	const struct plumb_config *c = &f->config;
@@ -113,14 +126,22 @@ static void print_config(const struct facts *f)
 		putchar('\n');
 		return;
 	}
-	uint64_t kv = 2 * (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)c->head_dim;
+	uint64_t kv = (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)(c->head_dim + c->value_dim);
 	print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
-	printf("%-12s %s%s\n", "family", c->family, c->qkv_bias ? ", biases on Q, K and V" : "");
+	print_biases(c);
+	if (plumb_model_check(f->file)) {
+		printf("%-12s plumb cannot run it: ", "refused");
+		cli_put_escaped((struct plumb_span){ plumb_last_error(), strlen(plumb_last_error()) }, 300);
+		putchar('\n');
+	}
 	printf("%-12s %s layers, %s wide, FFN %s\n", "size", grouped((uint64_t)c->layers), grouped((uint64_t)c->hidden), grouped((uint64_t)c->ffn));
 	printf("%-12s %s parameters\n", "", grouped((uint64_t)f->all.elements));
 	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", grouped((uint64_t)c->heads), grouped((uint64_t)c->kv_heads),
 		grouped((uint64_t)c->head_dim));
-	printf("%-12s base %g, %s pairs\n", "rope", c->rope_base, c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
+	printf("%-12s base %g, %s pairs", "rope", c->rope_base, c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
+	if (c->rope_factor != 1)
+		printf(", positions divided by %g", c->rope_factor);
+	putchar('\n');
 	printf("%-12s RMSNorm, eps %g\n", "norm", c->norm_eps);
 	printf("%-12s %s tokens, %s\n", "vocabulary", grouped((uint64_t)c->vocab),
 		c->tied ? "output shares the embedding's matrix" : "output has a matrix of its own");
@@ -232,11 +253,11 @@ static json_t *config_json(const struct facts *f)
 	const struct plumb_config *c = &f->config;
 	if (!f->has_config)
 		return json_null();
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
 		"name", cli_json_span((struct plumb_span){ c->name, strlen(c->name) }), "layers", (json_int_t)c->layers,
 		"hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
-		"head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
-		"rope_base", c->rope_base, "norm_eps", c->norm_eps,
+		"head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
+		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps,
 		"rope_pairs", c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
 }
 
