@@ -81,7 +81,7 @@ static void wild_token(void) { write_text("reference.json", "{\"token_ids\": [1,
 static void wild_position(void) { write_text("reference.json", "{\"token_ids\": [1, 2], \"position\": 2}"); }
 static void no_list(void) { write_text("reference.json", "{\"token_ids\": \"1 2\"}"); }
 static void clear_all(void) { make_remove(dir); mkdir(dir, 0777); }
-static void other_model(void) { clear_all(); float v[128] = { 1 }; for (int i = 0; i < 3; i++) { char name[32]; sprintf(name, "after_layer_%d.bin", i); write_values(name, 128, v, 128); } }
+static void other_model(void) { clear_all(); float v[160] = { 1 }; for (int i = 0; i < 3; i++) { char name[32]; sprintf(name, "after_layer_%d.bin", i); write_values(name, 160, v, 160); } }
 static void manifest_alone(void) { clear_all(); write_text("reference.json", "{}"); }
 static void gone(void) { make_remove(dir); }
 static void broken_tensors(void) { clear_all(); write_text("x.safetensors", "\377\377\377\377\377\377\377\377{}"); }
@@ -138,6 +138,79 @@ START_TEST(bad_references)
 	free(text);
 	plumb_reference_free(r);
 	rmdir(in("after_layer_1.bin"));
+}
+END_TEST
+
+/* The seed's layout with all positions: the count tells how many values there are, the tokens how many positions. */
+static void all_bins(bool logits, bool header)
+{
+	char name[32];
+	make_remove(dir);
+	mkdir(dir, 0777);
+	for (int layer = -1; layer < 3; layer++) {
+		const struct plumb_plane *p = plumb_capture_at(&truth, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		snprintf(name, sizeof name, layer < 0 ? "after_embeddings.bin" : "after_layer_%d.bin", layer);
+		if (header)
+			write_values(name, (uint32_t)(p->rows * p->width), p->v, p->rows * p->width);
+		else
+			write_bytes(name, p->v, sizeof *p->v * (size_t)(p->rows * p->width));
+	}
+	const struct plumb_plane *p = plumb_capture_at(&truth, -1, PLUMB_POINT_LOGITS);
+	int64_t n = (logits ? p->rows : 1) * p->width;
+	write_values("final_logits.bin", (uint32_t)n, p->v + p->rows * p->width - n, n);
+}
+
+START_TEST(bins_of_all_positions)
+{
+	bool logits = _i & 1, tells = _i & 2, header = !(_i & 4);
+	struct plumb_reference *r;
+	struct plumb_diag *d;
+	json_t *verdict;
+	all_bins(logits, header);
+	if (tells)
+		write_text("reference.json", "{\"token_ids\":[3,147,9,234,98,197,183,112,58,97,258]}");
+	enum plumb_status s = plumb_reference_open(&r, dir, config);
+	if (!header && !tells) { /* nothing tells positions from a wider model */
+		ck_assert(s == PLUMB_E_FORMAT || !plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT));
+		plumb_reference_free(r);
+		return;
+	}
+	ck_good(s);
+	for (int layer = -1; layer < 3; layer++) {
+		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		ck_assert(p && p->rows == N && p->width == 64);
+	}
+	ck_assert_int_eq(plumb_capture_at(&r->raw, -1, PLUMB_POINT_LOGITS)->rows, logits ? N : 1);
+	for (int cut = 0; cut < 2; cut++) { /* also a prompt of the first positions only */
+		ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .layer = -1, .tokens = cut ? prompt : NULL, .token_count = cut ? 8 : 0 }));
+		ck_assert_int_eq(d->n, cut ? 8 : N);
+		ck_good(plumb_diag_part(d, "verdict", &verdict));
+		int code = (int)json_integer_value(json_object_get(verdict, "code"));
+		ck_assert_msg(code == (header ? PLUMB_RIGHT : PLUMB_CONVENTION), "%d: %d %s", _i, code, text(verdict, "text"));
+		ck_assert_int_eq(strcmp(text(json_object_get(plumb_capture_at(&d->fixed, 0, PLUMB_POINT_OUTPUT) ? verdict : NULL, "answer"), "text"), "") != 0, !cut || logits);
+		plumb_diag_free(d);
+	}
+	plumb_reference_free(r);
+}
+END_TEST
+
+/* Tokens that the reference tells and the user's are compared before any layer is. */
+START_TEST(another_prompt_is_told)
+{
+	int32_t other[N];
+	struct plumb_reference *r;
+	struct plumb_diag *d;
+	json_t *verdict;
+	memcpy(other, prompt, sizeof other);
+	other[3] = 5; /* the reference is of the last position, whose token is the same */
+	good_bins();
+	ck_good(plumb_reference_open(&r, dir, config));
+	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .layer = -1, .tokens = other, .token_count = N }));
+	ck_good(plumb_diag_part(d, "verdict", &verdict));
+	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_UNUSABLE);
+	ck_assert(told(d->problems, "", "token 234 at position 3, where the prompt has 5", "two prompts"));
+	plumb_diag_free(d);
+	plumb_reference_free(r);
 }
 END_TEST
 
@@ -212,6 +285,8 @@ int main(void)
 	tcase_add_test(tc, reads_tensors);
 	tcase_add_test(tc, names);
 	tcase_add_loop_test(tc, bad_references, 0, (int)(sizeof bads / sizeof *bads));
+	tcase_add_loop_test(tc, bins_of_all_positions, 0, 8);
+	tcase_add_test(tc, another_prompt_is_told);
 	tcase_add_test(tc, single_files);
 	tcase_add_test(tc, bad_tensors);
 	tcase_add_test(tc, narrow_tensors);

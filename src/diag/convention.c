@@ -246,7 +246,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	PLUMB_TRY(plumb_diag_truth(d, &j.truth));
 	plumb_capture_free(&d->given);
 	PLUMB_TRY(plumb_capture_borrow(&d->given, &d->reference->raw));
-	plumb_reference_place(&d->given, d->reference->position, d->n);
+	plumb_reference_place(&d->given, d->reference->position, plumb_reference_length(d->reference, d->n));
 	enum plumb_status s = judge_all(&j, d);
 	if (!s)
 		s = plumb_convention_report(&j, d, result);

@@ -41,6 +41,26 @@ static enum plumb_status find_tokens(struct plumb_diag *d)
 		"it tells neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
 }
 
+/* The user gave tokens: are they those that the reference tells, and as many as it holds positions? Attention looks back only, so a prompt
+ * that is cut short is no fault where all positions are there. */
+static enum plumb_status check_told(struct plumb_diag *d)
+{
+	const struct plumb_reference *r = d->reference;
+	int64_t length = plumb_reference_length(r, d->n), at = 0;
+	if (r->tokens) {
+		while (at < d->n && at < r->token_count && d->tokens[at] == r->tokens[at])
+			at++;
+		if (at < d->n && at < r->token_count)
+			PLUMB_TRY(plumb_problem(d->problems, r->path, "what is compared is of two prompts", "it tells token %d at position %lld, where the prompt has %d",
+				r->tokens[at], (long long)at, d->tokens[at]));
+		d->other_prompt = at < d->n && at < r->token_count;
+	}
+	if (length > d->n)
+		return plumb_problem(d->problems, r->path, "what the prompt has not is not compared", "it has %lld positions, the prompt has %lld tokens",
+			(long long)length, (long long)d->n);
+	return PLUMB_OK;
+}
+
 /* The user's tokens, else the reference's, else found in the reference's embeddings. */
 static enum plumb_status choose_tokens(struct plumb_diag *d)
 {
@@ -60,7 +80,7 @@ static enum plumb_status choose_tokens(struct plumb_diag *d)
 	if (!(d->tokens = malloc(sizeof *from * (size_t)d->n)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)d->n);
 	memcpy(d->tokens, from, sizeof *from * (size_t)d->n);
-	return PLUMB_OK;
+	return own && r ? check_told(d) : PLUMB_OK;
 }
 
 static enum plumb_status set_up(struct plumb_diag *d)

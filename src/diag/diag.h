@@ -143,6 +143,8 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *referenc
 enum plumb_status plumb_reference_told(struct plumb_reference *reference, const char *file, const json_t *told, const struct plumb_config *config);
 /* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last was told: not -1). */
 void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n);
+/* Positions of the prompt that it was made with, as far as it shows: n, or more when it tells or holds more. */
+int64_t plumb_reference_length(const struct plumb_reference *reference, int64_t n);
 
 /* Tokens from the reference's embeddings: the nearest row of the embedding matrix for each of its rows. The caller frees them. */
 enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *reference, const struct plumb_file *file,
@@ -171,6 +173,7 @@ struct plumb_diag {
 	/* Made when first asked for (plumb_diag_ours ...), kept. */
 	struct plumb_capture ours, truth, plain, twin; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
 	json_t *cache;                      /* finished parts by name */
+	bool other_prompt;                  /* the reference tells other tokens than the user */
 	bool lost;                          /* a row of the part under way could not be kept */
 	struct plumb_errors *errors;        /* plumb_diag_errors */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One file of the seed's layout: a little-endian int32 count, then that many float32 values. Files that were written with another
+/* One file of the seed's layout: a little-endian int32 count, then that many float32 values, of one position or of all. Files that were written with another
  * header, with none, or big-endian are recognised by their size; what cannot be recognised is not used, and the text says why. */
 #include <errno.h>
 #include <math.h>
@@ -10,11 +10,13 @@
 #include "diag/diag.h"
 
 #define MOST_HEADER 64
+#define MOST_POSITIONS 2048 /* that a diagnosis takes */
 
 struct bin {
 	unsigned char *bytes; /* the first of them: at most what a file of `width` values may have */
 	size_t size;          /* of the whole file */
-	int64_t width;        /* values that the model has at this point */
+	int64_t width;        /* values that the model has at this point, times the positions */
+	int64_t rows;         /* positions */
 	size_t at;            /* where the values begin */
 	char storage[64];     /* how it differs from the expected layout */
 	char problem[256];    /* values are used all the same when `usable` */
@@ -91,8 +93,13 @@ static void find_layout(struct bin *b)
 	} else if (little == w || big == w) {
 		wrong_size(b, need);
 	} else if (b->size == 4 + 4 * (size_t)little || b->size == 4 + 4 * (size_t)big) {
+		long long values = (long long)(b->size - 4) / 4, here = (long long)b->width;
 		b->stranger = true;
-		plumb_format(b->problem, sizeof b->problem, "%zu values, but the model has %lld here: another model", (b->size - 4) / 4, (long long)b->width);
+		if (values % here)
+			plumb_format(b->problem, sizeof b->problem, "%lld values, but the model has %lld here: another model", values, here);
+		else
+			plumb_format(b->problem, sizeof b->problem, "%lld values, but the model has %lld here: another model, or %lld positions, but as many tokens "
+				"are not told", values, here, values / here);
 	} else {
 		plumb_format(b->problem, sizeof b->problem, "wrong count or size: the count is %d, the file has %zu bytes; %lld values in %zu bytes were expected",
 			(int)little, b->size, (long long)b->width, need + 4);
@@ -120,9 +127,23 @@ static enum plumb_status keep(struct plumb_reference *r, struct bin *b, const ch
 		v[i] = value(b->bytes + b->at + 4 * i, big);
 	if (big)
 		plumb_format(b->storage + strlen(b->storage), sizeof b->storage - strlen(b->storage), "%sbig-endian", *b->storage ? ", " : "");
-	enum plumb_status s = plumb_reference_keep(r, name, layer, point, v, 1, b->width, b->storage);
+	enum plumb_status s = plumb_reference_keep(r, name, layer, point, v, b->rows, b->width / b->rows, b->storage);
 	free(v);
 	return s;
+}
+
+/* As many positions as the prompt has, where the size says so; who tells no tokens leaves it to the size and the count. */
+static int64_t rows_in(const struct bin *b, const struct plumb_reference *r, const unsigned char *bytes)
+{
+	size_t one = 4 * (size_t)b->width;
+	int64_t rows = (int64_t)(b->size / one);
+	bool header = b->size % one == 4;
+	uint32_t count = (uint32_t)(rows * b->width);
+	if (rows < 2 || rows > MOST_POSITIONS || (b->size % one && !header))
+		return 1;
+	if (r->tokens)
+		return rows == r->token_count ? rows : 1;
+	return header && (word(bytes, false) == count || word(bytes, true) == count) ? rows : 1;
 }
 
 /* The first bytes of a regular file; what is no such file is a problem, not a failure. */
@@ -134,10 +155,15 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 	if (!S_ISREG(st.st_mode))
 		return plumb_reference_problem(r, name, loss, S_ISDIR(st.st_mode) ? "a folder where a file was expected" : "not a regular file");
 	b->size = (size_t)st.st_size;
-	size_t most = 4 * (size_t)b->width + MOST_HEADER, want = b->size < most ? b->size : most;
 	FILE *f = fopen(path, "rb");
 	if (!f)
 		return plumb_reference_problem(r, name, loss, "cannot be read: %s", strerror(errno));
+	unsigned char first[4] = { 0 };
+	if (b->size >= sizeof first && fread(first, 1, sizeof first, f) == sizeof first)
+		b->rows = rows_in(b, r, first);
+	rewind(f);
+	b->width *= b->rows;
+	size_t most = 4 * (size_t)b->width + MOST_HEADER, want = b->size < most ? b->size : most;
 	unsigned char *bytes = calloc(1, most);
 	bool good = bytes && fread(bytes, 1, want, f) == want;
 	fclose(f);
@@ -153,7 +179,7 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char *path, const char *name, int layer, int point,
 	const struct plumb_config *config)
 {
-	struct bin b = { .width = plumb_point_width(config, point) };
+	struct bin b = { .width = plumb_point_width(config, point), .rows = 1 };
 	char loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	PLUMB_TRY(load(r, &b, path, name, loss));

@@ -89,7 +89,8 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 	return PLUMB_OK;
 }
 
-/* Positions that the rows stand for: the last row is the told position's, or the last of the prompt. */
+/* Positions that the rows stand for: the last row is the told position's, or the last of the prompt, which may be longer than the one that
+ * is evaluated. */
 void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n)
 {
 	for (int layer = -1, point = -1; plumb_capture_next(planes, &layer, &point);) {
@@ -98,4 +99,15 @@ void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64
 		int64_t end = position >= p->rows - 1 && position < n ? position + 1 : n;
 		p->first = square || p->rows > end ? 0 : end - p->rows;
 	}
+}
+
+int64_t plumb_reference_length(const struct plumb_reference *r, int64_t n)
+{
+	int64_t length = r->token_count > n ? r->token_count : n;
+	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
+		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
+		length = !square && p->rows > length ? p->rows : length;
+	}
+	return length;
 }

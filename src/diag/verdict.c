@@ -120,6 +120,8 @@ static void unusable(struct verdict *v)
 		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of another model.");
 	else if (json_is_array(json_object_get(v->convention, "other_tokens")))
 		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
+	else if (v->d->other_prompt)
+		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it tells other tokens than the prompt's.");
 	else if (weights > 0)
 		plumb_format(v->text, sizeof v->text, "The reference cannot be used to judge the port: it was made from other "
 			"weights. Its embeddings, which no layer has touched, are "
@@ -128,6 +130,11 @@ static void unusable(struct verdict *v)
 		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
 	if (*text_of(v->convention))
 		say(v, "%s", text_of(v->convention));
+	const json_t *problem;
+	size_t i;
+	json_array_foreach(v->d->problems, i, problem)
+		if (i < 3)
+			say(v, "%s: %s.", json_string_value(json_object_get(problem, "file")), json_string_value(json_object_get(problem, "problem")));
 }
 
 /* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the trusted run does the same. Where
@@ -157,7 +164,7 @@ static enum plumb_status is_rounded(struct verdict *v, bool *rounded)
 
 static bool is_unusable(const struct verdict *v)
 {
-	return !compared(v) || json_is_true(json_object_get(v->convention, "other_model")) ||
+	return !compared(v) || (v->d->other_prompt && v->layer != PLUMB_NO_CULPRIT) || json_is_true(json_object_get(v->convention, "other_model")) ||
 		json_is_array(json_object_get(v->convention, "other_tokens")) ||
 		(v->layer != PLUMB_NO_CULPRIT && json_number_value(json_object_get(v->convention, "weights_differ")) > 0);
 }
@@ -249,6 +256,8 @@ static enum plumb_status diverges(struct verdict *v)
 	else if (v->bad)
 		say(v, "%d of %d layers are wrong by themselves: given the reference's input, they do not make the "
 			"reference's output.", v->bad, v->d->layers);
+	if (v->errors->hybrid && !v->d->reference->tokens && v->errors->sure < v->d->layers - 1)
+		say(v, "The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
 	if (v->layer >= 0 && v->layer < layers && !strcmp(plumb_isolation_input(v->d, v->layer), "ours"))
 		say(v, "The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
 			v->layer);
