@@ -27,6 +27,7 @@ struct plumb_vocab {
 	int32_t bos, eos, pad;          /* -1: none */
 	bool add_bos;
 	const char *chat_template;      /* Jinja text as in the file, or NULL; see plumb_chat_render */
+	const char *name;               /* the model's, for messages, or NULL */
 };
 
 struct plumb_tokenizer;
@@ -43,6 +44,9 @@ PLUMB_API void plumb_tokenizer_free(struct plumb_tokenizer *tok);
 /* Bring text to NFC before it is split (off at first). Qwen2's own tokenizer.json asks for it; a GGUF does
  * not say, and what reads GGUFs (Transformers, llama.cpp) does none, so reference ids come without. */
 PLUMB_API void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc);
+
+/* Whether plumb_tokenize puts bos in front; at first as the vocabulary says. Without a bos it is never done. */
+PLUMB_API void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add);
 
 PLUMB_API size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok);
 PLUMB_API int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok);
@@ -98,16 +102,28 @@ PLUMB_API enum plumb_status plumb_stop_feed(struct plumb_stop *stop, const char 
 PLUMB_API struct plumb_span plumb_stop_end(struct plumb_stop *stop);
 
 /* --- chat prompts --- */
+/* A model's template is a program in Jinja. plumb runs none: it knows the texts of some exactly, by their SHA-256, and writes
+ * what they write: "chatml", "qwen2", "qwen2.5", "qwen2.5-math", "qwq", "qwq-first", "deepseek-r1". Name i; NULL past the last. */
+PLUMB_API const char *plumb_template_name(int i);
+/* Name of the template in use; NULL: the vocabulary has none, or one that is not known. */
+PLUMB_API const char *plumb_tokenizer_template(const struct plumb_tokenizer *tok);
+/* Use another template, by its name (PLUMB_E_ARGUMENT: no such) or by its text (PLUMB_E_UNSUPPORTED: not known). The one before
+ * stays in use on failure. */
+PLUMB_API enum plumb_status plumb_tokenizer_use_template(struct plumb_tokenizer *tok, const char *name);
+PLUMB_API enum plumb_status plumb_tokenizer_read_template(struct plumb_tokenizer *tok, const char *text, size_t size);
+
 struct plumb_message { const char *role, *content; }; /* role: system, user, assistant */
-/* Render messages [first, count) of a conversation as the model's template does and leave it open
- * for the assistant's answer if `answer`. `first` lets a chat append only what is new. Without a
+/* Render messages [first, count) of a conversation as the template in use does and leave it open
+ * for the assistant's answer if `answer`. `first` lets a chat append only what is new; a template that drops the thoughts of
+ * earlier answers (qwq, deepseek-r1) may by then have written them, so render its conversations anew. Without a
  * system message at index 0 the template's own default is put there. *text is malloc'ed.
  * Role markers are special tokens: encode the pieces with plumb_chat_tokenize, or this text with
- * PLUMB_SPECIALS_PARSE. PLUMB_E_UNSUPPORTED: a template that is not ChatML. */
+ * PLUMB_SPECIALS_PARSE. PLUMB_E_UNSUPPORTED: no template in use; the text names model and template. */
 PLUMB_API enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
 	size_t first, size_t count, bool answer, char **text);
-/* The same as token ids, with the content of messages encoded as plain text, so that a user
- * cannot forge role markers. To append to a conversation (first > 0) whose last answer the model has made, feed
+/* The same as token ids, with the content of messages encoded as plain text (PLUMB_SPECIALS_TEXT), so that a user
+ * cannot forge role markers. A begin-of-text token is there if the template writes one, whatever the vocabulary adds to plain text.
+ * To append to a conversation (first > 0) whose last answer the model has made, feed
  * what it left open first: the end-of-turn token unless it came, and what follows it, "\n" in ChatML. */
 PLUMB_API enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
 	size_t first, size_t count, bool answer, int32_t **ids, size_t *n);

@@ -181,7 +181,7 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 {
 	struct plumb_vocab v = { .bos = -1 };
 	struct oddities odd = { .n = 0 };
-	char *model = NULL, *split = NULL, *template = NULL;
+	char *model = NULL, *split = NULL, *template = NULL, *name = NULL;
 	enum plumb_status st;
 
 	*tok = NULL;
@@ -197,6 +197,9 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	    (st = read_bos(file, &odd, &v)) || (st = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
 	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (st = count_rows(file, v.tokens, &odd)))
 		goto fail;
+	if ((st = read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
+		goto fail;
+	v.name = name; /* a name that is no text is no reason to fail */
 	v.split = split;
 	v.chat_template = template;
 	st = plumb_tokenizer_new(tok, &v);
@@ -206,6 +209,7 @@ fail:
 	free((void *)v.token);
 	free((void *)v.merge);
 	free((void *)v.kind);
+	free(name);
 	free(template);
 	free(split);
 	free(model);

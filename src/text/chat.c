@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat prompts in ChatML. The template is not run, only recognised: ChatML is one form, and its one
- * variable part, the default system message, is a literal in the template. */
+/* Chat prompts. A template is not run: template.c knows its text and says in which of these forms it writes a
+ * conversation. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -8,6 +8,10 @@
 
 #define START "<|im_start|>"
 #define END "<|im_end|>"
+#define USER "<\xef\xbd\x9cUser\xef\xbd\x9c>"
+#define ASSISTANT "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>"
+#define END_OF_SENTENCE "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+#define THOUGHT_END "</think>"
 
 struct buffer { char *p; size_t n, room; };
 
@@ -30,61 +34,6 @@ static enum plumb_status put(struct buffer *b, const char *text, size_t n)
 	return PLUMB_OK;
 }
 
-/* One character of a Jinja literal at *p, escapes undone as Python does; *p moves on. */
-static char unescape(const char **p)
-{
-	static const char from[] = "nrt\\'\"", to[] = "\n\r\t\\'\"";
-	const char *s = *p;
-	const char *hit = s[0] == '\\' && s[1] ? strchr(from, s[1]) : NULL;
-
-	*p = s + (hit ? 2 : 1);
-	return hit ? to[hit - from] : s[0];
-}
-
-/* The text after START "system\n" up to END, all within one literal: quote is what began it, 0 for
- * text outside of Jinja's braces. */
-static enum plumb_status read_literal(const char *p, char quote, char **text)
-{
-	struct buffer b = { NULL, 0, 0 };
-	enum plumb_status st = put(&b, "", 0);
-
-	while (!st && *p && (!quote || *p != quote)) {
-		if (!strncmp(p, END, sizeof(END) - 1)) {
-			if (b.n && b.p[0] == '\n') {
-				memmove(b.p, b.p + 1, b.n--);
-				*text = b.p;
-				return PLUMB_OK;
-			}
-			break;
-		}
-		if (!quote && (!strncmp(p, "{{", 2) || !strncmp(p, "{%", 2)))
-			break;
-		char c = *p;
-		if (quote)
-			c = unescape(&p);
-		else
-			p++;
-		st = put(&b, &c, 1);
-	}
-	free(b.p);
-	return st;
-}
-
-enum plumb_status plumb_chat_read(struct plumb_tokenizer *tok, const char *text)
-{
-	static const char opening[] = START "system";
-	enum plumb_status st = PLUMB_OK;
-
-	tok->has_template = true;
-	tok->chatml = strstr(text, START) != NULL;
-	for (const char *p = text; !st && !tok->system && (p = strstr(p, opening));) {
-		char quote = p > text && (p[-1] == '\'' || p[-1] == '"') ? p[-1] : 0;
-		p += sizeof(opening) - 1;
-		st = read_literal(p, quote, &tok->system);
-	}
-	return st;
-}
-
 /* A conversation comes out as markers (by id) and the text between them. */
 struct sink {
 	const struct plumb_tokenizer *tok;
@@ -104,32 +53,119 @@ static enum plumb_status flush(struct sink *s)
 	return st;
 }
 
-static enum plumb_status put_marker(struct sink *s, bool start)
+static enum plumb_status put_id(struct sink *s, int32_t id)
 {
+	struct plumb_span bytes = plumb_token_bytes(s->tok, id);
 	enum plumb_status st;
 
 	if (!s->ids)
-		return put(&s->text, start ? START : END, start ? sizeof(START) - 1 : sizeof(END) - 1);
+		return put(&s->text, bytes.p, bytes.n);
 	st = flush(s);
-	return st ? st : plumb_ids_add(s->ids, start ? s->tok->im_start : s->tok->im_end);
+	return st ? st : plumb_ids_add(s->ids, id);
+}
+
+static enum plumb_status put_text(struct sink *s, const char *text) { return put(&s->text, text, strlen(text)); }
+
+/* A marker of the template's own; as text it needs no token. */
+static enum plumb_status put_marker(struct sink *s, const char *text)
+{
+	int32_t id = plumb_special_find(s->tok, text);
+
+	if (!s->ids)
+		return put_text(s, text);
+	return id < 0 ? plumb_fail(PLUMB_E_UNSUPPORTED, "the chat template %s needs the token %s, which is not a special token of this "
+		"vocabulary", s->tok->template->name, text) : put_id(s, id);
+}
+
+/* "<think>" is a token where the vocabulary has it, else text. */
+static enum plumb_status put_think(struct sink *s)
+{
+	int32_t id = plumb_special_find(s->tok, "<think>");
+	enum plumb_status st = id < 0 ? put_text(s, "<think>") : put_id(s, id);
+
+	return st ? st : put_text(s, "\n");
+}
+
+/* What a template keeps of an earlier answer. */
+static const char *without_thought(const struct plumb_template *t, const char *content, bool last)
+{
+	const char *end = NULL;
+
+	if (t->thought == PLUMB_THOUGHT_ALL || (t->thought == PLUMB_THOUGHT_LAST && last))
+		return content;
+	for (const char *p = content; (p = strstr(p, THOUGHT_END)); end = p += sizeof(THOUGHT_END) - 1)
+		;
+	content = end ? end : content;
+	return t->thought == PLUMB_THOUGHT_CUT ? content : content + strspn(content, "\n");
 }
 
 static enum plumb_status put_opening(struct sink *s, const char *role)
 {
 	enum plumb_status st;
 
-	if ((st = put_marker(s, true)) || (st = put(&s->text, role, strlen(role))))
+	if ((st = put_marker(s, START)) || (st = put_text(s, role)))
 		return st;
-	return put(&s->text, "\n", 1);
+	return put_text(s, "\n");
 }
 
 static enum plumb_status put_message(struct sink *s, const char *role, const char *content)
 {
 	enum plumb_status st;
 
-	if ((st = put_opening(s, role)) || (st = put(&s->text, content, strlen(content))) || (st = put_marker(s, false)))
+	if ((st = put_opening(s, role)) || (st = put_text(s, content)) || (st = put_marker(s, END)))
 		return st;
-	return put(&s->text, "\n", 1);
+	return put_text(s, "\n");
+}
+
+/* A conversation's part that is to be written. */
+struct part { const struct plumb_message *m; size_t first, count; bool answer; };
+
+static bool is_role(const struct plumb_message *m, const char *role) { return !strcmp(m->role, role); }
+
+static enum plumb_status write_chatml(struct sink *s, const struct part *p)
+{
+	const struct plumb_template *t = s->tok->template;
+	enum plumb_status st = PLUMB_OK;
+
+	if (!p->first && t->system && (!p->count || !is_role(p->m, "system")))
+		st = put_message(s, "system", t->system);
+	for (size_t i = p->first; !st && i < p->count; i++)
+		st = put_message(s, p->m[i].role, is_role(&p->m[i], "assistant") ? without_thought(t, p->m[i].content, i + 1 == p->count) :
+			p->m[i].content);
+	if (!st && p->answer)
+		st = put_opening(s, "assistant");
+	return !st && p->answer && t->think ? put_think(s) : st;
+}
+
+/* The last system message stands at the beginning, wherever it was said. */
+static enum plumb_status write_deepseek(struct sink *s, const struct part *p)
+{
+	const char *system = "";
+	enum plumb_status st = PLUMB_OK;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (is_role(&p->m[i], "system")) {
+			if (p->first && i >= p->first)
+				return plumb_fail(PLUMB_E_ARGUMENT, "message %zu: the template puts a system message at the beginning, which is written already",
+					i);
+			system = p->m[i].content;
+		}
+	if (!p->first && s->tok->bos >= 0)
+		st = put_id(s, s->tok->bos);
+	if (!st && !p->first)
+		st = put_text(s, system);
+	for (size_t i = p->first; !st && i < p->count; i++) {
+		bool user = is_role(&p->m[i], "user");
+		if (is_role(&p->m[i], "system"))
+			continue;
+		if (!(st = put_marker(s, user ? USER : ASSISTANT)))
+			st = put_text(s, user ? p->m[i].content : without_thought(s->tok->template, p->m[i].content, false));
+		if (!st && !user)
+			st = put_marker(s, END_OF_SENTENCE);
+	}
+	if (!st && p->answer)
+		st = put_marker(s, ASSISTANT);
+	return !st && p->answer && s->tok->template->think ? put_think(s) : st;
 }
 
 static bool known_role(const char *role)
@@ -140,14 +176,14 @@ static bool known_role(const char *role)
 static enum plumb_status write_chat(struct sink *s, const struct plumb_message *messages, size_t first, size_t count,
 	bool answer)
 {
-	enum plumb_status st = PLUMB_OK;
+	struct part part = { messages, first, count, answer };
+	enum plumb_status st = plumb_template_need(s->tok);
 
-	if (!s->tok->chatml)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, s->tok->has_template ?
-			"the model's chat template is not ChatML (it has no " START ")" : "the model has no chat template");
+	if (st)
+		return st;
 	if (first > count)
 		return plumb_fail(PLUMB_E_ARGUMENT, "messages from %zu on, but there are %zu", first, count);
-	for (size_t i = first; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (!known_role(messages[i].role))
 			return plumb_fail(PLUMB_E_ARGUMENT, "message %zu has the role \"%.32s\", expected system, user or assistant",
 				i, messages[i].role ? messages[i].role : "(none)");
@@ -157,12 +193,7 @@ static enum plumb_status write_chat(struct sink *s, const struct plumb_message *
 		if ((st = plumb_utf8_check("message", messages[i].content, strlen(messages[i].content))))
 			return plumb_fail_in(st, "message %zu (%s)", i, messages[i].role);
 	}
-	if (!first && s->tok->system && (!count || strcmp(messages[0].role, "system")))
-		st = put_message(s, "system", s->tok->system);
-	for (size_t i = first; !st && i < count; i++)
-		st = put_message(s, messages[i].role, messages[i].content);
-	if (!st && answer)
-		st = put_opening(s, "assistant");
+	st = s->tok->template->form == PLUMB_FORM_DEEPSEEK ? write_deepseek(s, &part) : write_chatml(s, &part);
 	return st ? st : flush(s);
 }
 
@@ -188,17 +219,11 @@ enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const s
 {
 	struct plumb_ids out = { NULL, 0, 0 };
 	struct sink s = { .tok = tok, .ids = &out };
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status st;
 
 	*ids = NULL;
 	*n = 0;
-	if (tok->chatml && (tok->im_start < 0 || tok->im_end < 0))
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "the chat template is ChatML, but %s is not a special token",
-			tok->im_start < 0 ? START : END);
-	if (!first && tok->add_bos)
-		st = plumb_ids_add(&out, tok->bos);
-	if (!st)
-		st = write_chat(&s, messages, first, count, answer);
+	st = write_chat(&s, messages, first, count, answer);
 	free(s.text.p);
 	if (!st && !out.p && !(out.p = malloc(sizeof(*out.p))))
 		st = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");

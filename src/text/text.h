@@ -44,8 +44,9 @@ struct plumb_tokenizer {
 	int32_t bos, eos, im_start, im_end, endoftext; /* -1: none */
 	bool add_bos, nfc;
 	struct plumb_split *split;
-	bool has_template, chatml;
-	char *system;           /* the template's default system message, or NULL */
+	const struct plumb_template *template; /* NULL: none, or not known */
+	char unknown[160];      /* what the file's own is called in a refusal; empty: it has none */
+	char name[64];          /* of the model, as a terminal may see it */
 	struct plumb_warning warning[PLUMB_WARNINGS];
 	int warnings;
 };
@@ -102,8 +103,27 @@ int plumb_utf8_step(const unsigned char *p, size_t n);
 /* PLUMB_E_ARGUMENT with the offset in this text, called "the `what`". */
 enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size);
 
-/* --- chat.c --- */
-/* Find out what the template is; fills chatml and system. */
-enum plumb_status plumb_chat_read(struct plumb_tokenizer *tok, const char *text);
+/* --- sha256.c --- */
+#define PLUMB_SHA256_HEX 65
+void plumb_sha256(const char *text, size_t n, char hex[PLUMB_SHA256_HEX]);
+
+/* --- template.c --- */
+enum plumb_form { PLUMB_FORM_CHATML, PLUMB_FORM_DEEPSEEK };
+/* What is kept of "<think> ... </think>" in answers: all; all of an answer that is the last message; nothing, nor line
+ * breaks after it; nothing, but the line breaks. */
+enum plumb_thought { PLUMB_THOUGHT_ALL, PLUMB_THOUGHT_LAST, PLUMB_THOUGHT_NONE, PLUMB_THOUGHT_CUT };
+struct plumb_template {
+	const char *name;
+	enum plumb_form form;
+	const char *system; /* default system message, or NULL */
+	enum plumb_thought thought;
+	bool think;         /* the prompt for an answer ends with "<think>\n" */
+};
+/* The one place where a text becomes a renderer; NULL: not known. hex receives its SHA-256. */
+const struct plumb_template *plumb_template_of(const char *text, size_t n, char hex[PLUMB_SHA256_HEX]);
+/* Take the file's own template; what is not known is remembered by its beginning. */
+void plumb_template_read(struct plumb_tokenizer *tok, const char *text, size_t n);
+/* PLUMB_E_UNSUPPORTED with a text that names model and template when there is none to use. */
+enum plumb_status plumb_template_need(const struct plumb_tokenizer *tok);
 
 #endif

@@ -222,8 +222,10 @@ enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct
 	tok->im_start = plumb_special_find(tok, "<|im_start|>");
 	tok->im_end = plumb_special_find(tok, "<|im_end|>");
 	tok->endoftext = plumb_special_find(tok, "<|endoftext|>");
-	if (v->chat_template && (st = plumb_chat_read(tok, v->chat_template)))
-		goto fail;
+	for (size_t i = 0; v->name && v->name[i] && i < sizeof(tok->name) - 1; i++)
+		tok->name[i] = v->name[i] < ' ' || v->name[i] > '~' ? '?' : v->name[i];
+	if (v->chat_template)
+		plumb_template_read(tok, v->chat_template, strlen(v->chat_template));
 	*out = tok;
 	return PLUMB_OK;
 fail:
@@ -243,11 +245,11 @@ void plumb_tokenizer_free(struct plumb_tokenizer *tok)
 	free(tok->merge);
 	free(tok->by_pair);
 	free(tok->special);
-	free(tok->system);
 	free(tok);
 }
 
 void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc) { tok->nfc = nfc; }
+void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add) { tok->add_bos = add && tok->bos >= 0; }
 
 size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok) { return tok->tokens; }
 int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok) { return tok->bos; }

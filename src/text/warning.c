@@ -22,7 +22,7 @@ void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...)
 	if (tok->warnings == PLUMB_WARNINGS)
 		return;
 	va_start(args, format);
-	vsnprintf(w->text, sizeof(w->text) - PLUMB_WARNING_MORE, format, args);
+	plumb_vformat(w->text, sizeof(w->text) - PLUMB_WARNING_MORE, format, args);
 	va_end(args);
 	w->n = strlen(w->text);
 	w->format = format;
