@@ -409,7 +409,68 @@ real_model() {
 	report $? "perplexity of the big model as PyTorch's"
 }
 
-for part in help_texts options drivers models refusals information tokens runs long_model limits signals full_disk chats terminal measures real_model; do
+# Copies of the model with other bytes: a template or a vocabulary as it came from elsewhere.
+patched() { # out, then pairs of Python byte strings, each in place of the other
+	"$python" - "$model" "$@" <<'END'
+import ast, sys
+data = open(sys.argv[1], "rb").read()
+for old, new in zip(sys.argv[3::2], sys.argv[4::2]):
+    old, new = (ast.literal_eval("b'" + x + "'") for x in (old, new))
+    assert len(old) == len(new) and old in data, old
+    data = data.replace(old, new, 1)
+open(sys.argv[2], "wb").write(data)
+END
+}
+templates() {
+	[ -n "$python" ] || { skip "templates: no python3"; return; }
+	patched stranger.gguf '{%- if messages' '{%- if massages'
+	for command in "run stranger.gguf Hello" "chat stranger.gguf" "diag dump stranger.gguf --chat Hello --out no"; do
+		# shellcheck disable=SC2086 # words
+		run $command; expect 3 'does not know ("{%- if massages.*SHA-256.*--template NAME (chatml, .*--template FILE' "${command%% *}: a template that is not known is named"
+		[ "$(grep -c template err)" -eq 1 ]; report $? "${command%% *}: in one line"
+	done
+	run run stranger.gguf Hello --raw -n 1; [ "$code" -eq 0 ]; report $? "run --raw needs no template"
+	run run stranger.gguf Hello --template qwen2.5 --json -n 2; cp out named; run run "$model" Hello --json -n 2
+	[ "$(value 'j["prompt_tokens"]')" = "$(cp named out; value 'j["prompt_tokens"]')" ]; report $? "--template NAME"
+	"$plumb" info "$model" --template >own.jinja
+	run run stranger.gguf Hello --template own.jinja --json -n 2; [ "$code" -eq 0 ] && [ "$(value 'j["prompt_tokens"]')" = "$(cp named out; value 'j["prompt_tokens"]')" ]
+	report $? "--template FILE"
+	"$plumb" info stranger.gguf --template >other.jinja
+	run run "$model" Hello --template other.jinja; expect 3 "other.jinja: plumb does not know" "--template FILE: a text that is not known"
+	run run "$model" Hello --template chatml --json -n 1; [ "$(value 'len(j["prompt_tokens"])')" -lt 30 ]; report $? "--template chatml has no system message"
+	run run "$model" Hello --template none-such; expect 2 "neither a name (chatml" "--template: no such name or file"
+	run run "$model" Hello --raw --template chatml; expect 2 "leave out --template" "--raw with --template"
+	run info "$model"; says "rendered as qwen2.5" "info names the template"
+	run info stranger.gguf; says "of no kind that plumb renders" "info: a template that is not known"
+	patched bare.gguf 'tokenizer.chat_template' 'tokenizer.chat_tomplate'
+	run run bare.gguf Hello; expect 3 'no chat template; --template NAME' "a model without a template"
+	feed 'Hello\n' chat bare.gguf --template qwen2.5 -n 2; [ "$code" -eq 0 ]; report $? "chat --template without one of the model's"
+}
+vocabularies() {
+	[ -n "$python" ] || { skip "vocabularies: no python3"; return; }
+	patched odd.gguf 'padding_token_id\x04\0\0\0<\x01\0\0' 'padding_token_id\x04\0\0\0\xff\xff\xff\xff' 'tokenizer.ggml.pre' 'tokenizer.ggml.pro'
+	run tokenize odd.gguf Hello --ids; cp out ids; [ "$code" -eq 0 ] && [ "$(grep -c '^plumb: note: odd.gguf: the key' err)" -eq 2 ]; report $? "oddities are told on stderr, once each"
+	run tokenize "$model" Hello --ids; cmp -s out ids; report $? "oddities change no token"
+	run run odd.gguf Hello -n 1; grep -q 'note: odd.gguf: the key tokenizer.ggml.pre is missing' err; report $? "run tells of a guessed pattern"
+	run run odd.gguf Hello -n 1 --json; [ "$(value 'len(j["warnings"])')" = 2 ]; report $? "run --json has the warnings"
+	run info odd.gguf; says "padding_token_id is 4294967295" "info lists the warnings"
+	run info odd.gguf --json; [ "$(value 'len(j["tokenizer"]["warnings"])')" = 2 ]; report $? "info --json lists the warnings"
+	run info "$model" --json; [ "$(value 'j["tokenizer"]["warnings"]')" = "[]" ]; report $? "no warnings where nothing is odd"
+	patched eos.gguf 'eos_token_id\x04\0\0\0>\x01\0\0' 'eos_token_id\x04\0\0\0>\x01\x01\0'
+	run run eos.gguf Hello; expect 3 "the eos token is 65854" "an eos outside the vocabulary is an error"
+	run run eos.gguf --tokens 1,2 -n 1; [ "$code" -eq 0 ]; report $? "token ids still run"
+	patched pattern.gguf 'qwen2\x15' 'qwen9\x15'
+	run tokenize pattern.gguf Hello; expect 3 '"qwen9"' "a pattern that is not known is refused by name"
+	patched bos.gguf 'add_bos_token\x07\0\0\0\0' 'add_bos_token\x07\0\0\0\x01'
+	run tokenize bos.gguf Hello --ids; [ "$(cut -d, -f1 out)" = 316 ]; report $? "tokenize: add_bos_token puts the begin-of-text token in front"
+	run tokenize bos.gguf Hello --ids --no-bos; cmp -s out ids; report $? "tokenize --no-bos leaves it out"
+	run run bos.gguf Hello --raw --json -n 1; [ "$(value 'j["prompt_tokens"][0]')" = 316 ]; report $? "run --raw: so does it"
+	run run bos.gguf Hello --json -n 1; cp out with; run run "$model" Hello --json -n 1
+	[ "$(value 'j["prompt_tokens"]')" = "$(cp with out; value 'j["prompt_tokens"]')" ]; report $? "a chat begins as its template says"
+	run run "$model" Hello --no-bos; expect 2 "for --raw" "run --no-bos without --raw"
+}
+
+for part in help_texts options drivers models refusals information tokens templates vocabularies runs long_model limits signals full_disk chats terminal measures real_model; do
 	code=0
 	: >out; : >err
 	$part

@@ -17,6 +17,7 @@ const struct cli_command cli_chat = {
 	"answer, Ctrl-D or /quit ends. Works in pipes, too: one answer per line of standard input.\n"
 	"\n"
 	"  --system TEXT        system message in place of the template's own\n"
+	CLI_TEMPLATE_HELP
 	"  -n N                 write at most N tokens per answer\n"
 	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n"
 	CLI_KV_HELP
@@ -36,7 +37,7 @@ const struct cli_command cli_chat = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_TEMPLATE_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
 	{ "system", required_argument, NULL, 's' }, CLI_CTX_LONG, CLI_KV_LONG,
 	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 }
 };
@@ -322,9 +323,12 @@ static int open_session(struct chat *c, struct plumb_model *model)
 	c->tok = plumb_model_tokenizer(model);
 	if (!c->tok)
 		return cli_fail(PLUMB_E_UNSUPPORTED);
+	int code = cli_chat_ready(c->tok);
+	if (code)
+		return code;
 	if (c->system) {
 		size_t size = strlen(c->system);
-		int code = cli_text_check("--system", &c->system, &size, false);
+		code = cli_text_check("--system", &c->system, &size, false);
 		if (code)
 			return code;
 	}

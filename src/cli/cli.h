@@ -40,7 +40,8 @@ extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_p
 struct cli_common {
 	struct plumb_options open;
 	bool json;
-	bool nfc; /* of the commands that read text */
+	bool nfc, no_bos; /* of the commands that read text */
+	const char *template; /* of those that chat: a name or a file; NULL: the model's own */
 };
 #define CLI_COMMON_LONG \
 	{ "driver", required_argument, NULL, 1000 }, { "threads", required_argument, NULL, 't' }, \
@@ -48,6 +49,12 @@ struct cli_common {
 #define CLI_COMMON_SHORT "ht:"
 #define CLI_NFC_LONG { "nfc", no_argument, NULL, 1003 }
 #define CLI_NFC_HELP "  --nfc                bring text to Unicode NFC first, as the model's own tokenizer.json does\n"
+#define CLI_BOS_LONG { "no-bos", no_argument, NULL, 1005 }
+#define CLI_BOS_HELP "  --no-bos             leave out the begin-of-text token that a model file may ask for (add_bos_token)\n"
+#define CLI_TEMPLATE_LONG { "template", required_argument, NULL, 1006 }
+#define CLI_TEMPLATE_HELP \
+	"  --template T         chat template in place of the model's own: a name (chatml, qwen2, qwen2.5, qwen2.5-math, qwq,\n" \
+	"                       qwq-first, deepseek-r1) or a file with the text of one that plumb knows\n"
 #define CLI_COMMON_HELP \
 	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
 	"  --precision P        FP32 (default) or FP64, the double-precision truth\n" \
@@ -79,6 +86,8 @@ int cli_session_option(struct plumb_session_options *session, long least, int op
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model);
+/* Whether there is a template to chat with: CLI_OK, or the complaint of its lack, with advice. */
+int cli_chat_ready(const struct plumb_tokenizer *tok);
 /* What is odd in a vocabulary, as notes on stderr (cli_load says it itself) and as a JSON list. tok may be NULL. */
 void cli_warnings(const char *path, const struct plumb_tokenizer *tok);
 json_t *cli_json_warnings(const struct plumb_tokenizer *tok);

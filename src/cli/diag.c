@@ -39,6 +39,7 @@ const struct cli_command cli_diag = {
 	"  --tokens IDS         the prompt as token ids (default: as the reference tells, or found from its embeddings)\n"
 	"  --prompt TEXT        the prompt as plain text\n"
 	"  --chat TEXT          the prompt as a message in the model's chat template\n"
+	CLI_TEMPLATE_HELP
 	"  --layer N            look into this layer only (isolate, components, trace)\n"
 	"  --layers N           evaluate the first N layers only\n"
 	"  --fault NAME[@LAYER][=VALUE]  break the port on purpose\n"
@@ -67,7 +68,7 @@ const struct cli_command cli_diag = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, { "tokens", required_argument, NULL, 'k' }, { "prompt", required_argument, NULL, 'p' }, { "chat", required_argument, NULL, 'c' },
+	CLI_COMMON_LONG, CLI_TEMPLATE_LONG, { "tokens", required_argument, NULL, 'k' }, { "prompt", required_argument, NULL, 'p' }, { "chat", required_argument, NULL, 'c' },
 	{ "layer", required_argument, NULL, 'l' }, { "layers", required_argument, NULL, 'L' }, { "fault", required_argument, NULL, 'f' },
 	{ "html", required_argument, NULL, 'H' }, { "out", required_argument, NULL, 'o' }, { "format", required_argument, NULL, 'F' },
 	{ "points", required_argument, NULL, 'P' }, { "good", required_argument, NULL, 'g' }, { "bad", required_argument, NULL, 'b' },
@@ -184,6 +185,9 @@ int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model)
 		return cli_fail(PLUMB_E_UNSUPPORTED);
 	if (!*text)
 		return cli_complain(CLI_USAGE, "the prompt is empty");
+	int code = r->chat ? cli_chat_ready(tok) : CLI_OK;
+	if (code)
+		return code;
 	if (r->prompt)
 		s = plumb_tokenize(tok, text, strlen(text), PLUMB_SPECIALS_PARSE, &r->tokens, &n);
 	else

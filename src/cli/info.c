@@ -177,7 +177,9 @@ static void print_tokenizer(const struct facts *f)
 			print_line("", (struct plumb_span){ plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
 	}
 	if (chat.p)
-		printf("%-12s %s bytes; --template prints it\n", "template", grouped(chat.n));
+		printf("%-12s %s bytes, %s%s; --template prints it\n", "template", grouped(chat.n),
+			f->tok && plumb_tokenizer_template(f->tok) ? "rendered as " : "of no kind that plumb renders",
+			f->tok && plumb_tokenizer_template(f->tok) ? plumb_tokenizer_template(f->tok) : "");
 	else
 		printf("%-12s none\n", "template");
 }
@@ -332,6 +334,8 @@ static int print_json(const struct facts *f)
 		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
 	if (root && !f->has_config)
 		json_object_set_new(root, "config_error", cli_json_span((struct plumb_span){ f->config_error, strlen(f->config_error) }));
+	if (root && f->tok && plumb_tokenizer_template(f->tok))
+		json_object_set_new(root, "template_name", json_string(plumb_tokenizer_template(f->tok)));
 	if (root && !f->tok)
 		json_object_set_new(root, "tokenizer_error", cli_json_span((struct plumb_span){ f->tok_error, strlen(f->tok_error) }));
 	return cli_json_print(root, false);

@@ -17,12 +17,13 @@ const struct cli_command cli_perplexity = {
 	"Usage: plumb perplexity MODEL FILE [options]\n"
 	"Cuts the text of FILE (- is standard input) into windows of tokens and predicts, in each, every\n"
 	"token but the first from those before it. Prints the mean negative log-likelihood in nats\n"
-	"(nll) and the perplexity, exp(nll). No chat template, no begin-of-text token.\n"
+	"(nll) and the perplexity, exp(nll). No chat template; a begin-of-text token is the first of the text\n"
+	"if the model file asks for one (add_bos_token).\n"
 	"\n"
 	"  --ctx N              tokens of a window (default: 512)\n"
 	"  -n, --tokens N       only the first N tokens of the text\n"
 	CLI_KV_HELP
-	CLI_NFC_HELP CLI_COMMON_HELP
+	CLI_BOS_HELP CLI_NFC_HELP CLI_COMMON_HELP
 	"\n"
 	"Examples:\n"
 	"  plumb perplexity model.gguf /usr/share/common-licenses/GPL-3 --tokens 512\n"
@@ -31,7 +32,7 @@ const struct cli_command cli_perplexity = {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_CTX_LONG, { "tokens", required_argument, NULL, 'n' },
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_CTX_LONG, { "tokens", required_argument, NULL, 'n' },
 	CLI_KV_LONG, { NULL, 0, NULL, 0 }
 };
 

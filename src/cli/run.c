@@ -13,7 +13,10 @@ const struct cli_command cli_run = {
 	"Answers PROMPT; without it, or with -, the prompt is read from standard input.\n"
 	"\n"
 	"  --system TEXT        system message in place of the template's own\n"
-	"  --raw                no chat template: continue PROMPT as plain text\n"
+	CLI_TEMPLATE_HELP
+	"  --raw                no chat template: continue PROMPT as plain text, after a begin-of-text token if the model\n"
+	"                       file asks for one (add_bos_token)\n"
+	CLI_BOS_HELP
 	"  --tokens IDS         token ids in place of text, e.g. 9707 or 9707,198; ids come out, one by default\n"
 	"  --ids                write token ids instead of text\n"
 	"  -n N                 write at most N tokens (default: to the end of the turn)\n"
@@ -46,7 +49,7 @@ struct request {
 };
 
 static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
+	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_TEMPLATE_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
 	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
 	{ "ids", no_argument, NULL, 'i' }, CLI_CTX_LONG, CLI_BATCH_LONG, CLI_KV_LONG,
 	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
@@ -90,6 +93,10 @@ static int parse(struct request *r, int argc, char **argv)
 		return cli_complain(CLI_USAGE, "one prompt only, but \"%s\" follows (quote the prompt)", argv[optind]) + 1;
 	if (r->tokens && (r->prompt || r->raw || r->system))
 		return cli_complain(CLI_USAGE, "--tokens is the whole prompt: leave out PROMPT, --raw and --system") + 1;
+	if ((r->raw || r->tokens) && r->common.template)
+		return cli_complain(CLI_USAGE, "%s takes no chat template: leave out --template", r->raw ? "--raw" : "--tokens") + 1;
+	if (r->common.no_bos && !r->raw)
+		return cli_complain(CLI_USAGE, "a chat template says itself how a text begins: --no-bos is for --raw") + 1;
 	if (r->raw && r->system)
 		return cli_complain(CLI_USAGE, "--raw has no system message: leave out --system") + 1;
 	if (r->tokens) {
@@ -240,7 +247,7 @@ static int run(int argc, char **argv)
 	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
 	if (!tok && (!r.tokens || r.stops.count))
 		code = cli_fail(PLUMB_E_UNSUPPORTED);
-	else
+	else if (r.tokens || r.raw || !(code = cli_chat_ready(tok)))
 		code = r.tokens ? cli_ids("--tokens", r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
 	if (!code && r.tokens)
 		code = check_ids(ids, n, model);

@@ -12,12 +12,13 @@ const struct cli_command cli_tokenize = {
 	"Usage: plumb tokenize MODEL [TEXT] [options]\n"
 	"       plumb tokenize MODEL --decode IDS\n"
 	"Prints the id and the piece of each token. Without TEXT, or with -, the text is read from\n"
-	"standard input, to its last byte. No chat template and no begin-of-text token are added.\n"
+	"standard input, to its last byte. No chat template is added; a begin-of-text token comes first if the\n"
+	"model file asks for one (add_bos_token), as HF's and llama.cpp's tokenizers do.\n"
 	"\n"
 	"  --ids                ids only, on one line with commas between, as 'plumb run --tokens' takes them\n"
 	"  --decode IDS         print the text of these ids; - reads them from standard input\n"
-	"  --no-special         treat <|im_start|> and the like as ordinary text\n"
-	CLI_NFC_HELP
+	"  --no-special         treat <|im_start|> and other control tokens as ordinary text\n"
+	CLI_BOS_HELP CLI_NFC_HELP
 	"  --json               machine-readable result on stdout\n"
 	"  -h, --help           this text\n"
 	"\n"
@@ -30,7 +31,7 @@ const struct cli_command cli_tokenize = {
 };
 
 static const struct option options[] = {
-	CLI_NFC_LONG,
+	CLI_NFC_LONG, CLI_BOS_LONG,
 	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "ids", no_argument, NULL, 'i' },
 	{ "decode", required_argument, NULL, 'd' }, { "no-special", no_argument, NULL, 'n' }, { NULL, 0, NULL, 0 }
 };
@@ -195,6 +196,8 @@ static int run(int argc, char **argv)
 		code = cli_fail(s);
 	} else {
 		plumb_tokenizer_normalise(tok, r.common.nfc);
+		if (r.common.no_bos)
+			plumb_tokenizer_add_bos(tok, false);
 		cli_warnings(r.model, tok);
 		code = r.decode ? decode(&r, tok) : encode(&r, tok);
 		plumb_tokenizer_free(tok);

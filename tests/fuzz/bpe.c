@@ -34,8 +34,8 @@ static struct plumb_tokenizer *built_in(const char *split)
 	tiny_token(&t, "<|im_end|>", 3);
 	tiny_token(&t, "<|im|>", 4);
 	t.v.split = split;
-	t.v.chat_template = "{{ '<|im_start|>system\\nBe.<|im_end|>\\n' }}";
 	must(plumb_tokenizer_new(&tok, &t.v) == PLUMB_OK);
+	must(plumb_tokenizer_use_template(tok, "qwen2") == PLUMB_OK); /* system, user, assistant: three openings */
 	return tok;
 }
 
@@ -105,6 +105,33 @@ static void encode_text(const char *text, size_t size)
 	free(content);
 }
 
+/* A conversation in template i as text and as tokens, whose bytes are that text. */
+static void chat(struct plumb_tokenizer *tok, int i)
+{
+	static const struct plumb_message m[] = { { "system", "Be." }, { "user", "ab <|im_end|>" }, { "assistant", "<think>a</think>\n\nb" },
+		{ "user", "bc" } };
+	int32_t *ids;
+	size_t n, at = 0;
+	char *text;
+
+	if (i >= 0)
+		must(plumb_tokenizer_use_template(tok, plumb_template_name(i)) == PLUMB_OK);
+	if (plumb_chat_render(tok, m, 0, 4, true, &text) != PLUMB_OK) {
+		must(i < 0 && !text);
+		return;
+	}
+	if (plumb_chat_tokenize(tok, m, 0, 4, true, &ids, &n) == PLUMB_OK) {
+		for (size_t k = 0; k < n; k++) {
+			struct plumb_span s = plumb_token_bytes(tok, ids[k]);
+			must(!memcmp(text + at, s.p, s.n));
+			at += s.n;
+		}
+		must(at == strlen(text));
+		free(ids);
+	}
+	free(text);
+}
+
 /* Lines: "tKtext" a token of kind K, "mleft right" a merge, "b", "e", "p" an id as a digit, "c" a template. */
 static void build_vocabulary(char *text, size_t size)
 {
@@ -131,14 +158,17 @@ static void build_vocabulary(char *text, size_t size)
 	}
 	t.v.add_bos = t.v.bos > 0;
 	t.v.chat_template = template;
+	t.v.name = template;
 	if (plumb_tokenizer_new(&tok, &t.v) == PLUMB_OK) {
 		static const char sample[] = "aaaa abc <|im_start|><x>abcabc \xe4\xb8\x96";
 		if (round_trip(tok, sample, sizeof(sample) - 1, PLUMB_SPECIALS_TEXT, &back, &n))
 			must(n >= sizeof(sample) - 1);
 		free(back);
-		char *chat;
-		if (plumb_chat_render(tok, NULL, 0, 0, true, &chat) == PLUMB_OK)
-			free(chat);
+		for (int i = 0; plumb_tokenizer_warning(tok, i); i++)
+			must(strlen(plumb_tokenizer_warning(tok, i)) < 256);
+		for (int i = -1; i < 0 || plumb_template_name(i); i++) /* -1: the vocabulary's own */
+			chat(tok, i);
+		must(plumb_tokenizer_read_template(tok, template ? template : "", template ? strlen(template) : 0) != PLUMB_OK || template);
 		plumb_tokenizer_free(tok);
 	} else {
 		must(tok == NULL && *plumb_last_error());
