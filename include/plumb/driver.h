@@ -37,6 +37,9 @@ struct plumb_options {
 	 * numbers and was put aside, an operator that went to the next driver. NULL: nobody hears. */
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
+	/* Hears what begins that may take seconds, such as the first compilation of an OpenCL program, and NULL when it is done. user is notice_user.
+	 * NULL: nobody hears. */
+	void (*busy)(void *user, const char *what);
 };
 
 /* Shall what is under way stop? A callback, so that a caller may look at a flag of any kind that its threads or its signal

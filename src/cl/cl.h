@@ -61,6 +61,7 @@ enum plumb_cl_way { PLUMB_CL_MT1, PLUMB_CL_MT4, PLUMB_CL_MT8, PLUMB_CL_BLOCK, PL
 #define PLUMB_CL_SCRATCH 4
 #define PLUMB_CL_OPTIONS 160 /* a text of options has room in */
 struct plumb_cl_state {
+	struct plumb_context *owner; /* hears of compilations */
 	struct plumb_cl_device device;
 	cl_context context;
 	cl_command_queue queue;

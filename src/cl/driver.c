@@ -79,6 +79,7 @@ static enum plumb_status cl_open(struct plumb_driver *driver)
 	if (!cl)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a driver");
 	driver->state = cl;
+	cl->owner = driver->ctx;
 	cl->only = -1;
 	enum plumb_status s = plumb_cl_choose(driver->kind, &cl->device);
 	if (!s)

@@ -148,7 +148,14 @@ static enum plumb_status from_source(const struct plumb_cl_state *cl, const char
 	*program = plumb_cl.clCreateProgramWithSource(cl->context, 1, &text, NULL, &code);
 	if (code)
 		return plumb_cl_fail(code, "program %s.cl", file);
+	if (cl->owner->busy) {
+		char what[160];
+		snprintf(what, sizeof what, "compiling %s.cl for %s", file, cl->device.info.name);
+		cl->owner->busy(cl->owner->notice_user, what);
+	}
 	code = plumb_cl.clBuildProgram(*program, 1, &cl->device.id, options, NULL, NULL);
+	if (cl->owner->busy)
+		cl->owner->busy(cl->owner->notice_user, NULL);
 	if (code) {
 		enum plumb_status s = build_error(cl, *program, code, file, options);
 		plumb_cl.clReleaseProgram(*program);

@@ -108,6 +108,7 @@ void cli_hold_signals(sigset_t *before);
 /* A line that is rewritten in place on a terminal, after two seconds; silent elsewhere. */
 void cli_progress(const char *what, double done, double total);
 void cli_progress_end(void);
+extern bool cli_answering; /* an answer's line is open on stdout */
 
 /* --- json.c --- */
 json_t *cli_json_ids(const int32_t *ids, int64_t n);

@@ -232,10 +232,25 @@ void cli_progress_end(void)
 	progress_start = 0;
 }
 
+bool cli_answering;
+
 static void loading(void *user, uint64_t done, uint64_t total)
 {
 	(void)user;
 	cli_progress("loading", (double)done, (double)total);
+}
+
+/* Not while an answer is on the same terminal: this would erase its last line. */
+static void busy(void *user, const char *what)
+{
+	(void)user;
+	if (!isatty(STDERR_FILENO) || (cli_answering && isatty(STDOUT_FILENO)))
+		return;
+	if (what)
+		fprintf(stderr, "\r\033[K%.70s (once)", what);
+	else
+		fputs("\r\033[K", stderr);
+	fflush(stderr);
 }
 
 static void notice(void *user, const char *line)
@@ -289,6 +304,7 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	*model = NULL;
 	struct plumb_options options = common->open;
 	options.notice = notice;
+	options.busy = busy;
 	enum plumb_status s = plumb_open(ctx, &options);
 	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
 		plumb_close(*ctx);

@@ -46,7 +46,7 @@ static bool show(struct writer *w, struct plumb_span text)
 	g->size += text.n;
 	g->text[g->size] = 0;
 	if (!g->quiet && !g->ids)
-		fwrite(text.p, 1, text.n, stdout);
+		fwrite(text.p, 1, text.n, stdout), cli_answering = true;
 	return true;
 }
 
@@ -158,6 +158,7 @@ static void finish(struct writer *w, enum plumb_status s)
 	w->memory |= !show(w, held);
 	if (!w->g->quiet && (!s || w->g->count)) {
 		putchar('\n');
+		cli_answering = false;
 		fflush(stdout);
 	}
 }

@@ -180,6 +180,7 @@ struct plumb_context {
 	unsigned avoid[PLUMB_MAX_DRIVERS]; /* bits 1 << op that a driver is not asked to run, though it could (PLUMB_AVOID) */
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
+	void (*busy)(void *user, const char *what);
 };
 
 /* A driver with memory of its own, in a child of the process that opened it: none of its handles may be touched. */

@@ -258,6 +258,7 @@ enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_opti
 	ctx->strict = strict && strcmp(strict, "0");
 	ctx->notice = options ? options->notice : NULL;
 	ctx->notice_user = options ? options->notice_user : NULL;
+	ctx->busy = options ? options->busy : NULL;
 	enum plumb_status s = configure(ctx, options, &threads);
 	if (!s)
 		s = plumb_pool_new(&ctx->pool, (int)threads);
