@@ -8,7 +8,7 @@
 #endif
 
 #if PLUMB_CPU
-#define ROWS 8                    /* most query rows of an item */
+#define ROWS PLUMB_CL_ATTENTION_ROWS
 #define KEYS (HD > 64 ? 16 : 32)  /* keys at a time: their copies stay in the first cache */
 #define VECTORS ((HD + 7) / 8)    /* of a head, padded with zeros */
 

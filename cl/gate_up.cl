@@ -17,14 +17,13 @@
 #define SWIGLU(g, u) ((g) / (1.0f + exp(-(g))) * (u)) // as in swiglu.cl
 
 #if MT == 1 && PLUMB_CPU
-#define MOST_EACH 8 // of src/cl/matmul.c
 // Rows of gate and up from 8 first on give the columns of y.
 __kernel void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __global const float *norm, int norm_at, float eps,
 	__global const uchar *gate, int first_gate, __global const uchar *up, int first_up, int m, int n, int k, int each)
 {
 	int from = each * (int)get_global_id(0), end = min((n + 7) / 8, from + each), i = get_global_id(1);
 	float z[SPAN] __attribute__((aligned(64))), sums[SPAN / 16];
-	float8 gates[MOST_EACH];
+	float8 gates[PLUMB_CL_MOST_GROUPS];
 	if (i >= m)
 		return;
 	norm_row(z, x + x_at + i * k, norm + norm_at, k, eps);

@@ -94,7 +94,7 @@ __kernel void matmul_one(__global float *y, int y_at, __global const float *x, i
 __kernel void matmul_block(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *w, __global const float *b,
 	int b_at, int b_row, int m, int n, int k, int column, int first, int groups, int block)
 {
-	int g = 2 * (int)get_global_id(0), i = (int)get_global_id(1) * block, rows = min(block, m - i);
+	int g = PLUMB_CL_BLOCK_GROUPS * (int)get_global_id(0), i = (int)get_global_id(1) * block, rows = min(block, m - i);
 	if (g >= groups || i >= m)
 		return;
 	float8 sum[2 * (BLOCK + AT_ONCE)] __attribute__((aligned(64)));
@@ -108,10 +108,10 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 #endif
 
 #if !PLUMB_CPU && MT == 4
-#define COLUMNS 64 // of y: rows of w
-#define ROWS 32    // of y and x: eight items have MT each; with twice as many, what unpacks leaves Intel's GPUs too few registers
-#define CHUNK 32   // columns of w and x at a time: a record
-#define X_ROW 33   // of a column of x in local memory: items that write next to each other meet no bank twice
+#define COLUMNS (8 * PLUMB_CL_TILE_GROUPS) // of y: rows of w
+#define ROWS PLUMB_CL_TILE_ROWS // of y and x: eight items have MT each; with twice as many, what unpacks leaves Intel's GPUs too few registers
+#define CHUNK 32 // columns of w and x at a time: a record
+#define X_ROW (ROWS + 1) // of a column of x in local memory: items that write next to each other meet no bank twice
 
 // Columns [c0, c0 + CHUNK) of eight rows of w, unpacked by eight items of which this is the u-th. Past the end of k: zero.
 INLINE void tile_weights(__local float8 *tile, __global const uchar *w, int k, int c0, int g, int u)

@@ -183,7 +183,7 @@ INLINE float8 record_one(__global const uchar *r, ROW x NORM_ARGS, int from, int
 #ifndef WANT
 #define WANT(p)
 #endif
-#define SPAN 8192 // columns whose sums are held: a small part of the first-level cache
+#define SPAN PLUMB_CL_SPAN // columns whose sums are held: a small part of the first-level cache
 INLINE float sum16(ROW x) { return sum8(vload8(0, x) + vload8(1, x)); }
 
 #if !DENSE && BITS != 8
@@ -293,10 +293,10 @@ INLINE float norm_scale(__local const float *squared, int k, float eps)
 #endif
 
 #if PLUMB_CPU && MT == 8
-#define BLOCK 96    // most rows of x
+#define BLOCK PLUMB_CL_BLOCK_ROWS
 #define COLUMNS 128 // of w unpacked at a time
 #ifndef AT_ONCE
-#define AT_ONCE 6   // rows of x that a column of w meets at once: 12 registers of eight sums of the 16 there are, or 8 of sixteen of 32
+#define AT_ONCE PLUMB_CL_AT_ONCE
 #endif
 #if AT_ONCE == 6
 #define ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -305,7 +305,8 @@ INLINE float norm_scale(__local const float *squared, int k, float eps)
 #endif
 // Sums of `rows` rows of x, 16 each: with the eight rows of w at w0 and those at w1. Columns are unpacked into private memory (the
 // first-level cache), then meet AT_ONCE rows of x at a time. In float16 by name: of two float8, PoCL makes code that is a
-// seventh slower. sum: 2 * (BLOCK + AT_ONCE).
+// seventh slower. But no float16 is passed to a function, vload16 and fma included: without AVX-512, that is an ABI of its own, of which
+// clang warns. sum: 2 * (BLOCK + AT_ONCE), aligned as float16 is.
 INLINE void block_sums(float8 *sum, __global const uchar *w0, __global const uchar *w1, __global const float *x, int rows, int k)
 {
 	float8 tile[2 * COLUMNS] __attribute__((aligned(64)));
@@ -331,14 +332,14 @@ INLINE void block_sums(float8 *sum, __global const uchar *w0, __global const uch
 			}
 #endif
 		for (int t = 0; t < rows; t += AT_ONCE) {
-#define TAKE(e) float16 s##e = vload16(t + e, (const float *)sum); __global const float *x##e = x + min(t + e, rows - 1) * k + c0;
+#define TAKE(e) float16 s##e = ((const float16 *)sum)[t + e]; __global const float *x##e = x + min(t + e, rows - 1) * k + c0;
 			ROWS(TAKE)
 			for (int c = 0; c < columns; c++) {
-				float16 v = vload16(c, (const float *)tile);
-#define MEET(e) s##e = fma(v, (float16)(x##e[c]), s##e);
+				float16 v = ((const float16 *)tile)[c];
+#define MEET(e) s##e = v * (float16)(x##e[c]) + s##e; // one instruction by FP_CONTRACT, which is on
 				ROWS(MEET)
 			}
-#define GIVE(e) vstore16(s##e, t + e, (float *)sum);
+#define GIVE(e) ((float16 *)sum)[t + e] = s##e;
 			ROWS(GIVE)
 		}
 	}

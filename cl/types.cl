@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What every kernel file shares: the device class, sums over vectors and work-groups, loads of cached keys and
  * values. The host puts this text in front of each kernel file. Weights are unpacked elsewhere. */
+#include "limits.h"
 #ifndef PLUMB_CPU
 #define PLUMB_CPU 0 /* 1: a CPU, one work-item per block with float8 vectors; 0: a GPU, work-groups of GROUP */
 #endif
 #ifndef PLUMB_SUBGROUPS
 #define PLUMB_SUBGROUPS 0 /* 1: the device has sub-groups, and the text is built as OpenCL C 2.0 or 3.0 */
 #endif
-#define GROUP 64
+#define GROUP PLUMB_CL_GROUP
 
 /* Always inline: unoptimised, clang passes vectors by pointers that Oclgrind's check of uninitialised values dies of. */
 #define INLINE __attribute__((always_inline)) static

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Each kernel in each variant is compiled for GPUs of AMD, NVIDIA and Intel, without a spill; the log has the table.
+# Each kernel in each variant is compiled for GPUs of AMD, NVIDIA and Intel, without a spill, and for CPUs, without a warning; the log has the table.
 # The rules are in tools/check-kernels. That they bite is tried on a kernel with a mistake and one that spills.
 set -u
 top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd)
@@ -13,9 +13,9 @@ code=$?
 [ $code -eq 0 ] || exit $code
 
 failed=0
-expect() { # name pattern: the kernel on stdin must be refused for this, on every target
+expect() { # name pattern [targets]: the kernel on stdin must be refused for this, on every target
 	cat >"$work/$1.cl"
-	out=$("$top/tools/check-kernels" --targets "gfx1030 sm_70 dg2" "$work/$1.cl")
+	out=$("$top/tools/check-kernels" --targets "${3:-gfx1030 sm_70 dg2}" "$work/$1.cl")
 	if [ $? -ne 1 ] || ! echo "$out" | grep -q "$2" || ! echo "$out" | grep -q '^\([0-9]*\) compilations of 1 files, \1 failed$'; then
 		echo "not ok - $1 was to fail with '$2':"
 		echo "$out" | sed 's/^/    /'
@@ -48,5 +48,8 @@ __kernel __attribute__((reqd_work_group_size(1024, 1, 1))) void spills(__global 
 	}
 	y[0] = a + b + c + d + e + f + g + h + i + j + k + l + m + o + p + q;
 }
+END
+expect wide_argument 'warning.*changes the ABI' haswell <<'END'
+__kernel void wide_argument(__global float *y) { vstore16(vload16(0, y) + 1.0f, 0, y); }
 END
 exit $failed

@@ -4,7 +4,6 @@
 #include "cl/cl.h"
 
 enum {
-	MOST_ROWS = 8,        /* ROWS of cl/attention.cl */
 	FEWEST_KEYS = 128,    /* of a part: twice a work-group's stride */
 	FILLING_GROUPS = 512, /* work-groups that keep 64 to 128 compute units busy */
 };
@@ -13,7 +12,7 @@ enum {
 static int64_t rows_per_item(const struct plumb_cl_state *cl, int64_t rows, int64_t kv_heads)
 {
 	int64_t fair = rows * kv_heads / (2 * (int64_t)cl->device.info.units);
-	return fair < 1 ? 1 : fair > MOST_ROWS ? MOST_ROWS : fair;
+	return fair < 1 ? 1 : fair > PLUMB_CL_ATTENTION_ROWS ? PLUMB_CL_ATTENTION_ROWS : fair;
 }
 
 static void bind_inputs(struct plumb_cl_args *a, const struct plumb_call *call)

@@ -10,6 +10,7 @@
 #include <plumb/device.h>
 #include <plumb/tune.h>
 #include "core/core.h"
+#include "../../cl/limits.h" /* constants that kernels know, too */
 
 /* --- loader.c: libOpenCL.so.1 is opened at run time, so that machines without it run, too --- */
 struct plumb_cl_api {
@@ -91,13 +92,14 @@ struct plumb_cl_state {
 };
 static inline struct plumb_cl_state *plumb_cl_state(const struct plumb_driver *driver) { return driver->state; }
 
+/* --- source.c --- */
+/* Text of a program: types.cl, then cl/<file>.cl, from PLUMB_CL_PATH when set, else embedded. malloc'ed. */
+enum plumb_status plumb_cl_source(const char *file, char **text);
 /* --- program.c, cache.c --- */
 /* A built program of cl/<file>.cl (behind types.h) with these options; built or loaded once. */
 enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program);
 /* All programs and kernels, when they are to be built otherwise or no more. */
 void plumb_cl_programs_forget(struct plumb_cl_state *cl);
-/* Text of a kernel file: from PLUMB_CL_PATH when set, else embedded. malloc'ed. */
-enum plumb_status plumb_cl_source(const char *file, char **text);
 /* Look for or keep a binary on disk; silent when that does not work. key: one text that holds everything
  * the binary depends on. */
 bool plumb_cl_cache_load(const char *key, unsigned char **binary, size_t *size);
@@ -132,7 +134,6 @@ void plumb_cl_local(struct plumb_cl_args *a, size_t bytes);
  * global is rounded up to whole work-groups: kernels check their range. */
 enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, const char *kernel, const char *options, int dims,
 	const size_t *global, const size_t *local);
-#define PLUMB_CL_GROUP 64 /* work-items of a work-group on a GPU: GROUP of cl/types.cl */
 /* The shapes that most kernels have. Elements: binds n and a block's size behind the other arguments; one item per block on a
  * CPU, one per element on a GPU. Rows: columns x rows, one item each on a CPU, one work-group each on a GPU. */
 enum plumb_status plumb_cl_launch_elements(struct plumb_cl_args *a, const char *file, const char *kernel, const char *options, int64_t n);

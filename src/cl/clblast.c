@@ -39,6 +39,8 @@ void plumb_cl_clblast_forget(void)
 		library.forget();
 }
 
+static bool same_place(const struct plumb_tensor *a, const struct plumb_tensor *b) { return a->buffer == b->buffer && a->offset == b->offset; }
+
 /* y = the bias in every row, or the matrix to add. */
 static enum plumb_status spread_bias(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part, const char *options)
 {
@@ -84,12 +86,13 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 	fit = fit < 1 ? 1 : fit < groups ? fit : groups;
 	plumb_cl_product_options(cl, part->weight->type, PLUMB_CL_MT4, options);
 	PLUMB_TRY(plumb_cl_scratch(driver, 0, (size_t)fit * 8 * row, &tile));
-	if (call->in[2])
+	if (call->in[2] && !same_place(call->in[2], y))
 		PLUMB_TRY(spread_bias(driver, call, part, options));
 	for (int64_t g = 0; g < groups; g += fit) {
 		int64_t rows = part->end - part->first - 8 * g, some = groups - g < fit ? groups - g : fit;
 		rows = rows < 8 * some ? rows : 8 * some;
 		PLUMB_TRY(unpack(driver, part, g, some, tile, options));
+		driver->touched = true; /* a product that fails may have written some of y: nobody promises that it has not */
 		int code = library.sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, m, (size_t)rows, k, 1, x->buffer->copy[driver->index].handle, x->offset / sizeof(float), k,
 			tile, 0, k, call->in[2] ? 1 : 0, y->buffer->copy[driver->index].handle, y->offset / sizeof(float) + (size_t)(part->column + 8 * g),
 			(size_t)y->dim[1], &cl->queue, NULL);

@@ -113,6 +113,7 @@ enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, con
 	cl_int code = plumb_cl.clEnqueueNDRangeKernel(cl->queue, k->kernel, (cl_uint)dims, NULL, rounded, local, 0, NULL, cl->profile ? &event : NULL);
 	if (code)
 		return plumb_cl_fail(code, "kernel %s", k->key);
+	a->driver->touched = true; /* whatever the kernel writes: who launches several may fail at the next */
 	k->calls++;
 	k->bytes += a->driver->bytes; /* once a call: further launches work on what the first one left in scratch, or on the rest of the bytes */
 	a->driver->bytes = 0;

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include "cl/cl.h"
 
-enum { MOST_ROWS = 96, BLOCK_GROUPS = 2, MOST_GROUPS = 8 }; /* BLOCK of cl/product.cl; eights of weight rows of a work-item */
-enum { TILE_GROUPS = 8, TILE_ROWS = 32, TILE_FROM = 9 }; /* of cl/matmul.cl; rows of x from which on more than a quarter of a tile is not empty */
+enum { TILE_FROM = 9 }; /* rows of x from which on more than a quarter of a tile is not empty */
 static const int tiles[PLUMB_CL_WAYS] = { [PLUMB_CL_MT1] = 1, [PLUMB_CL_MT4] = 4, [PLUMB_CL_MT8] = 8, [PLUMB_CL_BLOCK] = 8 };
 
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way)
@@ -25,21 +24,22 @@ enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m)
 int64_t plumb_cl_groups_each(const struct plumb_cl_state *cl, int64_t groups)
 {
 	int64_t fair = cl->cpu ? groups / (4 * (int64_t)cl->device.info.units) : 1;
-	return fair < 1 ? 1 : fair > MOST_GROUPS ? MOST_GROUPS : fair;
+	return fair < 1 ? 1 : fair > PLUMB_CL_MOST_GROUPS ? PLUMB_CL_MOST_GROUPS : fair;
 }
 
 /* Rows of x that share what unpacking costs: as many as work-items hold, evenly, and whole numbers of those that go at once. */
 int64_t plumb_cl_block_rows(const struct plumb_cl_state *cl, int64_t m)
 {
-	int64_t blocks = (m + MOST_ROWS - 1) / MOST_ROWS, at_once = cl->wide ? 8 : 6;
+	int64_t blocks = (m + PLUMB_CL_BLOCK_ROWS - 1) / PLUMB_CL_BLOCK_ROWS, at_once = cl->wide ? PLUMB_CL_AT_ONCE_WIDE : PLUMB_CL_AT_ONCE;
 	return ((m + blocks - 1) / blocks + at_once - 1) / at_once * at_once;
 }
 
 void plumb_cl_product_options(const struct plumb_cl_state *cl, enum plumb_type type, enum plumb_cl_way way, char options[PLUMB_CL_OPTIONS])
 {
 	bool block = way == PLUMB_CL_BLOCK; /* on a GPU its items keep as many rows as MT4's */
-	snprintf(options, PLUMB_CL_OPTIONS, "%s -DMT=%d%s", plumb_cl_weight_options(type), tiles[block && !cl->cpu ? PLUMB_CL_MT4 : way],
-		block && cl->cpu && cl->wide ? " -DAT_ONCE=8" : "");
+	int n = snprintf(options, PLUMB_CL_OPTIONS, "%s -DMT=%d", plumb_cl_weight_options(type), tiles[block && !cl->cpu ? PLUMB_CL_MT4 : way]);
+	if (block && cl->cpu && cl->wide)
+		snprintf(options + n, PLUMB_CL_OPTIONS - (size_t)n, " -DAT_ONCE=%d", PLUMB_CL_AT_ONCE_WIDE);
 }
 
 static enum plumb_status run_piece(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part, enum plumb_cl_way way)
@@ -47,8 +47,8 @@ static enum plumb_status run_piece(struct plumb_driver *driver, const struct plu
 	const struct plumb_tensor *y = call->out, *x = call->in[0], *b = call->in[2];
 	const struct plumb_cl_state *cl = plumb_cl_state(driver);
 	bool block = cl->cpu && way == PLUMB_CL_BLOCK, tile = !cl->cpu && way == PLUMB_CL_BLOCK, one = cl->cpu && way == PLUMB_CL_MT1;
-	int64_t m = x->dim[0], rows = block ? plumb_cl_block_rows(cl, m) : tile ? TILE_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8;
-	int64_t wide = block ? BLOCK_GROUPS : tile ? TILE_GROUPS : one ? plumb_cl_groups_each(cl, groups) : 1;
+	int64_t m = x->dim[0], rows = block ? plumb_cl_block_rows(cl, m) : tile ? PLUMB_CL_TILE_ROWS : tiles[way], groups = (part->end - part->first + 7) / 8;
+	int64_t wide = block ? PLUMB_CL_BLOCK_GROUPS : tile ? PLUMB_CL_TILE_GROUPS : one ? plumb_cl_groups_each(cl, groups) : 1;
 	char options[PLUMB_CL_OPTIONS];
 	plumb_cl_product_options(cl, part->weight->type, way, options);
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
@@ -88,8 +88,9 @@ static enum plumb_status run(struct plumb_driver *driver, const struct plumb_cal
 enum plumb_status plumb_cl_product(struct plumb_driver *driver, const struct plumb_call *call, enum plumb_cl_way way)
 {
 	enum plumb_status s = run(driver, call, way);
-	/* What a tuning file chose must not be what stops a model. */
-	if (s == PLUMB_E_DEVICE && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_env(PLUMB_ENV_CL_MATMUL))
+	/* What a tuning file chose must not be what stops a model. But a residual that is y may have grown by some columns. */
+	if ((s == PLUMB_E_DEVICE || s == PLUMB_E_MEMORY) && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_env(PLUMB_ENV_CL_MATMUL) &&
+		plumb_call_repeatable(driver, call))
 		s = run(driver, call, plumb_cl_way_fixed(plumb_cl_state(driver), call->in[0]->dim[0]));
 	return s;
 }

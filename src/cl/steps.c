@@ -36,6 +36,6 @@ enum plumb_status plumb_cl_whole(struct plumb_driver *driver, const struct plumb
 
 enum plumb_status plumb_cl_row_fits(struct plumb_driver *driver, int64_t k)
 {
-	enum { SPAN = 8192 }; /* of cl/product.cl */
-	return !plumb_cl_state(driver)->cpu || k <= SPAN ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "a row of over %d elements", SPAN);
+	return !plumb_cl_state(driver)->cpu || k <= PLUMB_CL_SPAN ? PLUMB_OK :
+		plumb_fail(PLUMB_E_UNSUPPORTED, "a row of over %d elements", PLUMB_CL_SPAN);
 }

@@ -122,7 +122,8 @@ struct plumb_call {
 		struct plumb_attn attn;
 	} s;
 };
-/* PLUMB_E_UNSUPPORTED before touching the output means: ask the next driver. */
+/* PLUMB_E_UNSUPPORTED and PLUMB_E_MEMORY mean: ask the next driver. Who may still fail when something is at work that may write
+ * the output sets driver->touched before, and is not asked again, nor is another, where the output is an input too. */
 typedef enum plumb_status (*plumb_op_fn)(struct plumb_driver *driver, const struct plumb_call *call);
 
 /* --- drivers --- */
@@ -159,6 +160,7 @@ struct plumb_driver {
 	enum plumb_device_kind kind; /* asked for by "cpu" or "gpu" */
 	char note[128];
 	double bytes;                /* that the call under way reads and writes by its operator's contract; who counts them sets 0 */
+	bool touched;                /* the call under way may have begun to write its output */
 	bool in_host_bytes;          /* its copies are the host's bytes, so it must be waited for before the host writes them */
 	void *state;
 };
@@ -259,5 +261,7 @@ void plumb_notice(struct plumb_context *ctx, const char *format, ...) __attribut
  * the canary first. Counts no placement. */
 enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct plumb_call *call, bool trust);
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call);
+/* The call failed on this driver: may it be made again, there or elsewhere? Not when it may have written what it would read. */
+bool plumb_call_repeatable(const struct plumb_driver *driver, const struct plumb_call *call);
 
 #endif

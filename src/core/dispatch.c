@@ -37,6 +37,7 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	plumb_op_fn fn = driver->cls->op[call->op];
+	driver->touched = false;
 	if (!fn)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "no kernel");
 	if (plumb_driver_lost(driver))
@@ -47,12 +48,32 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 			PLUMB_TRY(plumb_buffer_resident(call->in[i]->buffer, driver, true));
 	bool whole = plumb_tensor_bytes(call->out) == call->out->buffer->bytes;
 	PLUMB_TRY(plumb_buffer_resident(call->out->buffer, driver, desc->inout || !whole));
-	if (trust && driver->cls->trust)
-		PLUMB_TRY(driver->cls->trust(driver, call));
+	enum plumb_status s = trust && driver->cls->trust ? driver->cls->trust(driver, call) : PLUMB_OK;
+	driver->touched = false; /* the canary runs calls of its own */
+	PLUMB_TRY(s);
 	driver->bytes = desc->bytes(call);
 	PLUMB_TRY(fn(driver, call));
 	plumb_buffer_written(call->out->buffer, driver);
 	return PLUMB_OK;
+}
+
+bool plumb_call_repeatable(const struct plumb_driver *driver, const struct plumb_call *call)
+{
+	const struct plumb_tensor *y = call->out;
+	for (int i = 0; driver->touched && i < PLUMB_MAX_INPUTS; i++) {
+		const struct plumb_tensor *t = call->in[i];
+		if (t && t->buffer == y->buffer && t->offset < y->offset + plumb_tensor_bytes(y) && y->offset < t->offset + plumb_tensor_bytes(t))
+			return false;
+	}
+	return true;
+}
+
+static enum plumb_status half_done(const struct plumb_driver *driver, const struct plumb_op_desc *desc)
+{
+	char why[512];
+	snprintf(why, sizeof why, "%s", plumb_last_error());
+	return plumb_fail(PLUMB_E_DEVICE, "%s on %s failed when its output, which is an input too, may have been written, so it can't be made again: %s",
+		desc->name, driver->cls->name, why);
 }
 
 /* The driver refused, or the user wants it to be passed by: remember why, and say so the first time it is for this reason. */
@@ -88,6 +109,8 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 			atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
 		if (!next)
 			return s ? plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name) : PLUMB_OK;
+		if (!plumb_call_repeatable(driver, call))
+			return half_done(driver, desc);
 		/* A fused operator that the preferred driver lacks is better composed there than
 		 * run whole on a driver further down the list. */
 		if (desc->compose)
