@@ -14,5 +14,7 @@
 #define PLUMB_CL_TILE_ROWS 32      /* rows of x and */
 #define PLUMB_CL_TILE_GROUPS 8     /* groups of eight weight rows of a work-group of matmul_tile */
 #define PLUMB_CL_ATTENTION_ROWS 8  /* most query rows of a work-item of attention, on a CPU */
+/* Elements from a buffer's start to a tensor's end: kernels count them in int, and past the end by less than a block. */
+#define PLUMB_CL_MOST_ELEMENTS (2147483647 - 65536)
 
 #endif

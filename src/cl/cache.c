@@ -132,8 +132,8 @@ int plumb_cl_cache_lock(void)
 		return -1;
 	snprintf(path, sizeof path, "%s/lock", where);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-	/* A compiler that hangs elsewhere must not hold us up for ever. */
-	for (int i = 0; fd >= 0 && i < 1200 && flock(fd, LOCK_EX | LOCK_NB); i++)
+	/* A compiler that hangs elsewhere must not hold us up for ever; a file system without locks (ENOLCK, ENOSYS, EOPNOTSUPP) not at all. */
+	for (int i = 0; fd >= 0 && i < 1200 && flock(fd, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR); i++)
 		nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
 	return fd;
 }

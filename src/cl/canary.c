@@ -7,7 +7,7 @@
 #include <string.h>
 #include "cl/cl.h"
 
-enum { UNKNOWN, GOOD, BAD };
+enum { UNKNOWN, GOOD, BAD, UNJUDGED /* there was no memory for it, now */ };
 
 /* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and the way that it goes. */
 struct plumb_cl_verdict { int op, way; enum plumb_type type[3]; int verdict; };
@@ -74,11 +74,13 @@ static char *sources(enum plumb_op op)
 	return all;
 }
 
+static bool by_clblast(const struct plumb_cl_verdict *v) { return plumb_op_table[v->op]->weights && v->way == PLUMB_CL_CLBLAST; }
+
 static char *verdict_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
-	char what[128], types[48], *text = sources((enum plumb_op)v->op), *key = NULL;
-	snprintf(what, sizeof what, "canary %s %s way %d %s%s", plumb_op_name(v->op), types_text(v, types), v->way, cl->cpu ? "cpu" : "gpu",
-		cl->subgroups ? " sub-groups" : "");
+	char what[512], types[48], *text = sources((enum plumb_op)v->op), *key = NULL;
+	snprintf(what, sizeof what, "canary %s %s way %d %s%s %s", plumb_op_name(v->op), types_text(v, types), v->way, cl->cpu ? "cpu" : "gpu",
+		cl->subgroups ? " sub-groups" : "", by_clblast(v) ? plumb_cl_clblast_version() : "");
 	if (text)
 		key = plumb_cl_cache_key(&cl->device, plumb_op_name(v->op), what, text);
 	free(text);
@@ -105,6 +107,11 @@ static enum plumb_status judge(struct plumb_driver *driver, const struct plumb_c
 		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is put aside: %s", plumb_op_name(call->op), types,
 			plumb_cl_state(driver)->device.info.name, plumb_last_error());
 		*verdict = BAD;
+		return PLUMB_OK;
+	}
+	if (s == PLUMB_E_MEMORY || s == PLUMB_E_LIMIT) { /* the call itself may fit */
+		plumb_notice(driver->ctx, "cl: %s (%s) is not compared with the truth: %s", plumb_op_name(call->op), types, plumb_last_error());
+		*verdict = UNJUDGED;
 		return PLUMB_OK;
 	}
 	if (s)
@@ -141,7 +148,7 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 	struct plumb_cl_verdict *row = row_of(cl, &kind);
 	if (!row)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a verdict");
-	if (row->verdict == GOOD)
+	if (row->verdict == GOOD || row->verdict == UNJUDGED)
 		return PLUMB_OK;
 	types_text(row, types);
 	if (row->verdict == UNKNOWN) {
@@ -155,6 +162,11 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 			return s;
 		row->verdict = found;
 	}
+	if (row->verdict == BAD && by_clblast(row) && !plumb_env(PLUMB_ENV_CL_MATMUL)) { /* there are other ways than what tuning chose */
+		plumb_notice(driver->ctx, "cl: products on %s do without CLBlast", cl->device.info.name);
+		cl->no_clblast = true;
+		return plumb_cl_trust(driver, call);
+	}
 	if (row->verdict == BAD && cl->subgroups) { /* perhaps those alone are at fault */
 		plumb_notice(driver->ctx, "cl: kernels on %s do without sub-groups", cl->device.info.name);
 		cl->subgroups = 0;
@@ -162,5 +174,5 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 		plumb_cl_programs_forget(cl);
 		return plumb_cl_trust(driver, call);
 	}
-	return row->verdict == GOOD ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", types, cl->device.info.name);
+	return row->verdict != BAD ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", types, cl->device.info.name);
 }

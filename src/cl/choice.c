@@ -151,7 +151,7 @@ static enum plumb_status forced(const struct plumb_cl_state *cl, const char *wor
 		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_MATMUL=%.40s, must be own, clblast, mt1, mt4, mt8 or block", word);
 	if (!plumb_cl_way_can(cl, (enum plumb_cl_way)found))
 		return plumb_fail(found == PLUMB_CL_CLBLAST ? PLUMB_E_DRIVER : PLUMB_E_ARGUMENT, "PLUMB_CL_MATMUL=%s: %s", word,
-			found == PLUMB_CL_CLBLAST ? plumb_cl_clblast_missing() : "that kernel is for CPUs");
+			found != PLUMB_CL_CLBLAST ? "that kernel is for CPUs" : cl->no_clblast ? "it does not work on this device" : plumb_cl_clblast_missing());
 	*way = (enum plumb_cl_way)found;
 	return PLUMB_OK;
 }

@@ -46,7 +46,7 @@ int plumb_cl_subgroups(const struct plumb_device *device);
 /* --- driver.c: what an opened driver holds --- */
 struct plumb_cl_kernel {
 	char *key;         /* file, kernel, options */
-	cl_kernel kernel;
+	cl_kernel kernel;  /* NULL: not built, or no more */
 	uint64_t calls, nanoseconds; /* time only while profiling */
 	double bytes;      /* of the calls whose first launch this was */
 	struct plumb_cl_kernel *next;
@@ -83,6 +83,8 @@ struct plumb_cl_state {
 	struct plumb_tune_row *rows;
 	int row_count;
 	char tune_file[1100];
+	bool clblast;       /* it has been at work in this context */
+	bool no_clblast;    /* it has shown itself wrong, or failed, in the canary */
 	struct plumb_chunk *chunks; /* that weights on a CPU are in (weight.c) */
 	cl_mem rope; /* cosines and sines by position (rope.c) */
 	int64_t rope_positions, rope_head_dim;
@@ -98,8 +100,9 @@ enum plumb_status plumb_cl_source(const char *file, char **text);
 /* --- program.c, cache.c --- */
 /* A built program of cl/<file>.cl (behind types.h) with these options; built or loaded once. */
 enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program);
-/* All programs and kernels, when they are to be built otherwise or no more. */
+/* All programs and kernels, when they are to be built otherwise or no more. The records of kernels stay: see plumb_cl_kernels_free. */
 void plumb_cl_programs_forget(struct plumb_cl_state *cl);
+void plumb_cl_kernels_free(struct plumb_cl_state *cl); /* launch.c; the records, after the kernels */
 /* Look for or keep a binary on disk; silent when that does not work. key: one text that holds everything
  * the binary depends on. */
 bool plumb_cl_cache_load(const char *key, unsigned char **binary, size_t *size);
@@ -126,6 +129,8 @@ struct plumb_cl_args {
 	struct plumb_cl_arg { size_t size; union { cl_mem mem; cl_int i; cl_float f; } value; } arg[32];
 };
 void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t);
+/* PLUMB_E_UNSUPPORTED: it ends where a kernel's int can't count. plumb_cl_tensor asks; for who passes a buffer by itself. */
+enum plumb_status plumb_cl_range(const struct plumb_tensor *t);
 void plumb_cl_mem(struct plumb_cl_args *a, cl_mem mem);
 void plumb_cl_int(struct plumb_cl_args *a, int64_t value);
 void plumb_cl_float(struct plumb_cl_args *a, double value);
@@ -196,7 +201,8 @@ enum plumb_status plumb_cl_choice_write(struct plumb_driver *driver);
 
 /* --- clblast.c --- */
 const char *plumb_cl_clblast_missing(void); /* NULL: it is there; else why not, and which package has it */
-void plumb_cl_clblast_forget(void);         /* what it keeps of contexts, before one closes */
+const char *plumb_cl_clblast_version(void); /* "": it is not there */
+void plumb_cl_clblast_forget(const struct plumb_cl_state *cl); /* what it keeps of contexts, before this one closes */
 enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_part *part);
 
 /* --- canary.c --- */
@@ -209,7 +215,7 @@ enum plumb_status plumb_cl_copy_rate(struct plumb_driver *driver, double *rate);
 enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffer *buffer, void **handle);
 void plumb_cl_free(struct plumb_driver *driver, void *handle);
 enum plumb_status plumb_cl_upload(struct plumb_driver *driver, void *handle, const void *src, size_t bytes);
-enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t bytes);
+enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes);
 enum plumb_status plumb_cl_sync(struct plumb_driver *driver);
 
 #define PLUMB_FUSED(name, inputs, formula)

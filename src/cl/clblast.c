@@ -2,9 +2,12 @@
 /* matmul through CLBlast, for many rows of activations: some rows of the weight become float32 in a scratch buffer, a matrix
  * product takes them from there. The library is opened at run time, when it is first wanted. */
 #include <dlfcn.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "cl/cl.h"
 
 /* From clblast_c.h, so that no -dev package is needed. */
@@ -12,7 +15,18 @@ enum { ROW_MAJOR = 101, PLAIN = 111, TRANSPOSED = 112 };
 typedef int sgemm_fn(int layout, int a_transpose, int b_transpose, size_t m, size_t n, size_t k, float alpha, cl_mem a, size_t a_at, size_t a_row,
 	cl_mem b, size_t b_at, size_t b_row, float beta, cl_mem c, size_t c_at, size_t c_row, cl_command_queue *queue, cl_event *event);
 
-static struct { pthread_once_t once; sgemm_fn *sgemm; int (*forget)(void); char missing[256]; } library = { .once = PTHREAD_ONCE_INIT };
+static struct { pthread_once_t once; sgemm_fn *sgemm; int (*forget)(void); char missing[256], version[320]; } library = { .once = PTHREAD_ONCE_INIT };
+
+/* It has no function that tells its version; its file, with size and time, is another one after an upgrade. */
+static void name_version(void *handle)
+{
+	struct link_map *map = NULL;
+	struct stat st = { .st_size = 0 };
+	char *path = !dlinfo(handle, RTLD_DI_LINKMAP, &map) && map ? realpath(map->l_name, NULL) : NULL;
+	if (path && !stat(path, &st))
+		snprintf(library.version, sizeof library.version, "CLBlast %.240s %lld %lld", path, (long long)st.st_size, (long long)st.st_mtime);
+	free(path);
+}
 
 static void open_library(void)
 {
@@ -21,6 +35,7 @@ static void open_library(void)
 	if (sgemm && forget) {
 		memcpy(&library.sgemm, &sgemm, sizeof sgemm); /* ISO C has no cast from an object to a function */
 		memcpy(&library.forget, &forget, sizeof forget);
+		name_version(handle);
 	} else {
 		const char *why = dlerror();
 		snprintf(library.missing, sizeof library.missing, "CLBlast is not there (%.120s): install the package libclblast1", why ? why : "libclblast.so.1");
@@ -33,9 +48,12 @@ const char *plumb_cl_clblast_missing(void)
 	return library.sgemm ? NULL : library.missing;
 }
 
-void plumb_cl_clblast_forget(void)
+const char *plumb_cl_clblast_version(void) { return plumb_cl_clblast_missing() ? "" : library.version; }
+
+/* Its cache is the process's: other contexts build their kernels anew. But it knows a context by its address, which a later one may get. */
+void plumb_cl_clblast_forget(const struct plumb_cl_state *cl)
 {
-	if (library.forget)
+	if (cl->clblast) /* so the library was opened, by this thread or before it */
 		library.forget();
 }
 
@@ -82,6 +100,8 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 	cl_mem tile;
 	if (plumb_cl_clblast_missing())
 		return plumb_fail(PLUMB_E_DRIVER, "%s", plumb_cl_clblast_missing());
+	PLUMB_TRY(plumb_cl_range(x));
+	PLUMB_TRY(plumb_cl_range(y));
 	driver->bytes = 0; /* CLBlast's kernels, which move them, are not among ours */
 	fit = fit < 1 ? 1 : fit < groups ? fit : groups;
 	plumb_cl_product_options(cl, part->weight->type, PLUMB_CL_MT4, options);
@@ -92,7 +112,7 @@ enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plu
 		int64_t rows = part->end - part->first - 8 * g, some = groups - g < fit ? groups - g : fit;
 		rows = rows < 8 * some ? rows : 8 * some;
 		PLUMB_TRY(unpack(driver, part, g, some, tile, options));
-		driver->touched = true; /* a product that fails may have written some of y: nobody promises that it has not */
+		cl->clblast = driver->touched = true; /* a product that fails may have written some of y: nobody promises that it has not */
 		int code = library.sgemm(ROW_MAJOR, PLAIN, TRANSPOSED, m, (size_t)rows, k, 1, x->buffer->copy[driver->index].handle, x->offset / sizeof(float), k,
 			tile, 0, k, call->in[2] ? 1 : 0, y->buffer->copy[driver->index].handle, y->offset / sizeof(float) + (size_t)(part->column + 8 * g),
 			(size_t)y->dim[1], &cl->queue, NULL);

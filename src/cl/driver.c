@@ -13,9 +13,10 @@ static void cl_close(struct plumb_driver *driver)
 	if (cl->queue)
 		plumb_cl.clFinish(cl->queue);
 	plumb_cl_programs_forget(cl);
+	plumb_cl_kernels_free(cl);
 	free(cl->rows);
 	free(cl->verdicts);
-	plumb_cl_clblast_forget();
+	plumb_cl_clblast_forget(cl);
 	if (cl->rope)
 		plumb_cl.clReleaseMemObject(cl->rope);
 	for (int i = 0; i < PLUMB_CL_SCRATCH; i++)
@@ -94,7 +95,7 @@ static bool kernel_row(const struct plumb_driver *driver, int index, struct plum
 	const struct plumb_cl_state *cl = driver->state;
 	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
 		for (const struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next)
-			if (!index--) {
+			if (k->calls && !index--) {
 				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds, .bytes = k->bytes };
 				return true;
 			}

@@ -175,7 +175,10 @@ static void check_names(struct plumb_doctor *d, const char *names)
 	for (const char *p = names; *p; p += *p == ':') {
 		size_t n = strcspn(p, ":");
 		snprintf(one, sizeof one, "%.*s", (int)(n < sizeof one ? n : sizeof one - 1), p);
-		if (n > 4 && !strcmp(one + n - 4, ".icd"))
+		if (n >= sizeof one)
+			plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", "set it to shorter paths, with colons between",
+				"OCL_ICD_FILENAMES has a name of %zu characters: %.40s...", n, one);
+		else if (n > 4 && !strcmp(one + n - 4, ".icd"))
 			check_file(d, one);
 		else if (n)
 			check_library(d, one, "OCL_ICD_FILENAMES");

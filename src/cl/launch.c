@@ -27,6 +27,14 @@ void plumb_cl_int(struct plumb_cl_args *a, int64_t value)
 	next_arg(a, sizeof(cl_int))->value.i = (cl_int)value;
 }
 
+enum plumb_status plumb_cl_range(const struct plumb_tensor *t)
+{
+	int64_t first = (int64_t)(t->offset / plumb_type_bytes(t->type)), count = plumb_tensor_count(t);
+	return first <= PLUMB_CL_MOST_ELEMENTS && count <= PLUMB_CL_MOST_ELEMENTS - first ? PLUMB_OK :
+		plumb_fail(PLUMB_E_UNSUPPORTED, "a tensor of %lld elements, %lld into its buffer, is beyond the 32-bit indices of kernels", (long long)count,
+			(long long)first);
+}
+
 void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t)
 {
 	if (!t) { /* absent: any buffer will do, the offset says that it is not there */
@@ -36,6 +44,8 @@ void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t)
 	}
 	if (t->type == PLUMB_F64 && !a->status)
 		a->status = plumb_fail(PLUMB_E_UNSUPPORTED, "kernels compute in float32, a tensor is f64");
+	if (!a->status)
+		a->status = plumb_cl_range(t);
 	plumb_cl_mem(a, t->buffer->copy[a->driver->index].handle);
 	plumb_cl_int(a, (int64_t)(t->offset / plumb_type_bytes(t->type)));
 }
@@ -48,33 +58,48 @@ static unsigned hash(const char *text)
 	return h % PLUMB_CL_BUCKETS;
 }
 
-static enum plumb_status find_kernel(struct plumb_driver *driver, const char *file, const char *name, const char *options, struct plumb_cl_kernel **kernel)
+/* The record of a kernel, perhaps a new one. */
+static enum plumb_status record(struct plumb_cl_state *cl, const char *key, struct plumb_cl_kernel **kernel)
 {
-	struct plumb_cl_state *cl = plumb_cl_state(driver);
-	char key[512];
-	cl_program program;
-	cl_int code;
-	if ((size_t)snprintf(key, sizeof key, "%s %s %s", file, name, options) >= sizeof key)
-		return plumb_fail(PLUMB_E_INTERNAL, "kernel options are too long: %s", options);
 	struct plumb_cl_kernel **bucket = &cl->kernels[hash(key)], *k;
 	for (k = *bucket; k; k = k->next)
 		if (!strcmp(k->key, key)) {
 			*kernel = k;
 			return PLUMB_OK;
 		}
-	PLUMB_TRY(plumb_cl_program(driver, file, options, &program));
 	if (!(k = calloc(1, sizeof *k)) || !(k->key = strdup(key))) {
 		free(k);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a kernel");
 	}
-	k->kernel = plumb_cl.clCreateKernel(program, name, &code);
-	if (code) {
-		free(k->key);
-		free(k);
-		return plumb_cl_fail(code, "kernel %s of %s.cl", name, file);
-	}
 	k->next = *bucket;
 	*bucket = *kernel = k;
+	return PLUMB_OK;
+}
+
+void plumb_cl_kernels_free(struct plumb_cl_state *cl)
+{
+	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
+		for (struct plumb_cl_kernel *k; (k = cl->kernels[i]); free(k)) {
+			cl->kernels[i] = k->next;
+			free(k->key);
+		}
+}
+
+static enum plumb_status find_kernel(struct plumb_driver *driver, const char *file, const char *name, const char *options, struct plumb_cl_kernel **kernel)
+{
+	char key[512];
+	cl_program program;
+	cl_int code;
+	if ((size_t)snprintf(key, sizeof key, "%s %s %s", file, name, options) >= sizeof key)
+		return plumb_fail(PLUMB_E_INTERNAL, "kernel options are too long: %s", options);
+	PLUMB_TRY(record(plumb_cl_state(driver), key, kernel));
+	if ((*kernel)->kernel)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_cl_program(driver, file, options, &program));
+	cl_kernel made = plumb_cl.clCreateKernel(program, name, &code);
+	if (code)
+		return plumb_cl_fail(code, "kernel %s of %s.cl", name, file);
+	(*kernel)->kernel = made;
 	return PLUMB_OK;
 }
 

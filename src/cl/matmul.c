@@ -10,7 +10,7 @@ static const int tiles[PLUMB_CL_WAYS] = { [PLUMB_CL_MT1] = 1, [PLUMB_CL_MT4] = 4
 bool plumb_cl_way_can(const struct plumb_cl_state *cl, enum plumb_cl_way way)
 {
 	/* Eight sums a work-item beside what unpacks leave a GPU too few registers. */
-	return way == PLUMB_CL_CLBLAST ? !plumb_cl_clblast_missing() : cl->cpu || way != PLUMB_CL_MT8;
+	return way == PLUMB_CL_CLBLAST ? !cl->no_clblast && !plumb_cl_clblast_missing() : cl->cpu || way != PLUMB_CL_MT8;
 }
 
 enum plumb_cl_way plumb_cl_way_fixed(const struct plumb_cl_state *cl, int64_t m)

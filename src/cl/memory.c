@@ -43,10 +43,10 @@ enum plumb_status plumb_cl_upload(struct plumb_driver *driver, void *handle, con
 	return code ? plumb_cl_fail(code, "writing %.1f MB to %s", (double)bytes / 1e6, cl->device.info.name) : PLUMB_OK;
 }
 
-enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t bytes)
+enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
-	cl_int code = plumb_cl.clEnqueueReadBuffer(cl->queue, handle, CL_TRUE, 0, bytes, dst, 0, NULL, NULL);
+	cl_int code = plumb_cl.clEnqueueReadBuffer(cl->queue, handle, CL_TRUE, offset, bytes, dst, 0, NULL, NULL);
 	return code ? plumb_cl_fail(code, "reading %.1f MB from %s", (double)bytes / 1e6, cl->device.info.name) : PLUMB_OK;
 }
 

@@ -156,11 +156,10 @@ enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file
 void plumb_cl_programs_forget(struct plumb_cl_state *cl)
 {
 	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
-		for (struct plumb_cl_kernel *k = cl->kernels[i], *next; k; k = next) {
-			next = k->next;
-			plumb_cl.clReleaseKernel(k->kernel);
-			free(k->key);
-			free(k);
+		for (struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next) {
+			if (k->kernel)
+				plumb_cl.clReleaseKernel(k->kernel);
+			k->kernel = NULL; /* its name and counts are what a user may hold (plumb_kernel_row) */
 		}
 	for (struct plumb_cl_program *p = cl->programs, *next; p; p = next) {
 		next = p->next;
@@ -168,6 +167,5 @@ void plumb_cl_programs_forget(struct plumb_cl_state *cl)
 		free(p->key);
 		free(p);
 	}
-	memset(cl->kernels, 0, sizeof cl->kernels);
 	cl->programs = NULL;
 }

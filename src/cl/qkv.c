@@ -23,6 +23,7 @@ static enum plumb_status launch(struct plumb_driver *driver, const struct plumb_
 	enum plumb_type type = call->in[WEIGHT + first]->type;
 	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
 	int64_t groups = 0;
+	PLUMB_TRY(plumb_cl_range(call->out));
 	driver->bytes = (double)plumb_tensor_bytes(x) + (double)plumb_tensor_bytes(call->in[NORM]);
 	plumb_cl_mem(&a, call->out->buffer->copy[driver->index].handle);
 	plumb_cl_tensor(&a, x);

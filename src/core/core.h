@@ -70,6 +70,8 @@ void plumb_buffer_written(struct plumb_buffer *buffer, struct plumb_driver *driv
 enum plumb_status plumb_buffer_host(struct plumb_buffer *buffer);
 /* Make the host copy fresh. */
 enum plumb_status plumb_buffer_to_host(struct plumb_buffer *buffer);
+/* Bytes [offset, offset + n) into dst, wherever they are fresh; makes no host copy. */
+enum plumb_status plumb_buffer_read(struct plumb_buffer *buffer, size_t offset, void *dst, size_t n);
 /* Host bytes of a tensor. For drivers that work in host memory and for code after plumb_buffer_to_host. */
 static inline void *plumb_host(const struct plumb_tensor *t) { return (char *)t->buffer->host + t->offset; }
 /* Take or give back n bytes of the context's budget; PLUMB_E_LIMIT names what was asked and allowed. */
@@ -137,7 +139,7 @@ struct plumb_driver_class {
 	void (*free)(struct plumb_driver *driver, void *handle);
 	/* src NULL: zero bytes */
 	enum plumb_status (*upload)(struct plumb_driver *driver, void *handle, const void *src, size_t bytes);
-	enum plumb_status (*download)(struct plumb_driver *driver, void *dst, void *handle, size_t bytes);
+	enum plumb_status (*download)(struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes);
 	enum plumb_status (*sync)(struct plumb_driver *driver); /* optional */
 	/* Optional: own layout of a weight, kept in buffer->copy[driver->index].prepared. */
 	enum plumb_status (*prepare)(struct plumb_driver *driver, struct plumb_tensor *w);

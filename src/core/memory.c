@@ -136,21 +136,30 @@ void plumb_tensor_free(struct plumb_tensor *t)
 	memset(t, 0, sizeof *t);
 }
 
-enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
+enum plumb_status plumb_buffer_read(struct plumb_buffer *b, size_t offset, void *dst, size_t n)
 {
-	enum plumb_status host = plumb_buffer_host(b);
-	if (host || b->host_fresh)
-		return host;
-	for (int i = 0; i < b->ctx->drivers; i++)
+	for (int i = 0; !b->host_fresh && i < b->ctx->drivers; i++)
 		if (b->copy[i].fresh) {
 			struct plumb_driver *d = &b->ctx->driver[i];
-			if (plumb_driver_lost(d))
-				return plumb_fail_lost(d);
-			enum plumb_status s = d->cls->download(d, b->host, b->copy[i].handle, b->bytes);
-			b->host_fresh = s == PLUMB_OK;
-			return s;
+			return plumb_driver_lost(d) ? plumb_fail_lost(d) : d->cls->download(d, dst, b->copy[i].handle, offset, n);
 		}
-	return plumb_fail(PLUMB_E_INTERNAL, "a buffer has no fresh copy");
+	if (!b->host_fresh)
+		return plumb_fail(PLUMB_E_INTERNAL, "a buffer has no fresh copy");
+	if (!b->host) /* zero bytes that nobody holds yet */
+		memset(dst, 0, n);
+	else
+		memcpy(dst, (const char *)b->host + offset, n);
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
+{
+	enum plumb_status s = plumb_buffer_host(b);
+	if (s || b->host_fresh)
+		return s;
+	s = plumb_buffer_read(b, 0, b->host, b->bytes);
+	b->host_fresh = s == PLUMB_OK;
+	return s;
 }
 
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_driver *driver, bool keep)
