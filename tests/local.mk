@@ -20,6 +20,7 @@ SHELL_CHECKS = \
 	%D%/check_install.sh \
 	%D%/check_cache.sh \
 	%D%/check_doctor.sh \
+	%D%/check_inject_cl.sh \
 	%D%/check_kernels.sh \
 	%D%/check_placement.sh \
 	%D%/check_tune.sh \
@@ -28,6 +29,7 @@ TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
 CHECK_LARGE = \
+	%D%/check_inject_cl.sh \
 	%D%/check_stack_rusticl.sh \
 	%D%/check_stack_oclgrind.sh \
 	%D%/check_stack_pocl.sh \
@@ -35,7 +37,7 @@ CHECK_LARGE = \
 check-large:
 	PLUMB_TEST_LARGE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$(CHECK_LARGE)"
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh tools/test-timed
-EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
+EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
@@ -141,6 +143,12 @@ check_cl_SOURCES = %D%/check_cl.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)
 endif
+endif
+if HAVE_OPENCL
+check_PROGRAMS += inject_cl
+inject_cl_SOURCES = %D%/inject_cl.c %D%/inject/opencl.h
+inject_cl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+inject_cl_LDADD = libplumb-all.la -lm
 endif
 
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
