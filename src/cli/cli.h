@@ -111,6 +111,10 @@ void cli_progress_end(void);
 extern bool cli_answering; /* an answer's line is open on stdout */
 
 /* --- json.c --- */
+/* Set where the command itself (not the library, which says so) got no memory for a part of its result: what is on stdout may lack
+ * it, so main() does not let the command end as a success. JSON sets it wherever a value is lost, once cli_json_watch() was called. */
+extern bool cli_starved;
+void cli_json_watch(void);
 json_t *cli_json_ids(const int32_t *ids, int64_t n);
 /* Text of a file as it is; bytes that are not UTF-8 become "?". */
 json_t *cli_json_span(struct plumb_span span);

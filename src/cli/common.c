@@ -45,7 +45,7 @@ static int fail(enum plumb_status status, bool running)
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
 		if (advices[i].status == status) {
 			enum cli_exit code = running ? advices[i].running : advices[i].code;
-			cli_complain(code, "%s", plumb_last_error());
+			cli_complain(code, "%s", status == PLUMB_E_MEMORY && cli_starved ? "no memory for the result" : plumb_last_error());
 			if (advices[i].text)
 				fprintf(stderr, "       %s\n", advices[i].text);
 			return code;

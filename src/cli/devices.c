@@ -90,8 +90,10 @@ static int run(int argc, char **argv)
 		return cli_complain(CLI_USAGE, "devices takes no argument, but \"%s\" is there", argv[optind]);
 	enum plumb_status s = plumb_devices(&list, &count);
 	if (s || !count) {
-		if (common.json)
-			print_json(NULL, 0, -1);
+		if ((common.json && (leave = print_json(NULL, 0, -1))) || s == PLUMB_E_MEMORY) {
+			free(list);
+			return s == PLUMB_E_MEMORY ? cli_fail(s) : leave;
+		}
 		cli_complain(CLI_DRIVER, "%s", s ? plumb_last_error() : "no OpenCL device: no driver is registered, or none of them has a device");
 		fputs("       'plumb doctor' says what is wrong and what to do\n", stderr);
 		free(list);

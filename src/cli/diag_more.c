@@ -59,6 +59,7 @@ static int bisect(struct cli_diag *r, struct plumb_model *good, struct plumb_mod
 	if (!s && !r->common.json)
 		s = plumb_diag_text(json, &text);
 	json_t *result = s ? NULL : json_loads(json, 0, NULL);
+	cli_starved |= !s && !result; /* our own JSON: it is right */
 	if (s)
 		code = cli_fail(s);
 	else

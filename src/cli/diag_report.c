@@ -42,8 +42,10 @@ static enum plumb_status diagnose(const struct cli_diag *r, struct plumb_model *
 		s = plumb_diag_json(diag, r->part, &text);
 	cli_progress_end();
 	plumb_diag_free(diag);
-	if (!s && !(*result = json_loads(text, 0, NULL)))
-		s = PLUMB_E_INTERNAL;
+	if (!s && !(*result = json_loads(text, 0, NULL))) {
+		cli_starved = true; /* our own JSON: it is right */
+		s = PLUMB_E_MEMORY;
+	}
 	free(text);
 	return s;
 }
@@ -144,7 +146,7 @@ static int write_page(const char *path, const char *html)
 
 static int show_text(const json_t *result)
 {
-	char *json = json_dumps(result, JSON_REAL_PRECISION(9)), *text = NULL;
+	char *json = json_dumps(result, JSON_REAL_PRECISION(9)), *text = NULL; /* no memory: cli_starved says so */
 	enum plumb_status s = json ? plumb_diag_text(json, &text) : PLUMB_E_MEMORY;
 	free(json);
 	if (s)

@@ -59,14 +59,18 @@ static int64_t elements(const struct plumb_file_tensor *t)
 
 static void gather(struct facts *f)
 {
-	f->has_config = !plumb_config_read(&f->config, f->file);
+	enum plumb_status s = plumb_config_read(&f->config, f->file);
+	f->has_config = !s;
+	cli_starved |= s == PLUMB_E_MEMORY; /* not a fault of the file */
 	if (!f->has_config)
 		snprintf(f->config_error, sizeof f->config_error, "%s", plumb_last_error());
 	if (!strncmp(plumb_file_format(f->file), "safetensors", 11)) /* the key it lacks would be a GGUF one */
 		strcpy(f->config_error, "a safetensors file has no configuration, only tensors"),
 		strcpy(f->tok_error, "a safetensors file has no tokenizer");
-	else if (plumb_tokenizer_from_file(&f->tok, f->file))
+	else if ((s = plumb_tokenizer_from_file(&f->tok, f->file))) {
 		snprintf(f->tok_error, sizeof f->tok_error, "%s", plumb_last_error());
+		cli_starved |= s == PLUMB_E_MEMORY;
+	}
 	for (size_t i = 0; f->tok && i < plumb_tokenizer_size(f->tok); i++)
 		f->specials += plumb_tokenizer_is_special(f->tok, (int32_t)i);
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {

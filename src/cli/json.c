@@ -4,6 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool cli_starved;
+
+static void *json_malloc(size_t size)
+{
+	void *p = malloc(size);
+	cli_starved |= !p;
+	return p;
+}
+
+void cli_json_watch(void)
+{
+	json_set_alloc_funcs(json_malloc, free);
+}
+
 json_t *cli_json_ids(const int32_t *ids, int64_t n)
 {
 	json_t *array = json_array();
@@ -16,8 +30,12 @@ json_t *cli_json_span(struct plumb_span span)
 {
 	json_t *text = json_stringn(span.p ? span.p : "", span.n);
 	char *copy;
-	if (text || !(copy = malloc(span.n + 1)))
+	if (text)
 		return text;
+	if (!(copy = malloc(span.n + 1))) {
+		cli_starved = true;
+		return NULL;
+	}
 	for (size_t i = 0; i < span.n; i++)
 		copy[i] = (char)((unsigned char)span.p[i] < 0x80 ? span.p[i] : '?');
 	text = json_stringn(copy, span.n);
@@ -27,12 +45,13 @@ json_t *cli_json_span(struct plumb_span span)
 
 int cli_json_print(json_t *root, bool one_line)
 {
-	if (!root)
-		return cli_complain(CLI_ERROR, "no memory for the result");
-	json_dumpf(root, stdout, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12));
-	putchar('\n');
-	fflush(stdout);
+	char *text = root && !cli_starved ? json_dumps(root, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12)) : NULL;
 	json_decref(root);
+	if (!text)
+		return cli_complain(CLI_ERROR, "no memory for the result");
+	puts(text);
+	fflush(stdout);
+	free(text);
 	return CLI_OK;
 }
 

@@ -29,9 +29,11 @@ static int help(FILE *out)
 	return out == stdout ? CLI_OK : CLI_USAGE;
 }
 
-/* What was printed must also have arrived. */
+/* What was printed must also have arrived, and be all of it. */
 static int finish(int code)
 {
+	if (cli_starved && (code == CLI_OK || (code >= 10 && code != CLI_INTERRUPTED))) /* 10 and more: findings */
+		code = cli_complain(CLI_ERROR, "no memory for all of the result");
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;
 	cli_complain(CLI_ERROR, "standard output could not be written (is the disk full?)");
@@ -40,6 +42,7 @@ static int finish(int code)
 
 int main(int argc, char **argv)
 {
+	cli_json_watch();
 	if (argc < 2)
 		return help(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))

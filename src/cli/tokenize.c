@@ -47,8 +47,10 @@ struct request {
 static json_t *piece_json(struct plumb_span piece)
 {
 	char *hex = malloc(2 * piece.n + 1);
-	if (!hex)
+	if (!hex) {
+		cli_starved = true;
 		return NULL;
+	}
 	for (size_t i = 0; i < piece.n; i++)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)piece.p[i]);
 	hex[2 * piece.n] = 0;

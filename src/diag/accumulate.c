@@ -104,7 +104,7 @@ static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_
 	for (int64_t i = 0; i < tasks; i++)
 		s->worst = fmax(s->worst, p.worst[i]);
 	free(p.worst);
-	return p.failed ? plumb_fail(PLUMB_E_MEMORY, "the sums of %s could not be taken", plumb_point_name(s->point)) : PLUMB_OK;
+	return p.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point)) : PLUMB_OK;
 }
 
 /* Scores before they are scaled: sum |q k|, of each head the queries against the keys they see. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "diag/diag.h"
 #include "diag/html.h"
+#include "core/json.h"
 
 static void element(struct plumb_show *s, const char *open, const char *text, const char *close)
 {
@@ -230,9 +231,10 @@ enum plumb_status plumb_diag_html(const char *report_json, char **html)
 	struct plumb_show s = { NULL, 0, 0, false };
 	json_error_t error;
 	*html = NULL;
-	json_t *root = json_loads(report_json, 0, &error);
-	if (!root)
-		return plumb_fail(PLUMB_E_FORMAT, "the report is not JSON: line %d: %s", error.line, error.text);
+	json_t *root;
+	enum plumb_status read = plumb_json_read(&root, report_json, strlen(report_json), 0, &error);
+	if (read)
+		return plumb_fail_in(read, "the report");
 	bool good = is_report(root);
 	if (good)
 		put_page(&s, root);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "core/json.h"
 
 struct shape { int64_t rows, width; };
 
@@ -81,8 +82,14 @@ static json_t *metadata(const struct plumb_file *file)
 			continue;
 		memcpy(key, m->key.p, m->key.n);
 		key[m->key.n] = 0;
-		json_t *v = json_loadb(m->s.p, m->s.n, JSON_DECODE_ANY, NULL);
-		json_object_set_new(told, key, v ? v : json_stringn(m->s.p, m->s.n));
+		json_error_t error;
+		json_t *v;
+		enum plumb_status s = plumb_json_read(&v, m->s.p, m->s.n, JSON_DECODE_ANY, &error);
+		json_t *text = s == PLUMB_E_FORMAT ? json_stringn(m->s.p, m->s.n) : v; /* NULL of text that is not UTF-8: it tells nothing */
+		if (s == PLUMB_E_MEMORY || (text && json_object_set_new(told, key, text))) {
+			json_decref(told);
+			return NULL;
+		}
 	}
 	return told;
 }

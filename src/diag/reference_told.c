@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "diag/diag.h"
+#include "core/json.h"
 
 #define MOST_MANIFEST (4 << 20)
 
@@ -66,6 +67,24 @@ enum plumb_status plumb_reference_told(struct plumb_reference *r, const char *fi
 	return PLUMB_OK;
 }
 
+static enum plumb_status load(json_t **told, const char *path, size_t size, json_error_t *error)
+{
+	FILE *f = fopen(path, "rbe");
+	char *text = f ? malloc(size + 1) : NULL;
+	*told = NULL;
+	if (!text) {
+		int why = errno;
+		if (f)
+			fclose(f);
+		return plumb_fail(why == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s: %s", path, strerror(why));
+	}
+	size_t n = fread(text, 1, size, f);
+	enum plumb_status s = ferror(f) ? plumb_fail(PLUMB_E_IO, "%s: %s", path, strerror(errno)) : plumb_json_read(told, text, n, 0, error);
+	fclose(f);
+	free(text);
+	return s == PLUMB_E_MEMORY ? plumb_fail_in(s, "%s", path) : s;
+}
+
 enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const char *folder, const struct plumb_config *config)
 {
 	static const char *const names[] = { "reference.json", "meta.json" };
@@ -80,8 +99,11 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 			PLUMB_TRY(plumb_reference_problem(r, names[i], "it is not read", "not a regular file of at most %d bytes", MOST_MANIFEST));
 			continue;
 		}
-		json_t *told = json_load_file(path, 0, &error);
-		enum plumb_status s = told ? plumb_reference_told(r, names[i], told, config) :
+		json_t *told;
+		enum plumb_status s = load(&told, path, (size_t)st.st_size, &error);
+		if (s != PLUMB_OK && s != PLUMB_E_FORMAT)
+			return s;
+		s = told ? plumb_reference_told(r, names[i], told, config) :
 			plumb_reference_problem(r, names[i], "it is not read: tokens and position are taken from elsewhere", "%s (line %d)", error.text, error.line);
 		json_decref(told);
 		return s;

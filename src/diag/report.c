@@ -120,7 +120,7 @@ static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const ch
 {
 	json_t *part = NULL, *made = NULL;
 	enum plumb_status s = wants ? plumb_diag_part(d, name, &part) : PLUMB_OK;
-	if (s == PLUMB_E_CANCELLED)
+	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
 	if (s && !strcmp(name, "verdict")) {
 		if (!reference_fault(s))
@@ -156,7 +156,7 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 	add_blindspots(d, report);
 	json_t *special = NULL;
 	enum plumb_status s = plumb_diag_special(d, &special);
-	if (s == PLUMB_E_CANCELLED)
+	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY)
 		return s;
 	if (s)
 		special = json_pack("{s:o}", "failed", text_of(plumb_last_error()));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "diag/diag.h"
 #include "diag/show.h"
+#include "core/json.h"
 
 #define WIDTH 110
 #define NARROWEST 24 /* of a last column that is broken into lines */
@@ -296,9 +297,10 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 	struct plumb_show s = { NULL, 0, 0, false };
 	json_error_t error;
 	*text = NULL;
-	json_t *part = json_loads(part_json, 0, &error);
-	if (!part)
-		return plumb_fail(PLUMB_E_FORMAT, "the result is not JSON: line %d: %s", error.line, error.text);
+	json_t *part;
+	enum plumb_status read = plumb_json_read(&part, part_json, strlen(part_json), 0, &error);
+	if (read)
+		return plumb_fail_in(read, "the result");
 	plumb_show_put(&s, "");
 	if (json_is_array(part))
 		for (size_t i = 0; i < json_array_size(part); i++) {

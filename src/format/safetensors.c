@@ -2,6 +2,7 @@
 /* safetensors: 8 bytes of header length, a JSON header, the data. The JSON itself is read by
  * jansson; its strings are copied, as they may be escaped in the file. */
 #include "format/format.h"
+#include "core/json.h"
 #include "core/core.h"
 
 #include <inttypes.h>
@@ -170,12 +171,14 @@ static enum plumb_status safetensors_open(struct plumb_file *file)
 		status = plumb_cursor_bytes(&c, n, &p, "JSON header");
 	if (status != PLUMB_OK)
 		return status;
-	json_t *header = json_loadb((const char *)p, n, JSON_REJECT_DUPLICATES, &error);
-	if (header == NULL) {
+	json_t *header;
+	if ((status = plumb_json_read(&header, (const char *)p, n, JSON_REJECT_DUPLICATES, &error)) == PLUMB_E_FORMAT) {
 		char quote[PLUMB_QUOTE];
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: header is not JSON: %s", 8 + (size_t)error.position,
 			plumb_quote((struct plumb_span){error.text, strlen(error.text)}, quote));
 	}
+	if (status != PLUMB_OK)
+		return status;
 	char *text = file->text = malloc(n + 1);
 	if (text == NULL)
 		status = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " bytes of names", n);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an accusation of the file; so what it
+ * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. */
+#include <string.h>
+#include "core/core.h"
+#include "core/json.h"
+
+#define DEEPEST 2048 /* as jansson's */
+
+struct scan { const char *p, *end; };
+
+static bool white(struct scan *s)
+{
+	while (s->p < s->end && memchr(" \t\r\n", *s->p, 4))
+		s->p++;
+	return true;
+}
+
+static bool take(struct scan *s, char c)
+{
+	if (s->p == s->end || *s->p != c)
+		return false;
+	s->p++;
+	return true;
+}
+
+static bool word(struct scan *s, const char *w)
+{
+	size_t n = strlen(w);
+	if ((size_t)(s->end - s->p) < n || memcmp(s->p, w, n))
+		return false;
+	s->p += n;
+	return true;
+}
+
+static bool digits(struct scan *s)
+{
+	const char *from = s->p;
+	while (s->p < s->end && *s->p >= '0' && *s->p <= '9')
+		s->p++;
+	return s->p > from;
+}
+
+static bool number(struct scan *s)
+{
+	take(s, '-');
+	if (!take(s, '0') && !digits(s))
+		return false;
+	if (take(s, '.') && !digits(s))
+		return false;
+	if (!take(s, 'e') && !take(s, 'E'))
+		return true;
+	if (!take(s, '+'))
+		take(s, '-');
+	return digits(s);
+}
+
+static bool string(struct scan *s)
+{
+	if (!take(s, '"'))
+		return false;
+	for (; s->p < s->end && *s->p != '"'; s->p++) {
+		if ((unsigned char)*s->p < 0x20)
+			return false;
+		if (*s->p != '\\')
+			continue;
+		if (++s->p == s->end || !memchr("\"\\/bfnrtu", *s->p, 9))
+			return false;
+		for (int i = 0; *s->p == 'u' && i < 4; i++)
+			if (s->end - s->p <= i + 1 || !memchr("0123456789abcdefABCDEF", s->p[i + 1], 22))
+				return false;
+	}
+	return take(s, '"');
+}
+
+static bool value(struct scan *s, int depth)
+{
+	char open = s->p < s->end ? *s->p : 0;
+	if (open != '{' && open != '[')
+		return string(s) || word(s, "true") || word(s, "false") || word(s, "null") || number(s);
+	char shut = open == '{' ? '}' : ']';
+	s->p++;
+	if (depth >= DEEPEST || (white(s) && take(s, shut)))
+		return depth < DEEPEST;
+	do {
+		if (open == '{' && !(white(s) && string(s) && white(s) && take(s, ':')))
+			return false;
+		if (!(white(s) && value(s, depth + 1) && white(s)))
+			return false;
+	} while (take(s, ','));
+	return take(s, shut);
+}
+
+/* Faults that a text of right syntax can have, or that jansson is sure of. */
+static bool sure(const json_error_t *error)
+{
+	enum json_error_code code = json_error_code(error);
+	return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_character || code == json_error_null_byte_in_key ||
+		code == json_error_stack_overflow || code == json_error_invalid_utf8 || strstr(error->text, "invalid Unicode");
+}
+
+enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, size_t flags, json_error_t *error)
+{
+	struct scan s = { text, text + n };
+	*root = json_loadb(text, n, flags, error);
+	if (*root)
+		return PLUMB_OK;
+	bool any = flags & JSON_DECODE_ANY, right = white(&s) && s.p < s.end && (any || *s.p == '{' || *s.p == '[') && value(&s, 0) && white(&s) && s.p == s.end;
+	if (right && !sure(error))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of JSON", n);
+	return plumb_fail(PLUMB_E_FORMAT, "not JSON: line %d: %s", error->line, error->text);
+}

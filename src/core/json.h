@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading JSON with an honest reason when it fails. */
+#ifndef PLUMB_CORE_JSON_H
+#define PLUMB_CORE_JSON_H
+
+#include <stddef.h>
+#include <jansson.h>
+#include <plumb/status.h>
+
+/* As json_loadb(). PLUMB_E_FORMAT: it is not JSON, *error says where; PLUMB_E_MEMORY: it is, but there was no memory for it. */
+enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, size_t flags, json_error_t *error);
+
+#endif
