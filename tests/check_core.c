@@ -232,7 +232,7 @@ static const struct { enum plumb_type type; int rank; int64_t dim[4]; enum plumb
 	{ PLUMB_F32, 2, { 0, 4 }, PLUMB_E_SHAPE, "dimension 0 is 0" }, { PLUMB_F32, 2, { 4, -1 }, PLUMB_E_SHAPE, "dimension 1 is -1" },
 	{ PLUMB_F32, 2, { INT64_MAX, 2 }, PLUMB_E_SHAPE, "overflow" }, { PLUMB_F32, 1, { INT64_MAX }, PLUMB_E_SHAPE, "overflow" },
 	{ PLUMB_Q8_0, 2, { 4, 33 }, PLUMB_E_SHAPE, "whole blocks" }, { (enum plumb_type)77, 1, { 1 }, PLUMB_E_TYPE, "77" },
-	{ PLUMB_F32, 1, { INT64_C(1) << 44 }, PLUMB_E_MEMORY, "the system gave no" },
+	{ PLUMB_F32, 1, { INT64_C(1) << 60 }, PLUMB_E_MEMORY, "the system gave no" }, /* past the address space: refused with any overcommitment */
 };
 
 START_TEST(bad_shapes)

@@ -5,6 +5,9 @@
 #include <unistd.h>
 #include "compare.h"
 #include "model/made.h"
+#include "native/native.h"
+
+extern const struct plumb_driver_class plumb_native_class;
 
 static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 /* Relative L2 per capture point; doc/numerics.md, "Whole models". */
@@ -27,12 +30,25 @@ static struct loaded load(const char *type, const struct plumb_options *open, co
 	return l;
 }
 
+/* What the native driver keeps for its operators until the context is closed. */
+static uint64_t scratch(const struct plumb_context *ctx)
+{
+	uint64_t bytes = 0;
+	for (int i = 0; i < ctx->drivers; i++)
+		if (ctx->driver[i].cls == &plumb_native_class) {
+			const struct plumb_native *n = ctx->driver[i].state;
+			bytes += sizeof(float) * (n->piece * (size_t)plumb_context_threads(ctx) + n->shared);
+		}
+	return bytes;
+}
+
 static void unload(struct loaded *l)
 {
 	plumb_session_free(l->session);
 	plumb_model_free(l->model);
 	uint64_t now, peak, limit;
 	plumb_memory(l->ctx, &now, &peak, &limit);
+	ck_assert_uint_eq(now, scratch(l->ctx));
 	plumb_close(l->ctx);
 }
 
