@@ -21,7 +21,8 @@ struct plumb_span { const char *p; size_t n; };
 
 struct plumb_file_tensor {
 	struct plumb_span name;
-	enum plumb_type type;
+	enum plumb_type type;  /* PLUMB_TYPE_COUNT: one that plumb does not compute with */
+	const char *type_name; /* "Q4_K"; also of those ("IQ4_NL"); never NULL */
 	int rank;
 	int64_t dim[PLUMB_MAX_RANK]; /* outermost first */
 	const void *data;            /* aligned as the file aligns it */
@@ -43,9 +44,11 @@ struct plumb_meta {
 	const struct plumb_meta_array *array;
 };
 
-/* Open and check. The format is recognised by content. PLUMB_E_IO: cannot open, not a regular
- * file; PLUMB_E_FORMAT: broken, with the byte offset and what was expected; PLUMB_E_UNSUPPORTED:
- * a version or tensor type plumb does not know. *file is NULL on failure. */
+/* Open and check. The format is recognised by content. A GGUF model in several files (split.count) is opened as a whole from any
+ * of them; they are found by their names. Where the file system cannot map files, the file is read into memory instead.
+ * PLUMB_E_IO: cannot open or read, not a regular file; PLUMB_E_FORMAT: broken, with the byte offset and what was expected, or parts
+ * that do not belong together; PLUMB_E_UNSUPPORTED: a version or tensor type whose layout plumb does not know. *file is NULL on
+ * failure. */
 PLUMB_API enum plumb_status plumb_file_open(struct plumb_file **file, const char *path);
 /* The same on bytes in memory, which must outlive the file and begin at a multiple of 8
  * (PLUMB_E_ARGUMENT otherwise). For fuzzing and embedding. */
@@ -53,7 +56,8 @@ PLUMB_API enum plumb_status plumb_file_from_memory(struct plumb_file **file, con
 PLUMB_API void plumb_file_close(struct plumb_file *file);
 
 PLUMB_API const char *plumb_file_format(const struct plumb_file *file); /* "GGUF v3", "safetensors" */
-PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file);
+PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file); /* bytes, of all parts */
+PLUMB_API int64_t plumb_file_shards(const struct plumb_file *file); /* how many parts; 1 of a file that is whole */
 
 PLUMB_API int64_t plumb_file_tensors(const struct plumb_file *file);
 /* Tensor `index` in file order; NULL past the end. */

@@ -110,6 +110,10 @@ void cli_progress(const char *what, double done, double total);
 void cli_progress_end(void);
 extern bool cli_answering; /* an answer's line is open on stdout */
 
+/* --- unused.c --- */
+void cli_unused_print(const struct plumb_file *file);
+json_t *cli_unused_json(const struct plumb_file *file);
+
 /* --- json.c --- */
 /* Set where the command itself (not the library, which says so) got no memory for a part of its result: what is on stdout may lack
  * it, so main() does not let the command end as a success. JSON sets it wherever a value is lost, once cli_json_watch() was called. */

@@ -28,7 +28,7 @@ static const struct advice { enum plumb_status status; enum cli_exit code, runni
 	{ PLUMB_E_ARGUMENT, CLI_USAGE, CLI_ERROR, NULL },
 	{ PLUMB_E_MEMORY, CLI_ERROR, CLI_ERROR, "close other programs, or take a smaller --ctx" },
 	{ PLUMB_E_IO, CLI_INPUT, CLI_INPUT, NULL },
-	{ PLUMB_E_FORMAT, CLI_INPUT, CLI_INPUT, "the file may be incomplete: fetch it again (tools/get-model --check tests the default model)" },
+	{ PLUMB_E_FORMAT, CLI_INPUT, CLI_INPUT, NULL },
 	{ PLUMB_E_SHAPE, CLI_INPUT, CLI_INPUT, NULL },
 	{ PLUMB_E_TYPE, CLI_INPUT, CLI_INPUT, NULL },
 	{ PLUMB_E_UNSUPPORTED, CLI_INPUT, CLI_INPUT, NULL },

@@ -32,6 +32,7 @@ static const struct option options[] = {
 	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 }
 };
 
+enum { TYPES = 64 }; /* more than there are in ggml */
 struct facts {
 	const char *path;
 	const struct plumb_file *file;
@@ -40,7 +41,7 @@ struct facts {
 	char config_error[256], tok_error[256];
 	bool has_config;
 	int specials;
-	struct type_sum { int64_t tensors, elements; uint64_t bytes; } sum[PLUMB_TYPE_COUNT], all;
+	struct type_sum { const char *name; int64_t tensors, elements; uint64_t bytes; } sum[TYPES], all;
 };
 
 static struct plumb_span meta_text(const struct plumb_file *file, const char *key)
@@ -57,12 +58,24 @@ static int64_t elements(const struct plumb_file_tensor *t)
 	return n;
 }
 
+/* The sum of a type; the last one takes what does not fit. */
+static struct type_sum *sum_of(struct facts *f, const char *name)
+{
+	int i = 0;
+	while (i < TYPES - 1 && f->sum[i].name && strcmp(f->sum[i].name, name))
+		i++;
+	f->sum[i].name = name;
+	return &f->sum[i];
+}
+
 static void gather(struct facts *f)
 {
 	enum plumb_status s = plumb_config_read(&f->config, f->file);
 	f->has_config = !s;
 	cli_starved |= s == PLUMB_E_MEMORY; /* not a fault of the file */
-	if (!f->has_config)
+	if (!s)
+		s = plumb_model_check(f->file);
+	if (s)
 		snprintf(f->config_error, sizeof f->config_error, "%s", plumb_last_error());
 	if (!strncmp(plumb_file_format(f->file), "safetensors", 11)) /* the key it lacks would be a GGUF one */
 		strcpy(f->config_error, "a safetensors file has no configuration, only tensors"),
@@ -75,7 +88,7 @@ static void gather(struct facts *f)
 		f->specials += plumb_tokenizer_is_special(f->tok, (int32_t)i);
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
-		struct type_sum *sums[] = { &f->sum[t->type], &f->all };
+		struct type_sum *sums[] = { sum_of(f, t->type_name), &f->all };
 		for (int k = 0; k < 2; k++) {
 			sums[k]->tensors++;
 			sums[k]->elements += elements(t);
@@ -124,20 +137,16 @@ static void print_biases(const struct plumb_config *c)
 static void print_config(const struct facts *f)
 {
 	const struct plumb_config *c = &f->config;
-	if (!f->has_config) {
+	if (f->config_error[0]) {
 		printf("%-12s plumb cannot run it: ", "model");
 		cli_put_escaped((struct plumb_span){ f->config_error, strlen(f->config_error) }, sizeof f->config_error);
 		putchar('\n');
-		return;
 	}
+	if (!f->has_config)
+		return;
 	uint64_t kv = (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)(c->head_dim + c->value_dim);
 	print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
 	print_biases(c);
-	if (plumb_model_check(f->file)) {
-		printf("%-12s plumb cannot run it: ", "refused");
-		cli_put_escaped((struct plumb_span){ plumb_last_error(), strlen(plumb_last_error()) }, 300);
-		putchar('\n');
-	}
 	printf("%-12s %s layers, %s wide, FFN %s\n", "size", grouped((uint64_t)c->layers), grouped((uint64_t)c->hidden), grouped((uint64_t)c->ffn));
 	printf("%-12s %s parameters\n", "", grouped((uint64_t)f->all.elements));
 	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", grouped((uint64_t)c->heads), grouped((uint64_t)c->kv_heads),
@@ -191,10 +200,10 @@ static void print_tokenizer(const struct facts *f)
 static void print_sums(const struct facts *f)
 {
 	printf("\n%-8s %8s %16s %16s %7s  %s\n", "type", "tensors", "elements", "bytes", "share", "bits each");
-	for (int i = 0; i <= PLUMB_TYPE_COUNT; i++) {
-		const struct type_sum *s = i < PLUMB_TYPE_COUNT ? &f->sum[i] : &f->all;
+	for (int i = 0; i <= TYPES; i++) {
+		const struct type_sum *s = i < TYPES ? &f->sum[i] : &f->all;
 		if (s->tensors)
-			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < PLUMB_TYPE_COUNT ? plumb_type_name((enum plumb_type)i) : "all",
+			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < TYPES ? s->name : "all",
 				grouped((uint64_t)s->tensors), grouped((uint64_t)s->elements), grouped(s->bytes),
 				100 * (double)s->bytes / (double)f->all.bytes, 8 * (double)s->bytes / (double)s->elements);
 	}
@@ -212,7 +221,7 @@ static void print_tensors(const struct facts *f)
 		for (int k = 0; k < t->rank; k++)
 			n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%" PRId64, k ? ", " : "", t->dim[k]);
 		cli_put_escaped(t->name, 200);
-		printf("%*s %-6s %s}%*s %14s\n", t->name.n < 36 ? (int)(36 - t->name.n) : 0, "", plumb_type_name(t->type), shape,
+		printf("%*s %-6s %s}%*s %14s\n", t->name.n < 36 ? (int)(36 - t->name.n) : 0, "", t->type_name, shape,
 			n < 19 ? (int)(19 - n) : 0, "", grouped(t->bytes));
 	}
 }
@@ -312,7 +321,7 @@ static json_t *tensors_json(const struct facts *f)
 		json_t *shape = json_array();
 		for (int k = 0; k < t->rank; k++)
 			json_array_append_new(shape, json_integer(t->dim[k]));
-		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", plumb_type_name(t->type),
+		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", t->type_name,
 			"shape", shape, "bytes", (json_int_t)t->bytes));
 	}
 	return list;
@@ -321,9 +330,9 @@ static json_t *tensors_json(const struct facts *f)
 static json_t *sums_json(const struct facts *f)
 {
 	json_t *object = json_object();
-	for (int i = 0; i < PLUMB_TYPE_COUNT; i++)
+	for (int i = 0; i < TYPES; i++)
 		if (f->sum[i].tensors)
-			json_object_set_new(object, plumb_type_name((enum plumb_type)i), json_pack("{s:I, s:I, s:I}", "tensors",
+			json_object_set_new(object, f->sum[i].name, json_pack("{s:I, s:I, s:I}", "tensors",
 				(json_int_t)f->sum[i].tensors, "elements", (json_int_t)f->sum[i].elements, "bytes", (json_int_t)f->sum[i].bytes));
 	return object;
 }
@@ -336,7 +345,11 @@ static int print_json(const struct facts *f)
 		"bytes", (json_int_t)plumb_file_size(f->file), "config", config_json(f), "tokenizer", tokenizer_json(f),
 		"template", chat.p ? cli_json_span(chat) : json_null(), "types", sums_json(f), "tensors", tensors_json(f),
 		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
-	if (root && !f->has_config)
+	if (root) {
+		json_object_set_new(root, "shards", json_integer(plumb_file_shards(f->file)));
+		json_object_set_new(root, "unused", cli_unused_json(f->file));
+	}
+	if (root && f->config_error[0])
 		json_object_set_new(root, "config_error", cli_json_span((struct plumb_span){ f->config_error, strlen(f->config_error) }));
 	if (root && f->tok && plumb_tokenizer_template(f->tok))
 		json_object_set_new(root, "template_name", json_string(plumb_tokenizer_template(f->tok)));
@@ -364,10 +377,12 @@ static int show(struct facts *f, const struct cli_common *common, bool tensors, 
 	if (common->json)
 		return print_json(f);
 	print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
-	printf("%-12s %s, %s bytes\n", "format", plumb_file_format(f->file), grouped(plumb_file_size(f->file)));
+	printf("%-12s %s, %s bytes", "format", plumb_file_format(f->file), grouped(plumb_file_size(f->file)));
+	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n", grouped((uint64_t)plumb_file_shards(f->file)));
 	print_config(f);
 	print_tokenizer(f);
 	printf("%-12s %s keys%s\n", "metadata", grouped((uint64_t)plumb_file_metas(f->file)), meta ? "" : "; --meta lists them");
+	cli_unused_print(f->file);
 	print_sums(f);
 	if (tensors)
 		print_tensors(f);

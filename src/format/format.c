@@ -20,7 +20,7 @@ static const struct plumb_format *const formats[] = {&plumb_format_gguf, &plumb_
 enum plumb_status plumb_cursor_bytes(struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what)
 {
 	if (n > plumb_cursor_left(c))
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s needs %" PRIu64 " bytes, the file has %zu left",
+		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s needs %" PRIu64 " bytes, the file has %zu left" PLUMB_TRUNCATED,
 			c->at, what, n, plumb_cursor_left(c));
 	*p = c->base + c->at;
 	c->at += n;
@@ -51,7 +51,7 @@ enum plumb_status plumb_cursor_count(struct plumb_cursor *c, uint64_t *count, si
 	const enum plumb_status status = plumb_cursor_u64(c, count, what);
 	if (status == PLUMB_OK && *count > plumb_cursor_left(c) / least)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s is %" PRIu64 ", at least %zu bytes each, but the file has "
-			"%zu left", at, what, *count, least, plumb_cursor_left(c));
+			"%zu left" PLUMB_TRUNCATED, at, what, *count, least, plumb_cursor_left(c));
 	return status;
 }
 
@@ -166,7 +166,7 @@ enum plumb_status plumb_file_index_tensors(struct plumb_file *file)
 
 /* --- tensors --- */
 
-enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t)
+enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t elements, size_t bytes)
 {
 	char text[PLUMB_QUOTE];
 	int64_t count = 1;
@@ -178,14 +178,20 @@ enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t)
 			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': the product of its dimensions overflows at dimension %d, "
 				"%" PRId64, plumb_quote(t->name, text), i, t->dim[i]);
 	}
-	const int64_t row = t->dim[t->rank - 1], block = plumb_type_block(t->type);
-	if (row % block != 0)
+	const int64_t row = t->dim[t->rank - 1];
+	if (row % elements != 0)
 		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': rows of %" PRId64 " elements are not whole blocks of %" PRId64
-			", as %s needs", plumb_quote(t->name, text), row, block, plumb_type_name(t->type));
-	if (!plumb_type_size(t->type, count, &t->bytes))
+			", as %s needs", plumb_quote(t->name, text), row, elements, t->type_name);
+	if (__builtin_mul_overflow((uint64_t)(count / elements), (uint64_t)bytes, &t->bytes))
 		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': the size of %" PRId64 " elements of %s overflows",
-			plumb_quote(t->name, text), count, plumb_type_name(t->type));
+			plumb_quote(t->name, text), count, t->type_name);
 	return PLUMB_OK;
+}
+
+enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t)
+{
+	t->type_name = plumb_type_name(t->type);
+	return plumb_file_tensor_blocks(t, plumb_type_block(t->type), plumb_type_bytes(t->type));
 }
 
 static int by_address(const void *a, const void *b)
@@ -252,9 +258,33 @@ static enum plumb_status open_bytes(struct plumb_file **file, const unsigned cha
 	return status;
 }
 
-/* Map a regular file whole. If another process shortens it later, touching the lost pages
+/* A file system that cannot map (ENODEV: sshfs, some 9p and virtiofs mounts) can be read. */
+static enum plumb_status read_whole(int fd, size_t size, unsigned char **base)
+{
+	unsigned char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	enum plumb_status status = PLUMB_OK;
+	if (p == MAP_FAILED)
+		return plumb_fail(PLUMB_E_MEMORY, "the file system cannot map it, and there is no memory to read its %zu bytes", size);
+	for (size_t at = 0; at < size && status == PLUMB_OK;) {
+		const ssize_t n = pread(fd, p + at, size - at, (off_t)at);
+		if (n > 0)
+			at += (size_t)n;
+		else if (n == 0)
+			status = plumb_fail(PLUMB_E_IO, "it became shorter while it was read: %zu of %zu bytes", at, size);
+		else if (errno != EINTR)
+			status = plumb_fail(PLUMB_E_IO, "cannot read byte %zu: %s", at, strerror(errno));
+	}
+	if (status == PLUMB_OK)
+		*base = p;
+	else
+		munmap(p, size);
+	return status;
+}
+
+/* A regular file whole, as bytes of f. If another process shortens a mapped one later, touching the lost pages
  * raises SIGBUS: that is how mappings are, and we do not catch signals in a library. */
-static enum plumb_status map_file(const char *path, unsigned char **base, size_t *size)
+struct bytes { unsigned char *base; size_t size; bool anonymous; };
+static enum plumb_status map_file(const char *path, struct bytes *b)
 {
 	struct stat st;
 	void *p;
@@ -269,36 +299,56 @@ static enum plumb_status map_file(const char *path, unsigned char **base, size_t
 		status = plumb_fail(PLUMB_E_IO, "%s, expected a regular file",
 			S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
 	else if (st.st_size == 0)
-		status = plumb_fail(PLUMB_E_FORMAT, "empty: 0 bytes, expected GGUF or safetensors");
+		status = plumb_fail(PLUMB_E_FORMAT, "empty: 0 bytes, expected GGUF or safetensors" PLUMB_TRUNCATED);
 	else if ((uintmax_t)st.st_size > SIZE_MAX / 2)
 		status = plumb_fail(PLUMB_E_IO, "%jd bytes are more than the address space", (intmax_t)st.st_size);
-	else if ((p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-		status = plumb_fail(PLUMB_E_IO, "cannot map %jd bytes: %s", (intmax_t)st.st_size, strerror(errno));
 	else {
-		*base = p;
-		*size = (size_t)st.st_size;
+		b->size = (size_t)st.st_size;
+		p = mmap(NULL, b->size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p != MAP_FAILED)
+			b->base = p;
+		else if (errno == ENOMEM || errno == EAGAIN)
+			status = plumb_fail(PLUMB_E_MEMORY, "cannot map %jd bytes: %s", (intmax_t)st.st_size, strerror(errno));
+		else {
+			b->anonymous = true;
+			status = read_whole(fd, b->size, &b->base);
+		}
 	}
 	close(fd);
 	return status;
 }
 
-enum plumb_status plumb_file_open(struct plumb_file **file, const char *path)
+enum plumb_status plumb_file_open_one(struct plumb_file **file, const char *path)
 {
-	unsigned char *base = NULL;
-	size_t size = 0;
+	struct bytes b = {NULL, 0, false};
 	*file = NULL;
-	if (path == NULL)
-		return plumb_fail(PLUMB_E_ARGUMENT, "no path of a model file");
-	enum plumb_status status = map_file(path, &base, &size);
+	enum plumb_status status = map_file(path, &b);
 	if (status != PLUMB_OK)
 		return plumb_fail_in(status, "%s", path);
-	status = open_bytes(file, base, size);
+	status = open_bytes(file, b.base, b.size);
 	if (status != PLUMB_OK) {
-		munmap(base, size);
+		munmap(b.base, b.size);
 		return plumb_fail_in(status, "%s", path);
 	}
 	(*file)->mapped = true;
+	(*file)->anonymous = b.anonymous;
 	return PLUMB_OK;
+}
+
+enum plumb_status plumb_file_open(struct plumb_file **file, const char *path)
+{
+	struct plumb_file *f = NULL;
+	*file = NULL;
+	if (path == NULL)
+		return plumb_fail(PLUMB_E_ARGUMENT, "no path of a model file");
+	enum plumb_status status = plumb_file_open_one(&f, path);
+	if (status == PLUMB_OK && (status = plumb_shards_join(&f, path)) != PLUMB_OK) {
+		plumb_fail_in(status, "%s", path);
+		plumb_file_close(f);
+	}
+	if (status == PLUMB_OK)
+		*file = f;
+	return status;
 }
 
 enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *bytes, size_t size)
@@ -308,7 +358,15 @@ enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *b
 		return plumb_fail(PLUMB_E_ARGUMENT, "no bytes, but a size of %zu", size);
 	if ((uintptr_t)bytes % 8 != 0) /* the file's own alignment is relative to its start */
 		return plumb_fail(PLUMB_E_ARGUMENT, "bytes at %p, expected an address aligned to 8", bytes);
-	return open_bytes(file, bytes, size);
+	int64_t no, count;
+	enum plumb_status status = open_bytes(file, bytes, size);
+	if (status == PLUMB_OK && (status = plumb_shards_of(*file, &no, &count)) == PLUMB_OK && count > 1)
+		status = plumb_fail(PLUMB_E_UNSUPPORTED, "part %" PRId64 " of %" PRId64 " of a split model: open it by its path", no + 1, count);
+	if (status != PLUMB_OK) {
+		plumb_file_close(*file);
+		*file = NULL;
+	}
+	return status;
 }
 
 void plumb_file_close(struct plumb_file *file)
@@ -322,25 +380,46 @@ void plumb_file_close(struct plumb_file *file)
 	free(file->meta_names.slot);
 	free(file->tensor_names.slot);
 	free(file->text);
+	for (int64_t i = 0; i < file->shards; i++)
+		plumb_file_close(file->shard[i]);
+	free(file->shard);
 	if (file->mapped)
 		munmap((void *)(uintptr_t)file->base, file->size);
 	free(file);
 }
 
+/* Whole pages inside; never of memory that is not the file's mapping, where this would lose the content. */
+static void release(const struct plumb_file *file, size_t at, size_t bytes)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
+	if (first < end)
+		madvise((void *)(uintptr_t)(file->base + first), end - first, MADV_DONTNEED);
+}
+
 void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes)
 {
-	/* Whole pages inside; never of memory that is not our mapping, where this would lose the content. */
-	const size_t page = 4096;
-	size_t first = ((size_t)((const unsigned char *)data - file->base) + page - 1) / page * page;
-	size_t end = ((size_t)((const unsigned char *)data - file->base) + bytes) / page * page;
-	if (file->mapped && first < end)
-		madvise((void *)(uintptr_t)(file->base + first), end - first, MADV_DONTNEED);
+	const uintptr_t p = (uintptr_t)data;
+	for (int64_t i = -1; i < file->shards; i++) {
+		const struct plumb_file *f = i < 0 ? file : file->shard[i];
+		const uintptr_t base = (uintptr_t)f->base;
+		if (p >= base && p - base < f->size && f->mapped && !f->anonymous)
+			release(f, p - base, bytes);
+	}
 }
 
 /* --- looking --- */
 
 const char *plumb_file_format(const struct plumb_file *file) { return file->format_name; }
-uint64_t plumb_file_size(const struct plumb_file *file) { return file->size; }
+uint64_t plumb_file_size(const struct plumb_file *file)
+{
+	uint64_t size = file->size;
+	for (int64_t i = 0; i < file->shards; i++)
+		size += file->shard[i]->size;
+	return size;
+}
+
+int64_t plumb_file_shards(const struct plumb_file *file) { return file->shards + 1; }
 int64_t plumb_file_tensors(const struct plumb_file *file) { return file->tensors; }
 int64_t plumb_file_metas(const struct plumb_file *file) { return file->metas; }
 

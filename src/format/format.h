@@ -38,13 +38,16 @@ struct plumb_file {
 	const char *format_name;
 	const unsigned char *base;
 	size_t size;
-	bool mapped;
+	bool mapped;    /* base is a mapping of ours ... */
+	bool anonymous; /* ... of memory that the file was read into */
 	struct plumb_file_tensor *tensor;
 	int64_t tensors;
 	struct plumb_meta *meta; /* each `array` is one allocation of the file's */
 	int64_t metas;
 	struct plumb_names tensor_names, meta_names;
 	char *text; /* names that are not in the mapping as they are (JSON escapes); NULL: none */
+	struct plumb_file **shard; /* the other parts of a split model, whose tensors are in `tensor`, too */
+	int64_t shards;
 };
 
 /* --- cursor: every read names what it reads; E_FORMAT has offset, need and what is left --- */
@@ -65,6 +68,9 @@ uint64_t plumb_load_uint(const unsigned char *p, int width);
 int64_t plumb_load_int(const unsigned char *p, int width, bool is_signed); /* INT64_MAX for an unsigned one above it */
 double plumb_load_float(const unsigned char *p, int width);
 
+/* Ends the text about a file that is shorter than it says. */
+#define PLUMB_TRUNCATED ": the file is incomplete; fetch it again"
+
 /* Printable start of a name from a file, for error texts; returns text. */
 #define PLUMB_QUOTE 72
 const char *plumb_quote(struct plumb_span s, char text[PLUMB_QUOTE]);
@@ -72,9 +78,20 @@ const char *plumb_quote(struct plumb_span s, char text[PLUMB_QUOTE]);
 /* Number of elements of a shape and, with the type, bytes; t->rank, dim and type are set, name is
  * for the text. E_FORMAT: dimension below 1, overflow, or a row that is not whole blocks. */
 enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t);
+/* The same for a type that plumb lacks: its blocks have so many elements and bytes. */
+enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t elements, size_t bytes);
 
 /* These bytes of the mapping need not stay in memory; whoever reads them again gets them from the file. */
 void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes);
+
+/* --- shards.c --- */
+/* Which part of how many a file says it is; 0 of 1 of a whole one. */
+enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, int64_t *count);
+/* Open the other parts of a split model beside path; *file becomes the first. What is wrong names the part; *file then is still
+ * the caller's to close. */
+enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path);
+/* A file as it is, be it a part. */
+enum plumb_status plumb_file_open_one(struct plumb_file **file, const char *path);
 
 /* After all tensors and metas are filled in: index the names (a duplicate is E_FORMAT) ... */
 enum plumb_status plumb_file_index_metas(struct plumb_file *file);

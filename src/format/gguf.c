@@ -10,20 +10,23 @@
 
 #define DEFAULT_ALIGNMENT 32
 
-/* Type numbers of ggml.h; those without a plumb type are here to be named in errors. */
+/* Type numbers of ggml.h. Those without a plumb type can be listed, not computed with: elements and bytes of their blocks
+ * (ggml-common.h) say where they end. 0: the layout is not known (withdrawn from ggml, or too new). */
 #define LACKING PLUMB_TYPE_COUNT
-static const struct { uint32_t ggml; enum plumb_type type; const char *name; } tensor_types[] = {
-	{0, PLUMB_F32, "F32"}, {1, PLUMB_F16, "F16"}, {2, PLUMB_Q4_0, "Q4_0"}, {3, PLUMB_Q4_1, "Q4_1"},
-	{6, PLUMB_Q5_0, "Q5_0"}, {7, PLUMB_Q5_1, "Q5_1"}, {8, PLUMB_Q8_0, "Q8_0"},
-	{12, PLUMB_Q4_K, "Q4_K"}, {13, PLUMB_Q5_K, "Q5_K"}, {14, PLUMB_Q6_K, "Q6_K"},
-	{26, PLUMB_I32, "I32"}, {28, PLUMB_F64, "F64"}, {30, PLUMB_BF16, "BF16"},
-	{4, LACKING, "Q4_2"}, {5, LACKING, "Q4_3"}, {9, LACKING, "Q8_1"}, {10, LACKING, "Q2_K"}, {11, LACKING, "Q3_K"},
-	{15, LACKING, "Q8_K"}, {16, LACKING, "IQ2_XXS"}, {17, LACKING, "IQ2_XS"}, {18, LACKING, "IQ3_XXS"},
-	{19, LACKING, "IQ1_S"}, {20, LACKING, "IQ4_NL"}, {21, LACKING, "IQ3_S"}, {22, LACKING, "IQ2_S"},
-	{23, LACKING, "IQ4_XS"}, {24, LACKING, "I8"}, {25, LACKING, "I16"}, {27, LACKING, "I64"},
-	{29, LACKING, "IQ1_M"}, {31, LACKING, "Q4_0_4_4"}, {32, LACKING, "Q4_0_4_8"}, {33, LACKING, "Q4_0_8_8"},
-	{34, LACKING, "TQ1_0"}, {35, LACKING, "TQ2_0"}, {36, LACKING, "IQ4_NL_4_4"}, {37, LACKING, "IQ4_NL_4_8"},
-	{38, LACKING, "IQ4_NL_8_8"}, {39, LACKING, "MXFP4"}, {40, LACKING, "NVFP4"}, {41, LACKING, "Q1_0"},
+static const struct { uint32_t ggml; enum plumb_type type; const char *name; int elements, bytes; } tensor_types[] = {
+	{0, PLUMB_F32, "F32", 1, 4}, {1, PLUMB_F16, "F16", 1, 2}, {2, PLUMB_Q4_0, "Q4_0", 32, 18}, {3, PLUMB_Q4_1, "Q4_1", 32, 20},
+	{6, PLUMB_Q5_0, "Q5_0", 32, 22}, {7, PLUMB_Q5_1, "Q5_1", 32, 24}, {8, PLUMB_Q8_0, "Q8_0", 32, 34},
+	{12, PLUMB_Q4_K, "Q4_K", 256, 144}, {13, PLUMB_Q5_K, "Q5_K", 256, 176}, {14, PLUMB_Q6_K, "Q6_K", 256, 210},
+	{26, PLUMB_I32, "I32", 1, 4}, {28, PLUMB_F64, "F64", 1, 8}, {30, PLUMB_BF16, "BF16", 1, 2},
+	{9, LACKING, "Q8_1", 32, 36}, {10, LACKING, "Q2_K", 256, 84}, {11, LACKING, "Q3_K", 256, 110},
+	{15, LACKING, "Q8_K", 256, 292}, {16, LACKING, "IQ2_XXS", 256, 66}, {17, LACKING, "IQ2_XS", 256, 74},
+	{18, LACKING, "IQ3_XXS", 256, 98}, {19, LACKING, "IQ1_S", 256, 50}, {20, LACKING, "IQ4_NL", 32, 18},
+	{21, LACKING, "IQ3_S", 256, 110}, {22, LACKING, "IQ2_S", 256, 82}, {23, LACKING, "IQ4_XS", 256, 136},
+	{24, LACKING, "I8", 1, 1}, {25, LACKING, "I16", 1, 2}, {27, LACKING, "I64", 1, 8}, {29, LACKING, "IQ1_M", 256, 56},
+	{34, LACKING, "TQ1_0", 256, 54}, {35, LACKING, "TQ2_0", 256, 66}, {39, LACKING, "MXFP4", 32, 17},
+	{4, LACKING, "Q4_2", 0, 0}, {5, LACKING, "Q4_3", 0, 0}, {31, LACKING, "Q4_0_4_4", 0, 0}, {32, LACKING, "Q4_0_4_8", 0, 0},
+	{33, LACKING, "Q4_0_8_8", 0, 0}, {36, LACKING, "IQ4_NL_4_4", 0, 0}, {37, LACKING, "IQ4_NL_4_8", 0, 0},
+	{38, LACKING, "IQ4_NL_8_8", 0, 0}, {40, LACKING, "NVFP4", 0, 0}, {41, LACKING, "Q1_0", 0, 0},
 };
 
 /* Types of metadata values, by their number in the file; width 0: not a scalar. */
@@ -166,6 +169,7 @@ static enum plumb_status alignment_of(const struct plumb_file *file, uint64_t *a
 	return PLUMB_OK;
 }
 
+/* Type, name of the type, and size of a tensor whose shape is set. */
 static enum plumb_status set_type(struct plumb_file_tensor *t, uint32_t ggml, size_t at)
 {
 	char text[PLUMB_QUOTE];
@@ -173,10 +177,11 @@ static enum plumb_status set_type(struct plumb_file_tensor *t, uint32_t ggml, si
 		if (tensor_types[i].ggml != ggml)
 			continue;
 		t->type = tensor_types[i].type;
-		if (t->type != LACKING)
-			return PLUMB_OK;
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type %s (%" PRIu32 "), which plumb does not "
-			"have", at, plumb_quote(t->name, text), tensor_types[i].name, ggml);
+		t->type_name = tensor_types[i].name;
+		if (tensor_types[i].elements > 0)
+			return plumb_file_tensor_blocks(t, tensor_types[i].elements, (size_t)tensor_types[i].bytes);
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type %s (%" PRIu32 "), whose layout plumb does not "
+			"know", at, plumb_quote(t->name, text), tensor_types[i].name, ggml);
 	}
 	return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type number %" PRIu32 ", which plumb does not "
 		"know", at, plumb_quote(t->name, text), ggml);
@@ -213,8 +218,6 @@ static enum plumb_status read_tensor(struct plumb_cursor *c, struct plumb_file_t
 		status = set_type(t, ggml, c->at - 4);
 	if (status == PLUMB_OK)
 		status = plumb_cursor_u64(c, offset, "tensor offset");
-	if (status == PLUMB_OK)
-		status = plumb_file_tensor_size(t);
 	return status;
 }
 
@@ -228,7 +231,7 @@ static enum plumb_status place_tensor(const struct plumb_file *file, struct plum
 			"alignment, %" PRIu64, row, plumb_quote(t->name, text), offset, alignment);
 	if (offset > room || t->bytes > room - offset)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has %zu bytes at offset %" PRIu64 " of the data, "
-			"which begins at byte %zu and has only %zu", row, plumb_quote(t->name, text), t->bytes, offset, start, room);
+			"which begins at byte %zu and has only %zu" PLUMB_TRUNCATED, row, plumb_quote(t->name, text), t->bytes, offset, start, room);
 	t->data = file->base + start + offset;
 	return PLUMB_OK;
 }

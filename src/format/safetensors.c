@@ -104,8 +104,8 @@ static enum plumb_status read_place(const struct plumb_file *file, struct plumb_
 	const json_int_t begin = json_integer_value(first), end = json_integer_value(last);
 	const size_t room = file->size - start;
 	if (begin < 0 || end < begin || (uint64_t)end > room)
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld], expected a range within [0, %zu]",
-			plumb_quote(t->name, name), (long long)begin, (long long)end, room);
+		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld], expected a range within [0, %zu]%s",
+			plumb_quote(t->name, name), (long long)begin, (long long)end, room, begin >= 0 && end >= begin ? PLUMB_TRUNCATED : "");
 	if ((uint64_t)(end - begin) != t->bytes)
 		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld] are %lld bytes, its shape and type "
 			"need %zu", plumb_quote(t->name, name), (long long)begin, (long long)end, (long long)(end - begin), t->bytes);

@@ -7,6 +7,7 @@
 #include "core/core.h"
 #include "format/format.h"
 #include "model/family.h"
+#include "model/model.h"
 
 static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
 
@@ -187,6 +188,9 @@ enum plumb_status plumb_model_check(const struct plumb_file *file)
 {
 	const char *why;
 	char text[96], name[PLUMB_QUOTE];
+	enum plumb_status s = plumb_kind_check(file);
+	if (s)
+		return s;
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)
@@ -195,9 +199,13 @@ enum plumb_status plumb_model_check(const struct plumb_file *file)
 	}
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
-		if (plumb_model_tensor_use(file, t, &why) == PLUMB_USE_REFUSED)
+		const enum plumb_use use = plumb_model_tensor_use(file, t, &why);
+		if (use == PLUMB_USE_REFUSED)
 			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %s is not used: %s",
 				plumb_quote(t->name, name), why);
+		if (use == PLUMB_USE_READ && !plumb_type_is_weight(t->type))
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %s is of type %s, which plumb does not compute with",
+				plumb_quote(t->name, name), t->type_name);
 	}
 	return PLUMB_OK;
 }

@@ -9,7 +9,9 @@
 /* What the family does not compute comes before the configuration: a missing key may be its consequence. */
 static enum plumb_status understand(struct plumb_model *m)
 {
-	enum plumb_status s;
+	enum plumb_status s = plumb_kind_check(m->file);
+	if (s)
+		return s;
 	m->family = plumb_family_of(m->file, &s);
 	if (s || (s = plumb_model_check(m->file)))
 		return s;
@@ -31,7 +33,7 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		snprintf(m->no_tokenizer, sizeof m->no_tokenizer, "%s", plumb_last_error());
 		s = s == PLUMB_E_MEMORY ? s : PLUMB_OK;
 	}
-	if (!s && (s = plumb_weights_bind(m, progress, user)))
+	if (!s && ((s = plumb_zeros_check(ctx, m->file, path)) || (s = plumb_weights_bind(m, progress, user))))
 		plumb_fail_in(s, "%s", path);
 	if (s) {
 		plumb_model_free(m);

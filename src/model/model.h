@@ -63,6 +63,14 @@ struct plumb_session {
 	bool logits_copied;               /* logits_f32 holds the last eval's */
 };
 
+/* --- kind.c --- */
+/* PLUMB_E_UNSUPPORTED for a file that is no model by itself: an adapter, a vocabulary and so on, which the text names. */
+enum plumb_status plumb_kind_check(const struct plumb_file *file);
+
+/* --- zeros.c --- */
+/* PLUMB_E_FORMAT for data that ends in zeros, as an interrupted download leaves it; other matrices of zeros give a notice. */
+enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plumb_file *file, const char *path);
+
 /* --- weights.c --- */
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user);
 void plumb_weights_free(struct plumb_model *model);

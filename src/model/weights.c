@@ -64,7 +64,7 @@ static enum plumb_status bind(struct plumb_model *model, void *base, const struc
 			name, plumb_shape_text(&shape, have, sizeof have), (long long)rows, (long long)columns);
 	if (!plumb_type_is_weight(f->type))
 		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name,
-			plumb_type_name(f->type));
+			f->type_name);
 	if (rank == 1 && f->type != PLUMB_F32)
 		return widen(model, t, f);
 	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
