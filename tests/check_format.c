@@ -268,8 +268,8 @@ static const struct {
 	{{0, UINT64_MAX, 0, 0}, {0}, 32, PLUMB_E_FORMAT, "dimension of 18446744073709551615"},
 	{{8, 33, 0, 0}, {0}, 64, PLUMB_E_FORMAT, "rows of 33 elements are not whole blocks of 32"},
 	{{12, 128, 2, 0}, {0}, 144, PLUMB_E_FORMAT, "rows of 128 elements are not whole blocks of 256"},
-	{{23, 256, 0, 0}, {0}, 136, PLUMB_E_UNSUPPORTED, "'a' is of type IQ4_XS (23)"},
-	{{27, 4, 0, 0}, {0}, 32, PLUMB_E_UNSUPPORTED, "'a' is of type I64 (27)"},
+	{{31, 256, 0, 0}, {0}, 144, PLUMB_E_UNSUPPORTED, "'a' is of type Q4_0_4_4 (31)"},
+	{{40, 64, 0, 0}, {0}, 36, PLUMB_E_UNSUPPORTED, "'a' is of type NVFP4 (40)"},
 	{{1000, 4, 0, 0}, {0}, 32, PLUMB_E_UNSUPPORTED, "'a' is of type number 1000"},
 };
 
@@ -359,6 +359,7 @@ int main(void)
 	suite_add_tcase(suite, bad);
 	suite_add_tcase(suite, files_tests());
 	suite_add_tcase(suite, safetensors_tests());
+	suite_add_tcase(suite, shard_tests());
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	const int failed = srunner_ntests_failed(runner);

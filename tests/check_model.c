@@ -471,6 +471,7 @@ int main(void)
 	tcase_add_test(tc, no_memory_for_cache);
 	suite_add_tcase(suite, tc);
 	add_file_tests(suite);
+	add_zero_tests(suite);
 	suite_add_tcase(suite, in_mode("exact", set_exact));
 	suite_add_tcase(suite, in_mode("default", set_default));
 	return run_suite(suite);

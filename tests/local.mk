@@ -106,12 +106,12 @@ check_locale_SOURCES = %D%/suite.h %D%/diag_part.h %D%/check_locale.c
 check_locale_CPPFLAGS = $(CHECK_CPP)
 check_locale_LDADD = $(CHECK_LINK)
 
-check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetensors.c %D%/format/expect.h %D%/fuzz/walk.h \
+check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h \
 	%D%/gguf_builder.h
 check_format_CPPFLAGS = $(CHECK_CPP)
 check_format_LDADD = $(CHECK_LINK)
 
-check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c
+check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c %D%/model/zeros.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 

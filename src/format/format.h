@@ -84,6 +84,12 @@ enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t 
 /* These bytes of the mapping need not stay in memory; whoever reads them again gets them from the file. */
 void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes);
 
+/* --- map.c --- */
+/* A regular file whole; munmap gives it back. anonymous: it was read, and its pages must not be given up. PLUMB_E_IO, PLUMB_E_MEMORY;
+ * PLUMB_E_FORMAT: it is empty. */
+struct plumb_map { unsigned char *base; size_t size; bool anonymous; };
+enum plumb_status plumb_map_file(const char *path, struct plumb_map *map);
+
 /* --- shards.c --- */
 /* Which part of how many a file says it is; 0 of 1 of a whole one. */
 enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, int64_t *count);

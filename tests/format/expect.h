@@ -11,6 +11,7 @@
 
 TCase *files_tests(void);       /* files.c */
 TCase *safetensors_tests(void); /* safetensors.c */
+TCase *shard_tests(void);       /* shards.c */
 
 /* In memory of exactly n bytes, so that a sanitizer sees a read past them. */
 static inline enum plumb_status open_copy(const void *bytes, size_t n, struct plumb_file **file, void **copy)

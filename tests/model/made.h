@@ -41,5 +41,6 @@ void made_logits(const struct made *m, const struct made_model *numbers, const i
 	float *logits);
 
 void add_file_tests(Suite *suite);
+void add_zero_tests(Suite *suite); /* zeros.c */
 
 #endif
