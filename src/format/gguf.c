@@ -177,7 +177,7 @@ static enum plumb_status set_type(struct plumb_file_tensor *t, uint32_t ggml, si
 		if (tensor_types[i].ggml != ggml)
 			continue;
 		t->type = tensor_types[i].type;
-		t->type_name = tensor_types[i].name;
+		t->type_name = t->type == LACKING ? tensor_types[i].name : plumb_type_name(t->type);
 		if (tensor_types[i].elements > 0)
 			return plumb_file_tensor_blocks(t, tensor_types[i].elements, (size_t)tensor_types[i].bytes);
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type %s (%" PRIu32 "), whose layout plumb does not "

@@ -26,7 +26,7 @@ enum plumb_status plumb_kind_check(const struct plumb_file *file)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (kinds[i].value ? text_is(file, kinds[i].key, kinds[i].value) : plumb_file_meta_find(file, kinds[i].key) != NULL)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "this is %s", kinds[i].what);
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %s says that this is %s", kinds[i].key, kinds[i].what);
 	if (!plumb_file_tensors(file) && plumb_file_meta_find(file, "tokenizer.ggml.tokens"))
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "this is a vocabulary only, without a tensor: it can tokenize, not compute");
 	return PLUMB_OK;
