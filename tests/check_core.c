@@ -12,10 +12,10 @@ static const struct {
 	const char *list;
 	struct plumb_driver_item items[4]; /* name NULL: the end */
 } lists[] = {
-	{ NULL, { { "cl", PLUMB_KIND_ANY, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
-	{ "", { { "cl", PLUMB_KIND_ANY, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
-	{ "*", { { "cl", PLUMB_KIND_ANY, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
-	{ " , ,", { { "cl", PLUMB_KIND_ANY, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
+	{ NULL, { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ " , ,", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
 	{ "native", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "NATIVE", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ " Native\t", { { "native", PLUMB_KIND_ANY, R, 0 } } },
@@ -25,15 +25,21 @@ static const struct {
 	{ "native,native,NATIVE", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,native,cl", { { "cl", PLUMB_KIND_ANY, R, 0 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,*", { { "cl", PLUMB_KIND_ANY, R, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
-	{ "native,*", { { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_ANY, 0, 0 } } },
-	{ "*,native", { { "cl", PLUMB_KIND_ANY, 0, 0 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
+	{ "native,*", { { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_GPU, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,native", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,cl", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "*,cl,cl,gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "*,*", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,gpu", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,cpu", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
 	{ "mtl", { { "mtl", PLUMB_KIND_ANY, R, 0 } } },
 	{ "gpu", { { "cl", PLUMB_KIND_GPU, 0, 1 } } },
 	{ "cpu", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
 	{ "gpu,cpu", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 2 }, { "cl", PLUMB_KIND_CPU, 0, 2 } } },
 	{ "gpu,native", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,gpu", { { "cl", PLUMB_KIND_GPU, R, 1 } } },
-	{ "gpu,*", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
+	{ "gpu,*", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "cpu,*", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 }, { "cl", PLUMB_KIND_GPU, 0, 0 } } },
 };
 
 START_TEST(driver_list)

@@ -209,15 +209,31 @@ static void platforms(struct plumb_doctor *d)
 	}
 }
 
+/* The kind of device that the list allows; of a list with cl on both kinds ("*") any, the GPU first. */
 static enum plumb_device_kind wanted_kind(void)
+{
+	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
+	enum plumb_device_kind kind = PLUMB_KIND_ANY;
+	int count, found = 0;
+	if (!plumb_driver_parse(plumb_env(PLUMB_ENV_DRIVER), items, &count))
+		for (int i = 0; i < count; i++)
+			if (!strcmp(items[i].name, "cl")) {
+				kind = items[i].kind;
+				found++;
+			}
+	return found == 1 ? kind : PLUMB_KIND_ANY;
+}
+
+/* Does the list ask native before cl on a CPU? */
+static bool listed_after_native(void)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
 	int count;
 	if (!plumb_driver_parse(plumb_env(PLUMB_ENV_DRIVER), items, &count))
 		for (int i = 0; i < count; i++)
-			if (!strcmp(items[i].name, "cl"))
-				return items[i].kind;
-	return PLUMB_KIND_ANY;
+			if (items[i].kind != PLUMB_KIND_GPU)
+				return !strcmp(items[i].name, "native");
+	return false;
 }
 
 /* What each changes in plumb's kernels, whose base is OpenCL C 1.2 without extensions (doc/kernels.md). */
@@ -268,6 +284,8 @@ static void devices(struct plumb_doctor *d, const void *arg)
 		plumb_doctor_note(d, "chosen", chosen.info.name);
 		PLUMB_SAY_OK(d, "choice", "plumb takes device %d, %s (%s)", chosen.info.index, chosen.info.name,
 			wanted ? "by PLUMB_CL_DEVICE" : "order: discrete GPU, GPU, accelerator, CPU");
+		if (!strcmp(chosen.info.type, "cpu") && listed_after_native())
+			PLUMB_SAY_OK(d, "choice", "on a CPU the native driver is faster and comes first, unless AR_HARDWARE_DRIVER says cl");
 		capabilities(d, &chosen.info);
 	}
 	free(list);

@@ -19,19 +19,23 @@ extern const struct plumb_driver_class plumb_cl_class;
 #define CL_CLASS NULL
 #endif
 
-/* In the order in which "*" tries them. */
 static const struct known {
 	const char *name;
 	const struct plumb_driver_class *cls; /* NULL: not in this build */
 	const char *why_not;
-	bool any;      /* part of "*" on this system */
-	bool cpu, gpu; /* has devices of that type */
+	bool cpu, gpu; /* has devices of that type on this system */
 } known[] = {
-	{ "cl", CL_CLASS, "not built in: this build has no OpenCL driver", true, true, true },
-	{ "native", &plumb_native_class, NULL, true, true, false },
-	{ "mtl", NULL, "Metal is not available on this system", false, false, true },
+	{ "cl", CL_CLASS, "not built in: this build has no OpenCL driver", true, true },
+	{ "native", &plumb_native_class, NULL, true, false },
+	{ "mtl", NULL, "Metal is not available on this system", false, false },
 };
 #define KNOWN ((int)(sizeof known / sizeof *known))
+
+/* "*", the fastest first: a GPU has the fastest memory, and on a CPU our own code is ahead of a compiler's. */
+static const struct { const char *name; enum plumb_device_kind kind; } fastest[] = {
+	{ "cl", PLUMB_KIND_GPU }, { "native", PLUMB_KIND_ANY }, { "cl", PLUMB_KIND_CPU },
+};
+#define FASTEST ((int)(sizeof fastest / sizeof *fastest))
 
 static const struct known *find(const char *name, size_t n)
 {
@@ -59,6 +63,31 @@ static void add(struct plumb_driver_item *items, int *count, const struct known 
 		items[(*count)++] = (struct plumb_driver_item){ k->name, kind, required, group };
 }
 
+/* "*" adds what no earlier item covers, and changes none of them. */
+static void add_fastest(struct plumb_driver_item *items, int *count)
+{
+	for (int f = 0; f < FASTEST; f++) {
+		bool covered = false;
+		for (int i = 0; i < *count; i++)
+			covered |= !strcmp(items[i].name, fastest[f].name) &&
+				(items[i].kind == fastest[f].kind || items[i].kind == PLUMB_KIND_ANY);
+		if (!covered)
+			add(items, count, find(fastest[f].name, strlen(fastest[f].name)), fastest[f].kind, false, 0);
+	}
+}
+
+/* A driver that "*" has brought on two kinds of devices and that is named, too: one of the two must open. */
+static bool require_either(struct plumb_driver_item *items, int count, const struct known *k, int group)
+{
+	int n = 0;
+	for (int i = 0; i < count; i++)
+		n += items[i].name == k->name && !items[i].required && !items[i].group;
+	for (int i = 0; n > 1 && i < count; i++)
+		if (items[i].name == k->name && !items[i].required && !items[i].group)
+			items[i].group = group;
+	return n > 1;
+}
+
 enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count)
 {
 	int groups = 0;
@@ -70,20 +99,21 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 			n--;
 		const struct known *k = find(p, n);
 		bool cpu = n == 3 && !strncasecmp(p, "cpu", 3), gpu = n == 3 && !strncasecmp(p, "gpu", 3);
-		if (k)
-			add(items, count, k, PLUMB_KIND_ANY, true, 0);
-		else if (cpu || gpu) {
+		if (k) {
+			if (require_either(items, *count, k, groups + 1))
+				groups++;
+			else
+				add(items, count, k, PLUMB_KIND_ANY, true, 0);
+		} else if (cpu || gpu) {
 			groups++;
 			/* Our own code first on a CPU: it is the faster one there. */
 			for (int pass = 0; pass < 2; pass++)
 				for (int i = 0; i < KNOWN; i++)
-					if (known[i].any && (cpu ? known[i].cpu : known[i].gpu) && pass == (cpu && known[i].gpu))
+					if ((cpu ? known[i].cpu : known[i].gpu) && pass == (cpu && known[i].gpu))
 						add(items, count, &known[i], !known[i].gpu ? PLUMB_KIND_ANY : cpu ? PLUMB_KIND_CPU : PLUMB_KIND_GPU, false, groups);
-		} else if (n == 1 && *p == '*') {
-			for (int i = 0; i < KNOWN; i++)
-				if (known[i].any)
-					add(items, count, &known[i], PLUMB_KIND_ANY, false, 0);
-		} else if (n)
+		} else if (n == 1 && *p == '*')
+			add_fastest(items, count);
+		else if (n)
 			return plumb_fail(PLUMB_E_DRIVER, "Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
 				(int)(n > 64 ? 64 : n), p);
 		p += width;
@@ -168,6 +198,20 @@ static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_
 	return PLUMB_OK;
 }
 
+/* What a group is called: "cpu", "gpu", or the driver that is wanted on either. */
+static const char *group_name(const struct plumb_driver_item *items, int count, int group)
+{
+	bool gpu = false, cpu = false;
+	const char *name = NULL;
+	for (int i = 0; i < count; i++)
+		if (items[i].group == group) {
+			gpu |= items[i].kind == PLUMB_KIND_GPU;
+			cpu |= items[i].kind != PLUMB_KIND_GPU;
+			name = items[i].name;
+		}
+	return gpu && cpu ? name : gpu ? "gpu" : "cpu";
+}
+
 static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
@@ -190,7 +234,7 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 	}
 	for (int i = 0; i < count; i++)
 		if (items[i].group && !group_open[items[i].group])
-			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", items[i].kind == PLUMB_KIND_GPU ? "gpu" : "cpu", why);
+			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", group_name(items, count, items[i].group), why);
 	return ctx->drivers ? PLUMB_OK : plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
 }
 
