@@ -27,18 +27,19 @@ static const struct {
 	{ "cl,*", { { "cl", PLUMB_KIND_ANY, R, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
 	{ "native,*", { { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_GPU, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
 	{ "*,native", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,cl", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
-	{ "*,cl,cl,gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "*,cl", { { "cl", PLUMB_KIND_GPU, 0, 4 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 4 } } },
+	{ "*,cl,cl,gpu", { { "cl", PLUMB_KIND_GPU, 0, 6 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 4 } } },
+	{ "cpu,gpu,cl", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 5 }, { "cl", PLUMB_KIND_GPU, 0, 6 } } },
 	{ "*,*", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,gpu", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
 	{ "*,cpu", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
 	{ "mtl", { { "mtl", PLUMB_KIND_ANY, R, 0 } } },
-	{ "gpu", { { "cl", PLUMB_KIND_GPU, 0, 1 } } },
+	{ "gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 } } },
 	{ "cpu", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
-	{ "gpu,cpu", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 2 }, { "cl", PLUMB_KIND_CPU, 0, 2 } } },
-	{ "gpu,native", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
-	{ "cl,gpu", { { "cl", PLUMB_KIND_GPU, R, 1 } } },
-	{ "gpu,*", { { "cl", PLUMB_KIND_GPU, 0, 1 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "gpu,cpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "gpu,native", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
+	{ "cl,gpu", { { "cl", PLUMB_KIND_GPU, R, 2 } } },
+	{ "gpu,*", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
 	{ "cpu,*", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 }, { "cl", PLUMB_KIND_GPU, 0, 0 } } },
 };
 
@@ -55,7 +56,7 @@ START_TEST(driver_list)
 		ck_assert_str_eq(items[i].name, w->name);
 		ck_assert_int_eq(items[i].kind, w->kind);
 		ck_assert_int_eq(items[i].required, w->required);
-		ck_assert_int_eq(items[i].group, w->group);
+		ck_assert_uint_eq(items[i].groups, w->groups);
 	}
 }
 END_TEST

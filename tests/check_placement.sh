@@ -79,6 +79,31 @@ check "a kernel that does not build goes to native" 0 "swiglu.cl"
 run AR_HARDWARE_DRIVER=cl PLUMB_CL_PATH="$dir/none" --
 check "a folder without kernels is named" 3 "$dir/none"
 
+# "*": the fastest first. PoCL's device is a CPU; a layer of the loader calls it a GPU.
+run -- --placement
+check "no list, and OpenCL on a CPU: native comes first" 0 "matmul       native"
+run AR_HARDWARE_DRIVER='*' PLUMB_STRICT=1 --
+check "that is nobody's fallback" 0
+run AR_HARDWARE_DRIVER='*' PLUMB_AVOID=native:swiglu -- --placement
+check "cl on the CPU comes after it" 0 "swiglu       cl"
+if ${CC:-cc} -shared -fPIC -o "$dir/gpu.so" "$top/tests/gpu_layer.c" 2> "$dir/err" &&
+	OPENCL_LAYERS=$dir/gpu.so "$plumb" devices 2> /dev/null | grep -q 'type  *gpu'; then
+	for list in '*' '*,cl' 'gpu,*' gpu; do
+		run OPENCL_LAYERS="$dir/gpu.so" AR_HARDWARE_DRIVER=$list -- --placement
+		check "a GPU comes first in $list" 0 "matmul       cl"
+	done
+	run OPENCL_LAYERS="$dir/gpu.so" -- --placement
+	check "a GPU comes first without a list" 0 "matmul       cl"
+	run OPENCL_LAYERS="$dir/gpu.so" AR_HARDWARE_DRIVER='native,*' -- --placement
+	check "native,* stays native" 0 "matmul       native"
+else
+	echo "SKIP: this OpenCL loader takes no layers, so no device can be called a GPU"
+fi
+run AR_HARDWARE_DRIVER='*,gpu' --
+check "a GPU that is asked for and not there is an error" 4 "no gpu driver opens"
+run AR_HARDWARE_DRIVER='*,cl' OCL_ICD_VENDORS="$dir/none" --
+check "so is cl behind *" 4 "no cl driver opens"
+
 # Sub-groups: only Intel's runtime has them here.
 intel=''
 for icd in "${PLUMB_OPENCL_PREFIX:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/plumb/opencl}"/icd/intel-cpu "${PLUMB_OCL:-/opt/ocl}"/icd/intel-cpu; do

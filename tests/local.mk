@@ -36,7 +36,7 @@ CHECK_LARGE = \
 	%D%/check_stack_intel_cpu.sh
 check-large:
 	PLUMB_TEST_LARGE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$(CHECK_LARGE)"
-EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh tools/test-timed
+EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
 EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run

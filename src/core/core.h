@@ -199,8 +199,10 @@ struct plumb_driver_item {
 	const char *name; /* of a row in driver.c's table: "native", "cl", "mtl" */
 	enum plumb_device_kind kind;
 	bool required; /* named: must open */
-	int group;     /* not 0: came from "cpu" or "gpu"; one item of the group must open */
+	unsigned groups; /* of each group that an item of the list is in, one must open */
 };
+/* Came from "cpu" or "gpu"; named, and on both kinds of devices. */
+enum { PLUMB_GROUP_CPU = 1, PLUMB_GROUP_GPU = 2, PLUMB_GROUP_NAMED = 4 };
 #define PLUMB_MAX_ITEMS 8
 /* Parse a list by the rules of AR_HARDWARE_DRIVER (doc/drivers.md). Text only, opens nothing. */
 enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);

@@ -46,7 +46,8 @@ static const struct known *find(const char *name, size_t n)
 }
 
 /* Add a driver, or sharpen the item that is there: later mentions never reorder. */
-static void add(struct plumb_driver_item *items, int *count, const struct known *k, enum plumb_device_kind kind, bool required, int group)
+static void add(struct plumb_driver_item *items, int *count, const struct known *k, enum plumb_device_kind kind, bool required,
+	unsigned groups)
 {
 	for (int i = 0; i < *count; i++) {
 		struct plumb_driver_item *it = &items[i];
@@ -55,12 +56,11 @@ static void add(struct plumb_driver_item *items, int *count, const struct known 
 		it->required |= required;
 		if (kind != PLUMB_KIND_ANY)
 			it->kind = kind;
-		if (group)
-			it->group = group;
+		it->groups |= groups;
 		return;
 	}
 	if (*count < PLUMB_MAX_ITEMS) /* names x kinds is below the maximum */
-		items[(*count)++] = (struct plumb_driver_item){ k->name, kind, required, group };
+		items[(*count)++] = (struct plumb_driver_item){ k->name, kind, required, groups };
 }
 
 /* "*" adds what no earlier item covers, and changes none of them. */
@@ -76,21 +76,21 @@ static void add_fastest(struct plumb_driver_item *items, int *count)
 	}
 }
 
-/* A driver that "*" has brought on two kinds of devices and that is named, too: one of the two must open. */
-static bool require_either(struct plumb_driver_item *items, int count, const struct known *k, int group)
+/* A driver by its name. Where the list has it on both kinds of devices already, one of the two must open. */
+static void add_named(struct plumb_driver_item *items, int *count, const struct known *k)
 {
 	int n = 0;
-	for (int i = 0; i < count; i++)
-		n += items[i].name == k->name && !items[i].required && !items[i].group;
-	for (int i = 0; n > 1 && i < count; i++)
-		if (items[i].name == k->name && !items[i].required && !items[i].group)
-			items[i].group = group;
-	return n > 1;
+	for (int i = 0; i < *count; i++)
+		n += items[i].name == k->name;
+	if (n < 2)
+		add(items, count, k, PLUMB_KIND_ANY, true, 0);
+	for (int i = 0; n > 1 && i < *count; i++)
+		if (items[i].name == k->name)
+			items[i].groups |= PLUMB_GROUP_NAMED;
 }
 
 enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count)
 {
-	int groups = 0;
 	*count = 0;
 	for (const char *p = list ? list : "*"; ; p++) {
 		p += strspn(p, " \t\r\n");
@@ -99,18 +99,15 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 			n--;
 		const struct known *k = find(p, n);
 		bool cpu = n == 3 && !strncasecmp(p, "cpu", 3), gpu = n == 3 && !strncasecmp(p, "gpu", 3);
-		if (k) {
-			if (require_either(items, *count, k, groups + 1))
-				groups++;
-			else
-				add(items, count, k, PLUMB_KIND_ANY, true, 0);
-		} else if (cpu || gpu) {
-			groups++;
+		if (k)
+			add_named(items, count, k);
+		else if (cpu || gpu) {
 			/* Our own code first on a CPU: it is the faster one there. */
 			for (int pass = 0; pass < 2; pass++)
 				for (int i = 0; i < KNOWN; i++)
 					if ((cpu ? known[i].cpu : known[i].gpu) && pass == (cpu && known[i].gpu))
-						add(items, count, &known[i], !known[i].gpu ? PLUMB_KIND_ANY : cpu ? PLUMB_KIND_CPU : PLUMB_KIND_GPU, false, groups);
+						add(items, count, &known[i], !known[i].gpu ? PLUMB_KIND_ANY : cpu ? PLUMB_KIND_CPU : PLUMB_KIND_GPU, false,
+							cpu ? PLUMB_GROUP_CPU : PLUMB_GROUP_GPU);
 		} else if (n == 1 && *p == '*')
 			add_fastest(items, count);
 		else if (n)
@@ -198,24 +195,11 @@ static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_
 	return PLUMB_OK;
 }
 
-/* What a group is called: "cpu", "gpu", or the driver that is wanted on either. */
-static const char *group_name(const struct plumb_driver_item *items, int count, int group)
-{
-	bool gpu = false, cpu = false;
-	const char *name = NULL;
-	for (int i = 0; i < count; i++)
-		if (items[i].group == group) {
-			gpu |= items[i].kind == PLUMB_KIND_GPU;
-			cpu |= items[i].kind != PLUMB_KIND_GPU;
-			name = items[i].name;
-		}
-	return gpu && cpu ? name : gpu ? "gpu" : "cpu";
-}
-
 static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
-	bool group_open[PLUMB_MAX_ITEMS + 1] = { false };
+	static const struct { unsigned group; const char *name; } groups[] = { { PLUMB_GROUP_CPU, "cpu" }, { PLUMB_GROUP_GPU, "gpu" }, { PLUMB_GROUP_NAMED, "cl" } };
+	unsigned wanted = 0, opened = 0;
 	char why[512] = "";
 	int count;
 	enum plumb_status s = plumb_driver_parse(list, items, &count);
@@ -223,8 +207,9 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 		return s;
 	for (int i = 0; i < count && ctx->drivers < PLUMB_MAX_DRIVERS; i++) {
 		s = open_one(ctx, &items[i]);
+		wanted |= items[i].groups;
 		if (!s)
-			group_open[items[i].group] = true;
+			opened |= items[i].groups;
 		else if (items[i].required)
 			return s;
 		else {
@@ -232,9 +217,9 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 			snprintf(why + n, sizeof why - n, "%s%s", n ? "; " : "", plumb_last_error());
 		}
 	}
-	for (int i = 0; i < count; i++)
-		if (items[i].group && !group_open[items[i].group])
-			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", group_name(items, count, items[i].group), why);
+	for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+		if (wanted & ~opened & groups[g].group)
+			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", groups[g].name, why);
 	return ctx->drivers ? PLUMB_OK : plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
 }
 
