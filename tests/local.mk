@@ -21,6 +21,8 @@ SHELL_CHECKS = \
 	%D%/check_cache.sh \
 	%D%/check_doctor.sh \
 	%D%/check_inject_cl.sh \
+	%D%/check_inject_alloc.sh \
+	%D%/check_inject_io.sh \
 	%D%/check_kernels.sh \
 	%D%/check_placement.sh \
 	%D%/check_tune.sh \
@@ -28,14 +30,22 @@ SHELL_CHECKS = \
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
-CHECK_LARGE = \
+CHECK_LARGE = check_inject \
 	%D%/check_inject_cl.sh \
+	%D%/check_inject_alloc.sh \
+	%D%/check_inject_io.sh \
 	%D%/check_stack_rusticl.sh \
 	%D%/check_stack_oclgrind.sh \
 	%D%/check_stack_pocl.sh \
 	%D%/check_stack_intel_cpu.sh
 check-large:
 	PLUMB_TEST_LARGE=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS="$(CHECK_LARGE)"
+# Preloaded into the program by the checks by injection.
+check_LTLIBRARIES = inject.la
+inject_la_SOURCES = %D%/inject/inject.h %D%/inject/alloc.c %D%/inject/serve.c %D%/inject/trap.c
+inject_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
+inject_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
+EXTRA_DIST += %D%/inject.sh
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
 EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
@@ -45,7 +55,7 @@ dist_man_MANS += doc/plumb.1
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_format check_locale check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
@@ -110,6 +120,10 @@ check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetens
 	%D%/gguf_builder.h
 check_format_CPPFLAGS = $(CHECK_CPP)
 check_format_LDADD = $(CHECK_LINK)
+
+check_inject_SOURCES = %D%/suite.h %D%/check_inject.c %D%/inject/inject.h %D%/inject/alloc.c
+check_inject_CPPFLAGS = $(CHECK_CPP)
+check_inject_LDADD = $(CHECK_LINK) -ldl
 
 check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c %D%/model/zeros.c
 check_model_CPPFLAGS = $(CHECK_CPP)

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <jansson.h>
 #include "cl/cl.h"
+#include "core/json.h"
 
 #define MOST_ROWS 4096 /* of a file that makes sense */
 
@@ -126,7 +127,7 @@ enum plumb_status plumb_cl_choice_write(struct plumb_driver *driver)
 	for (int i = 0; i < cl->row_count; i++)
 		json_array_append_new(list, row_json(&cl->rows[i]));
 	json_t *root = key ? json_pack("{s:s, s:o}", "key", key, "rows", list) : NULL;
-	char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+	char *text = root ? plumb_json_write(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
 	struct iovec part[] = { { text, text ? strlen(text) : 0 }, { "\n", 1 } };
 	enum plumb_status s = PLUMB_OK;
 	if (!text)

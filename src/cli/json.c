@@ -47,8 +47,10 @@ int cli_json_print(json_t *root, bool one_line)
 {
 	char *text = root && !cli_starved ? json_dumps(root, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12)) : NULL;
 	json_decref(root);
-	if (!text)
+	if (!text || cli_starved) { /* jansson goes on when a key is lost */
+		free(text);
 		return cli_complain(CLI_ERROR, "no memory for the result");
+	}
 	puts(text);
 	fflush(stdout);
 	free(text);

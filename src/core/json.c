@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an accusation of the file; so what it
  * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. */
+#include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
 #include "core/json.h"
@@ -97,6 +98,20 @@ static bool sure(const json_error_t *error)
 	enum json_error_code code = json_error_code(error);
 	return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_character || code == json_error_null_byte_in_key ||
 		code == json_error_stack_overflow || code == json_error_invalid_utf8 || strstr(error->text, "invalid Unicode");
+}
+
+char *plumb_json_write(const json_t *root, size_t flags)
+{
+	size_t n = root ? json_dumpb(root, NULL, 0, flags) : 0; /* 0: no memory */
+	char *text = n ? malloc(n + 1) : NULL;
+	if (!text)
+		return NULL;
+	if (json_dumpb(root, text, n, flags) != n) {
+		free(text);
+		return NULL;
+	}
+	text[n] = 0;
+	return text;
 }
 
 enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, size_t flags, json_error_t *error)

@@ -9,5 +9,7 @@
 
 /* As json_loadb(). PLUMB_E_FORMAT: it is not JSON, *error says where; PLUMB_E_MEMORY: it is, but there was no memory for it. */
 enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, size_t flags, json_error_t *error);
+/* As json_dumps(), which drops keys and goes on when its buffer cannot grow (jansson 2.14). malloc'ed; NULL: no memory. */
+char *plumb_json_write(const json_t *root, size_t flags);
 
 #endif

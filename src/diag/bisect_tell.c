@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "diag/bisect.h"
+#include "core/json.h"
 
 static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void append(char *text, size_t size, const char *format, ...)
@@ -98,7 +99,7 @@ enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings 
 		"runs", h->runs, "units", v->units, "repaired", !v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
 		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before", plumb_json_number(v->bad),
 		"error_after", plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text", text);
-	*json = result && !lost ? json_dumps(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+	*json = result && !lost ? plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(result);
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the result of bisect");
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "core/json.h"
 
 const struct plumb_diag_row *const plumb_diag_table[] = {
 	&plumb_diag_report, &plumb_diag_verdict, &plumb_diag_weights, &plumb_diag_isolate, &plumb_diag_components, &plumb_diag_diverge,
@@ -233,6 +234,6 @@ enum plumb_status plumb_diag_json(struct plumb_diag *d, const char *part, char *
 	json_t *result;
 	*json = NULL;
 	PLUMB_TRY(plumb_diag_part(d, part, &result));
-	*json = json_dumps(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+	*json = plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the text of \"%s\"", part);
 }

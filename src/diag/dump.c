@@ -14,6 +14,7 @@
 #define PACKAGE_VERSION "?"
 #endif
 #include "diag/diag.h"
+#include "core/json.h"
 
 static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
 {
@@ -40,6 +41,7 @@ struct dump {
 	struct plumb_diag *d;
 	const char *path;
 	char folder[1100]; /* where it is made */
+	DIR *dir;          /* it, opened while there was memory: what fails for want of it must still be discarded */
 	unsigned points;   /* to be written; the run has more */
 	struct plumb_capture run;
 };
@@ -119,7 +121,7 @@ static enum plumb_status write_manifest(const struct dump *u)
 {
 	char path[1400];
 	json_t *told = manifest(u->d);
-	char *text = told ? json_dumps(told, JSON_INDENT(1)) : NULL;
+	char *text = told ? plumb_json_write(told, JSON_INDENT(1)) : NULL;
 	json_decref(told);
 	if (!text)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a manifest");
@@ -169,7 +171,7 @@ static json_t *header(const struct dump *u)
 	uint64_t at = 0;
 	bool lost = !told;
 	json_object_foreach(told, key, value) { /* metadata is strings only */
-		char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		char *text = json_is_string(value) ? NULL : plumb_json_write(value, JSON_ENCODE_ANY | JSON_COMPACT);
 		lost |= json_object_set_new(meta, key, json_string(text ? text : json_string_value(value))) != 0;
 		free(text);
 	}
@@ -196,7 +198,7 @@ static enum plumb_status write_tensors(const struct dump *u)
 	static const char name[] = "reference.safetensors";
 	char path[1400];
 	json_t *all = header(u);
-	char *text = json_dumps(all, JSON_COMPACT);
+	char *text = plumb_json_write(all, JSON_COMPACT);
 	json_decref(all);
 	if (!text)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the header of a safetensors file");
@@ -215,19 +217,14 @@ static enum plumb_status write_tensors(const struct dump *u)
 }
 
 /* --- complete or not at all --- */
-static void discard(const char *folder)
+static void discard(const struct dump *u)
 {
-	char path[1400];
 	struct dirent *e;
-	DIR *dir = opendir(folder);
-	while (dir && (e = readdir(dir))) {
-		plumb_format(path, sizeof path, "%s/%s", folder, e->d_name);
+	rewinddir(u->dir);
+	while ((e = readdir(u->dir)))
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			unlink(path);
-	}
-	if (dir)
-		closedir(dir);
-	rmdir(folder);
+			unlinkat(dirfd(u->dir), e->d_name, 0);
+	rmdir(u->folder);
 }
 
 static enum plumb_status make_folder(struct dump *u)
@@ -239,8 +236,13 @@ static enum plumb_status make_folder(struct dump *u)
 		return plumb_fail(PLUMB_E_ARGUMENT, "path of a dump: %zu characters, 1 to 1000 expected", n);
 	for (int i = 0; i < 100; i++) {
 		plumb_format(u->folder, sizeof u->folder, "%.*s.tmp-%ld-%d", (int)n, u->path, (long)getpid(), i);
-		if (!mkdir(u->folder, 0777))
-			return PLUMB_OK;
+		if (!mkdir(u->folder, 0777)) {
+			if ((u->dir = opendir(u->folder)))
+				return PLUMB_OK;
+			int error = errno;
+			rmdir(u->folder);
+			return plumb_fail(error == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s cannot be opened: %s", u->folder, strerror(error));
+		}
 		if (errno != EEXIST)
 			break;
 	}
@@ -275,7 +277,8 @@ enum plumb_status plumb_diag_dump(struct plumb_diag *d, const char *path, bool b
 	if (!s)
 		s = write_all(&u, bins);
 	if (s)
-		discard(u.folder);
+		discard(&u);
+	closedir(u.dir);
 	plumb_capture_free(&u.run);
 	return s;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "diag/diag.h"
+#include "core/json.h"
 
 #define EXPECTED "a folder of after_layer_N.bin files, a safetensors file, or a folder that holds one was expected"
 #define MOST_FILES 4096
@@ -372,7 +373,7 @@ void plumb_reference_free(struct plumb_reference *r)
 
 char *plumb_reference_problems(const struct plumb_reference *r)
 {
-	return json_dumps(r->problems, JSON_INDENT(1));
+	return plumb_json_write(r->problems, JSON_INDENT(1));
 }
 
 json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)

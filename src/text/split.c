@@ -68,7 +68,7 @@ enum plumb_status plumb_split_new(struct plumb_split **split, const char *name)
 		pcre2_get_error_message(error, (PCRE2_UCHAR *)text, sizeof(text));
 		plumb_split_free(*split);
 		*split = NULL;
-		return plumb_fail(PLUMB_E_INTERNAL, "split pattern %s: %s at %zu", name, text, (size_t)at);
+		return plumb_fail(error == PCRE2_ERROR_HEAP_FAILED ? PLUMB_E_MEMORY : PLUMB_E_INTERNAL, "split pattern %s: %s at %zu", name, text, (size_t)at);
 	}
 	/* Where code must not be generated (hardened kernels) this fails, and matching interprets. */
 	(void)pcre2_jit_compile((*split)->code, PCRE2_JIT_COMPLETE);
@@ -100,7 +100,7 @@ static enum plumb_status run_matches(const struct plumb_split *split, const char
 			char why[128] = "an empty match";
 			if (rc < 0)
 				pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof(why));
-			return plumb_fail(PLUMB_E_INTERNAL, "split pattern at byte %zu: %s", at, why);
+			return plumb_fail(rc == PCRE2_ERROR_NOMEMORY ? PLUMB_E_MEMORY : PLUMB_E_INTERNAL, "split pattern at byte %zu: %s", at, why);
 		}
 		st = fn(user, text + at, end - at);
 		at = end;

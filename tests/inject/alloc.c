@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include "inject/inject.h"
 
