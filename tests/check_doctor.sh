@@ -185,6 +185,15 @@ if [ -n "$pocl" ]; then
 	capabilities pocl "no; .*through local memory"
 	choices pocl
 	kernels pocl
+	tree pocl.d "$pocl\n"
+	for variables in "POCL_CACHE_DIR=/proc/pocl" "POCL_CACHE_DIR= XDG_CACHE_HOME=/proc" "POCL_CACHE_DIR= XDG_CACHE_HOME= HOME=/proc"; do
+		# shellcheck disable=SC2086 # several
+		run env $variables OCL_ICD_VENDORS="$base/pocl.d" "$plumb" doctor --no-kernels
+		expect 13 "^warning  pocl .*PoCL cannot write its cache /proc/.*set POCL_CACHE_DIR" "PoCL without a cache, $variables"
+		! grep -q "install a CPU driver" out; report $? "and nobody is told to install what is there"
+	done
+	OCL_ICD_VENDORS=$base/pocl.d doctor
+	! grep -q "cannot write its cache" out; report $? "nothing is said of a cache that PoCL can write"
 else
 	skip "PoCL is not installed: nothing that works to compare with"
 fi

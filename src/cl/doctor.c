@@ -263,6 +263,7 @@ static void devices(struct plumb_doctor *d, const void *arg)
 	(void)arg;
 	if (plumb_cl_load())
 		return;
+	const bool stopped = plumb_doctor_pocl_stopped(d);
 	platforms(d);
 	if (plumb_cl_devices(&list, &count))
 		return;
@@ -275,8 +276,8 @@ static void devices(struct plumb_doctor *d, const void *arg)
 			PLUMB_SAY_WARNING(d, "device", "plumb leaves it out", "%d: %s says that it or its compiler is not available", i, v->name);
 	}
 	if (!count) {
-		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_DEVICE, "device", "do what the lines above advise, or install a CPU driver: pocl-opencl-icd",
-			"no platform has a device");
+		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_DEVICE, "device", stopped ? "let PoCL write its cache: see above" :
+			"do what the lines above advise, or install a CPU driver: pocl-opencl-icd", "no platform has a device");
 	} else if (plumb_cl_choose(wanted_kind(), &chosen)) {
 		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_DEVICE, "choice", wanted ? "unset PLUMB_CL_DEVICE, or set it to an index or name above" :
 			"change AR_HARDWARE_DRIVER, or add a driver for the type asked for", "%s", plumb_last_error());

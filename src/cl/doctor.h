@@ -38,4 +38,8 @@ bool plumb_doctor_child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *
 /* Which drivers are registered, and whether their libraries load. Facts: "offers" (a platform's name), "loads". */
 void plumb_doctor_icds(struct plumb_doctor *d);
 
+/* --- pocl.c --- */
+/* Is PoCL among the drivers that load, and can it not write its cache? Then a warning says so: it offers no device. */
+bool plumb_doctor_pocl_stopped(struct plumb_doctor *d);
+
 #endif

@@ -25,6 +25,7 @@ static const struct { const char *name, *meaning, *fallback; } rows[PLUMB_ENV_CO
 	[PLUMB_ENV_HOME] = { "HOME", "the user's folder, where XDG_CACHE_HOME is unset", "none: no cache" },
 	/* Read by the OpenCL loader, not by plumb: only 'plumb doctor' looks at them. */
 	[PLUMB_ENV_ICD_VENDORS] = { "OCL_ICD_VENDORS", "read by the OpenCL loader: folder of .icd files, one .icd file, or a driver's .so", "/etc/OpenCL/vendors" },
+	[PLUMB_ENV_POCL_CACHE] = { "POCL_CACHE_DIR", "read by PoCL: folder for what it compiles", "pocl/kcache under the user's cache folder" },
 	[PLUMB_ENV_VENDOR_PATH] = { "OPENCL_VENDOR_PATH", "read by the OpenCL loader ocl-icd: folder of .icd files", "/etc/OpenCL/vendors" },
 	[PLUMB_ENV_ICD_FILENAMES] = { "OCL_ICD_FILENAMES", "read by Khronos' OpenCL loader: further drivers, with colons between", "none" },
 };
