@@ -186,7 +186,7 @@ if [ -n "$pocl" ]; then
 	choices pocl
 	kernels pocl
 	tree pocl.d "$pocl\n"
-	for variables in "POCL_CACHE_DIR=/proc/pocl" "POCL_CACHE_DIR= XDG_CACHE_HOME=/proc" "POCL_CACHE_DIR= XDG_CACHE_HOME= HOME=/proc"; do
+	for variables in "POCL_CACHE_DIR=/proc/pocl" "-u POCL_CACHE_DIR XDG_CACHE_HOME=/proc" "-u POCL_CACHE_DIR -u XDG_CACHE_HOME HOME=/proc"; do
 		# shellcheck disable=SC2086 # several
 		run env $variables OCL_ICD_VENDORS="$base/pocl.d" "$plumb" doctor --no-kernels
 		expect 13 "^warning  pocl .*PoCL cannot write its cache /proc/.*set POCL_CACHE_DIR" "PoCL without a cache, $variables"
