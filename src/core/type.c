@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Element types: one row each, and what their bytes mean. The unpacking here is the
  * definition (GGUF's block formats, bit for bit); drivers have faster ones that must agree. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "plumb reads the numbers of model files in place, so it needs a little-endian machine"
+#endif
 #include <string.h>
 #include "core/core.h"
 

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+_Static_assert(sizeof(off_t) == 8, "files over 2 GB: _FILE_OFFSET_BITS in Makefile.am");
+
 /* A file system that cannot map (ENODEV: sshfs, some 9p and virtiofs mounts) can be read. */
 static enum plumb_status read_whole(int fd, size_t size, unsigned char **base)
 {
