@@ -77,8 +77,8 @@ static int close_in_grandchild(struct plumb_context *ctx) { return in_child(clos
 
 START_TEST(a_child_closes_and_uses_a_context)
 {
-	static int (*const fn[])(struct plumb_context *) = { close_it, use_it, open_another, close_in_grandchild };
-	static const int code[] = { 7, 8, 9, 7 };
+	static int (*const fn[])(struct plumb_context *) = { close_it, use_it, close_in_grandchild, open_another };
+	static const int code[] = { 7, 8, 7, 9 };
 	struct plumb_context *ctx;
 	float sum;
 	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "4" }));
@@ -94,7 +94,13 @@ END_TEST
 TCase *core_fork_case(void)
 {
 	TCase *tc = tcase_create("fork");
+	int cases = 4;
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, a_child_closes_and_uses_a_context, 0, 4);
+#ifdef __SANITIZE_THREAD__
+	printf("SKIP: threads in a child of a process with threads: ThreadSanitizer ends there\n");
+	fflush(stdout);
+	cases = 3;
+#endif
+	tcase_add_loop_test(tc, a_child_closes_and_uses_a_context, 0, cases);
 	return tc;
 }
