@@ -37,18 +37,16 @@ static bool make_folders(char *path)
 	return !mkdir(path, 0777) || errno == EEXIST;
 }
 
-static bool folder(char path[1024])
+static bool folder(const struct plumb_cl_state *cl, char path[1024])
 {
-	const char *libs = plumb_env(PLUMB_ENV_LIBS), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);
-	int n = libs ? snprintf(path, 1024, "%s", libs) : cache ? snprintf(path, 1024, "%s/plumb/libs", cache) :
-		home ? snprintf(path, 1024, "%s/.cache/plumb/libs", home) : 0;
-	return n > 0 && n < 1024 && make_folders(path);
+	memcpy(path, cl->set.libs, sizeof cl->set.libs);
+	return *path && make_folders(path);
 }
 
-bool plumb_cl_cache_path(const char *key, const char *suffix, char path[1100])
+bool plumb_cl_cache_path(const struct plumb_cl_state *cl, const char *key, const char *suffix, char path[1100])
 {
 	char where[1024];
-	if (!folder(where))
+	if (!folder(cl, where))
 		return false;
 	snprintf(path, 1100, "%s/%016llx%s", where, (unsigned long long)fnv(SEED, key, strlen(key)), suffix);
 	return true;
@@ -66,14 +64,14 @@ char *plumb_cl_cache_key(const struct plumb_cl_device *d, const char *file, cons
 
 struct header { char magic[8]; uint64_t key_size, size, sum; };
 
-bool plumb_cl_cache_load(const char *key, unsigned char **binary, size_t *size)
+bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsigned char **binary, size_t *size)
 {
 	char path[1100];
 	struct header h;
 	size_t n = strlen(key);
 	unsigned char *all = NULL;
 	struct stat st;
-	if (!plumb_cl_cache_path(key, ".clbin", path))
+	if (!plumb_cl_cache_path(cl, key, ".clbin", path))
 		return false;
 	FILE *f = fopen(path, "rb");
 	if (!f)
@@ -115,20 +113,20 @@ bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int part
 	return good;
 }
 
-void plumb_cl_cache_store(const char *key, const unsigned char *binary, size_t size)
+void plumb_cl_cache_store(const struct plumb_cl_state *cl, const char *key, const unsigned char *binary, size_t size)
 {
 	char path[1100];
 	struct header h = { .key_size = strlen(key), .size = size, .sum = fnv(SEED, binary, size) };
 	struct iovec part[] = { { &h, sizeof h }, { (void *)(uintptr_t)key, h.key_size }, { (void *)(uintptr_t)binary, size } };
 	memcpy(h.magic, magic, sizeof magic);
-	if (plumb_cl_cache_path(key, ".clbin", path))
+	if (plumb_cl_cache_path(cl, key, ".clbin", path))
 		plumb_cl_cache_replace(path, part, 3);
 }
 
-int plumb_cl_cache_lock(void)
+int plumb_cl_cache_lock(const struct plumb_cl_state *cl)
 {
 	char where[1024], path[1100];
-	if (!folder(where))
+	if (!folder(cl, where))
 		return -1;
 	snprintf(path, sizeof path, "%s/lock", where);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

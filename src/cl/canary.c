@@ -51,14 +51,14 @@ static const char *types_text(const struct plumb_cl_verdict *v, char text[48])
 }
 
 /* All kernel text that the operator may run: its own file, and for a fused one those of its parts, which may be steps of it. */
-static char *sources(enum plumb_op op)
+static char *sources(const struct plumb_cl_state *cl, enum plumb_op op)
 {
 	char *all = NULL, *text, *more;
 	for (int i = 0; i < PLUMB_OP_COUNT; i++) {
 		bool own = i == (int)op && op != PLUMB_OP_matmul_add; /* which has matmul's */
 		if (!own && !(plumb_op_table[op]->parts >> i & 1))
 			continue;
-		if (plumb_cl_source(plumb_op_name(i), &text)) {
+		if (plumb_cl_source(cl, plumb_op_name(i), &text)) {
 			free(all);
 			return NULL;
 		}
@@ -78,7 +78,7 @@ static bool by_clblast(const struct plumb_cl_verdict *v) { return plumb_op_table
 
 static char *verdict_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
-	char what[512], types[48], *text = sources((enum plumb_op)v->op), *key = NULL;
+	char what[512], types[48], *text = sources(cl, (enum plumb_op)v->op), *key = NULL;
 	snprintf(what, sizeof what, "canary %s %s way %d %s%s %s", plumb_op_name(v->op), types_text(v, types), v->way, cl->cpu ? "cpu" : "gpu",
 		cl->subgroups ? " sub-groups" : "", by_clblast(v) ? plumb_cl_clblast_version() : "");
 	if (text)
@@ -87,12 +87,12 @@ static char *verdict_key(const struct plumb_cl_state *cl, const struct plumb_cl_
 	return key;
 }
 
-static int remembered(const char *key)
+static int remembered(const struct plumb_cl_state *cl, const char *key)
 {
 	unsigned char *byte;
 	size_t size;
 	int verdict = UNKNOWN;
-	if (key && plumb_cl_cache_load(key, &byte, &size)) {
+	if (key && plumb_cl_cache_load(cl, key, &byte, &size)) {
 		verdict = size == 1 && (*byte == GOOD || *byte == BAD) ? *byte : UNKNOWN;
 		free(byte);
 	}
@@ -119,7 +119,7 @@ static enum plumb_status judge(struct plumb_driver *driver, const struct plumb_c
 	*verdict = error <= allowed ? GOOD : BAD;
 	unsigned char byte = (unsigned char)*verdict;
 	if (key)
-		plumb_cl_cache_store(key, &byte, 1);
+		plumb_cl_cache_store(plumb_cl_state(driver), key, &byte, 1);
 	if (*verdict == BAD)
 		plumb_notice(driver->ctx, "cl: %s (%s) is wrong on %s (relative error %.2g, allowed %.2g) and is put aside", plumb_op_name(call->op),
 			types, plumb_cl_state(driver)->device.info.name, error, allowed);
@@ -153,7 +153,7 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 	types_text(row, types);
 	if (row->verdict == UNKNOWN) {
 		char *key = verdict_key(cl, row);
-		int found = remembered(key);
+		int found = remembered(cl, key);
 		cl->only = way; /* the slice has few rows, and would go another */
 		enum plumb_status s = found == UNKNOWN ? judge(driver, call, types, key, &found) : PLUMB_OK;
 		cl->only = -1;
@@ -162,7 +162,7 @@ enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb
 			return s;
 		row->verdict = found;
 	}
-	if (row->verdict == BAD && by_clblast(row) && !plumb_env(PLUMB_ENV_CL_MATMUL)) { /* there are other ways than what tuning chose */
+	if (row->verdict == BAD && by_clblast(row) && !cl->set.matmul) { /* there are other ways than what tuning chose */
 		plumb_notice(driver->ctx, "cl: products on %s do without CLBlast", cl->device.info.name);
 		cl->no_clblast = true;
 		return plumb_cl_trust(driver, call);

@@ -28,7 +28,7 @@ static int way_of(const char *name)
 static char *tuning_key(const struct plumb_cl_state *cl)
 {
 	char *text, *key = NULL;
-	if (!plumb_cl_source("matmul", &text)) {
+	if (!plumb_cl_source(cl, "matmul", &text)) {
 		key = plumb_cl_cache_key(&cl->device, "matmul", cl->cpu ? "tune 1 cpu" : "tune 1 gpu", text);
 		free(text);
 	}
@@ -97,7 +97,7 @@ void plumb_cl_choice_read(struct plumb_driver *driver)
 		return;
 	cl->tuned = true;
 	char *key = tuning_key(cl);
-	if (key && plumb_cl_cache_path(key, ".tune.json", cl->tune_file)) {
+	if (key && plumb_cl_cache_path(cl, key, ".tune.json", cl->tune_file)) {
 		json_t *root = json_load_file(cl->tune_file, 0, NULL);
 		take_rows(cl, root, key);
 		json_decref(root);
@@ -149,7 +149,7 @@ static enum plumb_status forced(const struct plumb_cl_state *cl, const char *wor
 {
 	int found = way_of(word);
 	if (found < 0)
-		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_MATMUL=%.40s, must be own, clblast, mt1, mt4, mt8 or block", word);
+		return plumb_fail(PLUMB_E_INTERNAL, "PLUMB_CL_MATMUL=%s is in the table of variables, but not among the ways", word);
 	if (!plumb_cl_way_can(cl, (enum plumb_cl_way)found))
 		return plumb_fail(found == PLUMB_CL_CLBLAST ? PLUMB_E_DRIVER : PLUMB_E_ARGUMENT, "PLUMB_CL_MATMUL=%s: %s", word,
 			found != PLUMB_CL_CLBLAST ? "that kernel is for CPUs" : cl->no_clblast ? "it does not work on this device" : plumb_cl_clblast_missing());
@@ -162,7 +162,7 @@ enum plumb_status plumb_cl_choice(struct plumb_driver *driver, const struct plum
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	const struct plumb_tensor *w = call->in[plumb_desc_weight(plumb_op_table[call->op])];
 	int64_t m = call->in[0]->dim[0];
-	const char *word = cl->only < 0 && m > 1 ? plumb_env(PLUMB_ENV_CL_MATMUL) : NULL;
+	const char *word = cl->only < 0 && m > 1 ? cl->set.matmul : NULL;
 	*way = cl->only < 0 ? plumb_cl_way_fixed(cl, m) : (enum plumb_cl_way)cl->only;
 	if (word && strcasecmp(word, "own"))
 		return forced(cl, word, way);

@@ -43,6 +43,18 @@ bool plumb_cl_is_cpu(const struct plumb_device *device, const char *class);
 /* The OpenCL C, 2 or 3, that knows the device's sub-groups; 0: it has none, or is of a time before they were in the core. */
 int plumb_cl_subgroups(const struct plumb_device *device);
 
+/* --- settings.c: the driver's variables, read once, when it opens --- */
+struct plumb_cl_settings {
+	const char *class;   /* PLUMB_CL_CLASS, "cpu" or "gpu"; NULL: unset */
+	const char *matmul;  /* PLUMB_CL_MATMUL, a way's name or "own"; NULL: unset */
+	bool profile, canary;
+	uint64_t max_alloc;  /* PLUMB_CL_MAX_ALLOC; UINT64_MAX: unset */
+	char *path;          /* PLUMB_CL_PATH, a copy; NULL: unset */
+	char libs[1024];     /* the cache's folder; "": none */
+};
+enum plumb_status plumb_cl_settings_read(struct plumb_cl_settings *set); /* PLUMB_E_ARGUMENT names the variable */
+void plumb_cl_settings_free(struct plumb_cl_settings *set);
+
 /* --- driver.c: what an opened driver holds --- */
 struct plumb_cl_kernel {
 	char *key;         /* file, kernel, options */
@@ -63,6 +75,7 @@ enum plumb_cl_way { PLUMB_CL_MT1, PLUMB_CL_MT4, PLUMB_CL_MT8, PLUMB_CL_BLOCK, PL
 #define PLUMB_CL_OPTIONS 160 /* a text of options has room in */
 struct plumb_cl_state {
 	struct plumb_context *owner; /* hears of compilations */
+	struct plumb_cl_settings set;
 	struct plumb_cl_device device;
 	cl_context context;
 	cl_command_queue queue;
@@ -96,7 +109,7 @@ static inline struct plumb_cl_state *plumb_cl_state(const struct plumb_driver *d
 
 /* --- source.c --- */
 /* Text of a program: types.cl, then cl/<file>.cl, from PLUMB_CL_PATH when set, else embedded. malloc'ed. */
-enum plumb_status plumb_cl_source(const char *file, char **text);
+enum plumb_status plumb_cl_source(const struct plumb_cl_state *cl, const char *file, char **text);
 /* --- program.c, cache.c --- */
 /* A built program of cl/<file>.cl (behind types.h) with these options; built or loaded once. */
 enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program);
@@ -105,14 +118,14 @@ void plumb_cl_programs_forget(struct plumb_cl_state *cl);
 void plumb_cl_kernels_free(struct plumb_cl_state *cl); /* launch.c; the records, after the kernels */
 /* Look for or keep a binary on disk; silent when that does not work. key: one text that holds everything
  * the binary depends on. */
-bool plumb_cl_cache_load(const char *key, unsigned char **binary, size_t *size);
+bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsigned char **binary, size_t *size);
 /* Hold other processes back while compiling: they then find our binary, and implementations whose own cache does not
  * bear two compilers at once (PoCL 3.1: CL_BUILD_PROGRAM_FAILURE) get one. -1: no lock, which is harmless. */
-int plumb_cl_cache_lock(void);
+int plumb_cl_cache_lock(const struct plumb_cl_state *cl);
 void plumb_cl_cache_unlock(int fd);
-void plumb_cl_cache_store(const char *key, const unsigned char *binary, size_t size);
+void plumb_cl_cache_store(const struct plumb_cl_state *cl, const char *key, const unsigned char *binary, size_t size);
 /* The file in the cache's folder for a key; false: there is no folder. suffix with its dot. */
-bool plumb_cl_cache_path(const char *key, const char *suffix, char path[1100]);
+bool plumb_cl_cache_path(const struct plumb_cl_state *cl, const char *key, const char *suffix, char path[1100]);
 /* Put these bytes into path at once or not at all. */
 struct iovec;
 bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int parts);

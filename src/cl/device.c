@@ -130,6 +130,8 @@ enum plumb_status plumb_devices(struct plumb_device **devices, int *count)
 {
 	struct plumb_cl_device *list;
 	*devices = NULL;
+	*count = 0;
+	PLUMB_TRY(plumb_env_check());
 	PLUMB_TRY(plumb_cl_devices(&list, count));
 	*devices = calloc((size_t)*count + 1, sizeof **devices);
 	for (int i = 0; *devices && i < *count; i++)

@@ -382,9 +382,10 @@ static void kernels(struct plumb_doctor *d)
 
 enum plumb_status plumb_doctor(bool with_kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict)
 {
-	struct plumb_doctor *d = calloc(1, sizeof *d);
 	char how[128];
 	*verdict = PLUMB_HEALTHY;
+	PLUMB_TRY(plumb_env_check()); /* the driver would not open, and for no reason of OpenCL's */
+	struct plumb_doctor *d = calloc(1, sizeof *d);
 	if (!d)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the doctor");
 	d->report = report;

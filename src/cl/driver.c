@@ -26,6 +26,7 @@ static void cl_close(struct plumb_driver *driver)
 		plumb_cl.clReleaseCommandQueue(cl->queue);
 	if (cl->context)
 		plumb_cl.clReleaseContext(cl->context);
+	plumb_cl_settings_free(&cl->set);
 	free(cl);
 	driver->state = NULL;
 }
@@ -49,40 +50,37 @@ static enum plumb_status profile(struct plumb_driver *driver, bool on)
 
 static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
 {
-	const char *place = driver->ctx->location, *class = plumb_env(PLUMB_ENV_CL_CLASS), *timed = plumb_env(PLUMB_ENV_CL_PROFILE), *limit = plumb_env(PLUMB_ENV_CL_MAX_ALLOC),
-		*canary = plumb_env(PLUMB_ENV_CANARY);
+	const char *place = driver->ctx->location;
 	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
 	cl_int code;
-	if (class && strcasecmp(class, "cpu") && strcasecmp(class, "gpu"))
-		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_CL_CLASS=%s, must be cpu or gpu", class);
-	cl->cpu = plumb_cl_is_cpu(&cl->device.info, class);
+	cl->cpu = plumb_cl_is_cpu(&cl->device.info, cl->set.class);
 	cl->wide = cl->device.info.floats >= 16;
-	cl->max_alloc = cl->device.info.max_alloc;
-	if (limit && strtoull(limit, NULL, 10) > 0 && strtoull(limit, NULL, 10) < cl->max_alloc)
-		cl->max_alloc = strtoull(limit, NULL, 10);
-	cl->canary = !canary || strcasecmp(canary, "0");
+	cl->max_alloc = cl->set.max_alloc < cl->device.info.max_alloc ? cl->set.max_alloc : cl->device.info.max_alloc;
+	cl->canary = cl->set.canary;
 	cl->subgroups = cl->cpu ? 0 : plumb_cl_subgroups(&cl->device.info);
 	driver->in_host_bytes = cl->delegate = !strcasecmp(place, "delegate");
 	cl->place = strcasecmp(place, "host") ? 0 : CL_MEM_ALLOC_HOST_PTR;
 	cl->context = plumb_cl.clCreateContext(with, 1, &cl->device.id, NULL, NULL, &code);
 	if (code)
 		return plumb_cl_fail(code, "a context on %s", cl->device.info.name);
-	PLUMB_TRY(profile(driver, timed && strcasecmp(timed, "0")));
+	PLUMB_TRY(profile(driver, cl->set.profile));
 	snprintf(driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
 	return PLUMB_OK;
 }
 
 static enum plumb_status cl_open(struct plumb_driver *driver)
 {
-	if (driver->ctx->precision != PLUMB_FP32)
-		return plumb_fail(PLUMB_E_DRIVER, "computes in FP32 only (AR_HARDWARE_PRECISION)");
 	struct plumb_cl_state *cl = calloc(1, sizeof *cl);
 	if (!cl)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a driver");
 	driver->state = cl;
 	cl->owner = driver->ctx;
 	cl->only = -1;
-	enum plumb_status s = plumb_cl_choose(driver->kind, &cl->device);
+	enum plumb_status s = plumb_cl_settings_read(&cl->set); /* first, so that a bad value is refused on every machine */
+	if (!s && driver->ctx->precision != PLUMB_FP32)
+		s = plumb_fail(PLUMB_E_DRIVER, "computes in FP32 only (AR_HARDWARE_PRECISION)");
+	if (!s)
+		s = plumb_cl_choose(driver->kind, &cl->device);
 	if (!s)
 		s = open_device(driver, cl);
 	if (s)

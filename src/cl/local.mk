@@ -8,7 +8,7 @@ libplumb_all_la_SOURCES += \
 	%D%/doctor.h %D%/child.c %D%/doctor.c %D%/icd.c \
 	%D%/cl.h %D%/functions.def %D%/cache.c %D%/canary.c %D%/choice.c %D%/clblast.c %D%/copy.c %D%/device.c %D%/driver.c %D%/error.c %D%/launch.c %D%/loader.c %D%/memory.c %D%/pocl.c \
 	%D%/program.c %D%/weight.c %D%/add.c %D%/argmax.c %D%/attention.c %D%/attn_mix.c %D%/attn_scores.c %D%/embed.c \
-	%D%/gate_up.c %D%/kv_store.c %D%/matmul.c %D%/matmul_add.c %D%/qkv.c %D%/rmsnorm.c %D%/rope.c %D%/softmax.c %D%/source.c %D%/steps.c %D%/swiglu.c %D%/tune.c
+	%D%/gate_up.c %D%/kv_store.c %D%/matmul.c %D%/matmul_add.c %D%/qkv.c %D%/rmsnorm.c %D%/rope.c %D%/settings.c %D%/softmax.c %D%/source.c %D%/steps.c %D%/swiglu.c %D%/tune.c
 nodist_libplumb_all_la_SOURCES = %D%/embedded.c
 %D%/embedded.c: $(CL_KERNELS) tools/embed-cl.sh
 	$(AM_V_GEN)$(MKDIR_P) %D% && cd $(srcdir) && sh tools/embed-cl.sh $(CL_KERNELS) > $(abs_builddir)/$@.tmp && \

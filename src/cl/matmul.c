@@ -89,7 +89,7 @@ enum plumb_status plumb_cl_product(struct plumb_driver *driver, const struct plu
 {
 	enum plumb_status s = run(driver, call, way);
 	/* What a tuning file chose must not be what stops a model. But a residual that is y may have grown by some columns. */
-	if ((s == PLUMB_E_DEVICE || s == PLUMB_E_MEMORY) && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_env(PLUMB_ENV_CL_MATMUL) &&
+	if ((s == PLUMB_E_DEVICE || s == PLUMB_E_MEMORY) && way == PLUMB_CL_CLBLAST && plumb_cl_state(driver)->only < 0 && !plumb_cl_state(driver)->set.matmul &&
 		plumb_call_repeatable(driver, call))
 		s = run(driver, call, plumb_cl_way_fixed(plumb_cl_state(driver), call->in[0]->dim[0]));
 	return s;

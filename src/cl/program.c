@@ -39,7 +39,7 @@ static bool from_cache(const struct plumb_cl_state *cl, const char *key, const c
 	unsigned char *binary;
 	size_t size;
 	cl_int code, status;
-	if (!plumb_cl_cache_load(key, &binary, &size))
+	if (!plumb_cl_cache_load(cl, key, &binary, &size))
 		return false;
 	*program = plumb_cl.clCreateProgramWithBinary(cl->context, 1, &cl->device.id, &size, (const unsigned char **)(uintptr_t)&binary, &status, &code);
 	free(binary);
@@ -77,7 +77,7 @@ static enum plumb_status from_source(const struct plumb_cl_state *cl, const char
 	}
 	unsigned char *binary = binary_of(*program, &size);
 	if (binary)
-		plumb_cl_cache_store(key, binary, size);
+		plumb_cl_cache_store(cl, key, binary, size);
 	free(binary);
 	return PLUMB_OK;
 }
@@ -86,7 +86,7 @@ static enum plumb_status from_source(const struct plumb_cl_state *cl, const char
 static enum plumb_status build_locked(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
 	cl_program *program)
 {
-	int lock = plumb_cl_cache_lock();
+	int lock = plumb_cl_cache_lock(cl);
 	enum plumb_status s = from_cache(cl, key, options, program) ? PLUMB_OK : from_source(cl, file, text, key, options, program);
 	plumb_cl_cache_unlock(lock);
 	return s;
@@ -108,7 +108,7 @@ static enum plumb_status build(const struct plumb_cl_state *cl, const char *file
 {
 	char options[768], *text;
 	enum plumb_status s = PLUMB_E_DEVICE;
-	PLUMB_TRY(plumb_cl_source(file, &text));
+	PLUMB_TRY(plumb_cl_source(cl, file, &text));
 	/* -w: some compilers count their warnings on a user's stderr. What they might say, tools/check-kernels has heard.
 	 * A file that names it, apart from types.cl before it, has such a variant. What does not build so, builds without. */
 	snprintf(options, sizeof options, "#line 1 \"%s.cl\"", file);

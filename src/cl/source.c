@@ -37,9 +37,8 @@ static enum plumb_status read_file(const char *folder, const char *name, char **
 	return PLUMB_OK;
 }
 
-static enum plumb_status one_text(const char *name, char **text)
+static enum plumb_status one_text(const char *folder, const char *name, char **text)
 {
-	const char *folder = plumb_env(PLUMB_ENV_CL_PATH);
 	*text = NULL;
 	if (folder && strcmp(name, "limits.h")) /* the host has the embedded one's numbers */
 		return read_file(folder, name, text);
@@ -56,7 +55,7 @@ static enum plumb_status one_text(const char *name, char **text)
 }
 
 /* A file, line by line. #line keeps a compiler's messages about it right. */
-static enum plumb_status put_file(FILE *out, const char *name, int depth)
+static enum plumb_status put_file(FILE *out, const char *folder, const char *name, int depth)
 {
 	static const char include[] = "#include \"";
 	char *own, inner[32];
@@ -64,14 +63,14 @@ static enum plumb_status put_file(FILE *out, const char *name, int depth)
 	int line = 1;
 	if (depth > MOST_DEPTH)
 		return plumb_fail(PLUMB_E_FORMAT, "%s: kernel files include each other more than %d deep; does one include itself?", name, MOST_DEPTH);
-	PLUMB_TRY(one_text(name, &own));
+	PLUMB_TRY(one_text(folder, name, &own));
 	fprintf(out, "#line 1 \"%s\"\n", name);
 	for (const char *p = own; !s && *p; line++) {
 		size_t n = strcspn(p, "\n");
 		n += p[n] == '\n';
 		bool found = n < 64 && !strncmp(p, include, sizeof include - 1) && sscanf(p + sizeof include - 1, "%31[a-z_.]\"", inner) == 1;
 		if (found) {
-			s = put_file(out, inner, depth + 1);
+			s = put_file(out, folder, inner, depth + 1);
 			fprintf(out, "\n#line %d \"%s\"\n", line + 1, name);
 		} else {
 			fwrite(p, 1, n, out);
@@ -83,7 +82,7 @@ static enum plumb_status put_file(FILE *out, const char *name, int depth)
 	return s;
 }
 
-enum plumb_status plumb_cl_source(const char *file, char **text)
+enum plumb_status plumb_cl_source(const struct plumb_cl_state *cl, const char *file, char **text)
 {
 	char name[64], *all = NULL;
 	size_t size = 0;
@@ -92,9 +91,9 @@ enum plumb_status plumb_cl_source(const char *file, char **text)
 	FILE *out = open_memstream(&all, &size);
 	if (!out)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %s", name);
-	enum plumb_status s = put_file(out, "types.cl", 1);
+	enum plumb_status s = put_file(out, cl->set.path, "types.cl", 1);
 	if (!s)
-		s = put_file(out, name, 1);
+		s = put_file(out, cl->set.path, name, 1);
 	bool failed = ferror(out);
 	failed = fclose(out) || failed;
 	if (!s && failed)

@@ -89,6 +89,8 @@ static int run(int argc, char **argv)
 	if (optind < argc)
 		return cli_complain(CLI_USAGE, "devices takes no argument, but \"%s\" is there", argv[optind]);
 	enum plumb_status s = plumb_devices(&list, &count);
+	if (s == PLUMB_E_ARGUMENT) /* a variable's value */
+		return cli_fail(s);
 	if (s || !count) {
 		if ((common.json && (leave = print_json(NULL, 0, -1))) || s == PLUMB_E_MEMORY) {
 			free(list);

@@ -106,6 +106,9 @@ void plumb_pool_run(struct plumb_pool *pool, plumb_pool_fn fn, void *arg, int64_
 /* --- threads.c --- */
 /* 1 to 256: the CPUs that this process may use. */
 int plumb_cpus_allowed(void);
+/* CPUs of the affinity mask, however many the system has; at least 1. get fills a mask of these bytes (a cpu_set_t), or answers an errno:
+ * EINVAL where they are too few. */
+int plumb_cpus_of_mask(int (*get)(size_t bytes, void *mask));
 /* CPUs whose time the control groups of this process (versions 1 and 2) give; 256: no limit. root: "", or a folder with proc and sys. */
 int plumb_cpus_of_groups(const char *root);
 /* The first line of a file under root, cut to size - 1 bytes; false: there is none. */
@@ -219,7 +222,21 @@ enum plumb_env_name {
 	PLUMB_ENV_CANARY, PLUMB_ENV_STRICT, PLUMB_ENV_AVOID, PLUMB_ENV_CACHE_HOME, PLUMB_ENV_HOME, PLUMB_ENV_ICD_VENDORS, PLUMB_ENV_VENDOR_PATH, PLUMB_ENV_ICD_FILENAMES, PLUMB_ENV_POCL_CACHE,
 	PLUMB_ENV_COUNT
 };
-const char *plumb_env(enum plumb_env_name name); /* NULL: unset or empty */
+enum plumb_env_kind { /* what a row's values are; 0 is none, so that a new row must say it */
+	PLUMB_ENV_TEXT = 1, /* any text: a folder, a name */
+	PLUMB_ENV_OWN,      /* who reads it has a parser of its own and refuses the rest by name: a list, an instruction set of this machine */
+	PLUMB_ENV_NUMBER, PLUMB_ENV_FLAG, PLUMB_ENV_WORD
+};
+/* NULL: unset or empty. For opening and the doctor: what runs later has its value in the context's or the driver's state, as a getenv there
+ * would race the host's setenv. */
+const char *plumb_env(enum plumb_env_name name);
+enum plumb_env_kind plumb_env_kind(enum plumb_env_name name);
+/* A value (of the environment, or an option in its place) by the row's kind: a number, 0 or 1 of a flag, the index of a word. text NULL: *value
+ * stays. Else PLUMB_E_ARGUMENT, naming the variable and what it may be. */
+enum plumb_status plumb_env_parse(enum plumb_env_name name, const char *text, int64_t *value);
+const char *plumb_env_word(enum plumb_env_name name, int64_t index);
+/* The environment's numbers, flags and words, all of them: for commands that open nothing. */
+enum plumb_status plumb_env_check(void);
 
 /* --- descriptors: the contract of an operator, in src/op --- */
 struct plumb_case_tensor { enum plumb_type type; int rank; int64_t dim[PLUMB_MAX_RANK]; };

@@ -4,7 +4,6 @@
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,56 +121,24 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 
 /* --- options --- */
 
-static enum plumb_status whole_number(const char *text, const char *name, long low, long high, long *value)
-{
-	char *end;
-	errno = 0;
-	long v = strtol(text, &end, 10);
-	if (errno || end == text || *end || v < low || v > high)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s is \"%.64s\", must be a whole number from %ld to %ld", name, text, low, high);
-	*value = v;
-	return PLUMB_OK;
-}
-
-static enum plumb_status choice(const char *text, const char *name, const char *const *words, int n, int *index)
-{
-	for (int i = 0; i < n; i++)
-		if (!strcasecmp(text, words[i])) {
-			*index = i;
-			return PLUMB_OK;
-		}
-	return plumb_fail(PLUMB_E_ARGUMENT, "%s is \"%.64s\", must be %s, %s or %s", name, text, words[0], words[1], words[2]);
-}
-
 #define PICK(field, env) (options && options->field ? options->field : plumb_env(env))
 
-static enum plumb_status configure(struct plumb_context *ctx, const struct plumb_options *options, long *threads)
+/* Everything that has a value of the table, once: later nobody asks the environment. */
+static enum plumb_status configure(struct plumb_context *ctx, const struct plumb_options *options, int64_t *threads)
 {
-	static const char *const precisions[] = { "FP32", "FP64", "FP16" }, *const modes[] = { "default", "exact", "fast" }, *const places[] = { "device", "host", "delegate" };
-	const char *text;
-	enum plumb_status s;
-	long scale;
-	int index = 0;
-	if ((text = PICK(precision, PLUMB_ENV_PRECISION)) && (s = choice(text, "AR_HARDWARE_PRECISION", precisions, 3, &index)))
-		return s;
-	ctx->precision = (enum plumb_precision)index;
-	index = 0;
-	if ((text = PICK(mode, PLUMB_ENV_MODE)) && (s = choice(text, "PLUMB_MODE", modes, 3, &index)))
-		return s;
-	ctx->mode = (enum plumb_mode)index;
-	index = 0;
-	if ((text = PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION)) && (s = choice(text, "AR_HARDWARE_MEMORY_LOCATION", places, 3, &index)))
-		return s;
-	ctx->location = places[index];
-	if ((text = PICK(memory_scale, PLUMB_ENV_MEMORY_SCALE))) {
-		if ((s = whole_number(text, "AR_HARDWARE_MEMORY_SCALE", 0, 37, &scale)))
-			return s;
-		ctx->limit = (UINT64_C(64) << 20) << scale;
-	}
+	int64_t precision = 0, mode = 0, place = 0, scale = -1, strict = 0;
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_PRECISION, PICK(precision, PLUMB_ENV_PRECISION), &precision));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MODE, PICK(mode, PLUMB_ENV_MODE), &mode));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_LOCATION, PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION), &place));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_SCALE, PICK(memory_scale, PLUMB_ENV_MEMORY_SCALE), &scale));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_STRICT, plumb_env(PLUMB_ENV_STRICT), &strict));
+	ctx->precision = (enum plumb_precision)precision;
+	ctx->mode = (enum plumb_mode)mode;
+	ctx->location = plumb_env_word(PLUMB_ENV_MEMORY_LOCATION, place);
+	ctx->limit = scale < 0 ? ctx->limit : (UINT64_C(64) << 20) << scale;
+	ctx->strict = strict;
 	*threads = plumb_cpus_allowed();
-	if ((text = PICK(threads, PLUMB_ENV_THREADS)) && (s = whole_number(text, "PLUMB_THREADS", 1, 256, threads)))
-		return s;
-	return PLUMB_OK;
+	return plumb_env_parse(PLUMB_ENV_THREADS, PICK(threads, PLUMB_ENV_THREADS), threads);
 }
 
 /* --- opening --- */
@@ -210,7 +177,7 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 		wanted |= items[i].groups;
 		if (!s)
 			opened |= items[i].groups;
-		else if (items[i].required)
+		else if (items[i].required || s == PLUMB_E_ARGUMENT) /* a value that nobody understands is no reason to take another driver */
 			return s;
 		else {
 			size_t n = strlen(why);
@@ -282,9 +249,7 @@ enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_opti
 	struct plumb_context *ctx = calloc(1, sizeof *ctx);
 	if (!ctx)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a context");
-	long threads;
-	const char *strict = plumb_env(PLUMB_ENV_STRICT);
-	ctx->strict = strict && strcmp(strict, "0");
+	int64_t threads;
 	ctx->notice = options ? options->notice : NULL;
 	ctx->notice_user = options ? options->notice_user : NULL;
 	ctx->busy = options ? options->busy : NULL;

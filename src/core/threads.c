@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How many threads this process should have: one for each CPU that it may run on, and no more than the CPU time of its control groups
  * gives: a container of 2 CPUs on a machine of 64 sees all 64, and is stopped for most of the time if it keeps them busy. */
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "core/core.h"
 
 #define MOST 256
@@ -81,9 +83,28 @@ int plumb_cpus_of_groups(const char *root)
 	return least;
 }
 
+int plumb_cpus_of_mask(int (*get)(size_t bytes, void *mask))
+{
+	int code = EINVAL;
+	for (int cpus = CPU_SETSIZE; code == EINVAL && cpus <= 1 << 22; cpus *= 2) { /* CPU_SETSIZE is 1024, a system may have more */
+		size_t bytes = CPU_ALLOC_SIZE(cpus);
+		cpu_set_t *set = CPU_ALLOC(cpus);
+		if (!set)
+			break;
+		code = get(bytes, set);
+		int n = code ? 0 : CPU_COUNT_S(bytes, set);
+		CPU_FREE(set);
+		if (n > 0)
+			return n;
+	}
+	long n = sysconf(_SC_NPROCESSORS_ONLN); /* no affinity here, or none that is told: those of the system */
+	return n < 1 ? 1 : n > 1 << 22 ? 1 << 22 : (int)n;
+}
+
+static int affinity(size_t bytes, void *mask) { return sched_getaffinity(0, bytes, mask) ? errno : 0; }
+
 int plumb_cpus_allowed(void)
 {
-	cpu_set_t set;
-	int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set), most = plumb_cpus_of_groups("");
+	int n = plumb_cpus_of_mask(affinity), most = plumb_cpus_of_groups("");
 	return n < 1 ? 1 : n < most ? n : most;
 }

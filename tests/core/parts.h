@@ -6,5 +6,6 @@
 #include "suite.h"
 
 TCase *core_fork_case(void);
+TCase *core_variables_case(void);
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The variables of the cl driver, read and checked once. Operators run long after, perhaps beside a setenv of the host. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "cl/cl.h"
+
+static enum plumb_status value(enum plumb_env_name name, int64_t *v) { return plumb_env_parse(name, plumb_env(name), v); }
+
+static const char *word(enum plumb_env_name name, int64_t index) { return index < 0 ? NULL : plumb_env_word(name, index); }
+
+/* AR_HARDWARE_LIBS, or plumb/libs of the user's cache folder; a text that does not fit is no folder. */
+static void find_libs(char path[1024])
+{
+	const char *libs = plumb_env(PLUMB_ENV_LIBS), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);
+	int n = libs ? snprintf(path, 1024, "%s", libs) : cache ? snprintf(path, 1024, "%s/plumb/libs", cache) :
+		home ? snprintf(path, 1024, "%s/.cache/plumb/libs", home) : 0;
+	if (n <= 0 || n >= 1024)
+		path[0] = 0;
+}
+
+enum plumb_status plumb_cl_settings_read(struct plumb_cl_settings *set)
+{
+	int64_t class = -1, matmul = -1, profile = 0, canary = 1, limit = -1;
+	const char *path = plumb_env(PLUMB_ENV_CL_PATH);
+	*set = (struct plumb_cl_settings){ .path = NULL };
+	PLUMB_TRY(value(PLUMB_ENV_CL_CLASS, &class));
+	PLUMB_TRY(value(PLUMB_ENV_CL_MATMUL, &matmul));
+	PLUMB_TRY(value(PLUMB_ENV_CL_PROFILE, &profile));
+	PLUMB_TRY(value(PLUMB_ENV_CANARY, &canary));
+	PLUMB_TRY(value(PLUMB_ENV_CL_MAX_ALLOC, &limit));
+	set->class = word(PLUMB_ENV_CL_CLASS, class);
+	set->matmul = word(PLUMB_ENV_CL_MATMUL, matmul);
+	set->profile = profile;
+	set->canary = canary;
+	set->max_alloc = limit < 0 ? UINT64_MAX : (uint64_t)limit;
+	find_libs(set->libs);
+	if (path && !(set->path = strdup(path)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for PLUMB_CL_PATH");
+	return PLUMB_OK;
+}
+
+void plumb_cl_settings_free(struct plumb_cl_settings *set)
+{
+	free(set->path);
+	set->path = NULL;
+}
