@@ -75,8 +75,10 @@ parts() {
 	for part in verdict growth diverge isolate components convention precision blindspots fingerprint trace stability biography weights; do
 		inject "$1" "$2" "diag $part" diag $part "$f32" "$base/all"
 	done
+	INJECT_TIMES=1 && export INJECT_TIMES
 	inject "$1" "$2" "diag report --html" diag report "$f32" "$base/all" --html page.html
 	inject "$1" "$2" "diag report --json" diag report "$f32" "$base/last" --json
+	unset INJECT_TIMES
 	inject "$1" "$2" "diag verdict --fault" diag verdict "$f32" "$base/all" --fault k_bias@1
 	inject "$1" "$2" "diag bisect" diag bisect "$f32" --good native --bad native --tokens 1,2
 }

@@ -8,8 +8,8 @@
  *
  * INJECT: alloc, alloc+ (all from the Nth on) or io. INJECT_BOX: an empty folder, where the program runs. INJECT_NAME: for the line.
  * INJECT_MOST: points per kind, 0 for all; past it they are spread, from INJECT_SEED on. INJECT_STDIN: a file.
- * INJECT_FINDS: the program looks for failures (doctor): its findings are as good as success. INJECT_ONLY=N (and INJECT_KIND): this point
- * alone, aborting there, for a debugger. */
+ * INJECT_TIMES: results hold times so coarse that two good runs may agree by chance: shapes are compared. INJECT_FINDS: the program looks for
+ * failures (doctor): its findings are as good as success. INJECT_ONLY=N (and INJECT_KIND): this point alone, aborting there, for a debugger. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -303,6 +303,7 @@ __attribute__((constructor)) static void serve(void)
 	if (!what)
 		return;
 	io = !strcmp(what, "io");
+	shape_only = getenv("INJECT_TIMES") != NULL;
 	bool onward = !strcmp(what, "alloc+");
 	box = getenv("INJECT_BOX");
 	name = getenv("INJECT_NAME") ? getenv("INJECT_NAME") : "program";
