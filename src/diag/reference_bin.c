@@ -161,18 +161,20 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 	unsigned char first[4] = { 0 };
 	if (b->size >= sizeof first && fread(first, 1, sizeof first, f) == sizeof first)
 		b->rows = rows_in(b, r, first);
-	rewind(f);
+	errno = 0;
+	const bool back = !fseek(f, 0, SEEK_SET);
 	b->width *= b->rows;
 	size_t most = 4 * (size_t)b->width + MOST_HEADER, want = b->size < most ? b->size : most;
 	unsigned char *bytes = calloc(1, most);
-	bool good = bytes && fread(bytes, 1, want, f) == want;
+	bool good = back && bytes && fread(bytes, 1, want, f) == want;
+	const int why = errno;
 	fclose(f);
 	if (good) {
 		b->bytes = bytes;
 		return PLUMB_OK;
 	}
 	free(bytes);
-	return bytes ? plumb_reference_problem(r, name, loss, "cannot be read to its end") :
+	return bytes ? plumb_reference_problem(r, name, loss, "cannot be read to its end%s%s", why ? ": " : "", why ? strerror(why) : "") :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of %s", most, name);
 }
 

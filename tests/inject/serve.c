@@ -184,7 +184,8 @@ static const char *judge(const struct outcome *o, const struct outcome *clean)
 	const struct file *err = find(o, "stderr");
 	if (o->signal)
 		return o->signal == SIGALRM ? "hangs" : strsignal(o->signal);
-	if (io && o->code == 23) { /* a reference that cannot be read is unusable, with the reason */
+	/* A reference that cannot be read is unusable, with the reason; of one of its files a report says so beside its verdict. */
+	if (io && (o->code == 23 || o->code == clean->code)) {
 		const struct file *out = find(o, "stdout");
 		for (int i = 0; out && i < inject_kinds_count; i++)
 			if (strstr(out->bytes, strerror(inject_kinds[i].error)) || (err && strstr(err->bytes, strerror(inject_kinds[i].error))))
