@@ -14,7 +14,7 @@ flags="-std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Wstrict-prototypes -
 "$cc" $flags -march=armv8.2-a+dotprod -c -o "$dir/packed_neondot.o" "$src/src/native/simd/packed_neondot.c"
 "$cc" $flags -static -o "$dir/cross_simd" "$dir/packed_neondot.o" \
 	"$src/src/native/simd/c.c" "$src/src/native/simd/neon.c" "$src/src/native/simd/packed_c.c" "$src/src/native/simd/packed_neon.c" \
-	"$src/src/core/type.c" "$src/src/core/status.c" \
+	"$src/src/core/type.c" "$src/src/core/status.c" "$src/src/core/number.c" \
 	"$src/tests/simd_compare.c" "$src/tests/simd_packed.c" "$src/tests/cross_simd.c" -lm
 for emulator in qemu-aarch64-static qemu-aarch64; do
 	if command -v "$emulator" >/dev/null 2>&1; then
