@@ -269,7 +269,7 @@ static const struct {
 	{{8, 33, 0, 0}, {0}, 64, PLUMB_E_FORMAT, "rows of 33 elements are not whole blocks of 32"},
 	{{12, 128, 2, 0}, {0}, 144, PLUMB_E_FORMAT, "rows of 128 elements are not whole blocks of 256"},
 	{{31, 256, 0, 0}, {0}, 144, PLUMB_E_UNSUPPORTED, "'a' is of type Q4_0_4_4 (31)"},
-	{{40, 64, 0, 0}, {0}, 36, PLUMB_E_UNSUPPORTED, "'a' is of type NVFP4 (40)"},
+	{{42, 64, 0, 0}, {0}, 36, PLUMB_E_UNSUPPORTED, "'a' is of type number 42"},
 	{{1000, 4, 0, 0}, {0}, 32, PLUMB_E_UNSUPPORTED, "'a' is of type number 1000"},
 };
 

@@ -24,9 +24,10 @@ static const struct { uint32_t ggml; enum plumb_type type; const char *name; int
 	{21, LACKING, "IQ3_S", 256, 110}, {22, LACKING, "IQ2_S", 256, 82}, {23, LACKING, "IQ4_XS", 256, 136},
 	{24, LACKING, "I8", 1, 1}, {25, LACKING, "I16", 1, 2}, {27, LACKING, "I64", 1, 8}, {29, LACKING, "IQ1_M", 256, 56},
 	{34, LACKING, "TQ1_0", 256, 54}, {35, LACKING, "TQ2_0", 256, 66}, {39, LACKING, "MXFP4", 32, 17},
+	{40, LACKING, "NVFP4", 64, 36}, {41, LACKING, "Q1_0", 128, 18},
 	{4, LACKING, "Q4_2", 0, 0}, {5, LACKING, "Q4_3", 0, 0}, {31, LACKING, "Q4_0_4_4", 0, 0}, {32, LACKING, "Q4_0_4_8", 0, 0},
 	{33, LACKING, "Q4_0_8_8", 0, 0}, {36, LACKING, "IQ4_NL_4_4", 0, 0}, {37, LACKING, "IQ4_NL_4_8", 0, 0},
-	{38, LACKING, "IQ4_NL_8_8", 0, 0}, {40, LACKING, "NVFP4", 0, 0}, {41, LACKING, "Q1_0", 0, 0},
+	{38, LACKING, "IQ4_NL_8_8", 0, 0},
 };
 
 /* Types of metadata values, by their number in the file; width 0: not a scalar. */

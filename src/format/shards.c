@@ -74,20 +74,30 @@ static enum plumb_status open_part(struct plumb_file **part, const char *path, i
 	return status;
 }
 
+/* Each part tells how many tensors all of them hold: one of another model tells another number. */
+static enum plumb_status check_total(const struct plumb_file *part, int64_t number, int64_t total)
+{
+	int64_t said;
+	if (plumb_file_meta_find(part, "split.tensors.count") == NULL)
+		return PLUMB_OK;
+	enum plumb_status status = whole(part, "split.tensors.count", 0, INT64_MAX, &said);
+	if (status == PLUMB_OK && said != total)
+		status = plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
+			": they are not of one model", total, said);
+	return status == PLUMB_OK ? status : plumb_fail_in(status, "part %" PRId64, number);
+}
+
 /* All tensors to the first part, whose names are indexed anew. */
 static enum plumb_status merge(struct plumb_file *root)
 {
-	int64_t total = root->tensors, said;
+	int64_t total = root->tensors;
 	for (int64_t i = 0; i < root->shards; i++)
 		if (__builtin_add_overflow(total, root->shard[i]->tensors, &total))
 			return plumb_fail(PLUMB_E_FORMAT, "too many tensors in the parts");
-	if (plumb_file_meta_find(root, "split.tensors.count") != NULL) {
-		enum plumb_status status = whole(root, "split.tensors.count", 0, INT64_MAX, &said);
+	for (int64_t i = -1; i < root->shards; i++) {
+		enum plumb_status status = check_total(i < 0 ? root : root->shard[i], i + 2, total);
 		if (status != PLUMB_OK)
 			return status;
-		if (said != total)
-			return plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
-				": they are not of one model", total, said);
 	}
 	struct plumb_file_tensor *all = calloc(total > 0 ? (size_t)total : 1, sizeof *all);
 	if (all == NULL)

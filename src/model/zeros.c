@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights that are nothing but zeros. A download that reserved the whole file and was interrupted leaves zeros where data
- * should follow: such a file has the right size and a good header. */
+/* Weights that are nothing but zeros. A download that reserved the whole file and was interrupted leaves
+ * zeros where data should follow: such a file has the right size and a good header. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "format/format.h"
 #include "model/model.h"
 
-enum { GLANCE = 64, NAMED = 4 };
-/* The zeros at the end of a whole file's last matrix, as a share of it: rows of padding tokens may be zero, most rows are not. */
-#define MOST_TAIL 0.125
+enum { GLANCE = 64, GLANCES = 8, NAMED = 4 };
+/* Zeros in a row in a matrix, as a share of it: rows of padding tokens may be zero, most rows are not.
+ * GLANCES glances at equal distances meet every run that is longer by more than a glance. */
+#define MOST_ZEROS 0.125
 
 static bool is_zero(const unsigned char *p, size_t n)
 {
@@ -42,13 +44,23 @@ static int by_address(const void *a, const void *b)
 
 static bool is_matrix(const struct plumb_file_tensor *t) { return t->rank > 1; }
 
-/* The data ends in zeros: since where? order: tensors by address. NULL: it does not. */
-static const struct plumb_file_tensor *lost_since(const struct plumb_file_tensor *const *order, int64_t n, size_t *good)
+/* Whether a tensor's data are in this part of a split model (or in the file, where it is whole). */
+static bool is_in(const struct plumb_file *part, const struct plumb_file_tensor *t)
+{
+	const uintptr_t base = (uintptr_t)part->base, p = (uintptr_t)t->data;
+	return p >= base && p - base < part->size;
+}
+
+/* The data of a part end in zeros: since where? order: all tensors by address. NULL: they do not. */
+static const struct plumb_file_tensor *lost_since(const struct plumb_file *part,
+	const struct plumb_file_tensor *const *order, int64_t n, size_t *good)
 {
 	const struct plumb_file_tensor *first = NULL;
 	for (int64_t i = n; i-- > 0;) {
+		if (!is_in(part, order[i]))
+			continue;
 		size_t zeros = zeros_at_end(order[i]);
-		if (is_matrix(order[i]) && (double)zeros > MOST_TAIL * (double)order[i]->bytes) {
+		if (is_matrix(order[i]) && (double)zeros > MOST_ZEROS * (double)order[i]->bytes) {
 			first = order[i];
 			*good = order[i]->bytes - zeros;
 		}
@@ -58,40 +70,94 @@ static const struct plumb_file_tensor *lost_since(const struct plumb_file_tensor
 	return first;
 }
 
-/* Matrices of zeros elsewhere are odd but may be meant: they are named. */
-static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n, const char *path)
+/* The zeros around byte `at`: from *from, how many. */
+static size_t zeros_around(const struct plumb_file_tensor *t, size_t at, size_t *from)
 {
-	char names[NAMED * PLUMB_QUOTE + 64] = "", quote[PLUMB_QUOTE];
-	int64_t found = 0;
-	for (int64_t i = 0; i < n; i++) {
-		if (!is_matrix(order[i]) || zeros_at_end(order[i]) < order[i]->bytes)
-			continue;
-		size_t used = strlen(names);
-		if (found++ < NAMED)
-			snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", plumb_quote(order[i]->name, quote));
-	}
-	if (found)
-		plumb_notice(ctx, "%s: %lld weight matri%s all zero: %s%s", path, (long long)found, found == 1 ? "x is" : "ces are", names,
-			found > NAMED ? " ..." : "");
+	const unsigned char *p = t->data;
+	size_t end = at, step = 1 << 16;
+	while (t->bytes - end >= step && is_zero(p + end, step))
+		end += step;
+	while (end < t->bytes && p[end] == 0)
+		end++;
+	while (at >= step && is_zero(p + at - step, step))
+		at -= step;
+	while (at > 0 && p[at - 1] == 0)
+		at--;
+	*from = at;
+	return end - at;
 }
 
-enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plumb_file *file, const char *path)
+/* More zeros in a row than a matrix has for a reason: where, how many; 0: none. */
+static size_t zeros_inside(const struct plumb_file_tensor *t, size_t *from)
+{
+	for (size_t i = 0; is_matrix(t) && i < GLANCES; i++) {
+		const size_t at = t->bytes / GLANCES * i + t->bytes / GLANCES / 2, rest = t->bytes - at;
+		if (!is_zero((const unsigned char *)t->data + at, rest < GLANCE ? rest : GLANCE))
+			continue;
+		const size_t zeros = zeros_around(t, at, from);
+		if ((double)zeros > MOST_ZEROS * (double)t->bytes)
+			return zeros;
+	}
+	return 0;
+}
+
+/* Matrices of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
+static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n,
+	const char *path)
+{
+	char names[2][NAMED * (PLUMB_QUOTE + 64)] = { "", "" }, quote[PLUMB_QUOTE];
+	long long found[2] = { 0, 0 };
+	for (int64_t i = 0; i < n; i++) {
+		size_t from, zeros = zeros_inside(order[i], &from);
+		if (!zeros)
+			continue;
+		const bool partly = zeros < order[i]->bytes;
+		char *list = names[partly];
+		size_t used = strlen(list);
+		if (found[partly]++ >= NAMED)
+			continue;
+		plumb_quote(order[i]->name, quote);
+		used += (size_t)snprintf(list + used, sizeof names[0] - used, "%s%s", used ? ", " : "", quote);
+		if (partly)
+			snprintf(list + used, sizeof names[0] - used, " from byte %zu to %zu of %zu", from, from + zeros,
+				order[i]->bytes);
+	}
+	if (found[0])
+		plumb_notice(ctx, "%s: %lld weight matri%s all zero: %s%s", path, found[0],
+			found[0] == 1 ? "x is" : "ces are", names[0], found[0] > NAMED ? " ..." : "");
+	if (found[1])
+		plumb_notice(ctx, "%s: %lld weight matri%s zero in part, as after an interrupted download: %s%s",
+			path, found[1], found[1] == 1 ? "x is" : "ces are", names[1], found[1] > NAMED ? " ..." : "");
+}
+
+static enum plumb_status fail_lost(const struct plumb_file_tensor *lost, size_t good, int64_t part,
+	int64_t parts)
+{
+	char quote[PLUMB_QUOTE], end[64] = "the file";
+	if (parts > 1)
+		snprintf(end, sizeof end, "part %lld of %lld", (long long)part, (long long)parts);
+	return plumb_fail(PLUMB_E_FORMAT, "nothing but zeros from byte %zu of the tensor %s to the end of %s"
+		PLUMB_TRUNCATED, good, plumb_quote(lost->name, quote), end);
+}
+
+enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plumb_file *file,
+	const char *path)
 {
 	const int64_t n = plumb_file_tensors(file);
 	const struct plumb_file_tensor **order = calloc(n > 0 ? (size_t)n : 1, sizeof *order);
-	char quote[PLUMB_QUOTE];
-	size_t good = 0;
+	enum plumb_status s = PLUMB_OK;
 	if (!order)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to sort %lld tensors", (long long)n);
 	for (int64_t i = 0; i < n; i++)
 		order[i] = plumb_file_tensor(file, i);
 	qsort(order, (size_t)n, sizeof *order, by_address);
-	const struct plumb_file_tensor *lost = lost_since(order, n, &good);
-	enum plumb_status s = PLUMB_OK;
-	if (lost)
-		s = plumb_fail(PLUMB_E_FORMAT, "nothing but zeros from byte %zu of the tensor %s to the end of the file" PLUMB_TRUNCATED, good,
-			plumb_quote(lost->name, quote));
-	else
+	for (int64_t i = -1; i < file->shards && !s; i++) {
+		size_t good;
+		const struct plumb_file_tensor *lost = lost_since(i < 0 ? file : file->shard[i], order, n, &good);
+		if (lost)
+			s = fail_lost(lost, good, i + 2, file->shards + 1);
+	}
+	if (!s)
 		name_zeros(ctx, order, n, path);
 	free(order);
 	return s;

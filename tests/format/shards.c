@@ -30,8 +30,8 @@ static void write_bytes(const char *path, const struct gguf_builder *g)
 	ck_assert(f && fwrite(g->bytes, 1, g->n, f) == g->n && !fclose(f));
 }
 
-/* What differs in a broken set; NONE or 0: nothing. */
-struct flaw { int missing, wrong_no, wrong_count, same_name, no_no, said; const char *ending, *text; };
+/* What differs in a broken set; NONE or 0: nothing. said: by every part, or by said_by alone. */
+struct flaw { int missing, wrong_no, wrong_count, same_name, no_no, said, said_by; const char *ending, *text; };
 
 static void write_part(int part, const struct flaw *w)
 {
@@ -45,7 +45,7 @@ static void write_part(int part, const struct flaw *w)
 		g_key(&g, "split.no", G_U16);
 		g_uint(&g, (uint64_t)(part == w->wrong_no ? 0 : part), 2);
 		g_key(&g, "split.tensors.count", G_I32);
-		g_u32(&g, (uint32_t)(w->said ? w->said : PARTS));
+		g_u32(&g, (uint32_t)(w->said && (!w->said_by || w->said_by == part) ? w->said : PARTS));
 	}
 	g_tensor(&g, name, 0, 4, 2, 0);
 	g_data(&g, 32, 32);
@@ -99,13 +99,14 @@ START_TEST(whole_from_any_part)
 END_TEST
 
 static const struct flaw flaws[] = {
-	{ 1, NONE, NONE, NONE, NONE, 0, "gguf", "part 2 of 3" }, { 2, NONE, NONE, NONE, NONE, 0, "gguf", "m-00003-of-00003.gguf: cannot open" },
-	{ NONE, 2, NONE, NONE, NONE, 0, "gguf", "m-00003-of-00003.gguf: says that it is part 1 of 3" },
-	{ NONE, NONE, 1, NONE, NONE, 0, "gguf", "m-00002-of-00003.gguf: says that it is part 2 of 4" },
-	{ NONE, NONE, NONE, 2, NONE, 0, "gguf", "tensor 'tensor.0' is there twice" },
-	{ NONE, NONE, NONE, NONE, 1, 0, "gguf", "the key split.no is missing" },
-	{ NONE, NONE, NONE, NONE, NONE, 7, "gguf", "the parts hold 3 tensors, split.tensors.count says 7" },
-	{ NONE, NONE, NONE, NONE, NONE, 0, "bin", "must end in -00001-of-00003.gguf" },
+	{ 1, NONE, NONE, NONE, NONE, 0, 0, "gguf", "part 2 of 3" }, { 2, NONE, NONE, NONE, NONE, 0, 0, "gguf", "m-00003-of-00003.gguf: cannot open" },
+	{ NONE, 2, NONE, NONE, NONE, 0, 0, "gguf", "m-00003-of-00003.gguf: says that it is part 1 of 3" },
+	{ NONE, NONE, 1, NONE, NONE, 0, 0, "gguf", "m-00002-of-00003.gguf: says that it is part 2 of 4" },
+	{ NONE, NONE, NONE, 2, NONE, 0, 0, "gguf", "tensor 'tensor.0' is there twice" },
+	{ NONE, NONE, NONE, NONE, 1, 0, 0, "gguf", "the key split.no is missing" },
+	{ NONE, NONE, NONE, NONE, NONE, 7, 0, "gguf", "the parts hold 3 tensors, split.tensors.count says 7" },
+	{ NONE, NONE, NONE, NONE, NONE, 7, 2, "gguf", "part 3: the parts hold 3 tensors, split.tensors.count says 7" },
+	{ NONE, NONE, NONE, NONE, NONE, 0, 0, "bin", "must end in -00001-of-00003.gguf" },
 };
 
 START_TEST(parts_that_are_wrong)
@@ -157,7 +158,7 @@ END_TEST
 /* Number in the file, name, elements and bytes of a block. */
 static const struct { uint32_t ggml; const char *name; uint64_t elements, bytes; } lacking[] = {
 	{ 10, "Q2_K", 256, 84 }, { 11, "Q3_K", 256, 110 }, { 20, "IQ4_NL", 32, 18 }, { 23, "IQ4_XS", 256, 136 }, { 27, "I64", 1, 8 },
-	{ 34, "TQ1_0", 256, 54 }, { 39, "MXFP4", 32, 17 },
+	{ 34, "TQ1_0", 256, 54 }, { 39, "MXFP4", 32, 17 }, { 40, "NVFP4", 64, 36 }, { 41, "Q1_0", 128, 18 },
 };
 
 START_TEST(types_that_are_listed)

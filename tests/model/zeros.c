@@ -3,6 +3,7 @@
  * model are called what they are. */
 #include <unistd.h>
 #include "made.h"
+#include "model/model.h"
 
 static char heard[512];
 
@@ -55,6 +56,10 @@ static const struct { const char *tensor; double from; bool rest, refused; const
 	{ "blk.0.ffn_up.weight", 0.5, true, true, "of the tensor blk.0.ffn_up.weight to the end of the file" },
 	{ "blk.1.ffn_down.weight", 0, false, false, "1 weight matrix is all zero: blk.1.ffn_down.weight" },
 	{ "blk.0.attn_norm.weight", 0, false, false, "" },
+	{ "blk.0.ffn_up.weight", 0.5, false, false, "1 weight matrix is zero in part, as after an interrupted download: "
+		"blk.0.ffn_up.weight from byte " },
+	{ "token_embd.weight", 0.25, false, false, "token_embd.weight from byte " },
+	{ "blk.0.ffn_up.weight", 0.9, false, false, "" }, /* as rows of padding tokens */
 };
 
 START_TEST(zeros_in_weights)
@@ -63,6 +68,40 @@ START_TEST(zeros_in_weights)
 	ck_assert_msg(s == (cases[_i].refused ? PLUMB_E_FORMAT : PLUMB_OK), "status %d: %s", s, plumb_last_error());
 	const char *text = cases[_i].refused ? plumb_last_error() : heard;
 	ck_assert_msg(strstr(text, cases[_i].text) && !*text == !*cases[_i].text, "\"%s\" does not say \"%s\"", text, cases[_i].text);
+}
+END_TEST
+
+/* Two parts of a matrix each; one of them, whichever is mapped first, ends in zeros. */
+START_TEST(zeros_at_the_end_of_a_part)
+{
+	char folder[] = "/tmp/plumb-zeros-XXXXXX", path[2][64];
+	struct plumb_context *ctx;
+	struct plumb_file *file;
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	for (int part = 0; part < 2; part++) {
+		struct gguf_builder g;
+		g_header(&g, 3, 1, 2);
+		g_key(&g, "split.count", G_U16);
+		g_uint(&g, 2, 2);
+		g_key(&g, "split.no", G_U16);
+		g_uint(&g, (uint64_t)part, 2);
+		g_tensor(&g, part ? "second" : "first", 0, 16, 4, 0);
+		g_data(&g, 32, 256);
+		memset(g.bytes + g.n - 256, 1, part == _i ? 100 : 256);
+		memset(g.bytes + g.n - 156, part == _i ? 0 : 1, 156);
+		snprintf(path[part], sizeof path[part], "%s/m-%05d-of-00002.gguf", folder, part + 1);
+		FILE *f = fopen(path[part], "wb");
+		ck_assert(f && fwrite(g.bytes, 1, g.n, f) == g.n && !fclose(f));
+	}
+	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_file_open(&file, path[0]));
+	ck_bad(plumb_zeros_check(ctx, file, path[0]), PLUMB_E_FORMAT, _i ? "byte 100 of the tensor second to the end of part 2 of 2"
+		: "byte 100 of the tensor first to the end of part 1 of 2");
+	plumb_file_close(file);
+	plumb_close(ctx);
+	for (int part = 0; part < 2; part++)
+		unlink(path[part]);
+	rmdir(folder);
 }
 END_TEST
 
@@ -95,6 +134,7 @@ void add_zero_tests(Suite *suite)
 {
 	TCase *tc = tcase_create("zeros");
 	tcase_add_loop_test(tc, zeros_in_weights, 0, (int)(sizeof cases / sizeof *cases));
+	tcase_add_loop_test(tc, zeros_at_the_end_of_a_part, 0, 2);
 	tcase_add_loop_test(tc, files_that_are_no_model, 0, (int)(sizeof kinds / sizeof *kinds));
 	suite_add_tcase(suite, tc);
 }
