@@ -446,6 +446,32 @@ templates() {
 	run run bare.gguf Hello; expect 3 'no chat template; --template NAME' "a model without a template"
 	feed 'Hello\n' chat bare.gguf --template qwen2.5 -n 2; [ "$code" -eq 0 ]; report $? "chat --template without one of the model's"
 }
+# Names, keys and paths in any encoding, or none: JSON all the same, and nothing is missing.
+not_utf8() {
+	[ -n "$python" ] || { skip "text that is no UTF-8: no python3"; return; }
+	latin=$(printf 'gr\366\337e.gguf') path='gr\ufffd\ufffde.gguf' # Latin-1
+	patched "$latin" 'plumb test' 'pl\xff\xfeb test' 'general.type' 'genera\xff\xff\xff\xff\xff\xff' \
+		'general.file_type' 'genera\xf0\x9f\xf0\x9f\xf0\x9f\xf0\x9f\xf0\x9f\xff'
+	run info "$latin" --json; json "info: a name that is no UTF-8"
+	[ "$(value "j['config']['name'].startswith('pl\\ufffd\\ufffdb test model') and j['file'] == '$path'")" = True ]; report $? "info --json: name and path keep what is text in them"
+	[ "$(value "(lambda k, m: m[k] == 'model' and isinstance(m[k + ' (2)'], int))('genera' + 6 * '\\ufffd', j['metadata'])")" = True ]
+	report $? "info --json: keys that read the same are both there"
+	[ "$(value 'len(j["tensors"]) > 20 and j["parameters"] > 1000 and any("ufffd" in ascii(x["name"]) for x in j["unused"])')" = True ]; report $? "info --json: nothing is missing"
+	run diag dump "$latin" --tokens 1,2,3 --out "$latin.ref" --json; json "diag dump: such a path"
+	"$python" -m json.tool "$latin.ref/reference.json" >out 2>&1; report $? "a dump's manifest is JSON"
+	grep -q '"model": "pl\\ufffd\\ufffdb test model' out; report $? "and has the model's name"
+	run diag dump "$model" --tokens 1,2,3 --out plain.ref
+	for part in report convention weights; do
+		run diag $part "$model" plain.ref --json; cp out plain
+		run diag $part "$latin" "$latin.ref" --json; json "diag $part: such a model and reference"
+		"$python" -c 'import json, sys
+def shape(v):
+    return {k: shape(x) for k, x in v.items()} if isinstance(v, dict) else [shape(x) for x in v] if isinstance(v, list) else type(v).__name__
+sys.exit(shape(json.load(open("plain"))) != shape(json.load(open("out"))))'; report $? "diag $part: nothing is missing"
+	done
+	PLUMB_CL_PATH=$latin run env --json; json "env: a value that is no UTF-8"
+	[ "$(value "[x['value'] for x in j if x['name'] == 'PLUMB_CL_PATH'] == ['$path']")" = True ]; report $? "env --json: the value keeps what is text in it"
+}
 vocabularies() {
 	[ -n "$python" ] || { skip "vocabularies: no python3"; return; }
 	patched odd.gguf 'padding_token_id\x04\0\0\0<\x01\0\0' 'padding_token_id\x04\0\0\0\xff\xff\xff\xff' 'tokenizer.ggml.pre' 'tokenizer.ggml.pro'
@@ -470,7 +496,7 @@ vocabularies() {
 	run run "$model" Hello --no-bos; expect 2 "for --raw" "run --no-bos without --raw"
 }
 
-for part in help_texts options drivers models refusals information tokens templates vocabularies runs long_model limits signals full_disk chats terminal measures real_model; do
+for part in help_texts options drivers models refusals information tokens templates not_utf8 vocabularies runs long_model limits signals full_disk chats terminal measures real_model; do
 	code=0
 	: >out; : >err
 	$part

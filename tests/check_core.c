@@ -446,6 +446,7 @@ int main(void)
 	tcase_add_test(tc, error_text);
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, core_fork_case());
+	suite_add_tcase(suite, core_json_case());
 	suite_add_tcase(suite, core_variables_case());
 	return run_suite(suite);
 }

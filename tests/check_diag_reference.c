@@ -103,7 +103,7 @@ static const struct bad { void (*spoil)(void); const char *file, *problem, *cons
 	{ missing_layer, "/", "1 of 3 layers are missing: 1", "layer 1 cannot be compared; the others can", true },
 	{ dangling, "after_layer_1.bin", "No such file", "cannot be compared", true },
 	{ fifo, "after_layer_1.bin", "not a regular file", "cannot be compared", true },
-	{ odd_name, "attention_?.bin", "no known name", "not read", false },
+	{ odd_name, "attention_\xef\xbf\xbd.bin", "no known name", "not read", false },
 	{ layer_77, "after_layer_77.bin", "the model has layers 0 to 2", "not read", false },
 	{ wide_layer, "after_layer_1.bin", "128 values, but the model has 64", "cannot be compared", true },
 	{ broken_manifest, "reference.json", "line 1", "tokens and position are taken from elsewhere", false },

@@ -157,6 +157,20 @@ choices() { # name of a tree that works
 	(cd "$base" && OCL_ICD_VENDORS=$1.d "$plumb" doctor --no-kernels >out 2>err); also "OCL_ICD_VENDORS=$1.d is a relative path" "a relative OCL_ICD_VENDORS"
 }
 
+not_utf8() { # name of a tree that works
+	export OCL_ICD_VENDORS="$base/$1.d"
+	if name_devices; then
+		run "$plumb" devices --json; json devices
+		for key in name platform vendor driver; do expect 0 "\"$key\": \"$good\"" "devices --json: the $key keeps what is text in it"; done
+		also '"max_group"' "devices --json: nothing is missing"
+		run "$plumb" devices; expect 0 'Ger\\xe4t \\xff' "devices: the bytes are shown"
+		doctor --json; json doctor
+		expect 0 "takes device 0, $good" "doctor --json: the chosen device by its name"
+		also '"step": "device"' "doctor --json: nothing is missing"
+	fi
+	unset OPENCL_LAYERS GPU_LAYER_NAME OCL_ICD_VENDORS
+}
+
 kernels() { # name of a tree that works
 	export OCL_ICD_VENDORS="$base/$1.d"
 	run "$plumb" doctor; expect 0 "^ok  *kernel .*matmul agrees" "$1: every operator agrees with the truth"
@@ -184,6 +198,7 @@ if [ -n "$pocl" ]; then
 	working pocl "$pocl"
 	capabilities pocl "no; .*through local memory"
 	choices pocl
+	not_utf8 pocl
 	kernels pocl
 	tree pocl.d "$pocl\n"
 	for variables in "POCL_CACHE_DIR=/proc/pocl" "-u POCL_CACHE_DIR XDG_CACHE_HOME=/proc" "-u POCL_CACHE_DIR -u XDG_CACHE_HOME HOME=/proc"; do

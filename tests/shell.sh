@@ -35,6 +35,18 @@ finish() {
 
 # Without OpenCL: what a command does is checked, not a vendor's driver.
 no_opencl() { mkdir none && OCL_ICD_VENDORS=$base/none && export OCL_ICD_VENDORS; }
+# A driver's own words may be in any encoding, or none: from here on those of every device are Latin-1 and a byte of no character, $good in JSON.
+name_devices() {
+	good=$(printf 'Ger\357\277\275t \357\277\275')
+	if ${CC:-cc} -shared -fPIC -o layer.so "$top/tests/gpu_layer.c" 2>err &&
+		OPENCL_LAYERS=$base/layer.so GPU_LAYER_NAME=layer "$plumb" devices 2>/dev/null | grep -q '0  layer'; then
+		GPU_LAYER_NAME=$(printf 'Ger\344t \377') OPENCL_LAYERS=$base/layer.so
+		export GPU_LAYER_NAME OPENCL_LAYERS
+	else
+		skip "names that are no UTF-8: no C compiler, or this OpenCL loader takes no layers"
+		return 1
+	fi
+}
 # A stack that works: the environment's, else the first of these. PLUMB_OCL: where other stacks than Debian's are (default /opt/ocl).
 need_stack() {
 	for place in "${OCL_ICD_VENDORS:-}" "${PLUMB_OCL:-/opt/ocl}/icd/pocl" /etc/OpenCL/vendors/pocl.icd "${PLUMB_OCL:-/opt/ocl}/icd/intel-cpu" /etc/OpenCL/vendors; do

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The arrows of doc/design.md: each folder of src includes only the headers of folders to its right. Also: only
-# core/env.c reads the environment, only core/number.c makes text of numbers with a fraction, and the library neither prints nor exits.
+# core/env.c reads the environment, only core/number.c makes text of numbers with a fraction, only core/json.c and cli/json.c give jansson text
+# that is no literal (which may be no UTF-8), and the library neither prints nor exits.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 allow() { # allow FOLDER FOLDERS...
@@ -29,6 +30,10 @@ for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	[ "$f" = src/core/number.c ] && continue
 	grep -nE '\b(strto(d|f|ld)|atof|vsnprintf|json_sprintf) *\(|\b[sf]n?printf *\(.*%[-+ #0-9.*]*l?[aefgAEFG]' "$f" /dev/null && {
 		echo "  the library's numbers do not depend on the locale: plumb_format, plumb_vformat, plumb_number (src/core/number.c)"; bad=1; }
+done
+for f in $(find src -name '*.c'); do
+	case $f in src/core/json.c|src/cli/json.c) continue;; esac
+	grep -nE '\bjson_stringn?(_nocheck)? *\([^")]' "$f" /dev/null && { echo "  text that may be no UTF-8: plumb_json_text (core/json.h), cli_json_text (cli/json.c)"; bad=1; }
 done
 [ $bad = 0 ] && echo "the arrows hold"
 exit $bad

@@ -69,6 +69,9 @@ PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, co
 
 /* Offset of the first byte that is not valid UTF-8 (of the first byte of a character that is cut off); size when all is. */
 PLUMB_API size_t plumb_utf8_invalid(const char *text, size_t size);
+/* Copy text of unknown origin (a device's name, a path, a file's key) with U+FFFD in place of each run of bytes that can be no character:
+ * valid UTF-8 in any case. out holds 3 * size bytes; returns the bytes written, no NUL among them that the text does not have. */
+PLUMB_API size_t plumb_utf8_replace(const char *text, size_t size, char *out);
 
 /* Bytes of one token (may be part of a character). Valid while the tokenizer lives; empty
  * for an id out of range. */

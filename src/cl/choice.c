@@ -79,7 +79,10 @@ static void take_rows(struct plumb_cl_state *cl, const json_t *root, const char 
 {
 	const json_t *list = json_object_get(root, "rows"), *kept = json_object_get(root, "key");
 	size_t count = json_array_size(list);
-	if (!json_is_string(kept) || strcmp(json_string_value(kept), key) || !count || count > MOST_ROWS || !(cl->rows = calloc(count, sizeof *cl->rows)))
+	json_t *ours = plumb_json_text(key); /* as it was written */
+	bool same = ours && json_equal(kept, ours);
+	json_decref(ours);
+	if (!same || !count || count > MOST_ROWS || !(cl->rows = calloc(count, sizeof *cl->rows)))
 		return;
 	for (size_t i = 0; i < count; i++)
 		if (!read_row(json_array_get(list, i), cl, &cl->rows[i])) {
@@ -126,7 +129,7 @@ enum plumb_status plumb_cl_choice_write(struct plumb_driver *driver)
 	json_t *list = json_array();
 	for (int i = 0; i < cl->row_count; i++)
 		json_array_append_new(list, row_json(&cl->rows[i]));
-	json_t *root = key ? json_pack("{s:s, s:o}", "key", key, "rows", list) : NULL;
+	json_t *root = key ? json_pack("{s:o, s:o}", "key", plumb_json_text(key), "rows", list) : NULL;
 	char *text = root ? plumb_json_write(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
 	struct iovec part[] = { { text, text ? strlen(text) : 0 }, { "\n", 1 } };
 	enum plumb_status s = PLUMB_OK;

@@ -240,8 +240,9 @@ json_t *bench_json_head(const struct bench_request *r, const struct bench_rig *r
 {
 	json_t *drivers = json_array();
 	for (int i = 0; i < plumb_driver_count(rig->ctx); i++)
-		json_array_append_new(drivers, json_pack("{s:s, s:s}", "name", plumb_driver_name(rig->ctx, i), "note", plumb_driver_note(rig->ctx, i)));
-	return json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I}", "model", cli_json_span((struct plumb_span){ r->model, strlen(r->model) }), "drivers", drivers,
+		json_array_append_new(drivers, json_pack("{s:s, s:o}", "name", plumb_driver_name(rig->ctx, i), "note",
+			cli_json_text(plumb_driver_note(rig->ctx, i))));
+	return json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I}", "model", cli_json_text(r->model), "drivers", drivers,
 		"threads", plumb_context_threads(rig->ctx), "depth", (json_int_t)r->depth, "rounds", (json_int_t)r->rounds, "sequences", (json_int_t)r->sequences,
 		"step_bytes", (json_int_t)plumb_model_step_bytes(rig->model));
 }

@@ -147,7 +147,7 @@ static json_t *answer_json(const struct chat *c, const struct cli_generation *g,
 		"prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused", (json_int_t)g->kept,
 		"prompt_seconds", g->prompt_seconds, "seconds", g->seconds);
 	if (root && g->stop_text)
-		json_object_set_new(root, "stop_text", json_string(g->stop_text));
+		json_object_set_new(root, "stop_text", cli_json_text(g->stop_text));
 	if (root && c->sampling.how.temperature > 0)
 		json_object_set_new(root, "seed", json_integer((json_int_t)c->sampling.how.seed));
 	return root;

@@ -120,8 +120,9 @@ json_t *cli_unused_json(const struct plumb_file *file);
 extern bool cli_starved;
 void cli_json_watch(void);
 json_t *cli_json_ids(const int32_t *ids, int64_t n);
-/* Text of a file as it is; bytes that are not UTF-8 become "?". */
+/* Text from a file, a device or the command line as it is; what is not UTF-8 becomes U+FFFD. Nothing but a literal goes into JSON any other way. */
 json_t *cli_json_span(struct plumb_span span);
+json_t *cli_json_text(const char *text);
 /* Write and release; NULL: complains of memory. one_line: compact. Returns an exit code. */
 int cli_json_print(json_t *root, bool one_line);
 /* The bytes on stdout as on a terminal they do no harm: \n, \" and \xNN; "..." after `most` bytes. */

@@ -55,16 +55,11 @@ static void print_device(const struct plumb_device *d, bool chosen)
 	putchar('\n');
 }
 
-static json_t *text_json(const char *text)
-{
-	return cli_json_span((struct plumb_span){ text, strlen(text) });
-}
-
 static json_t *device_json(const struct plumb_device *d, bool chosen)
 {
 	return json_pack("{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:b, s:b, s:b}",
-		"index", d->index, "chosen", chosen, "name", text_json(d->name), "platform", text_json(d->platform), "vendor", text_json(d->vendor),
-		"version", text_json(d->version), "c_version", text_json(d->c_version), "driver", text_json(d->driver), "type", d->type,
+		"index", d->index, "chosen", chosen, "name", cli_json_text(d->name), "platform", cli_json_text(d->platform), "vendor", cli_json_text(d->vendor),
+		"version", cli_json_text(d->version), "c_version", cli_json_text(d->c_version), "driver", cli_json_text(d->driver), "type", d->type,
 		"unified", d->unified, "available", d->available, "memory", (json_int_t)d->memory, "max_alloc", (json_int_t)d->max_alloc,
 		"local_memory", (json_int_t)d->local_memory, "units", (int)d->units, "max_group", (int)d->max_group, "mhz", (int)d->mhz,
 		"fp16", d->fp16, "fp64", d->fp64, "subgroups", d->subgroups, "dot", d->dot);

@@ -39,7 +39,7 @@ int cli_diag_dump(struct cli_diag *r, struct plumb_model *port)
 	if (s)
 		return cli_fail(s);
 	if (r->common.json)
-		return cli_json_print(json_pack("{s:s, s:o, s:s, s:o}", "part", "dump", "path", cli_json_span((struct plumb_span){ r->out, strlen(r->out) }), "format",
+		return cli_json_print(json_pack("{s:s, s:o, s:s, s:o}", "part", "dump", "path", cli_json_text(r->out), "format",
 			r->bins ? "bin" : "safetensors", "tokens", cli_json_ids(r->tokens, r->token_count)), false);
 	printf("%lld token%s, %s: %s\n", (long long)r->token_count, r->token_count == 1 ? "" : "s", r->bins ? "the last position as .bin files" : "every position as safetensors",
 		r->out);

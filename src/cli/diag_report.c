@@ -12,11 +12,6 @@ static bool judges(const struct cli_diag *r)
 	return !strcmp(r->part, "report") || !strcmp(r->part, "verdict");
 }
 
-static json_t *text_of(const char *text)
-{
-	return cli_json_span((struct plumb_span){ text, strlen(text) });
-}
-
 /* A verdict on a reference that could not be used. */
 static json_t *unusable(const char *why)
 {
@@ -25,7 +20,7 @@ static json_t *unusable(const char *why)
 	char text[1200];
 	snprintf(text, sizeof text, "The reference cannot be used: %s", why);
 	if (verdict)
-		json_object_set_new(verdict, "text", text_of(text));
+		json_object_set_new(verdict, "text", cli_json_text(text));
 	return verdict;
 }
 
@@ -58,8 +53,8 @@ static enum plumb_status without_reference(const struct cli_diag *r, struct plum
 	if (!strcmp(r->part, "verdict"))
 		*result = unusable(why);
 	else if (!(s = diagnose(r, port, trusted, NULL, result))) {
-		json_object_set_new(*result, "reference", json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", text_of(path), "problems", "file", "", "problem",
-			text_of(why), "consequence", "nothing is compared; what can be said of the model alone is below"));
+		json_object_set_new(*result, "reference", json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", cli_json_text(path), "problems", "file", "", "problem",
+			cli_json_text(why), "consequence", "nothing is compared; what can be said of the model alone is below"));
 		json_object_set_new(*result, "verdict", unusable(why));
 	}
 	return s;
@@ -101,7 +96,7 @@ static int one(const struct cli_diag *r, struct plumb_model *port, struct plumb_
 		return cli_fail(s);
 	json_t *model = json_object_get(*result, "model");
 	if (json_is_object(model))
-		json_object_set_new(model, "file", text_of(r->model));
+		json_object_set_new(model, "file", cli_json_text(r->model));
 	return CLI_OK;
 }
 

@@ -53,9 +53,9 @@ static void hear(void *user, const struct plumb_finding *f)
 	o->problems += f->mark == PLUMB_MARK_PROBLEM;
 	if (o->list) {
 		json_t *one = json_pack("{s:s, s:s, s:o, s:i}", "mark", marks[f->mark], "step", f->step, "what",
-			cli_json_span((struct plumb_span){ f->what, strlen(f->what) }), "code", (int)f->verdict);
+			cli_json_text(f->what), "code", (int)f->verdict);
 		if (one && f->advice)
-			json_object_set_new(one, "advice", cli_json_span((struct plumb_span){ f->advice, strlen(f->advice) }));
+			json_object_set_new(one, "advice", cli_json_text(f->advice));
 		json_array_append_new(o->list, one);
 		return;
 	}

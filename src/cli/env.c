@@ -48,7 +48,7 @@ static int run(int argc, char **argv)
 		const char *value = option_value ? option_value : row.value ? row.value : row.fallback;
 		const char *origin = option_value ? "command line" : row.value ? "environment" : "default";
 		if (common.json)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", row.name, "value", value, "origin", origin, "meaning", row.meaning));
+			json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s}", "name", row.name, "value", cli_json_text(value), "origin", origin, "meaning", row.meaning));
 		else
 			printf("%-28s %s  (%s)\n%-28s %s\n", row.name, value, origin, "", row.meaning);
 	}

@@ -269,7 +269,7 @@ static json_t *config_json(const struct facts *f)
 	if (!f->has_config)
 		return json_null();
 	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
-		"name", cli_json_span((struct plumb_span){ c->name, strlen(c->name) }), "layers", (json_int_t)c->layers,
+		"name", cli_json_text(c->name), "layers", (json_int_t)c->layers,
 		"hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
 		"head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
 		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps,
@@ -298,6 +298,24 @@ static json_t *value_json(const struct plumb_meta *m)
 	}
 }
 
+/* A file has each key once, but two that are no UTF-8 may read the same: then there is "key (2)", too. */
+static void add_meta(json_t *object, const char *key, json_t *value)
+{
+	size_t room = strlen(key) + 16;
+	char *name = malloc(room);
+	cli_starved |= !name;
+	for (int again = 1; name && value; again++) {
+		snprintf(name, room, again > 1 ? "%s (%d)" : "%s", key, again);
+		if (!json_object_get(object, name))
+			break;
+	}
+	if (name)
+		json_object_set_new(object, name, value);
+	else
+		json_decref(value);
+	free(name);
+}
+
 static json_t *meta_json(const struct facts *f)
 {
 	json_t *object = json_object();
@@ -305,7 +323,7 @@ static json_t *meta_json(const struct facts *f)
 		const struct plumb_meta *m = plumb_file_meta(f->file, i);
 		json_t *key = cli_json_span(m->key), *value = value_json(m);
 		if (key)
-			json_object_set_new(object, json_string_value(key), value ? value : json_null());
+			add_meta(object, json_string_value(key), value ? value : json_null());
 		else
 			json_decref(value);
 		json_decref(key);
@@ -341,7 +359,7 @@ static int print_json(const struct facts *f)
 {
 	struct plumb_span chat = meta_text(f->file, "tokenizer.chat_template");
 	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
-		"file", cli_json_span((struct plumb_span){ f->path, strlen(f->path) }), "format", plumb_file_format(f->file),
+		"file", cli_json_text(f->path), "format", plumb_file_format(f->file),
 		"bytes", (json_int_t)plumb_file_size(f->file), "config", config_json(f), "tokenizer", tokenizer_json(f),
 		"template", chat.p ? cli_json_span(chat) : json_null(), "types", sums_json(f), "tensors", tensors_json(f),
 		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
@@ -350,11 +368,11 @@ static int print_json(const struct facts *f)
 		json_object_set_new(root, "unused", cli_unused_json(f->file));
 	}
 	if (root && f->config_error[0])
-		json_object_set_new(root, "config_error", cli_json_span((struct plumb_span){ f->config_error, strlen(f->config_error) }));
+		json_object_set_new(root, "config_error", cli_json_text(f->config_error));
 	if (root && f->tok && plumb_tokenizer_template(f->tok))
-		json_object_set_new(root, "template_name", json_string(plumb_tokenizer_template(f->tok)));
+		json_object_set_new(root, "template_name", cli_json_text(plumb_tokenizer_template(f->tok)));
 	if (root && !f->tok)
-		json_object_set_new(root, "tokenizer_error", cli_json_span((struct plumb_span){ f->tok_error, strlen(f->tok_error) }));
+		json_object_set_new(root, "tokenizer_error", cli_json_text(f->tok_error));
 	return cli_json_print(root, false);
 }
 

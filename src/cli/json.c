@@ -28,19 +28,18 @@ json_t *cli_json_ids(const int32_t *ids, int64_t n)
 
 json_t *cli_json_span(struct plumb_span span)
 {
-	json_t *text = json_stringn(span.p ? span.p : "", span.n);
-	char *copy;
-	if (text)
-		return text;
-	if (!(copy = malloc(span.n + 1))) {
-		cli_starved = true;
-		return NULL;
-	}
-	for (size_t i = 0; i < span.n; i++)
-		copy[i] = (char)((unsigned char)span.p[i] < 0x80 ? span.p[i] : '?');
-	text = json_stringn(copy, span.n);
-	free(copy);
+	if (!span.n || plumb_utf8_invalid(span.p, span.n) == span.n)
+		return json_stringn(span.n ? span.p : "", span.n);
+	char *safe = malloc(3 * span.n);
+	cli_starved |= !safe;
+	json_t *text = safe ? json_stringn(safe, plumb_utf8_replace(span.p, span.n, safe)) : NULL;
+	free(safe);
 	return text;
+}
+
+json_t *cli_json_text(const char *text)
+{
+	return cli_json_span((struct plumb_span){ text, strlen(text) });
 }
 
 int cli_json_print(json_t *root, bool one_line)
@@ -58,17 +57,12 @@ int cli_json_print(json_t *root, bool one_line)
 }
 
 /* Length of the whole character at p, 0 where there is none. */
-static size_t character(const unsigned char *p, size_t n)
+static size_t character(const char *p, size_t n)
 {
-	size_t length = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
-	if (!length || length > n)
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return length;
+	for (size_t length = 1; length <= 4 && length <= n; length++)
+		if (plumb_utf8_invalid(p, length) == length)
+			return length;
+	return 0;
 }
 
 void cli_put_escaped(struct plumb_span span, size_t most)
@@ -79,7 +73,7 @@ void cli_put_escaped(struct plumb_span span, size_t most)
 			fputs("...", stdout);
 			return;
 		}
-		step = character(p + i, span.n - i);
+		step = character(span.p + i, span.n - i);
 		bool control = p[i] < 0x20 || p[i] == 0x7f || (step == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
 		if (p[i] == '\n' || p[i] == '\t' || p[i] == '\r')
 			fputs(p[i] == '\n' ? "\\n" : p[i] == '\t' ? "\\t" : "\\r", stdout);
@@ -95,9 +89,7 @@ void cli_put_escaped(struct plumb_span span, size_t most)
 json_t *cli_json_warnings(const struct plumb_tokenizer *tok)
 {
 	json_t *list = json_array();
-	for (int i = 0; tok && plumb_tokenizer_warning(tok, i); i++) {
-		const char *text = plumb_tokenizer_warning(tok, i);
-		json_array_append_new(list, cli_json_span((struct plumb_span){ text, strlen(text) }));
-	}
+	for (int i = 0; tok && plumb_tokenizer_warning(tok, i); i++)
+		json_array_append_new(list, cli_json_text(plumb_tokenizer_warning(tok, i)));
 	return list;
 }

@@ -83,7 +83,7 @@ json_t *cli_kernels_json(const struct cli_kernels *k, double copy)
 		const struct plumb_kernel_time *row = &k->row[i];
 		double rate = row->seconds > 0 ? row->bytes / row->seconds : 0;
 		if (row->calls)
-			json_array_append_new(rows, json_pack("{s:s, s:s, s:I, s:f, s:o, s:o, s:o}", "driver", row->driver, "kernel", row->kernel, "calls",
+			json_array_append_new(rows, json_pack("{s:s, s:o, s:I, s:f, s:o, s:o, s:o}", "driver", row->driver, "kernel", cli_json_text(row->kernel), "calls",
 				(json_int_t)row->calls, "seconds", row->seconds, "bytes", known(row->bytes), "bytes_per_second", known(rate),
 				"share_of_copy", known(copy > 0 ? rate / copy : 0)));
 	}

@@ -151,7 +151,7 @@ static json_t *placement_json(const struct plumb_context *ctx)
 			if (plumb_placement(ctx, op, i))
 				json_object_set_new(times, plumb_driver_name(ctx, i), json_integer((json_int_t)plumb_placement(ctx, op, i)));
 		if (json_object_size(times))
-			json_object_set_new(root, plumb_op_name(op), json_pack("{s:O, s:s}", "times", times, "reason", plumb_placement_reason(ctx, op)));
+			json_object_set_new(root, plumb_op_name(op), json_pack("{s:O, s:o}", "times", times, "reason", cli_json_text(plumb_placement_reason(ctx, op))));
 		json_decref(times);
 	}
 	return root;
@@ -172,7 +172,7 @@ static int print_json(const struct request *r, const struct plumb_context *ctx, 
 	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
 		"text", g->text, g->size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
 	if (root && g->stop_text)
-		json_object_set_new(root, "stop_text", json_string(g->stop_text));
+		json_object_set_new(root, "stop_text", cli_json_text(g->stop_text));
 	if (root && r->sampling.how.temperature > 0)
 		json_object_set_new(root, "seed", json_integer((json_int_t)r->sampling.how.seed));
 	if (root && tok && plumb_tokenizer_warning(tok, 0))

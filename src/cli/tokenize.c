@@ -54,8 +54,8 @@ static json_t *piece_json(struct plumb_span piece)
 	for (size_t i = 0; i < piece.n; i++)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)piece.p[i]);
 	hex[2 * piece.n] = 0;
-	json_t *text = json_stringn(piece.p ? piece.p : "", piece.n);
-	json_t *object = json_pack("{s:o, s:s}", "text", text ? text : json_null(), "bytes", hex);
+	bool whole = !piece.n || plumb_utf8_invalid(piece.p, piece.n) == piece.n;
+	json_t *object = json_pack("{s:o, s:s}", "text", whole ? cli_json_span(piece) : json_null(), "bytes", hex);
 	free(hex);
 	return object;
 }

@@ -122,9 +122,9 @@ static int print_json(const struct result *x)
 	json_t *rows = json_array();
 	for (int i = 0; i < x->count; i++)
 		json_array_append_new(rows, row_json(&x->rows[i]));
-	return cli_json_print(json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_span((struct plumb_span){ x->device, strlen(x->device) }),
-		"file", cli_json_span((struct plumb_span){ x->file, strlen(x->file) }),
-		"no_clblast", x->no_clblast ? cli_json_span((struct plumb_span){ x->no_clblast, strlen(x->no_clblast) }) : json_null(), "rows", rows), false);
+	return cli_json_print(json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_text(x->device),
+		"file", cli_json_text(x->file),
+		"no_clblast", x->no_clblast ? cli_json_text(x->no_clblast) : json_null(), "rows", rows), false);
 }
 
 /* --- work --- */

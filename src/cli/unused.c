@@ -44,7 +44,7 @@ json_t *cli_unused_json(const struct plumb_file *file)
 	json_t *list = json_array();
 	for (int64_t i = 0; has_meaning(file) && entry_at(file, i, &e); i++)
 		if (e.use != PLUMB_USE_READ)
-			json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s}", "name", cli_json_span(e.name), "what", e.is_key ? "key" : "tensor",
-				"use", uses[e.use], "why", e.why));
+			json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", cli_json_span(e.name), "what", e.is_key ? "key" : "tensor",
+				"use", uses[e.use], "why", cli_json_text(e.why)));
 	return list;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an accusation of the file; so what it
- * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. */
+ * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. And JSON to a file, with
+ * text that jansson would refuse. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
 #include "core/json.h"
+#include "core/utf8.h"
 
 #define DEEPEST 2048 /* as jansson's */
 
@@ -99,6 +101,18 @@ static bool sure(const json_error_t *error)
 	return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_character || code == json_error_null_byte_in_key ||
 		code == json_error_stack_overflow || code == json_error_invalid_utf8 || strstr(error->text, "invalid Unicode");
 }
+
+json_t *plumb_json_bytes(const char *p, size_t n)
+{
+	if (!n || plumb_utf8_invalid(p, n) == n)
+		return json_stringn(n ? p : "", n);
+	char *safe = malloc(3 * n);
+	json_t *string = safe ? json_stringn(safe, plumb_utf8_replace(p, n, safe)) : NULL;
+	free(safe);
+	return string;
+}
+
+json_t *plumb_json_text(const char *text) { return text ? plumb_json_bytes(text, strlen(text)) : NULL; }
 
 char *plumb_json_write(const json_t *root, size_t flags)
 {

@@ -208,7 +208,7 @@ static json_t *deed_sentence(const struct work *w, const struct life *l, const s
 	else if (e->head >= 0)
 		n += plumb_format(text + n, sizeof text - (size_t)n, "; head %lld gives %.0f%% of that", (long long)e->head, 100 * e->share);
 	plumb_format(text + n, sizeof text - (size_t)n, ".");
-	return json_string(text);
+	return plumb_json_text(text);
 }
 
 static json_t *deed_json(const struct plumb_deed *e)

@@ -92,13 +92,13 @@ enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings 
 	bool lost = false;
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1)
-			lost |= json_array_append_new(operators, json_string(plumb_op_name(op))) != 0;
+			lost |= json_array_append_new(operators, plumb_json_text(plumb_op_name(op))) != 0;
 	name_environment(environment, sizeof environment, h, v->operators);
 	tell(text, sizeof text, h, v, environment);
-	json_t *result = json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:s}", "part", "bisect", "good", h->good, "bad", h->bad,
+	json_t *result = json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect", "good", h->good, "bad", h->bad,
 		"runs", h->runs, "units", v->units, "repaired", !v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
 		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before", plumb_json_number(v->bad),
-		"error_after", plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text", text);
+		"error_after", plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text", plumb_json_text(text));
 	*json = result && !lost ? plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(result);
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the result of bisect");

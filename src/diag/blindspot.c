@@ -156,11 +156,11 @@ static enum plumb_status try_kind(struct study *s, const struct plumb_fault_kind
 	else {
 		PLUMB_TRY(find(s, &fault, &w));
 		reason(s, kind, &w, why, sizeof why);
-		if (!w.seen && json_array_append_new(blind, json_string(kind->name)))
+		if (!w.seen && json_array_append_new(blind, plumb_json_text(kind->name)))
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 	}
-	json_t *row = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:s, s:o, s:s*}", "name", kind->name, "what", kind->what, "seen", w.seen, "possible", possible,
-		"effect", plumb_json_number(w.effect), "floor", plumb_json_number(w.floor), "why", why,
+	json_t *row = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s*}", "name", kind->name, "what", kind->what, "seen", w.seen, "possible", possible,
+		"effect", plumb_json_number(w.effect), "floor", plumb_json_number(w.floor), "why", plumb_json_text(why),
 		"layer", w.point >= 0 ? json_integer(w.layer) : json_null(), "point", plumb_point_name(w.point));
 	return row && !json_array_append_new(breaks, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 }

@@ -65,9 +65,9 @@ static json_t *file_row(const struct plumb_judge *j, const struct plumb_file_cas
 	if (*f->storage)
 		say(&detail, "%sstored with %s", detail.n ? "; " : "", f->storage);
 	bool second = isfinite(f->runner_up.error);
-	return json_pack("{s:s, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", f->name, "layer", f->layer,
+	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", plumb_json_text(f->name), "layer", f->layer,
 		"point", plumb_point_name(f->point), "winner", name.text, "error", plumb_json_number(f->winner.error),
-		"raw_error", plumb_json_number(f->raw_error), "runner_up", second ? json_string(runner.text) : json_null(),
+		"raw_error", plumb_json_number(f->raw_error), "runner_up", second ? plumb_json_text(runner.text) : json_null(),
 		"runner_up_error", plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", detail.text,
 		"real", f->real_point < 0 ? json_null() : json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
 }
@@ -280,9 +280,9 @@ enum plumb_status plumb_convention_report(struct plumb_judge *j, struct plumb_di
 		json_decref(b.same_file);
 		return s;
 	}
-	*result = json_pack("{s:s, s:O, s:o, s:s, s:i, s:I, s:b, s:o, s:o, s:o, s:s}", "part", "convention",
-		"reference_problems", d->problems, "files", files, "convention", set.text, "shift", j->shift, "move", (json_int_t)j->move,
+	*result = json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
+		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(set.text), "shift", j->shift, "move", (json_int_t)j->move,
 		"other_model", b.other_model, "other_tokens", b.other_tokens ? b.other_tokens : json_null(),
-		"weights_differ", plumb_json_number(b.weights_differ), "same_file", b.same_file, "text", text.text + (*text.text == ' '));
+		"weights_differ", plumb_json_number(b.weights_differ), "same_file", b.same_file, "text", plumb_json_text(text.text + (*text.text == ' ')));
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
 }

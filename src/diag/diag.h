@@ -8,6 +8,7 @@
 #include <plumb/diag.h>
 #include <plumb/model.h>
 #include "core/core.h"
+#include "core/json.h"
 
 /* --- capture.c: values by (layer, capture point), in float32 --- */
 /* Rows are positions of the prompt, `first` that of row 0; only scores and softmax differ: {heads * n, n}, first 0. */

@@ -112,9 +112,9 @@ static json_t *manifest(struct plumb_diag *d)
 		lost |= json_array_append_new(ids, json_integer(d->tokens[i])) != 0;
 	if (lost)
 		return json_decref(ids), NULL;
-	return json_pack("{s:o, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s?}", "token_ids", ids, "position", (json_int_t)d->n - 1,
-		"dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model", d->config->name, "model_hash", mark,
-		"made_by", "plumb " PACKAGE_VERSION, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault);
+	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "token_ids", ids, "position", (json_int_t)d->n - 1,
+		"dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model", plumb_json_text(d->config->name), "model_hash", mark,
+		"made_by", "plumb " PACKAGE_VERSION, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault ? plumb_json_text(d->options.fault) : json_null());
 }
 
 static enum plumb_status write_manifest(const struct dump *u)
@@ -172,7 +172,7 @@ static json_t *header(const struct dump *u)
 	bool lost = !told;
 	json_object_foreach(told, key, value) { /* metadata is strings only */
 		char *text = json_is_string(value) ? NULL : plumb_json_write(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		lost |= json_object_set_new(meta, key, json_string(text ? text : json_string_value(value))) != 0;
+		lost |= json_object_set_new(meta, key, plumb_json_text(text ? text : json_string_value(value))) != 0;
 		free(text);
 	}
 	json_decref(told);

@@ -23,7 +23,7 @@ json_t *plumb_json_format(const char *format, ...)
 	va_start(args, format);
 	plumb_vformat(text, (size_t)n + 1, format, args);
 	va_end(args);
-	json_t *string = json_string(text);
+	json_t *string = plumb_json_text(text);
 	free(text);
 	return string;
 }

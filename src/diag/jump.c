@@ -146,5 +146,5 @@ json_t *plumb_growth_cause(const struct plumb_growth *g, int k)
 		add(&w, "rounding: the rounded twin grows %.2gx here, too", s->growth_twin);
 	else
 		add(&w, "rounding: %.2g of what a right port shows", s->all->excess);
-	return json_string(text);
+	return plumb_json_text(text);
 }

@@ -68,25 +68,11 @@ bool plumb_reference_name(const char *name, size_t n, int *layer, int *point)
 	return false;
 }
 
-/* JSON takes UTF-8 only, and a file name may be anything. */
-static json_t *string(const char *text)
-{
-	json_t *s = json_string(text);
-	char plain[512];
-	size_t n = 0;
-	if (s)
-		return s;
-	for (; text[n] && n + 1 < sizeof plain; n++)
-		plain[n] = (char)(text[n] >= 0x20 && text[n] < 0x7f ? text[n] : '?');
-	plain[n] = 0;
-	return json_string(plain);
-}
-
 static enum plumb_status add_problem(json_t *problems, const char *file, const char *consequence, const char *format, va_list args)
 {
 	char text[1024];
 	plumb_vformat(text, sizeof text, format, args);
-	json_t *row = json_pack("{s:o, s:o, s:o}", "file", string(file), "problem", string(text), "consequence", string(consequence));
+	json_t *row = json_pack("{s:o, s:o, s:o}", "file", plumb_json_text(file), "problem", plumb_json_text(text), "consequence", plumb_json_text(consequence));
 	return !json_array_append_new(problems, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a problem of %s", file);
 }
 
@@ -171,7 +157,7 @@ enum plumb_status plumb_reference_keep(struct plumb_reference *r, const char *na
 	struct plumb_plane *plane;
 	PLUMB_TRY(plumb_capture_put(&r->raw, layer, point, rows, width, 0, &plane));
 	memcpy(plane->v, values, sizeof *values * (size_t)(rows * width));
-	json_t *row = json_pack("{s:o, s:i, s:s, s:s}", "name", string(name), "layer", layer, "point", plumb_point_name(point), "storage", storage);
+	json_t *row = json_pack("{s:o, s:i, s:s, s:s}", "name", plumb_json_text(name), "layer", layer, "point", plumb_point_name(point), "storage", storage);
 	return row && !json_array_append_new(r->files, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a reference");
 }
 
@@ -390,9 +376,9 @@ json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)
 			json_decref(tokens);
 			tokens = NULL; /* then there is no result either */
 		}
-	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", string(r->path), "format", r->format,
+	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", plumb_json_text(r->path), "format", r->format,
 		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)positions, "tokens", tokens,
-		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? string(r->dtype) : json_null(),
-		"convention_told", *r->convention ? string(r->convention) : json_null(),
-		"model_hash", *r->model_hash ? string(r->model_hash) : json_null(), "problems", problems);
+		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? plumb_json_text(r->dtype) : json_null(),
+		"convention_told", *r->convention ? plumb_json_text(r->convention) : json_null(),
+		"model_hash", *r->model_hash ? plumb_json_text(r->model_hash) : json_null(), "problems", problems);
 }

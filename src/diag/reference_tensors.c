@@ -85,8 +85,9 @@ static json_t *metadata(const struct plumb_file *file)
 		json_error_t error;
 		json_t *v;
 		enum plumb_status s = plumb_json_read(&v, m->s.p, m->s.n, JSON_DECODE_ANY, &error);
-		json_t *text = s == PLUMB_E_FORMAT ? json_stringn(m->s.p, m->s.n) : v; /* NULL of text that is not UTF-8: it tells nothing */
-		if (s == PLUMB_E_MEMORY || (text && json_object_set_new(told, key, text))) {
+		if (s == PLUMB_E_FORMAT)
+			v = plumb_json_bytes(m->s.p, m->s.n);
+		if (json_object_set_new(told, key, v)) {
 			json_decref(told);
 			return NULL;
 		}

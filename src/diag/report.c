@@ -48,24 +48,10 @@ static bool reference_fault(enum plumb_status s)
 	return s == PLUMB_E_ARGUMENT || s == PLUMB_E_IO || s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_UNSUPPORTED;
 }
 
-/* Names and paths may hold bytes that are no UTF-8, which JSON does not take. */
-static json_t *text_of(const char *text)
-{
-	char safe[1024];
-	json_t *string = json_string(text);
-	if (string)
-		return string;
-	plumb_format(safe, sizeof safe, "%s", text);
-	for (char *p = safe; *p; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	return json_string(safe);
-}
-
 static json_t *no_verdict(const char *text, const char *sentence)
 {
 	return json_pack("{s:s, s:i, s:s, s:s, s:[o], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "text", text,
-		"sentences", text_of(sentence), "layer", "point", "cause");
+		"sentences", plumb_json_text(sentence), "layer", "point", "cause");
 }
 
 static json_t *describe_driver(const struct plumb_model *model)
@@ -77,19 +63,19 @@ static json_t *describe_driver(const struct plumb_model *model)
 		if (n + 40 < sizeof text)
 			plumb_format(text + n, sizeof text - n, "%s%.30s", i ? "," : "", plumb_driver_name(ctx, i));
 	}
-	return json_string(text);
+	return plumb_json_text(text);
 }
 
 static json_t *describe_trusted(const struct plumb_diag *d)
 {
 	if (d->trusted != d->port)
 		return json_string("native, float32, the same file");
-	return json_string(d->broken ? "the same driver without the break" : "the port itself");
+	return d->broken ? json_string("the same driver without the break") : json_string("the port itself");
 }
 
 static json_t *describe_model(const struct plumb_config *c)
 {
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", text_of(c->name), "family",
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", plumb_json_text(c->name), "family",
 		c->family, "layers", (json_int_t)c->layers, "hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
@@ -127,7 +113,7 @@ static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const ch
 			return s;
 		made = no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
 	} else if (s)
-		made = json_pack("{s:s, s:o}", "part", name, "failed", text_of(plumb_last_error()));
+		made = json_pack("{s:s, s:o}", "part", name, "failed", plumb_json_text(plumb_last_error()));
 	else
 		made = part ? json_incref(part) : json_null();
 	return made && !json_object_set_new(report, name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
@@ -159,7 +145,7 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY)
 		return s;
 	if (s)
-		special = json_pack("{s:o}", "failed", text_of(plumb_last_error()));
+		special = json_pack("{s:o}", "failed", plumb_json_text(plumb_last_error()));
 	return special && !json_object_set_new(report, "special", special) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 }
 
@@ -167,8 +153,9 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	struct scaled scaled = { d->options, 0, 0 };
 	double start = now();
-	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s?, s:o, s:o}", "part", "report", "plumb", PACKAGE_VERSION, "model", describe_model(d->config),
-		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault, "tokens", describe_tokens(d), "reference",
+	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", PACKAGE_VERSION, "model", describe_model(d->config),
+		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault ?
+		plumb_json_text(d->options.fault) : json_null(), "tokens", describe_tokens(d), "reference",
 		d->reference ? plumb_reference_json(d->reference, d->problems) : json_null());
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/json.h"
 #include "diag/show.h"
 
 static bool make_room(struct plumb_show *s, size_t more)
@@ -53,7 +54,7 @@ void plumb_show_format(struct plumb_show *s, const char *format, ...)
 
 json_t *plumb_show_json(struct plumb_show *s)
 {
-	json_t *string = s->failed || !s->text ? NULL : json_string(s->text);
+	json_t *string = s->failed || !s->text ? NULL : plumb_json_text(s->text);
 	free(s->text);
 	*s = (struct plumb_show){ NULL, 0, 0, false };
 	return string;

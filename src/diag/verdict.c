@@ -33,7 +33,7 @@ static void say(struct verdict *v, const char *format, ...)
 	va_start(list, format);
 	plumb_vformat(text, sizeof text, format, list);
 	va_end(list);
-	plumb_diag_add(v->d, v->sentences, json_string(text));
+	plumb_diag_add(v->d, v->sentences, plumb_json_text(text));
 }
 
 static const char *text_of(const json_t *part)
@@ -364,11 +364,11 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	enum plumb_status s = judge(&v);
 	bool in_layer = v.layer >= 0 && v.layer < d->config->layers, found = v.code == PLUMB_DIVERGES;
 	if (!s)
-		*result = json_pack("{s:s, s:i, s:s, s:s, s:O, s:o, s:o, s:o, "
-			"s:i, s:O}", "part", "verdict", "code", (int)v.code, "word", word(v.code), "text", v.text, "sentences", v.sentences,
+		*result = json_pack("{s:s, s:i, s:s, s:o, s:O, s:o, s:o, s:o, "
+			"s:i, s:O}", "part", "verdict", "code", (int)v.code, "word", word(v.code), "text", plumb_json_text(v.text), "sentences", v.sentences,
 			"layer", found && in_layer ? json_integer(v.layer) : json_null(), "point", found && v.point >= 0 ?
-			json_string(plumb_point_name(v.point)) : json_null(),
-			"cause", found && v.cause ? json_string(v.cause) : json_null(), "layers_bad", v.bad, "answer", v.answer);
+			plumb_json_text(plumb_point_name(v.point)) : json_null(),
+			"cause", found && v.cause ? plumb_json_text(v.cause) : json_null(), "layers_bad", v.bad, "answer", v.answer);
 	json_decref(v.sentences);
 	json_decref(v.answer);
 	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict");

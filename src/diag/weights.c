@@ -173,7 +173,7 @@ static void place(struct plumb_diag *d, struct weights *w, struct tensor *t)
 	if (plumb_model_tensor_use(plumb_model_file(d->port), t->file, &why) == PLUMB_USE_READ)
 		return;
 	plumb_format(text, sizeof text, "%s: not used (%s)", t->name, why);
-	if (json_array_append_new(w->extra, json_string(text)))
+	if (json_array_append_new(w->extra, plumb_json_text(text)))
 		w->failed = true;
 }
 
@@ -190,7 +190,7 @@ static void find_missing(struct plumb_diag *d, struct weights *w)
 				continue;
 			plumb_format(text, sizeof text, "%s: layer %d has one, this layer has not", name, t->layer);
 			json_t *notes = json_array_get(w->layer_notes, (size_t)layer);
-			if (json_array_append_new(w->missing, json_string(text)) || json_array_append_new(notes, plumb_json_format("%s: missing", t->role)))
+			if (json_array_append_new(w->missing, plumb_json_text(text)) || json_array_append_new(notes, plumb_json_format("%s: missing", t->role)))
 				w->failed = true;
 		}
 	}
@@ -229,14 +229,14 @@ static json_t *tensor_json(const struct tensor *t)
 		if (json_array_append_new(shape, json_integer(f->dim[i])))
 			return json_decref(shape), NULL;
 	bool some = t->m.n > 0;
-	return json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:[I, I], s:I, s:I, s:I, s:s?, s:o}", "name", t->name,
+	return json_pack("{s:o, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:[I, I], s:I, s:I, s:I, s:o, s:o}", "name", plumb_json_text(t->name),
 		"layer", t->layer,
-		"role", t->role, "shape", shape, "type", plumb_type_name(f->type), "mean", plumb_json_number(some ? t->m.mean : NAN),
+		"role", plumb_json_text(t->role), "shape", shape, "type", plumb_type_name(f->type), "mean", plumb_json_number(some ? t->m.mean : NAN),
 		"std", plumb_json_number(plumb_moments_std(&t->m)), "max", plumb_json_number(some ? t->m.max : NAN),
 		"kurtosis", plumb_json_number(plumb_moments_kurtosis(&t->m)), "max_at", (json_int_t)(t->m.at / columns),
 			(json_int_t)(t->m.at % columns),
 		"nan", (json_int_t)t->m.nan, "inf", (json_int_t)t->m.inf, "zero_rows", (json_int_t)t->m.zero_rows,
-		"unusual", *t->unusual ? t->unusual : NULL, "score", json_real(t->score < 1e12 ? t->score : 1e12));
+		"unusual", *t->unusual ? plumb_json_text(t->unusual) : json_null(), "score", json_real(t->score < 1e12 ? t->score : 1e12));
 }
 
 static bool has_qk_norm(const struct weights *w)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
+#include "core/utf8.h"
 #include "text.h"
 
 #define MAX_TEXT ((size_t)1 << 29) /* NFC may triple it, and positions have 31 bits */

@@ -1,60 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From ids to text while tokens arrive: whole characters come out, the beginning of one is held. Also
- * the one place that knows what valid UTF-8 is. */
+/* From ids to text while tokens arrive: whole characters come out, the beginning of one is held. */
 #include <string.h>
 #include "core/core.h"
+#include "core/utf8.h"
 #include "text.h"
-
-static const char replacement[3] = { '\xef', '\xbf', '\xbd' };
-
-/* Unicode 15, table 3-7: overlong forms, surrogates and what is past U+10FFFF end at their second byte. */
-int plumb_utf8_step(const unsigned char *p, size_t n)
-{
-	unsigned char lo = 0x80, hi = 0xbf;
-	int need;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return -1;
-	need = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (p[0] == 0xe0)
-		lo = 0xa0;
-	else if (p[0] == 0xed)
-		hi = 0x9f;
-	else if (p[0] == 0xf0)
-		lo = 0x90;
-	else if (p[0] == 0xf4)
-		hi = 0x8f;
-	for (int k = 1; k < need; k++, lo = 0x80, hi = 0xbf) {
-		if ((size_t)k == n)
-			return 0;
-		if (p[k] < lo || p[k] > hi)
-			return -k;
-	}
-	return need;
-}
-
-size_t plumb_utf8_invalid(const char *text, size_t size)
-{
-	for (size_t i = 0; i < size;) {
-		int len = plumb_utf8_step((const unsigned char *)text + i, size - i);
-		if (len <= 0)
-			return i;
-		i += (size_t)len;
-	}
-	return size;
-}
-
-enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size)
-{
-	size_t at = plumb_utf8_invalid(text, size);
-
-	if (at == size)
-		return PLUMB_OK;
-	return plumb_fail(PLUMB_E_ARGUMENT, "the %s is not valid UTF-8 at byte %zu (0x%02x%s)", what, at, (unsigned char)text[at],
-		plumb_utf8_step((const unsigned char *)text + at, size - at) ? "" : ", cut off at the end");
-}
 
 /* Take one byte; what becomes certain goes to out (at most 6 bytes), unless it is NULL. */
 static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
@@ -66,9 +15,9 @@ static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
 		int len = plumb_utf8_step(s->held, (size_t)s->count);
 		if (!len)
 			break;
-		size_t put = len > 0 ? (size_t)len : sizeof(replacement);
+		size_t put = len > 0 ? (size_t)len : PLUMB_UTF8_REPLACEMENT_SIZE;
 		if (out)
-			memcpy(out + written, len > 0 ? (const char *)s->held : replacement, put);
+			memcpy(out + written, len > 0 ? (const char *)s->held : PLUMB_UTF8_REPLACEMENT, put);
 		written += put;
 		s->count -= len > 0 ? len : -len;
 		memmove(s->held, s->held + (len > 0 ? len : -len), (size_t)s->count);
@@ -106,8 +55,8 @@ size_t plumb_stream_end(struct plumb_stream *stream, char *out, size_t size)
 	bool held = stream->count > 0;
 
 	stream->count = 0;
-	if (!held || size < sizeof(replacement))
+	if (!held || size < PLUMB_UTF8_REPLACEMENT_SIZE)
 		return 0;
-	memcpy(out, replacement, sizeof(replacement));
-	return sizeof(replacement);
+	memcpy(out, PLUMB_UTF8_REPLACEMENT, PLUMB_UTF8_REPLACEMENT_SIZE);
+	return PLUMB_UTF8_REPLACEMENT_SIZE;
 }

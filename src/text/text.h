@@ -96,13 +96,6 @@ enum plumb_status plumb_split_run(const struct plumb_split *split, const char *t
 /* NFC of valid UTF-8. *out is malloc'ed, or NULL when the text is NFC as it is. */
 enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_n);
 
-/* --- stream.c --- */
-/* Look at the first character of n >= 1 bytes. Positive: its length; 0: n bytes are the beginning of a
- * character; -k: the first k bytes can never be one. */
-int plumb_utf8_step(const unsigned char *p, size_t n);
-/* PLUMB_E_ARGUMENT with the offset in this text, called "the `what`". */
-enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size);
-
 /* --- sha256.c --- */
 #define PLUMB_SHA256_HEX 65
 void plumb_sha256(const char *text, size_t n, char hex[PLUMB_SHA256_HEX]);

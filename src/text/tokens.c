@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
+#include "core/utf8.h"
 #include "text.h"
 
 #define ALPHABET 324 /* code points of GPT-2's byte alphabet are below this */

@@ -6,6 +6,7 @@
 #include "suite.h"
 
 TCase *core_fork_case(void);
+TCase *core_json_case(void);
 TCase *core_variables_case(void);
 
 #endif
