@@ -39,12 +39,6 @@ static const struct plumb_plane *stream(const struct work *w, int after)
 
 /* --- finding them --- */
 
-static int ascending(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-	return x < y ? -1 : x > y;
-}
-
 /* Median of |x| of one row; v: room for its values. */
 static double median_of(const struct plumb_plane *p, int64_t row, float *v)
 {
@@ -52,7 +46,7 @@ static double median_of(const struct plumb_plane *p, int64_t row, float *v)
 	for (int64_t i = row * p->width; i < (row + 1) * p->width; i++)
 		if (isfinite(p->v[i]))
 			v[n++] = fabsf(p->v[i]);
-	qsort(v, (size_t)n, sizeof *v, ascending);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
 	return !n ? NAN : n % 2 ? (double)v[n / 2] : ((double)v[n / 2 - 1] + (double)v[n / 2]) / 2;
 }
 
@@ -160,7 +154,7 @@ static enum plumb_status weigh_error(struct work *w, struct life *l)
 			l->share_layer = layer;
 		}
 	}
-	qsort(shares, (size_t)n, sizeof *shares, ascending);
+	qsort(shares, (size_t)n, sizeof *shares, plumb_ascending_float);
 	l->share_median = n ? (double)shares[(n - 1) / 2] : -1;
 	free(shares);
 	return PLUMB_OK;

@@ -117,12 +117,6 @@ enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors 
 
 /* --- reasons --- */
 
-static int ascending(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-	return (x > y) - (x < y);
-}
-
 /* A copy of the rows that both have, changed so that it may be the other: what `change` makes of ours. */
 struct look { const struct plumb_config *config; int64_t rows, width; int by; };
 
@@ -144,8 +138,8 @@ static void turn(const struct look *l, float *a, float *b)
 static void sort(const struct look *l, float *a, float *b)
 {
 	for (int64_t at = 0; at < l->rows * l->width; at += l->config->head_dim) {
-		qsort(a + at, (size_t)l->config->head_dim, sizeof *a, ascending);
-		qsort(b + at, (size_t)l->config->head_dim, sizeof *b, ascending);
+		qsort(a + at, (size_t)l->config->head_dim, sizeof *a, plumb_ascending_float);
+		qsort(b + at, (size_t)l->config->head_dim, sizeof *b, plumb_ascending_float);
 	}
 }
 

@@ -397,6 +397,9 @@ struct plumb_moments {
 enum plumb_status plumb_moments_of(struct plumb_moments *m, const struct plumb_file_tensor *t, struct plumb_pool *pool);
 double plumb_moments_std(const struct plumb_moments *m);      /* NaN without values */
 double plumb_moments_kurtosis(const struct plumb_moments *m); /* excess; NaN without values or spread */
+/* For qsort; no NaN among the values. */
+int plumb_ascending_float(const void *a, const void *b);
+int plumb_ascending_double(const void *a, const void *b);
 
 /* --- parts: one row each in diag.c; each makes its JSON (doc/diagnosis.md) --- */
 struct plumb_diag_row {

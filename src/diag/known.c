@@ -13,17 +13,11 @@
 #define TIMES 3.0
 #define TIMES_OURS 8.0
 
-static int ascending(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-	return (x > y) - (x < y);
-}
-
 /* The least distance of two values: neighbouring levels of the block's grid. 0: all are equal. */
 static double grid(float *v, int64_t n)
 {
 	double least = INFINITY;
-	qsort(v, (size_t)n, sizeof *v, ascending);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
 	for (int64_t i = 1; i < n; i++)
 		if (v[i] > v[i - 1])
 			least = fmin(least, (double)v[i] - (double)v[i - 1]);

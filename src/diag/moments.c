@@ -143,3 +143,15 @@ enum plumb_status plumb_moments_of(struct plumb_moments *m, const struct plumb_f
 
 double plumb_moments_std(const struct plumb_moments *m) { return m->n ? sqrt(m->m2 / (double)m->n) : NAN; }
 double plumb_moments_kurtosis(const struct plumb_moments *m) { return m->m2 > 0 ? m->m4 * (double)m->n / (m->m2 * m->m2) - 3 : NAN; }
+
+int plumb_ascending_float(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+	return (x > y) - (x < y);
+}
+
+int plumb_ascending_double(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}

@@ -135,17 +135,11 @@ static void judge_scores(struct judged *j, const struct plumb_range *range, int 
 		error, j->f->name, exp(error));
 }
 
-static int ascending(const void *a, const void *b)
-{
-	float x = *(const float *)a, y = *(const float *)b;
-	return x < y ? -1 : x > y;
-}
-
 static double typical(const float *row, int64_t n, float *v)
 {
 	for (int64_t i = 0; i < n; i++)
 		v[i] = fabsf(row[i]);
-	qsort(v, (size_t)n, sizeof *v, ascending);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
 	return (double)v[n / 2];
 }
 

@@ -70,15 +70,9 @@ enum plumb_type plumb_stored_type(enum plumb_stored stored)
 	return stored == PLUMB_STORED_BF16 ? PLUMB_BF16 : stored == PLUMB_STORED_FP16 ? PLUMB_F16 : PLUMB_F32;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
 static double median(double *v, int n)
 {
-	qsort(v, (size_t)n, sizeof *v, compare);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
 	return n ? v[n / 2] : 0;
 }
 

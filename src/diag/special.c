@@ -47,12 +47,6 @@ static const json_t *tensor_of(const struct work *w, int layer, const char *role
 	return NULL;
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 /* Median over the layers of largest weight / standard deviation. */
 static double usual_reach(struct work *w, const char *role)
 {
@@ -65,7 +59,7 @@ static double usual_reach(struct work *w, const char *role)
 	}
 	w->failed |= !v;
 	if (n)
-		qsort(v, (size_t)n, sizeof *v, ascending);
+		qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
 	middle = n ? v[n / 2] : NAN;
 	free(v);
 	return middle;
@@ -87,7 +81,7 @@ static double norm_at(struct work *w, int layer, const char *role, int64_t chann
 			size[i] = fabs((double)v[i]);
 			*rank += size[i] > fabs((double)v[channel]);
 		}
-		qsort(size, (size_t)n, sizeof *size, ascending);
+		qsort(size, (size_t)n, sizeof *size, plumb_ascending_double);
 		ratio = fabs((double)v[channel]) / size[n / 2];
 	}
 	free(v);
@@ -199,7 +193,7 @@ static double carriers_norm(struct work *w, const json_t *life)
 		if (isfinite(x))
 			v[n++] = x;
 	}
-	qsort(v, (size_t)n, sizeof *v, ascending);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
 	middle = n ? v[n / 2] : NAN;
 	free(v);
 	return middle;

@@ -86,15 +86,9 @@ static void note_alone(struct weights *w, struct tensor *t)
 	}
 }
 
-static int ascending(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 static double median(double *v, int64_t n)
 {
-	qsort(v, (size_t)n, sizeof *v, ascending);
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
