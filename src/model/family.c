@@ -184,13 +184,10 @@ static const char *value_text(const struct plumb_meta *m, char text[96])
 	return text;
 }
 
-enum plumb_status plumb_model_check(const struct plumb_file *file)
+enum plumb_status plumb_family_check(const struct plumb_file *file)
 {
 	const char *why;
 	char text[96], name[PLUMB_QUOTE];
-	enum plumb_status s = plumb_kind_check(file);
-	if (s)
-		return s;
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)

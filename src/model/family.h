@@ -72,6 +72,8 @@ bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neut
 bool plumb_family_text_is(const struct plumb_meta *m, const char *text);
 /* 7 and "attn_q.weight" of "blk.7.attn_q.weight"; -1 and the whole name of a tensor in no layer. */
 int64_t plumb_family_layer(struct plumb_span name, struct plumb_span *role);
+/* Does the family compute all that a model file tells? PLUMB_E_UNSUPPORTED: a key or tensor, with the reason. */
+enum plumb_status plumb_family_check(const struct plumb_file *file);
 /* Notices of the context name the keys that are ignored. path begins each. */
 void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file, const char *path);
 

@@ -6,6 +6,12 @@
 #include "model/model.h"
 #include <plumb/text.h>
 
+enum plumb_status plumb_model_check(const struct plumb_file *file)
+{
+	enum plumb_status s = plumb_kind_check(file);
+	return s ? s : plumb_family_check(file);
+}
+
 /* What the family does not compute comes before the configuration: a missing key may be its consequence. */
 static enum plumb_status understand(struct plumb_model *m)
 {
@@ -13,7 +19,7 @@ static enum plumb_status understand(struct plumb_model *m)
 	if (s)
 		return s;
 	m->family = plumb_family_of(m->file, &s);
-	if (s || (s = plumb_model_check(m->file)))
+	if (s || (s = plumb_family_check(m->file)))
 		return s;
 	return plumb_config_read(&m->config, m->file);
 }
