@@ -117,6 +117,11 @@ unwritable() {
 	: >file; AR_HARDWARE_LIBS=$base/file tokens; right "AR_HARDWARE_LIBS that is a file"
 	AR_HARDWARE_LIBS=/proc/nothing/here tokens; right "AR_HARDWARE_LIBS that can't be made"
 	(unset AR_HARDWARE_LIBS XDG_CACHE_HOME HOME; tokens; echo $code >code); code=$(cat code); right "no cache folder at all"
+	long=$(printf '/%01100d' 0)
+	AR_HARDWARE_LIBS=$long tokens
+	[ "$code" -eq 2 ] && grep -q "AR_HARDWARE_LIBS has 1101 bytes, the path of a folder has 1023 at most" err; report $? "AR_HARDWARE_LIBS that is too long is refused by name"
+	(unset AR_HARDWARE_LIBS XDG_CACHE_HOME; HOME=$long tokens; echo $code >code); code=$(cat code)
+	[ "$code" -eq 0 ] && cmp -s out want && grep -q "note: cl: HOME is too long for the path of a cache" err; report $? "HOME that is too long leaves the cache away, and that is told"
 }
 
 full_disk() {

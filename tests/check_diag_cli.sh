@@ -120,6 +120,10 @@ usage() {
 	diag growth "$model" all --html x; expect 2 "of report only" "--html of another part"
 	diag growth "$model" all --out x; expect 2 "of dump and report" "--out of another part"
 	diag trace "$model" --tokens 1 --prompt x; expect 2 "one prompt only" "two prompts"
+	diag trace "$model" --prompt ""; expect 2 "the prompt is empty" "an empty prompt"
+	latin=$(printf 'caf\351')
+	diag trace "$model" --prompt "$latin"; expect 3 "the prompt is not valid UTF-8 at byte 3 (0xe9)" "a prompt in Latin-1, as of run"
+	diag dump "$model" --chat "$latin" --out latin; expect 3 "the prompt is not valid UTF-8 at byte 3 (0xe9)" "a message in Latin-1"
 	diag bisect "$model" --tokens 1 --driver native; expect 2 "in place of --driver" "bisect --driver"
 	diag bisect "$model" --tokens 1 --bad cl; expect 4 "cl" "bisect with a driver that does not open"
 	diag report missing.gguf all; expect 3 "missing.gguf" "no such model"

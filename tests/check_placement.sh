@@ -130,6 +130,14 @@ run AR_HARDWARE_DRIVER=cl,native OCL_ICD_VENDORS="$dir/none" --
 check "no ICD: a named driver must open" 4 "driver cl"
 run AR_HARDWARE_DRIVER='cl' PLUMB_CL_DEVICE=7 --
 check "a device that is not there" 4 "PLUMB_CL_DEVICE=7"
+run AR_HARDWARE_DRIVER='*' PLUMB_CL_DEVICE=7 --
+check "* goes on without it, and says so" 0 "PLUMB_CL_DEVICE is set, but OpenCL is not used: driver cl: PLUMB_CL_DEVICE=7 matches none"
+run AR_HARDWARE_DRIVER='*' PLUMB_CL_DEVICE=7 OCL_ICD_VENDORS="$dir/none" --
+check "so it does where there is no OpenCL at all" 0 "PLUMB_CL_DEVICE is set, but OpenCL is not used: driver cl"
+run AR_HARDWARE_DRIVER='*' PLUMB_CL_DEVICE=0 --
+silent "nothing is said of a device that is there" "is not used"
+run AR_HARDWARE_DRIVER=native PLUMB_CL_DEVICE=7 --
+silent "nor where nobody asked for cl" "is not used"
 run AR_HARDWARE_DRIVER=cl PLUMB_CL_DEVICE=portable --
 check "a device by part of its platform's name" 0
 run AR_HARDWARE_DRIVER=gpu --

@@ -113,6 +113,8 @@ seeds() {
 	[ $different = 1 ]; report $? "another run draws another seed"
 	run "$@" --json
 	[ -z "$python" ] || { seed=$(value 'j["seed"]'); ids=$(value '" ".join(map(str, j["tokens"]))'); run "$@" --seed "$seed"; [ "$(cat out)" = "$ids" ]; report $? "--json has the seed"; }
+	run "$@" --seed 9223372036854775807; expect 0 "seed 9223372036854775807" "the largest seed"
+	run "$@" --seed 9223372036854775808; expect 2 "from 0 to 9223372036854775807" "no larger one"
 	run run "$model" Hello -n 2; ! grep -q seed err; report $? "no seed where the likeliest token is taken"
 	run run "$model" Hello -n 2 --top-p 0.5; expect 0 "--top-p chooses nothing at temperature 0" "--top-p without --temp is told"
 	feed 'Hello\n' chat "$model" -n 2 --temp 1; expect 0 "seed [0-9]*, drawn" "chat draws a seed, too"

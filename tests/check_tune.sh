@@ -49,7 +49,7 @@ cp out table
 do_plumb tune "$model" --explain; cmp -s out table; report $? "--explain shows the same"
 tokens; right "tokens with the tuning file"
 do_plumb tune "$model" --explain --json; has 0 '"taken"' "--explain --json"
-[ $named = no ] || { grep -q "\"device\": \"$good" out; report $? "--explain --json: a device whose name is no UTF-8"; }
+[ "$named" = no ] || { grep -q "\"device\": \"$good" out; report $? "--explain --json: a device whose name is no UTF-8"; }
 # Another way than the fixed one only where it was clearly faster.
 tr -d ' ,"' <out | awk -F: '$1 == "fixed" { fixed = $2; split("", time) } $1 == "taken" { taken = $2 } $2 == "{" { way = $1 } $1 == "seconds" { time[way] = $2 }
 	$1 == "}" && way != "" && fixed != taken && (fixed in time) && (taken in time) && time[taken] > time[fixed] { print taken, time[taken], fixed, time[fixed] }' >slower
@@ -130,7 +130,7 @@ attention = lambda j: [row["bytes"] for row in j["kernels"]["decode"] if row["ke
 assert attention(roomy) == attention(j) and attention(j)[0] > 0, (attention(roomy), attention(j))
 END
 	report $? "bench counts the bytes of kernels"
-	[ $named = no ] || { grep -q "\"note\": \"$good" out; report $? "bench --json: a device whose name is no UTF-8"; }
+	[ "$named" = no ] || { grep -q "\"note\": \"$good" out; report $? "bench --json: a device whose name is no UTF-8"; }
 fi
 
 AR_HARDWARE_LIBS=/proc/nothing/here do_plumb tune "$model" --quick; has 3 "AR_HARDWARE_LIBS" "no folder to keep it in"

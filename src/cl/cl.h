@@ -51,6 +51,7 @@ struct plumb_cl_settings {
 	uint64_t max_alloc;  /* PLUMB_CL_MAX_ALLOC; UINT64_MAX: unset */
 	char *path;          /* PLUMB_CL_PATH, a copy; NULL: unset */
 	char libs[1024];     /* the cache's folder; "": none */
+	const char *libs_lost; /* the variable that is too long to be in its path, or NULL */
 };
 enum plumb_status plumb_cl_settings_read(struct plumb_cl_settings *set); /* PLUMB_E_ARGUMENT names the variable */
 void plumb_cl_settings_free(struct plumb_cl_settings *set);

@@ -83,6 +83,9 @@ static enum plumb_status cl_open(struct plumb_driver *driver)
 		s = plumb_cl_choose(driver->kind, &cl->device);
 	if (!s)
 		s = open_device(driver, cl);
+	if (!s && cl->set.libs_lost)
+		plumb_notice(driver->ctx, "cl: %s is too long for the path of a cache: kernels are compiled at each start (AR_HARDWARE_LIBS)",
+			cl->set.libs_lost);
 	if (s)
 		cl_close(driver);
 	return s;

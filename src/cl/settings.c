@@ -9,14 +9,20 @@ static enum plumb_status value(enum plumb_env_name name, int64_t *v) { return pl
 
 static const char *word(enum plumb_env_name name, int64_t index) { return index < 0 ? NULL : plumb_env_word(name, index); }
 
-/* AR_HARDWARE_LIBS, or plumb/libs of the user's cache folder; a text that does not fit is no folder. */
-static void find_libs(char path[1024])
+/* AR_HARDWARE_LIBS, or plumb/libs of the user's cache folder. What does not fit is refused where it was meant for us, else told. */
+static enum plumb_status find_libs(struct plumb_cl_settings *set)
 {
 	const char *libs = plumb_env(PLUMB_ENV_LIBS), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);
-	int n = libs ? snprintf(path, 1024, "%s", libs) : cache ? snprintf(path, 1024, "%s/plumb/libs", cache) :
-		home ? snprintf(path, 1024, "%s/.cache/plumb/libs", home) : 0;
-	if (n <= 0 || n >= 1024)
-		path[0] = 0;
+	int n = libs ? snprintf(set->libs, sizeof set->libs, "%s", libs) : cache ? snprintf(set->libs, sizeof set->libs, "%s/plumb/libs", cache) :
+		home ? snprintf(set->libs, sizeof set->libs, "%s/.cache/plumb/libs", home) : 0;
+	if (n >= 0 && n < (int)sizeof set->libs)
+		return PLUMB_OK;
+	if (libs)
+		return plumb_fail(PLUMB_E_ARGUMENT, "AR_HARDWARE_LIBS has %zu bytes, the path of a folder has %zu at most", strlen(libs),
+			sizeof set->libs - 1);
+	set->libs[0] = 0;
+	set->libs_lost = cache ? "XDG_CACHE_HOME" : "HOME";
+	return PLUMB_OK;
 }
 
 enum plumb_status plumb_cl_settings_read(struct plumb_cl_settings *set)
@@ -34,7 +40,7 @@ enum plumb_status plumb_cl_settings_read(struct plumb_cl_settings *set)
 	set->profile = profile;
 	set->canary = canary;
 	set->max_alloc = limit < 0 ? UINT64_MAX : (uint64_t)limit;
-	find_libs(set->libs);
+	PLUMB_TRY(find_libs(set));
 	if (path && !(set->path = strdup(path)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for PLUMB_CL_PATH");
 	return PLUMB_OK;

@@ -73,6 +73,7 @@ int cli_fail(enum plumb_status status);
 int cli_fail_run(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
+bool cli_whole64(const char *option, const char *text, int64_t low, int64_t high, int64_t *value);
 bool cli_real(const char *option, const char *text, double low, double high, double *value);
 
 /* Options of a session; each command takes those that it has a use for. */

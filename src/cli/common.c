@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -56,15 +57,23 @@ static int fail(enum plumb_status status, bool running)
 int cli_fail(enum plumb_status status) { return fail(status, false); }
 int cli_fail_run(enum plumb_status status) { return fail(status, true); }
 
-bool cli_whole(const char *option, const char *text, long low, long high, long *value)
+bool cli_whole64(const char *option, const char *text, int64_t low, int64_t high, int64_t *value)
 {
 	char *end;
 	errno = 0;
-	*value = strtol(text, &end, 10);
+	*value = strtoll(text, &end, 10);
 	if (!errno && end != text && !*end && *value >= low && *value <= high)
 		return true;
-	cli_complain(CLI_USAGE, "%s takes a whole number from %ld to %ld, not \"%s\"", option, low, high, text);
+	cli_complain(CLI_USAGE, "%s takes a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option, low, high, text);
 	return false;
+}
+
+bool cli_whole(const char *option, const char *text, long low, long high, long *value)
+{
+	int64_t wide;
+	bool good = cli_whole64(option, text, low, high, &wide);
+	*value = good ? (long)wide : 0;
+	return good;
 }
 
 bool cli_real(const char *option, const char *text, double low, double high, double *value)

@@ -172,7 +172,7 @@ int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model)
 {
 	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
 	const char *text = r->prompt ? r->prompt : r->chat;
-	size_t n = 0;
+	size_t n = 0, size = text ? strlen(text) : 0;
 	enum plumb_status s = PLUMB_OK;
 	if (r->ids) {
 		int code = cli_ids("--tokens", r->ids, &r->tokens, &n);
@@ -183,13 +183,15 @@ int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model)
 		return CLI_OK;
 	if (!tok)
 		return cli_fail(PLUMB_E_UNSUPPORTED);
-	if (!*text)
-		return cli_complain(CLI_USAGE, "the prompt is empty");
-	int code = r->chat ? cli_chat_ready(tok) : CLI_OK;
+	int code = cli_text_check("the prompt", &text, &size, false);
+	if (!code && !size)
+		code = cli_complain(CLI_USAGE, "the prompt is empty");
+	if (!code && r->chat)
+		code = cli_chat_ready(tok);
 	if (code)
 		return code;
 	if (r->prompt)
-		s = plumb_tokenize(tok, text, strlen(text), PLUMB_SPECIALS_PARSE, &r->tokens, &n);
+		s = plumb_tokenize(tok, text, size, PLUMB_SPECIALS_PARSE, &r->tokens, &n);
 	else
 		s = plumb_chat_tokenize(tok, &(struct plumb_message){ "user", text }, 0, 1, true, &r->tokens, &n);
 	r->token_count = (int64_t)n;

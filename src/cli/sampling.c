@@ -7,6 +7,7 @@
 int cli_sampling_option(struct cli_sampling *s, int option, const char *value)
 {
 	long whole;
+	int64_t seed;
 	switch (option) {
 	case 1100: return cli_real("--temp", value, 0, 100, &s->how.temperature) ? 1 : -1;
 	case 1101:
@@ -23,9 +24,9 @@ int cli_sampling_option(struct cli_sampling *s, int option, const char *value)
 		return cli_real("--min-p", value, 0, 1, &s->how.min_p) ? 1 : -1;
 	case 1104: return cli_real("--repeat-penalty", value, 0.01, 100, &s->how.repeat_penalty) ? 1 : -1;
 	case 1105:
-		if (!cli_whole("--seed", value, 0, 0x7fffffffffffffffL, &whole))
+		if (!cli_whole64("--seed", value, 0, INT64_MAX, &seed)) /* JSON's integers end there, too */
 			return -1;
-		s->how.seed = (uint64_t)whole;
+		s->how.seed = (uint64_t)seed;
 		s->seeded = true;
 		return 1;
 	default: return 0;

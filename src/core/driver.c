@@ -162,12 +162,22 @@ static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_
 	return PLUMB_OK;
 }
 
+/* Where "*" goes on without cl, who named a device for it is not left to wonder. why: why cl did not open, "": it is not in the list. */
+static void tell_unused(struct plumb_context *ctx, const char *why)
+{
+	for (int i = 0; i < ctx->drivers; i++)
+		if (!strcmp(ctx->driver[i].cls->name, "cl"))
+			return;
+	if (*why && plumb_env(PLUMB_ENV_CL_DEVICE))
+		plumb_notice(ctx, "PLUMB_CL_DEVICE is set, but OpenCL is not used: %s", why);
+}
+
 static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
 	static const struct { unsigned group; const char *name; } groups[] = { { PLUMB_GROUP_CPU, "cpu" }, { PLUMB_GROUP_GPU, "gpu" }, { PLUMB_GROUP_NAMED, "cl" } };
 	unsigned wanted = 0, opened = 0;
-	char why[512] = "";
+	char why[512] = "", cl_why[256] = "";
 	int count;
 	enum plumb_status s = plumb_driver_parse(list, items, &count);
 	if (s)
@@ -182,12 +192,17 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 		else {
 			size_t n = strlen(why);
 			snprintf(why + n, sizeof why - n, "%s%s", n ? "; " : "", plumb_last_error());
+			if (!strcmp(items[i].name, "cl"))
+				snprintf(cl_why, sizeof cl_why, "%s", plumb_last_error());
 		}
 	}
 	for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
 		if (wanted & ~opened & groups[g].group)
 			return plumb_fail(PLUMB_E_DRIVER, "no %s driver opens: %s", groups[g].name, why);
-	return ctx->drivers ? PLUMB_OK : plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
+	if (!ctx->drivers)
+		return plumb_fail(PLUMB_E_DRIVER, "no driver opens: %s", why);
+	tell_unused(ctx, cl_why);
+	return PLUMB_OK;
 }
 
 enum plumb_status plumb_driver_add(struct plumb_context *ctx, const char *name)
