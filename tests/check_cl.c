@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cl/cl.h"
+#include "f16_values.h"
 #include "op_cases.h"
 #include "random.h"
 
@@ -150,6 +151,28 @@ START_TEST(test_eps)
 }
 END_TEST
 
+static struct plumb_context *half;
+
+static void check_half_problem(void *user, const struct problem *p)
+{
+	int *done = user;
+	if (p->desc->fused || done[p->op]++) /* of each basic operator the first that fits */
+		return;
+	check_half(half, p);
+}
+
+START_TEST(test_half)
+{
+	int done[PLUMB_OP_COUNT] = { 0 };
+	start_random(1);
+	need(plumb_open(&half, &(struct plumb_options){ .driver = "cl", .precision = "FP16" }), "FP16");
+	check_f16(half, getenv("PLUMB_TEST_SMALL") != NULL);
+	for (int op = 0; op < PLUMB_OP_COUNT; op++)
+		each_problem((enum plumb_op)op, check_half_problem, done);
+	plumb_close(half);
+}
+END_TEST
+
 int main(void)
 {
 	if (plumb_open(&ctx, &(struct plumb_options){ .driver = "cl", .precision = "FP32" })) {
@@ -168,6 +191,7 @@ int main(void)
 	TCase *c = tcase_create("driver");
 	tcase_add_test(c, test_class);
 	tcase_add_test(c, test_order);
+	tcase_add_test(c, test_half);
 	tcase_add_loop_test(c, test_eps, 0, 3);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);

@@ -82,7 +82,7 @@ static const struct { const char *driver, *precision; enum plumb_status status; 
 	{ "native", "fp64", PLUMB_OK, "ref" },
 	{ "mtl", NULL, PLUMB_E_DRIVER, "mtl: Metal is not available" },
 	{ "native,mtl", NULL, PLUMB_E_DRIVER, "mtl" },
-	{ "native", "FP16", PLUMB_E_DRIVER, "FP16" },
+	{ "native", "FP16", PLUMB_OK, "native" },
 	{ "native", "FP8", PLUMB_E_ARGUMENT, "AR_HARDWARE_PRECISION is \"FP8\"" },
 	{ "cuda", NULL, PLUMB_E_DRIVER, "Unknown driver cuda" },
 };

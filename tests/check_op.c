@@ -15,6 +15,7 @@ static const char *const modes[] = { "default", "exact" };
 struct contexts {
 	struct plumb_context *(*ctx)[THREADS]; /* by instruction set and mode */
 	int sets;
+	struct plumb_context *half;
 };
 
 static void check_problem(void *user, const struct problem *p)
@@ -27,6 +28,7 @@ static void check_problem(void *user, const struct problem *p)
 		free(first);
 		check_refuses_f64(c->ctx[s][0], p);
 	}
+	check_half(c->half, p);
 }
 
 START_TEST(test_op)
@@ -44,7 +46,9 @@ START_TEST(test_op)
 			ck_assert_ptr_nonnull(strstr(plumb_driver_note(*ctx, 0), name));
 		}
 	}
+	need(plumb_open(&c.half, &(struct plumb_options){ .driver = "native", .precision = "FP16" }), "FP16");
 	ck_assert_int_gt(each_problem((enum plumb_op)_i, check_problem, &c), 0);
+	plumb_close(c.half);
 	for (int s = 0; s < c.sets; s += MODES) /* default: a fused one may be composed for some weights, not for all */
 		ck_assert_uint_gt(plumb_placement(c.ctx[s][0], _i, 0), 0);
 	for (int s = 0; s < c.sets; s++)

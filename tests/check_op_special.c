@@ -59,6 +59,7 @@ int main(void)
 	Suite *suite = suite_create("special cases of operators");
 	suite_add_tcase(suite, special_argmax());
 	suite_add_tcase(suite, special_attention());
+	suite_add_tcase(suite, special_f16());
 	suite_add_tcase(suite, special_fused());
 	suite_add_tcase(suite, special_matmul());
 	suite_add_tcase(suite, special_rmsnorm());

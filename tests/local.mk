@@ -135,7 +135,7 @@ check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h 
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
-check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/op/special.h %D%/op/argmax.c %D%/op/attention.c %D%/op/fused.c %D%/op/matmul.c \
+check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/op/special.h %D%/f16_values.h %D%/op/argmax.c %D%/op/attention.c %D%/op/f16.c %D%/op/fused.c %D%/op/matmul.c \
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
@@ -155,7 +155,7 @@ check_text_LDADD = $(CHECK_LINK)
 if HAVE_OPENCL
 check_PROGRAMS += check_cl
 TESTS += check_cl
-check_cl_SOURCES = %D%/check_cl.c %D%/op_cases.c %D%/op_cases.h %D%/random.h
+check_cl_SOURCES = %D%/check_cl.c %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)
 endif

@@ -232,9 +232,18 @@ static double allowed(const struct problem *p, const struct plumb_call *call)
 	return p->desc->tolerance(call) * (p->op == PLUMB_OP_matmul && p->count < 8 ? 3 / sqrt(LEAST) : 1);
 }
 
+#define HALF_BORDER 65400 /* from here on what is within the bound may be infinity */
+
+/* One rounding to float16: 2^-11 of a value, or 2^-25 where it is below float16's normal numbers (doc/numerics.md). */
+static double half_bound(const struct problem *p, double tolerance, double norm)
+{
+	return (tolerance + (1 + tolerance) * 0x1p-11) * norm + 0x1p-25 * sqrt((double)p->count);
+}
+
 static void compare(const struct problem *p, const struct tensors *t, const char *text)
 {
 	double error = 0, norm = 0, tolerance = allowed(p, &t->call);
+	bool half = t->out.buffer->ctx->precision == PLUMB_FP16 && p->out.type == PLUMB_F32;
 	const void *y = plumb_host(&t->out);
 	for (int64_t i = 0; i < p->count; i++) {
 		double have, want = p->truth[i];
@@ -242,6 +251,13 @@ static void compare(const struct problem *p, const struct tensors *t, const char
 			have = plumb_f16_to_f32(((const uint16_t *)y)[i]);
 		else
 			have = p->out.type == PLUMB_I32 ? ((const int32_t *)y)[i] : (double)((const float *)y)[i];
+		if (half && !isnan(have) && (float)have != plumb_f16_to_f32(plumb_f32_to_f16((float)have)))
+			ck_abort_msg("%s (seed %llu): element %lld is %a, no half", text, (unsigned long long)seed, (long long)i, have);
+		if (half && (p->desc->fused || fabs(want) >= HALF_BORDER)) { /* a step of a fused one may overflow */
+			if (!p->desc->fused && !(copysign(have, want) == have && fabs(have) >= HALF_BORDER))
+				ck_abort_msg("%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)i, have, want);
+			continue;
+		}
 		if (isfinite(want) ? !isfinite(have) : have != want) /* an assertion per element is slow: Check writes each down */
 			ck_abort_msg("%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)i, have, want);
 		if (!isfinite(want))
@@ -251,7 +267,11 @@ static void compare(const struct problem *p, const struct tensors *t, const char
 		error += (have - want) * (have - want);
 		norm += want * want;
 	}
-	ck_assert_msg(sqrt(error) <= tolerance * sqrt(norm), "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text,
+	if (half)
+		ck_assert_msg(sqrt(error) <= half_bound(p, tolerance, sqrt(norm)), "%s (seed %llu): relative L2 error %.3g, tolerance %.3g",
+			text, (unsigned long long)seed, sqrt(error / norm), half_bound(p, tolerance, 1));
+	else
+		ck_assert_msg(sqrt(error) <= tolerance * sqrt(norm), "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text,
 		(unsigned long long)seed, sqrt(error / norm), tolerance);
 }
 
@@ -290,6 +310,14 @@ static void *run(struct plumb_context *ctx, const struct problem *p, int alias, 
 		(unsigned long long)seed);
 	free_tensors(&t);
 	return bytes;
+}
+
+void check_half(struct plumb_context *ctx, const struct problem *p)
+{
+	char text[512];
+	snprintf(text, sizeof text, "%s on %s, FP16", p->text, plumb_driver_note(ctx, 0));
+	free(run(ctx, p, -1, false, NULL, text));
+	ck_assert_msg(!p->desc->fused || plumb_placement(ctx, (int)p->op, 0) == 0, "%s: not composed", text);
 }
 
 void check_refuses_f64(struct plumb_context *ctx, const struct problem *p)

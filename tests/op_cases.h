@@ -27,6 +27,9 @@ int each_problem(enum plumb_op op, void (*fn)(void *user, const struct problem *
 /* Run it plainly, with the output in place of each input that allows it, and composed if fused. The plain output's bytes are those at
  * *first, unless that is NULL: then it is set, and the caller frees it. Guard bands and inputs must stay as they are. */
 void check_context(struct plumb_context *ctx, const struct problem *p, void **first);
+/* In a context of precision FP16: every value of the output is a half, and a basic operator's is within its own bound and one rounding of the
+ * truth; a fused one is composed. */
+void check_half(struct plumb_context *ctx, const struct problem *p);
 /* Drivers leave float64 to others. */
 void check_refuses_f64(struct plumb_context *ctx, const struct problem *p);
 /* Fails with the kept error text unless s is PLUMB_OK. */

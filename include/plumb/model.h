@@ -157,6 +157,20 @@ PLUMB_API int64_t plumb_session_context(const struct plumb_session *session);
 /* mask: bits 1 << enum plumb_point; fn NULL removes the tap. */
 PLUMB_API void plumb_session_tap(struct plumb_session *session, unsigned mask, plumb_tap_fn fn, void *user);
 
+/* --- values that float16 cannot hold --- */
+/* In a context of precision FP16: the first finite value past float16's largest, 65504, that an operator made since the session was
+ * made. It became an infinity, as it would in a port that runs in float16. The notice function of the context hears of it, once a session. */
+struct plumb_overflow {
+	int64_t rows;           /* rows of operators' results in which there was one, so far */
+	const char *op;         /* "matmul"; a constant */
+	enum plumb_point point; /* what it made, or was a step of */
+	int layer;              /* -1: in none */
+	int64_t position;       /* of the token, from 0 */
+	double value;
+};
+/* NULL: there was none. Belongs to the session and changes when it evaluates. */
+PLUMB_API const struct plumb_overflow *plumb_session_overflow(const struct plumb_session *session);
+
 /* --- values that are not finite --- */
 /* Index of the first of n values that is NaN or infinite; -1: all are finite. */
 PLUMB_API int64_t plumb_first_nonfinite(const float *x, int64_t n);

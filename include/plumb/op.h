@@ -97,6 +97,16 @@ PLUMB_API enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_te
 PLUMB_API enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *x);
 
+/* y[i] = lowest index j of a finite x[i][j] that rounds to infinity in float16 (65520 and more in size), -1 where there is none.
+ * x {n, d}; y {n} I32. Exact. */
+PLUMB_API enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x);
+
+/* y = x rounded to the nearest value of float16, ties to even (IEEE 754), and kept in x's type: infinity from 65520 on; a NaN
+ * stays one. x, y {n, d} of one type. y may be x. Exact. In precision FP16 every other operator's F32 output passes through this. */
+PLUMB_API enum plumb_status plumb_f16_round(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x);
+
 /* Fused: y = attn_mix(softmax(attn_scores(q, k)), v) without storing the scores.
  * Shapes as in those operators. Composed from them where a driver has no kernel of its own. */
 PLUMB_API enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y,

@@ -77,8 +77,8 @@ static enum plumb_status cl_open(struct plumb_driver *driver)
 	cl->owner = driver->ctx;
 	cl->only = -1;
 	enum plumb_status s = plumb_cl_settings_read(&cl->set); /* first, so that a bad value is refused on every machine */
-	if (!s && driver->ctx->precision != PLUMB_FP32)
-		s = plumb_fail(PLUMB_E_DRIVER, "computes in FP32 only (AR_HARDWARE_PRECISION)");
+	if (!s && driver->ctx->precision == PLUMB_FP64)
+		s = plumb_fail(PLUMB_E_DRIVER, "computes in FP32 and FP16; FP64 is native's (AR_HARDWARE_PRECISION)");
 	if (!s)
 		s = plumb_cl_choose(driver->kind, &cl->device);
 	if (!s)

@@ -29,6 +29,7 @@ double plumb_number(const char *text, char **end);
 /* --- type.c --- */
 float plumb_f16_to_f32(uint16_t h);
 uint16_t plumb_f32_to_f16(float f);
+#define PLUMB_F16_ENDS 65520.f /* from here on a value rounds to infinity in float16; cl/f16_overflow.cl has it too */
 float plumb_bf16_to_f32(uint16_t h);
 uint16_t plumb_f32_to_bf16(float f);
 bool plumb_type_is_float(enum plumb_type type);  /* F32, F64, F16, BF16 */
@@ -172,6 +173,9 @@ struct plumb_driver {
 enum plumb_mode { PLUMB_MODE_DEFAULT, PLUMB_MODE_EXACT, PLUMB_MODE_FAST };
 /* What rounding activations to integers may take of a row's norm when the mode is not exact (doc/numerics.md). */
 #define PLUMB_MODE_LOSS 4e-5f
+/* FP16: rows in which operators made a finite value that float16 cannot hold, and the first of them. Who knows layers takes it and sets
+ * rows to 0. */
+struct plumb_f16_note { int64_t rows, row; bool absolute; /* row is a position of the sequence, not of the call */ const char *op; double value; };
 struct plumb_context {
 	enum plumb_precision precision;
 	enum plumb_mode mode;
@@ -184,6 +188,7 @@ struct plumb_context {
 	_Atomic uint64_t placed[PLUMB_OP_COUNT][PLUMB_MAX_DRIVERS];
 	char reason[PLUMB_OP_COUNT][192]; /* why an operator went past the first driver */
 	bool strict;                      /* then that is an error */
+	struct plumb_f16_note f16;
 	unsigned avoid[PLUMB_MAX_DRIVERS]; /* bits 1 << op that a driver is not asked to run, though it could (PLUMB_AVOID) */
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
@@ -275,6 +280,9 @@ enum plumb_status plumb_op_verify(struct plumb_driver *driver, int op, enum plum
 /* Run a few rows of this very call on the driver and on the truth. *allowed is generous, since real numbers may amplify
  * rounding: it tells a wrong kernel from a right one, not a good one from a better. In src/op/canary.c. */
 enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plumb_call *call, double *error, double *allowed);
+
+/* In precision FP16: round what a call has made to float16, and note what overflows. In src/op/f16.c. */
+enum plumb_status plumb_op_f16(struct plumb_context *ctx, const struct plumb_call *call);
 
 /* --- dispatch.c --- */
 /* Tell the context's notice function. */

@@ -89,12 +89,20 @@ static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_o
 	return PLUMB_OK;
 }
 
+static enum plumb_status made(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_driver *driver)
+{
+	atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
+	return ctx->precision == PLUMB_FP16 ? plumb_op_f16(ctx, call) : PLUMB_OK;
+}
+
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	enum plumb_status s = check(desc, call);
 	if (s)
 		return s;
+	if (ctx->precision == PLUMB_FP16 && desc->compose) /* each step is rounded */
+		return desc->compose(ctx, call);
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *driver = &ctx->driver[i];
 		if (ctx->avoid[i] >> call->op & 1) {
@@ -106,9 +114,9 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 		/* No memory on one driver is no reason to stop while another is there. */
 		bool next = s == PLUMB_E_UNSUPPORTED || (s == PLUMB_E_MEMORY && i + 1 < ctx->drivers);
 		if (!s)
-			atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
+			return made(ctx, call, driver);
 		if (!next)
-			return s ? plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name) : PLUMB_OK;
+			return plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name);
 		if (!plumb_call_repeatable(driver, call))
 			return half_done(driver, desc);
 		/* A fused operator that the preferred driver lacks is better composed there than

@@ -151,8 +151,6 @@ static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_
 		return plumb_fail(PLUMB_E_DRIVER, "driver %s: %s", k->name, k->why_not);
 	if (cls == &plumb_native_class && ctx->precision == PLUMB_FP64)
 		cls = &plumb_ref_class; /* the double-precision truth stands in for native */
-	if (cls == &plumb_native_class && ctx->precision == PLUMB_FP16)
-		return plumb_fail(PLUMB_E_DRIVER, "driver native: computes in FP32 or FP64, not FP16 (AR_HARDWARE_PRECISION)");
 	struct plumb_driver *d = &ctx->driver[ctx->drivers];
 	*d = (struct plumb_driver){ .cls = cls, .ctx = ctx, .index = ctx->drivers, .kind = item->kind };
 	enum plumb_status s = cls->open ? cls->open(d) : PLUMB_OK;

@@ -61,6 +61,10 @@ struct plumb_session {
 	float *logits_f32;                /* a copy in float32: of logits that are not, or of a shared step's row */
 	int64_t logits_room;              /* values that logits_f32 holds */
 	bool logits_copied;               /* logits_f32 holds the last eval's */
+	struct plumb_overflow overflow;   /* of all evals */
+	bool overflow_relative;           /* its position is a row of the pass under way */
+	bool overflow_said;
+	int64_t first_row;                /* of the pass under way: row 0 of what operators work on now */
 };
 
 /* --- kind.c --- */
@@ -82,6 +86,12 @@ struct plumb_part { struct plumb_session *session; int64_t first, rows; };
 /* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its ids, its activations, its tap,
  * its logits. rows: how many of the last rows get logits. */
 enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, int64_t rows);
+
+/* --- overflow.c --- */
+/* In precision FP16: take down what the operators of this point have noted. Showing a point does so, too. */
+void plumb_overflow_note(struct plumb_session *session, int layer, enum plumb_point point);
+/* After a pass: overflows are their sequences' own, and said once. */
+void plumb_overflow_settle(const struct plumb_part *part, int parts);
 
 /* --- session.c --- */
 /* Show a tensor to the tap, if it asked for the point. */

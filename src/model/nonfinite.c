@@ -7,7 +7,6 @@
 #include "model/model.h"
 
 #define PASS 32          /* tokens at a time, as the scores of all points are held */
-#define F16_ENDS 65520.f /* from here on a value rounds to infinity in float16 */
 #define CHUNK 4096       /* elements of a weight at a time; whole blocks of every type */
 
 /* The operator that makes each point, by itself and fused. */
@@ -73,7 +72,7 @@ static enum plumb_status look(void *user, int layer, enum plumb_point point, str
 	}
 	PLUMB_TRY(plumb_tensor_read_f32(t, f->value, n));
 	for (int64_t i = 0; i < n; i++) {
-		bool overflow = kept && fabsf(f->value[i]) >= F16_ENDS && isfinite(f->value[i]);
+		bool overflow = kept && fabsf(f->value[i]) >= PLUMB_F16_ENDS && isfinite(f->value[i]);
 		if (isfinite(f->value[i]) && !overflow)
 			continue;
 		int64_t position = position_of(f, point, t, i, &masked);

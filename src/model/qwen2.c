@@ -24,17 +24,23 @@ struct pass {
 #define ROPE_INSIDE (BIT(Q_ROPE) | BIT(K_ROPE)) /* one call for both; the values are the same */
 #define GATE_UP_INSIDE (BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP))
 
+/* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is rounded. */
+static bool one_by_one(const struct plumb_model *model)
+{
+	return model->ctx->mode == PLUMB_MODE_EXACT || model->ctx->precision == PLUMB_FP16;
+}
+
 unsigned plumb_model_inside(const struct plumb_model *model)
 {
-	return ATTENTION_INSIDE | (model->ctx->mode == PLUMB_MODE_EXACT ? 0 : QKV_INSIDE | GATE_UP_INSIDE | BIT(ATTN_OUT) | BIT(FFN_DOWN));
+	return ATTENTION_INSIDE | (one_by_one(model) ? 0 : QKV_INSIDE | GATE_UP_INSIDE | BIT(ATTN_OUT) | BIT(FFN_DOWN));
 }
 
 static bool looked_at(const struct plumb_session *s, unsigned points) { return s->tap && s->tap_mask & points; }
 
-/* May these points be passed in one operator? In the exact mode each operator but attention runs by itself, as it is diagnosed. */
+/* May these points be passed in one operator? */
 static bool fused(const struct plumb_session *s, unsigned points)
 {
-	return s->model->ctx->mode != PLUMB_MODE_EXACT && !looked_at(s, points);
+	return !one_by_one(s->model) && !looked_at(s, points);
 }
 
 /* Attention by basic operators, for queries that begin `first` rows after the session's position. */
@@ -109,7 +115,9 @@ static enum plumb_status positions(struct pass *p, const struct plumb_part *part
 	}
 	PLUMB_TRY(plumb_kv_store(ctx, &s->kcache[layer], &k, s->position));
 	PLUMB_TRY(plumb_kv_store(ctx, &s->vcache[layer], &v, s->position));
-	return attend(s, &mix, &q, layer);
+	PLUMB_TRY(attend(s, &mix, &q, layer));
+	plumb_overflow_note(s, layer, PLUMB_POINT_ATTN_CONTEXT);
+	return PLUMB_OK;
 }
 
 /* To the residual stream: x w^T + b. The fused operator knows no bias. */
@@ -193,6 +201,7 @@ static enum plumb_status head(struct plumb_session *s, struct pass *p, int64_t n
 	struct plumb_context *ctx = s->model->ctx;
 	const int layer = -1;
 	struct plumb_tensor x, norm, logits;
+	s->first_row = n - rows;
 	PLUMB_TRY(plumb_tensor_rows(&x, &p->x, n - rows, rows));
 	PLUMB_TRY(plumb_tensor_rows(&norm, &p->norm, 0, rows));
 	PLUMB_TRY(plumb_rmsnorm(ctx, &norm, &x, &s->model->weights.norm, s->model->config.norm_eps));

@@ -38,7 +38,7 @@ enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_mod
 {
 	static const struct plumb_session_options none;
 	const struct plumb_session_options *o = options ? options : &none;
-	bool fp64 = model->ctx->precision == PLUMB_FP64;
+	bool fp64 = model->ctx->precision == PLUMB_FP64, fp16 = model->ctx->precision == PLUMB_FP16;
 	*out = NULL;
 	if (o->context < 0 || o->context > model->config.context)
 		return plumb_fail(PLUMB_E_ARGUMENT, "a context of %lld is not within the model's %lld", (long long)o->context, (long long)model->config.context);
@@ -57,7 +57,7 @@ enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_mod
 	if (s->batch > s->context)
 		s->batch = s->context;
 	s->act = fp64 ? PLUMB_F64 : PLUMB_F32;
-	s->kv_type = fp64 ? PLUMB_F64 : o->kv_type;
+	s->kv_type = fp64 ? PLUMB_F64 : fp16 ? PLUMB_F16 : o->kv_type;
 	enum plumb_status status = allocate(s);
 	if (status) {
 		plumb_session_free(s);
@@ -154,6 +154,15 @@ static enum plumb_status check_tokens(const struct plumb_session *s, const int32
 	return PLUMB_OK;
 }
 
+/* A pass. What overflowed in it is said whether it came to its end or not. */
+static enum plumb_status forward(const struct plumb_part *part, int parts, int64_t rows)
+{
+	part->session->first_row = 0;
+	enum plumb_status status = plumb_qwen2_forward(part, parts, rows);
+	plumb_overflow_settle(part, parts);
+	return status;
+}
+
 enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
 {
 	int64_t before = s->position, last = want == PLUMB_LOGITS_ALL ? n : want == PLUMB_LOGITS_LAST ? 1 : 0;
@@ -170,7 +179,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 		if (!status)
 			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)part);
 		if (!status)
-			status = plumb_qwen2_forward(&(struct plumb_part){ s, 0, part }, 1, done + part == n ? last : 0);
+			status = forward(&(struct plumb_part){ s, 0, part }, 1, done + part == n ? last : 0);
 		if (!status)
 			s->position += part;
 	}
@@ -244,7 +253,7 @@ static enum plumb_status step(struct plumb_session *const *sessions, const int32
 	PLUMB_TRY(room_for_logits(lead, count));
 	PLUMB_TRY(plumb_tensor_rows(&ids, &lead->ids, 0, count));
 	PLUMB_TRY(plumb_tensor_write(&ids, tokens, sizeof *tokens * (size_t)count));
-	PLUMB_TRY(plumb_qwen2_forward(part, (int)count, count));
+	PLUMB_TRY(forward(part, (int)count, count));
 	for (int64_t i = 0; i < count; i++) {
 		PLUMB_TRY(plumb_tensor_rows(&row, &lead->logits, i, 1));
 		PLUMB_TRY(copy_logits(sessions[i], &row));
@@ -288,5 +297,6 @@ void plumb_session_tap(struct plumb_session *s, unsigned mask, plumb_tap_fn fn, 
 
 enum plumb_status plumb_session_show(struct plumb_session *s, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
+	plumb_overflow_note(s, layer, point);
 	return s->tap && s->tap_mask >> point & 1 ? s->tap(s->tap_user, layer, point, t) : PLUMB_OK;
 }

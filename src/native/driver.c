@@ -136,7 +136,7 @@ int64_t plumb_native_grain(int64_t elements_per_item)
 
 enum plumb_status plumb_native_f32(const struct plumb_call *call)
 {
-	enum plumb_type type = call->op == PLUMB_OP_argmax || call->op == PLUMB_OP_kv_store ? call->in[0]->type : call->out->type;
+	enum plumb_type type = call->op == PLUMB_OP_argmax || call->op == PLUMB_OP_kv_store || call->op == PLUMB_OP_f16_overflow ? call->in[0]->type : call->out->type;
 	if (type != PLUMB_F32)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %s works on f32, not %s", plumb_op_name((int)call->op), plumb_type_name(type));
 	return PLUMB_OK;

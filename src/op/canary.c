@@ -12,6 +12,7 @@
 static const unsigned row_inputs[PLUMB_OP_COUNT] = {
 	[PLUMB_OP_embed] = 2, [PLUMB_OP_matmul] = 1, [PLUMB_OP_rmsnorm] = 1, [PLUMB_OP_rope] = 1, [PLUMB_OP_kv_store] = 1,
 	[PLUMB_OP_attn_scores] = 1, [PLUMB_OP_softmax] = 1, [PLUMB_OP_swiglu] = 3, [PLUMB_OP_add] = 3, [PLUMB_OP_argmax] = 1,
+	[PLUMB_OP_f16_overflow] = 1, [PLUMB_OP_f16_round] = 1,
 	[PLUMB_OP_attention] = 1, [PLUMB_OP_qkv] = 1, [PLUMB_OP_gate_up] = 1, [PLUMB_OP_matmul_add] = 1 | 4,
 };
 /* Inputs of which a few rows give a few columns of the output. A residual cannot be cut by columns, so its weight stays whole. */

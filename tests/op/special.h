@@ -30,6 +30,7 @@ double special_distance(const float *have, const double *want, int64_t n);
 
 TCase *special_argmax(void);
 TCase *special_attention(void);
+TCase *special_f16(void);
 TCase *special_fused(void);
 TCase *special_matmul(void);
 TCase *special_rmsnorm(void);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* f16_overflow: where a row first leaves the range of float16. Contract and truth. */
+#include "op/op.h"
+
+enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_f16_overflow, y, { x }, { 0 } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_type(y, "y", PLUMB_I32));
+	PLUMB_TRY(plumb_need_activation(x, "x", NULL));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(y, "y", 1, x->dim[0], -1, -1));
+	if (x->dim[1] > INT32_MAX)
+		return plumb_fail(PLUMB_E_SHAPE, "a row of %lld has indices beyond 32 bits", (long long)x->dim[1]);
+	return plumb_need_apart(y, x, "x", false);
+}
+
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	const struct plumb_tensor *x = c->in[0];
+	int64_t d = x->dim[1];
+	(void)driver;
+	for (int64_t i = 0; i < x->dim[0]; i++) {
+		int64_t j = 0;
+		while (j < d && !(isfinite(plumb_get(x, i * d + j)) && fabs(plumb_get(x, i * d + j)) >= PLUMB_F16_ENDS))
+			j++;
+		((int32_t *)plumb_host(c->out))[i] = j < d ? (int32_t)j : -1;
+	}
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
+static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+
+#define CASE(text, n, d) { .name = text, .out = { PLUMB_I32, 1, { n } }, .in = { { PLUMB_F32, 2, { n, d } } } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", 1, 896), CASE("prefill", 33, 896), CASE("odd width", 3, 13), CASE("one element", 1, 1),
+};
+
+const struct plumb_op_desc plumb_op_f16_overflow = {
+	.name = "f16_overflow", .index = -1, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};

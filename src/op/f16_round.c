@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* f16_round: what a run in float16 keeps of a value. Contract and truth. */
+#include "op/op.h"
+
+enum plumb_status plumb_f16_round(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
+{
+	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_f16_round, y, { x }, { 0 } });
+}
+
+static enum plumb_status check(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_activation(x, "x", y));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], x->dim[1], -1));
+	return plumb_need_apart(y, x, "x", true);
+}
+
+/* What it works on are float32's values, whatever the tensors' type: rounding through float32 is one rounding. */
+static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	(void)driver;
+	for (int64_t i = 0; i < plumb_tensor_count(c->out); i++)
+		plumb_put(c->out, i, plumb_f16_to_f32(plumb_f32_to_f16((float)plumb_get(c->in[0], i))));
+	return PLUMB_OK;
+}
+
+static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
+static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+
+#define CASE(text, n, d) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { n, d } } } }
+static const struct plumb_case cases[] = {
+	CASE("qwen2.5-0.5b decode", 1, 896), CASE("prefill", 33, 896), CASE("odd width", 3, 13), CASE("one element", 1, 1),
+};
+
+const struct plumb_op_desc plumb_op_f16_round = {
+	.name = "f16_round", .index = -1, .alias = 1, .check = check, .ref = ref,
+	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+};
