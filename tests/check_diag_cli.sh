@@ -62,6 +62,9 @@ verdicts() {
 		diag verdict "$model" $reference --json; json 0 'j["word"] == "right" and j["code"] == 0' "verdict of an own dump: right ($reference)"
 	done
 	diag verdict "$model" all --fault k_bias@1 --json; json 22 'j["layer"] == 1 and "k_bias" in str(j["cause"])' "--fault k_bias@1: a divergence, in layer 1, by its name"
+	diag verdict "$model" "$data/tiny-f32.safetensors" --precision FP16; expect 21 "right, as far as a run in fp16 can tell" "a port in FP16 is right as far as fp16 can tell"
+	diag verdict "$model" "$data/tiny-f32.safetensors" --precision FP16 --fault k_bias@1 --json
+	json 22 'j["layer"] == 1 and "k_bias" in str(j["cause"])' "... and a fault in it is found all the same"
 	diag report "$model" all --fault v_bias@2 --json
 	json 22 'j["verdict"]["layer"] == 2 and j["fingerprint"]["causes"][0]["name"] == "v_bias" and j["fault"] == "v_bias@2"' "report --fault: layer and cause"
 	diag report "$model" all --fault k_bias@1; expect 22 "K bias" "report --fault in words"

@@ -472,6 +472,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	add_file_tests(suite);
 	add_zero_tests(suite);
+	add_f16_tests(suite);
 	suite_add_tcase(suite, in_mode("exact", set_exact));
 	suite_add_tcase(suite, in_mode("default", set_default));
 	return run_suite(suite);

@@ -47,6 +47,7 @@ static const struct { const char *file, *precision, *mode; double tolerance; int
 	{ "hello-components", "FP32", "exact", 1e-5, 315 }, { "hello-exact", "FP32", "exact", 1e-5, 411 },
 	{ "chat-components", "FP32", "exact", 1e-5, 59 }, { "chat-exact", "FP32", "exact", 1e-5, 63 },
 	{ "hello-exact", "FP32", "default", 1e-4, 411 }, { "chat-exact", "FP32", "default", 1e-4, 63 },
+	{ "hello-exact", "FP16", "exact", 3.4e-2, 411 }, { "chat-exact", "FP16", "exact", 0.29, 63 },
 	{ "hello-exact", "FP64", "exact", 1e-6, 411 }, { "chat-exact", "FP64", "exact", 1e-6, 63 },
 };
 #define ROUNDED_REFERENCE "L0.attn_context" /* of chat-components: its own error */
@@ -222,8 +223,8 @@ int main(void)
 	}
 	fprintf(stderr, "the real model: %s\n", model_path);
 	Suite *suite = suite_create("real");
-	/* Each a case of its own, so that CK_RUN_CASE=greedy runs that one alone. The last two sets are of FP64, which is native's. */
-	add(suite, "components", components, strcmp(test_driver(), "native") ? 6 : 8);
+	/* Each a case of its own, so that CK_RUN_CASE=greedy runs that one alone. Of FP16 one set will do elsewhere, and FP64 is native's. */
+	add(suite, "components", components, strcmp(test_driver(), "native") ? 7 : 10);
 	add(suite, "top", top_logits, 4);
 	add(suite, "greedy", greedy, 8);
 	add(suite, "nll", mean_nll, 4);

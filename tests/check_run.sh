@@ -199,7 +199,23 @@ nonfinite() {
 	run --help; grep -q '7 values of the model' out; report $? "plumb --help lists exit code 7"
 }
 
-for part in env_options fits stops seeds newlines texts nonfinite; do
+half() {
+	run run "$data/tiny-f32.gguf" --tokens 72,73,74 -n 4 --precision FP16 --json; expect 0 "" "FP16"
+	grep -q '"overflow": null' out; report $? "FP16: nothing overflows, and --json says so"
+	AR_HARDWARE_PRECISION=FP16 run run "$data/tiny-f32.gguf" --tokens 72,73,74 -n 4; expect 0 "read" "AR_HARDWARE_PRECISION=FP16"
+	[ -n "$python" ] || { skip "an overflow in FP16: no python3"; return; }
+	printf "The quick brown fox" >fox; spoil blk.1.ffn_norm.weight 7 9e6
+	run run spoiled.gguf --tokens 72,73,74 -n 4; expect 0 "read" "what float32 holds ..."
+	run run spoiled.gguf --tokens 72,73,74 -n 4 --precision FP16; expect 7 "FP16 overflows, first in layer 1, operator rmsnorm (post_attn_norm), at position 0:" "... overflows in FP16: the operator, its layer and the position"
+	[ "$(grep -c 'FP16 overflows' err)" -eq 1 ] && grep -q 'keep it in float32' err; report $? "... once, and what to do"
+	run perplexity spoiled.gguf fox --precision FP16; expect 7 "layer 1, operator rmsnorm" "perplexity in FP16"
+	ids=$(i=0; while [ $i -lt 100 ]; do printf '%d,' $((i % 200)); i=$((i + 1)); done)
+	spoil token_embd.weight $((99 * 64 + 1)) 70000
+	run run spoiled.gguf --tokens "$ids" --batch 32 --precision FP16 --json; grep -q 'operator embed (embeddings), at position 99: 70000' err
+	report $? "the position, in a prompt of several passes"
+}
+
+for part in env_options fits stops seeds newlines texts nonfinite half; do
 	code=0
 	: >out; : >err
 	$part

@@ -127,7 +127,7 @@ check_inject_SOURCES = %D%/suite.h %D%/check_inject.c %D%/inject/inject.h %D%/in
 check_inject_CPPFLAGS = $(CHECK_CPP)
 check_inject_LDADD = $(CHECK_LINK) -ldl
 
-check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c %D%/model/zeros.c
+check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c %D%/model/zeros.c %D%/model/f16.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 

@@ -57,7 +57,8 @@ struct cli_common {
 	"                       qwq-first, deepseek-r1) or a file with the text of one that plumb knows\n"
 #define CLI_COMMON_HELP \
 	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
-	"  --precision P        FP32 (default) or FP64, the double-precision truth\n" \
+	"  --precision P        FP32 (default); FP16: every result rounded to half, and the first overflow named, as a port in fp16 would\n" \
+	"                       run; FP64: the double-precision truth\n" \
 	"  --mode M             exact (float32), default (activations of 16 bits where a kernel gains by it) or fast (8 bits)\n" \
 	"  -t, --threads N      threads of the native driver\n" \
 	"  --json               machine-readable result on stdout\n" \

@@ -21,12 +21,25 @@ static void print_found(const struct plumb_nonfinite *f)
 		fputs("       Only the fused operator does so. Try --mode exact, or another --driver; `plumb diag bisect MODEL` compares drivers.\n", stderr);
 }
 
+/* In FP16 the cause is known: who first made what float16 cannot hold. */
+static void print_overflow(const struct plumb_overflow *o)
+{
+	fprintf(stderr, "       In FP16 operator %s (%s)", o->op, plumb_point_name(o->point));
+	if (o->layer >= 0)
+		fprintf(stderr, " of layer %d", o->layer);
+	fprintf(stderr, " first overflowed, at position %lld: %g is past 65504. A port in fp16 must keep it in float32;\n"
+		"       `plumb diag stability` plans which operators can be narrow. --precision FP32 runs it here.\n", (long long)o->position, o->value);
+}
+
 int cli_nonfinite(struct plumb_session *session, const int32_t *tokens, int64_t n)
 {
 	struct plumb_nonfinite found;
+	const struct plumb_overflow *o = plumb_session_overflow(session);
 	cli_complain(CLI_NONFINITE, "the model's logits are not finite after %lld token%s", (long long)n, n == 1 ? "" : "s");
-	enum plumb_status s = plumb_session_nonfinite(session, tokens, n, &found);
-	if (s)
+	enum plumb_status s = o ? PLUMB_OK : plumb_session_nonfinite(session, tokens, n, &found);
+	if (o)
+		print_overflow(o);
+	else if (s)
 		fprintf(stderr, "       where they come from was not found: %s\n", plumb_last_error());
 	else if (!found.op)
 		fputs("       Evaluated once more, with every operator watched, all values are finite: a driver is at fault.\n"

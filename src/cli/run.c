@@ -34,6 +34,7 @@ const struct cli_command cli_run = {
 	"  plumb run model.gguf --temp 0.7 --top-p 0.9 --seed 1 < question.txt\n"
 	"  plumb run base.gguf --raw \"Q: Why is the sky blue?\\nA:\" --stop \"\\nQ:\" --stop \"\\n\\n\"\n"
 	"  plumb run model.gguf --tokens 9707 --expect-token 82334\n"
+	"  plumb run model.gguf --precision FP16 \"Will my port in fp16 overflow?\"\n"
 	"  AR_HARDWARE_PRECISION=FP64 plumb run model.gguf --raw \"int main(\" -n 16\n",
 	run
 };
@@ -166,9 +167,18 @@ static void print_placement(const struct plumb_context *ctx)
 					(unsigned long long)plumb_placement(ctx, op, i), i ? "  because " : "", i ? plumb_placement_reason(ctx, op) : "");
 }
 
-static int print_json(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g, const struct plumb_tokenizer *tok,
+/* Of precision FP16: the first value that float16 cannot hold; null: all fit. */
+static json_t *overflow_json(const struct plumb_session *session)
+{
+	const struct plumb_overflow *o = plumb_session_overflow(session);
+	return !o ? json_null() : json_pack("{s:s, s:s, s:o, s:I, s:f, s:I}", "operator", o->op, "point", plumb_point_name(o->point), "layer",
+		o->layer < 0 ? json_null() : json_integer(o->layer), "position", (json_int_t)o->position, "value", o->value, "rows", (json_int_t)o->rows);
+}
+
+static int print_json(const struct request *r, const struct plumb_session *session, const struct cli_generation *g, const struct plumb_tokenizer *tok,
 	const int32_t *prompt, int64_t n)
 {
+	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
 	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
 		"text", g->text, g->size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
 	if (root && g->stop_text)
@@ -177,6 +187,8 @@ static int print_json(const struct request *r, const struct plumb_context *ctx, 
 		json_object_set_new(root, "seed", json_integer((json_int_t)r->sampling.how.seed));
 	if (root && tok && plumb_tokenizer_warning(tok, 0))
 		json_object_set_new(root, "warnings", cli_json_warnings(tok));
+	if (root && plumb_context_precision(ctx) == PLUMB_FP16)
+		json_object_set_new(root, "overflow", overflow_json(session));
 	if (root && r->placement)
 		json_object_set_new(root, "placement", placement_json(ctx));
 	return cli_json_print(root, false);
@@ -208,7 +220,7 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 		return cli_fail(s);
 	code = cli_generate(session, tok, sampler, ids, (int64_t)n, &g);
 	if (!code && r->common.json)
-		code = print_json(r, ctx, &g, tok, ids, (int64_t)n);
+		code = print_json(r, session, &g, tok, ids, (int64_t)n);
 	else if (!r->common.json)
 		print_facts(r, ctx, &g);
 	if (!code && !strcmp(g.stop, "cancelled"))

@@ -45,6 +45,13 @@ enum plumb_stored plumb_reference_stored(const struct plumb_reference *r)
 		PLUMB_STORED_FP32;
 }
 
+enum plumb_stored plumb_diag_stored(const struct plumb_diag *d)
+{
+	enum plumb_stored stored = d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32;
+	bool half = plumb_context_precision(plumb_model_context(d->port)) == PLUMB_FP16;
+	return half && stored == PLUMB_STORED_FP32 ? PLUMB_STORED_FP16 : stored;
+}
+
 const char *plumb_stored_name(enum plumb_stored stored)
 {
 	return stored == PLUMB_STORED_BF16 ? "bf16" : stored == PLUMB_STORED_FP16 ? "fp16" : "fp32";
@@ -119,13 +126,14 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	bool widened = stored != PLUMB_STORED_FP32 && !said_narrow(d->reference, stored);
 	bool late = stored != PLUMB_STORED_FP32 && l.over_storage < 1.2; /* a run in that precision is farther away than one rounding */
 	plumb_format(name, sizeof name, "%s%s", widened ? "fp32-from-" : "", as);
-	int used = plumb_format(text, sizeof text, "The reference's values are %s%s%s. ", as, widened ?
+	int used = plumb_format(text, sizeof text, "%sThe reference's values are %s%s%s. ",
+		e->stored != stored ? "The port runs in fp16 here (AR_HARDWARE_PRECISION): every value is rounded to it. " : "", as, widened ?
 		", written as float32 (the low bits are all zero)" : "",
 		late ? "; they were computed more precisely and rounded at the end, so what rounding explains is estimated generously" : "");
-	plumb_format(text + used, sizeof text - (size_t)used, "Our outputs are %.2g of its units in the last place away on "
+	plumb_format(text + used, sizeof text - (size_t)used, "Our outputs are %.2g of %s units in the last place away on "
 		"average. A right port shows a relative error of about %.1e in one "
-		"layer; what is smaller than %.1e it cannot tell from its own rounding.", l.ulp, l.alone, l.alone * e->limit);
-	*result = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:b}", "part", "precision", "stored", name, "text", text, "floor", list,
+		"layer; what is smaller than %.1e it cannot tell from its own rounding.", l.ulp, e->stored != stored ? "fp16's" : "its", l.alone, l.alone * e->limit);
+	*result = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:b}", "part", "precision", "stored", name, "compared_in", plumb_stored_name(e->stored), "text", text, "floor", list,
 		"ulp", plumb_json_number(l.ulp), "blind_below", plumb_json_number(l.alone * e->limit), "limit", e->limit,
 		"rounded_at_the_end", late);
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the precision");

@@ -294,9 +294,10 @@ static void right(struct verdict *v)
 {
 	char jumps[512] = "";
 	bool narrow = v->errors->stored != PLUMB_STORED_FP32, harmless = v->errors->cancels != 0;
+	const char *whose = plumb_reference_stored(v->d->reference) == v->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
 	v->code = narrow ? PLUMB_PRECISION : plain(v) && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(v, jumps, sizeof jumps);
-	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s%s.%s", narrow ? ", as far as a reference in " : plain(v) ? "" :
+	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s%s.%s", narrow ? whose : plain(v) ? "" :
 		", once the reference's convention (",
 		narrow ? plumb_stored_name(v->errors->stored) : plain(v) ? "" : json_string_value(json_object_get(v->convention,
 		"convention")),

@@ -42,5 +42,6 @@ void made_logits(const struct made *m, const struct made_model *numbers, const i
 
 void add_file_tests(Suite *suite);
 void add_zero_tests(Suite *suite); /* zeros.c */
+void add_f16_tests(Suite *suite); /* f16.c */
 
 #endif
