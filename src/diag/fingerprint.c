@@ -12,6 +12,7 @@
 #define INSIDE (BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX))
 #define SAME 5e-7    /* a port that is the trusted model itself, without the fault, has the same bits */
 #define OTHER 1e-4   /* another driver, or quicker arithmetic */
+#define OTHER_FP16 5e-3 /* a layer in fp16, where no reference gives a floor: rounding makes 9e-4 in tiny models, and six times that is allowed */
 #define CLIP 3.0     /* one value tells at most so much, in units of its own size */
 #define LIKE 0.6     /* a score below is no likeness */
 
@@ -76,16 +77,33 @@ static struct plumb_run run_of(struct probe *p, bool trusted)
 	return run;
 }
 
+/* How far a right port may be from the trusted run at a point; infinite: nobody knows. In fp16 it is what explains its distance from the reference. */
+static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, double *limit)
+{
+	const struct plumb_errors *e;
+	*limit = d->port == d->trusted ? SAME : OTHER;
+	if (plumb_context_precision(plumb_model_context(d->port)) != PLUMB_FP16)
+		return PLUMB_OK;
+	*limit = point == PLUMB_POINT_OUTPUT ? OTHER_FP16 : INFINITY;
+	if (!d->reference)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_diag_errors(d, &e));
+	const struct plumb_gap *gap = plumb_gap_any(e, layer < 0 ? PLUMB_ACCUMULATED : PLUMB_ISOLATED, layer, point);
+	*limit = gap && gap->have ? e->limit * fmax(gap->floor, gap->floor_even) : INFINITY;
+	return PLUMB_OK;
+}
+
 /* The layers in which the port, fed as the trusted run was, makes something else. */
 static enum plumb_status port_culprit(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
-	double limit = d->port == d->trusted ? SAME : OTHER;
 	int layer = -1, point = -1, last = PLUMB_NO_CULPRIT;
 	while (plumb_capture_next(p->observed, &layer, &point)) {
 		const struct plumb_plane *ours = plumb_capture_at(p->observed, layer, point), *truth = plumb_capture_at(p->clean, layer, point);
 		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
 		struct plumb_gap gap;
+		double limit;
+		PLUMB_TRY(port_limit(d, layer, point, &limit));
 		PLUMB_TRY(plumb_gap_measure(&gap, ours, truth, point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 		if (!gap.have || place == last || !(fmax(gap.rel, gap.even) > limit))
 			continue;
