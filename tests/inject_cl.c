@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kind of OpenCL call fails at every (or every so many) of its calls, in a small model's prompt and decoding: the numbers are
- * right or there is an error, never other numbers, a crash, a hang or something left. Run by tests/check_inject_cl.sh, which makes
- * libOpenCL.so.1 the library of tests/inject/opencl.c.
- * usage: inject_cl MODEL POINTS [SECONDS [FUNCTION]]: most points per function, 0: all of them, with every code; FUNCTION alone */
+/* Every kind of OpenCL call fails at its calls, one after another, in a small model's prompt and decoding: the numbers are right or there
+ * is an error, never other numbers, a crash, a hang or something left. Run by tests/check_inject_cl.sh, which makes libOpenCL.so.1 the
+ * library of tests/inject/opencl.c.
+ *
+ * A point is a call of a function in a scenario, with a code. They are taken in rounds: each function of each scenario fails in each
+ * round, in another call than before, those first where numbers may be half made. The first round is made whatever the time.
+ * usage: inject_cl MODEL ROUNDS [SECONDS [FUNCTION]]: 0 rounds: all points; 0 seconds: no limit; FUNCTION alone */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +18,7 @@
 #include <plumb/plumb.h>
 #include "inject/opencl.h"
 
-enum { PROMPT = 6, STEPS = 2, HANG = 120 /* seconds of a point */ };
+enum { PROMPT = 6, STEPS = 2, HANG = 120 /* seconds of a point */, CODES = 8, MOST_PAIRS = 512 };
 #define LIMIT 1e-3 /* relative to the undisturbed run; drivers differ by 1e-5, a residual added twice by 1e-1 */
 
 static __typeof__(inject_arm) *arm;
@@ -22,14 +27,19 @@ static __typeof__(inject_calls) *calls_of;
 static __typeof__(inject_hits) *hits_of;
 static __typeof__(inject_live) *live_of;
 
-/* Variables of a scenario; what is not named is unset. */
-static const struct scenario { const char *name, *driver, *class, *max_alloc, *profile, *canary, *clblast; } scenarios[] = {
+/* Variables of a scenario; what is not named is unset. libs: the folder of kernels and of what was tuned, empty at each run for "new". */
+static const struct scenario { const char *name, *driver, *class, *max_alloc, *profile, *canary, *libs; } scenarios[] = {
 	{ .name = "cl and native, kernels for CPUs", .driver = "cl,native", .class = "cpu" },
-	{ .name = "cl alone, kernels for GPUs, weights in several buffers", .driver = "cl", .class = "gpu", .max_alloc = "9000", .canary = "0" },
+	{ .name = "cl and native, kernels for GPUs, weights in several buffers", .driver = "cl,native", .class = "gpu", .max_alloc = "9000", .canary = "0" },
 	{ .name = "cl and native, times of kernels", .driver = "cl,native", .class = "gpu", .profile = "1", .canary = "0" },
-	{ .name = "cl and native, CLBlast by the tuning file", .driver = "cl,native", .class = "cpu", .canary = "0", .clblast = "1" },
-	{ .name = "cl alone, CLBlast by the tuning file", .driver = "cl", .class = "cpu", .canary = "0", .clblast = "1" },
+	{ .name = "cl and native, CLBlast by the tuning file", .driver = "cl,native", .class = "cpu", .canary = "0", .libs = "tuned" },
+	{ .name = "cl alone, CLBlast, weights in several buffers", .driver = "cl", .class = "cpu", .max_alloc = "17000", .canary = "0", .libs = "tuned" },
+	{ .name = "cl and native, kernels built and tried anew", .driver = "cl,native", .class = "cpu", .libs = "new" },
 };
+enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
+
+/* A function in a scenario: how often it is called there, points so far. */
+struct pair { const struct scenario *s; const struct result *right; int kind; long calls, done; int codes[CODES], count; };
 
 struct result { enum plumb_status status; float *logits; int64_t n; int retried; char error[600]; };
 
@@ -83,6 +93,18 @@ static enum plumb_status run_session(struct plumb_session *session, struct resul
 	return s;
 }
 
+static void set_libs(const char *which)
+{
+	char path[512];
+	snprintf(path, sizeof path, "%s/%s", getenv("PLUMB_INJECT_LIBS"), which ? which : "kept");
+	set("AR_HARDWARE_LIBS", path);
+	DIR *dir = which && !strcmp(which, "new") ? opendir(path) : NULL;
+	for (struct dirent *e; dir && (e = readdir(dir));)
+		unlinkat(dirfd(dir), e->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 static struct result run(const char *model_path, const struct scenario *s, int kind, long n, int code, int on)
 {
 	struct result r = { .status = PLUMB_OK };
@@ -90,7 +112,7 @@ static struct result run(const char *model_path, const struct scenario *s, int k
 	struct plumb_model *model = NULL;
 	struct plumb_session *session = NULL;
 	set("PLUMB_CL_CLASS", s->class), set("PLUMB_CL_MAX_ALLOC", s->max_alloc), set("PLUMB_CL_PROFILE", s->profile), set("PLUMB_CANARY", s->canary);
-	set("AR_HARDWARE_LIBS", getenv(s->clblast ? "PLUMB_INJECT_TUNED" : "PLUMB_INJECT_LIBS"));
+	set_libs(s->libs);
 	alarm(HANG);
 	arm(kind, n, code, on);
 	enum plumb_status status = plumb_open(&ctx, &(struct plumb_options){ .driver = s->driver, .threads = "1", .mode = "default" });
@@ -121,10 +143,20 @@ static double distance(const struct result *a, const struct result *b)
 }
 
 static long points, by_error, by_fallback, bad;
+static char at[512]; /* the point under way */
+
+static void ends(int signal)
+{
+	const char *why = signal == SIGALRM ? "a hang" : signal == SIGABRT ? "aborted" : "a crash";
+	char line[sizeof at + 64];
+	int n = snprintf(line, sizeof line, "not ok - %s: %s\n", at, why);
+	_exit(write(1, line, (size_t)n) == n ? 1 : 99);
+}
 
 /* Whether the point was survived; says so where not. */
-static void judge(const struct scenario *s, const struct result *right, const struct result *r, const char *kind, long n, int code, int on)
+static void judge(const struct pair *p, const struct result *r)
 {
+	const struct result *right = p->right;
 	const char *why = NULL;
 	char text[128];
 	double far = r->n ? distance(r, right) : 0;
@@ -138,24 +170,27 @@ static void judge(const struct scenario *s, const struct result *right, const st
 	} else if (live_of()) {
 		snprintf(text, sizeof text, "%ld objects of OpenCL left", live_of());
 		why = text;
+	} else if (!hits_of()) {
+		why = "the call did not come";
 	}
 	points++;
 	by_error += r->status || r->retried;
 	by_fallback += !r->status && !r->retried;
 	if (why) {
 		bad++;
-		printf("not ok - %s: call %ld%s of %s gives %d: %s (%s)\n", s->name, n, on ? " and all after it" : "", kind, code, why, r->error);
+		printf("not ok - %s: %s (%s)\n", at, why, r->error);
 	}
 }
 
 /* Codes that any call may give, and those of some. */
-static int codes_of(const char *kind, int codes[16])
+static int codes_of(const char *kind, int codes[CODES])
 {
 	static const int any[] = { -5, -6, -4, -2, -30 };
 	static const struct { const char *kind; int code[3]; } own[] = { { "clBuildProgram", { -11, -3, -43 } }, { "clCreateProgramWithBinary", { -42 } },
 		{ "clCreateBuffer", { -61, -37 } }, { "clCreateKernel", { -46, -45 } }, { "clEnqueueNDRangeKernel", { -54, -55, -52 } },
 		{ "clGetPlatformIDs", { -1001 } }, { "clGetDeviceIDs", { -1 } }, { "clWaitForEvents", { -14 } }, { "clSetKernelArg", { -38, -51 } },
-		{ "clEnqueueMapBuffer", { -12 } }, { "clFinish", { -36 } }, { "clGetEventProfilingInfo", { -7 } }, { "clCreateContext", { -2 } } };
+		{ "clEnqueueMapBuffer", { -12 } }, { "clFinish", { -36 } }, { "clGetEventProfilingInfo", { -7 } },
+		{ "CLBlastSgemm", { -2050, -2039, -1024 } } };
 	int count = 0;
 	for (size_t i = 0; i < sizeof any / sizeof *any; i++)
 		codes[count++] = any[i];
@@ -172,24 +207,21 @@ static double now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Points of one function: evenly over its calls, codes in turn; every seventh lasts. */
-static void inject(const char *model, const struct scenario *s, const struct result *right, int kind, long calls, long most, double end)
+static long common(long a, long b) { return b ? common(b, a % b) : a; }
+
+/* The next point of this function: its calls in steps of the golden section, which come evenly and each once, from the first one on; when
+ * all have failed, once more with other codes. Every seventh point lasts: all calls after it fail, too. */
+static void point(const char *model, struct pair *p)
 {
-	const char *kernels[] = { "clEnqueueNDRangeKernel", "clWaitForEvents", "clGetEventProfilingInfo" }; /* where numbers may be half made */
-	int codes[16], count = codes_of(name_of(kind), codes), each = most ? 1 : count;
-	static int turn;
-	for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-		most *= strcmp(kernels[i], name_of(kind)) ? 1 : 6;
-	long some = most && most < calls ? most : calls;
-	for (long i = 0; i < some && now() < end; i++)
-		for (int c = 0; c < each; c++) {
-			long n = some == calls ? i + 1 : 1 + i * (calls - 1) / (some - 1 ? some - 1 : 1);
-			int code = codes[each > 1 ? c : turn % 2 ? turn / 2 % count : 0], on = turn % 7 == 6;
-			struct result r = run(model, s, kind, n, code, on);
-			turn++;
-			judge(s, right, &r, name_of(kind), n, code, on);
-			free(r.logits);
-		}
+	long step = (long)(0.618 * (double)p->calls), turn = p->done++, pass = turn / p->calls, call;
+	while (step < 1 || common(step, p->calls) > 1)
+		step++;
+	call = 1 + turn % p->calls * step % p->calls;
+	int code = p->codes[(call - 1 + pass) % p->count], on = (turn + p->kind + (p->s - scenarios)) % 7 == 6;
+	snprintf(at, sizeof at, "%s: call %ld%s of %s gives %d", p->s->name, call, on ? " and all after it" : "", name_of(p->kind), code);
+	struct result r = run(model, p->s, p->kind, call, code, on);
+	judge(p, &r);
+	free(r.logits);
 }
 
 /* The undisturbed run, twice: the first one builds kernels. */
@@ -205,36 +237,92 @@ static struct result undisturbed(const char *model, const struct scenario *s)
 	return r;
 }
 
+/* Points in a round: many where a launch may have left numbers half made. */
+static int share(const char *kind)
+{
+	static const struct { const char *kind; int share; } first[] = { { "clEnqueueNDRangeKernel", 6 }, { "clGetEventProfilingInfo", 6 },
+		{ "clWaitForEvents", 6 }, { "CLBlastSgemm", 3 }, { "clFinish", 2 }, { "clSetKernelArg", 2 } };
+	for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+		if (!strcmp(kind, first[i].kind))
+			return first[i].share;
+	return 1;
+}
+
+static bool more(const struct pair *p, long rounds) { return p->done < p->calls * p->count && (!rounds || p->done < rounds * share(name_of(p->kind))); }
+
+/* Rounds: those of a larger share first, then by scenario. */
+static void inject(const char *model, struct pair *pairs, int count, long rounds, double end)
+{
+	bool left = true;
+	for (long round = 0; left && (!round || now() < end); round++) {
+		left = false;
+		for (int wanted = 6; wanted; wanted--)
+			for (int i = 0; i < count; i++)
+				for (int k = 0; share(name_of(pairs[i].kind)) == wanted && k < wanted && more(&pairs[i], rounds) && (!round || now() < end); k++)
+					point(model, &pairs[i]), left = true;
+	}
+}
+
+/* What failed once must not be remembered: the run is what it was at first, call by call. */
+static void as_before(const char *model, const struct pair *pairs, int count, const struct scenario *s)
+{
+	struct result r = run(model, s, -1, 0, 0, 0);
+	for (int i = 0; i < count; i++)
+		if (pairs[i].s == s && (r.status || calls_of(pairs[i].kind) != pairs[i].calls)) {
+			printf("not ok - %s: after all failures %ld calls of %s, at first %ld (%s)\n", s->name, calls_of(pairs[i].kind), name_of(pairs[i].kind),
+				pairs[i].calls, r.error);
+			bad++;
+		}
+	free(r.logits);
+}
+
+/* What was reached. */
+static void table(const struct pair *pairs, int count)
+{
+	for (int k = 0; name_of(k); k++) {
+		long calls = 0, tried = 0, all = 0, done = 0;
+		for (int i = 0; i < count; i++)
+			if (pairs[i].kind == k) {
+				calls += pairs[i].calls, done += pairs[i].done, all += pairs[i].calls * pairs[i].count;
+				tried += pairs[i].done < pairs[i].calls ? pairs[i].done : pairs[i].calls;
+			}
+		if (calls)
+			printf("# %s: %ld of %ld calls failed, %ld of %ld times with each code\n", name_of(k), tried, calls, done, all);
+		else
+			printf("# %s: not called by a run without failures\n", name_of(k));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	void *library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
 	*(void **)&arm = library ? dlsym(library, "inject_arm") : NULL;
-	if (!arm || argc < 3) {
+	if (!arm || argc < 3 || !getenv("PLUMB_INJECT_LIBS")) {
 		printf("SKIP: libOpenCL.so.1 is not that of tests/inject/opencl.c, or no model\n");
 		return 77;
 	}
 	*(void **)&name_of = dlsym(library, "inject_name"), *(void **)&calls_of = dlsym(library, "inject_calls");
 	*(void **)&hits_of = dlsym(library, "inject_hits"), *(void **)&live_of = dlsym(library, "inject_live");
-	long most = atol(argv[2]), seconds = argc > 3 ? atol(argv[3]) : 0;
-	const int all = (int)(sizeof scenarios / sizeof *scenarios);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (int i = 0; i < all; i++) {
-		const struct scenario *s = &scenarios[i];
-		if (s->clblast && !getenv("PLUMB_INJECT_TUNED")) {
-			printf("# %s: left out\n", s->name);
-			continue;
-		}
-		long before = points, calls[64] = { 0 };
-		struct result right = undisturbed(argv[1], s);
-		for (int k = 0; name_of(k); k++)
-			calls[k] = calls_of(k);
-		double end = seconds ? now() + (double)seconds / all : INFINITY;
-		for (int k = 0; name_of(k); k++)
-			if (argc < 5 || !strcmp(argv[4], name_of(k)))
-				inject(argv[1], s, &right, k, calls[k], most, end);
-		free(right.logits);
-		printf("# %s: %ld points\n", s->name, points - before);
+	for (const int *signals = (const int[]){ SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, 0 }; *signals; signals++)
+		signal(*signals, ends);
+	static struct pair pairs[MOST_PAIRS];
+	static struct result right[SCENARIOS];
+	int count = 0;
+	for (int i = 0; i < SCENARIOS; i++) {
+		right[i] = undisturbed(argv[1], &scenarios[i]);
+		for (int k = 0; name_of(k) && count < MOST_PAIRS; k++)
+			if (calls_of(k) && (argc < 5 || !strcmp(argv[4], name_of(k)))) {
+				pairs[count] = (struct pair){ .s = &scenarios[i], .right = &right[i], .kind = k, .calls = calls_of(k) };
+				pairs[count].count = codes_of(name_of(k), pairs[count].codes), count++;
+			}
 	}
+	inject(argv[1], pairs, count, atol(argv[2]), argc > 3 && atol(argv[3]) ? now() + (double)atol(argv[3]) : INFINITY);
+	for (int i = 0; i < SCENARIOS; i++) {
+		as_before(argv[1], pairs, count, &scenarios[i]);
+		free(right[i].logits);
+	}
+	table(pairs, count);
 	printf("%ld points failed: %ld ended in an error, %ld in the right numbers by another way; %ld were not survived\n", points, by_error, by_fallback, bad);
 	return bad ? 1 : 0;
 }
