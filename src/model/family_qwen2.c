@@ -67,6 +67,13 @@ static enum plumb_use score_scale(const struct plumb_file *file, const struct pl
 		"one over the square root of the head's width, as ever", why);
 }
 
+static enum plumb_use activation(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)file;
+	return harmless_if(plumb_family_text_is(m, "silu") || plumb_family_text_is(m, "swish") ||
+		plumb_family_text_is(m, "swiglu"), "the usual one", why);
+}
+
 static enum plumb_use scaling_type(const struct plumb_file *file, const struct plumb_meta *m,
 	const char **why)
 {
@@ -169,6 +176,21 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("classifier.*", NONE, "a classifier's output" NOT_COMPUTED),
 	UNLESS("decoder_*", NONE, "an encoder and a decoder" NOT_COMPUTED),
 	UNLESS("dense_*", NONE, "further matrices behind the output (an embedding model)" NOT_COMPUTED),
+	JUDGED("hidden_activation", activation, "another activation than SiLU" NOT_COMPUTED),
+	UNLESS("activation_sparsity_scale", 0, "an activation that keeps the largest values only" NOT_COMPUTED),
+	UNLESS("swin_norm", 0, "norms in other places" NOT_COMPUTED),
+	UNLESS("rescale_every_n_layers", 0, "a scale of the hidden state between layers" NOT_COMPUTED),
+	UNLESS("wkv.*", 0, "recurrent layers" NOT_COMPUTED),
+	UNLESS("time_*", 0, "recurrent layers" NOT_COMPUTED),
+	UNLESS("token_shift_count", 0, "recurrent layers" NOT_COMPUTED),
+	UNLESS("shortconv.*", 0, "layers of short convolutions" NOT_COMPUTED),
+	UNLESS("altup.*", 0, "several residual streams" NOT_COMPUTED),
+	UNLESS("deepstack_mapping", NONE, "pictures in the residual stream" NOT_COMPUTED),
+	HARMLESS("rope.scaling.beta_*", "of YaRN only"),
+	UNLESS("rope.scaling.*_freq_factor", 0, "a scaling of RoPE by frequency (as Llama 3 has it)" NOT_COMPUTED),
+	UNLESS("rope.scaling.*_factor", 0_OR_1, "a scaling of RoPE" NOT_COMPUTED),
+	UNLESS("rope.freq_scale", 0_OR_1, "a scale of RoPE's angles" NOT_COMPUTED),
+	UNLESS("rope.partial*", 0_OR_1, "partial rotation" NOT_COMPUTED),
 };
 
 #define LAYER(text, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
