@@ -9,6 +9,7 @@
 #include <string.h>
 #include "cl/cl.h"
 #include "f16_values.h"
+#include "op/op.h"
 #include "op_cases.h"
 #include "random.h"
 
@@ -174,6 +175,77 @@ START_TEST(test_half)
 }
 END_TEST
 
+/* The canary looks at what is on the device without making the host hold it, too. */
+START_TEST(test_canary_copies)
+{
+	static float values[2][N * D];
+	struct plumb_tensor a = noise(values[0], N, D, 1), b = noise(values[1], N, D, 1), sum, out;
+	double error, allowed;
+	uint64_t used;
+	need(plumb_tensor_new(ctx, &sum, PLUMB_F32, 2, a.dim), "a tensor");
+	need(plumb_tensor_new(ctx, &out, PLUMB_F32, 2, a.dim), "a tensor");
+	need(plumb_add(ctx, &sum, &a, &b), "add");
+	bool apart = !ctx->driver[0].in_host_bytes;
+	ck_assert(!apart || !sum.buffer->host);
+	const struct plumb_call call = { .op = PLUMB_OP_add, .out = &out, .in = { &sum, &sum } };
+	used = atomic_load(&ctx->used);
+	need(plumb_op_canary(&ctx->driver[0], &call, &error, &allowed), "the canary");
+	ck_assert_msg(error <= allowed, "error %g, allowed %g", error, allowed);
+	ck_assert(!apart || !sum.buffer->host);
+	ck_assert_uint_eq(atomic_load(&ctx->used), used);
+	plumb_tensor_free(&a);
+	plumb_tensor_free(&b);
+	plumb_tensor_free(&sum);
+	plumb_tensor_free(&out);
+}
+END_TEST
+
+static char said[512];
+
+static void hear(void *user, const char *text)
+{
+	(void)user;
+	snprintf(said, sizeof said, "%s", text);
+}
+
+/* A call that fits does not fail for want of memory to look at it: the kernel is not judged, and that is said. */
+START_TEST(test_canary_without_memory)
+{
+	static float values[2][N * D], sum[N * D];
+	struct plumb_context *mine = ctx, *other;
+	char folder[] = "/tmp/check_cl.XXXXXX", command[64];
+	const char *names[] = { "AR_HARDWARE_LIBS", "PLUMB_CANARY" };
+	char *had[2];
+	for (int i = 0; i < 2; i++)
+		had[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	setenv("AR_HARDWARE_LIBS", folder, 1); /* where no verdict is */
+	setenv("PLUMB_CANARY", "1", 1);
+	need(plumb_open(&other, &(struct plumb_options){ .driver = "cl", .precision = "FP32", .notice = hear }), "a context");
+	ctx = other;
+	struct plumb_tensor a = noise(values[0], N, D, 1), b = noise(values[1], N, D, 1), out;
+	need(plumb_tensor_new(other, &out, PLUMB_F32, 2, a.dim), "a tensor");
+	need(plumb_swiglu(other, &out, &a, &b), "swiglu"); /* all three are on the device */
+	ck_assert_str_eq(said, "");
+	other->limit = atomic_load(&other->used);
+	need(plumb_add(other, &out, &a, &b), "add");
+	ck_assert_msg(strstr(said, "cl: add (f32) is not compared with the truth: ") != NULL, "%s", said);
+	other->limit = 0;
+	need(plumb_tensor_read(&out, sum, sizeof sum), "reading");
+	for (int i = 0; i < N * D; i++)
+		ck_assert(sum[i] == values[0][i] + values[1][i]);
+	plumb_tensor_free(&a);
+	plumb_tensor_free(&b);
+	plumb_tensor_free(&out);
+	plumb_close(other);
+	ctx = mine;
+	for (int i = 0; i < 2; free(had[i++]))
+		had[i] ? setenv(names[i], had[i], 1) : unsetenv(names[i]);
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int main(void)
 {
 	if (plumb_open(&ctx, &(struct plumb_options){ .driver = "cl", .precision = "FP32" })) {
@@ -194,6 +266,8 @@ int main(void)
 	tcase_add_test(c, test_order);
 	tcase_add_test(c, test_half);
 	tcase_add_loop_test(c, test_eps, 0, 3);
+	tcase_add_test(c, test_canary_copies);
+	tcase_add_test(c, test_canary_without_memory);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);

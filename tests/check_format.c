@@ -358,6 +358,7 @@ int main(void)
 	suite_add_tcase(suite, good);
 	suite_add_tcase(suite, bad);
 	suite_add_tcase(suite, files_tests());
+	suite_add_tcase(suite, pages_tests());
 	suite_add_tcase(suite, safetensors_tests());
 	suite_add_tcase(suite, shard_tests());
 	SRunner *runner = srunner_create(suite);

@@ -89,6 +89,21 @@ do_plumb tune "$model" --quick; has 0 q8_0 "tuning mends the file"
 do_plumb tune "$model" --explain
 if grep -q "CLBlast  is there" out; then
 	PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL; right "PLUMB_CL_MATMUL=clblast"
+	# One that computes nothing, and says when its cache is cleared, which is every context's.
+	mkdir -p blind && printf '%s\n' '#include <stdio.h>' 'int CLBlastSgemm(void) { return 0; }' \
+		'int CLBlastClearCache(void) { fputs("cache cleared\n", stderr); return 0; }' >blind/blind.c
+	if ${CC:-cc} -shared -fPIC -o blind/libclblast.so.1 blind/blind.c 2>err; then
+		LD_LIBRARY_PATH=$base/blind${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} do_plumb tune "$model" --explain; has 0 "CLBlast  is there" "another CLBlast is found"
+		! grep -q "cache cleared" err; report $? "a context that did not use CLBlast leaves its cache alone"
+		PLUMB_CL_MATMUL=clblast; export PLUMB_CL_MATMUL
+		LD_LIBRARY_PATH=$base/blind${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} tokens
+		grep -q "matmul.*is wrong" err; report $? "another CLBlast is judged anew, in spite of the verdict on the one before"
+		grep -q "cache cleared" err; report $? "a context that used it forgets itself there"
+		tokens; right "and so is the first again"
+		unset PLUMB_CL_MATMUL
+	else
+		skip "another CLBlast: no C compiler"
+	fi
 	# Its FFN's matrices have 32 KB, and one row goes another way, so what matters is the prompt.
 	dense=$top/tests/data/tiny-f32.gguf
 	mv want want.q8_0

@@ -118,10 +118,10 @@ check_locale_SOURCES = %D%/suite.h %D%/diag_part.h %D%/check_locale.c
 check_locale_CPPFLAGS = $(CHECK_CPP)
 check_locale_LDADD = $(CHECK_LINK)
 
-check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h \
+check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/pages.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h \
 	%D%/gguf_builder.h
 check_format_CPPFLAGS = $(CHECK_CPP)
-check_format_LDADD = $(CHECK_LINK)
+check_format_LDADD = $(CHECK_LINK) -ldl
 
 check_inject_SOURCES = %D%/suite.h %D%/check_inject.c %D%/inject/inject.h %D%/inject/alloc.c
 check_inject_CPPFLAGS = $(CHECK_CPP)
@@ -153,8 +153,11 @@ check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
 
 if HAVE_OPENCL
-check_PROGRAMS += check_cl
-TESTS += check_cl
+check_PROGRAMS += check_cl check_cl_host
+TESTS += check_cl check_cl_host
+check_cl_host_SOURCES = %D%/suite.h %D%/check_cl_host.c
+check_cl_host_CPPFLAGS = $(CHECK_CPP)
+check_cl_host_LDADD = $(CHECK_LINK)
 check_cl_SOURCES = %D%/check_cl.c %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)

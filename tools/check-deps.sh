@@ -35,5 +35,11 @@ for f in $(find src -name '*.c'); do
 	case $f in src/core/json.c|src/cli/json.c) continue;; esac
 	grep -nE '\bjson_stringn?(_nocheck)? *\([^")]' "$f" /dev/null && { echo "  text that may be no UTF-8: plumb_json_text (core/json.h), cli_json_text (cli/json.c)"; bad=1; }
 done
+# Undefined behaviour that no compiler here warns of, and that no run shows: a pointer made of one that may be NULL, and one looked at after free.
+for f in $(find src -name '*.c'); do
+	grep -nE '([a-z_]+) = (m|c|re)alloc\(.*\), *\*?[a-z_]+ = \1 \+' "$f" /dev/null && { echo "  what malloc gives is checked before anything is made of it"; bad=1; }
+	awk -v f="$f" 'gone != "" && $0 ~ "return !?" gone " *[?=!&|;]" { print f ":" NR ":" $0; found = 1 }
+		{ gone = "" } /^\t*free\([a-z_]+\);/ { gone = $0; gsub(/^\t*free\(|\);.*/, "", gone) } END { exit found }' "$f" || { echo "  a pointer is not looked at after free"; bad=1; }
+done
 [ $bad = 0 ] && echo "the arrows hold"
 exit $bad

@@ -173,8 +173,9 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 		b->bytes = bytes;
 		return PLUMB_OK;
 	}
+	const bool memory = bytes != NULL;
 	free(bytes);
-	return bytes ? plumb_reference_problem(r, name, loss, "cannot be read to its end%s%s", why ? ": " : "", why ? strerror(why) : "") :
+	return memory ? plumb_reference_problem(r, name, loss, "cannot be read to its end%s%s", why ? ": " : "", why ? strerror(why) : "") :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of %s", most, name);
 }
 

@@ -10,6 +10,7 @@
 #include <plumb/file.h>
 
 TCase *files_tests(void);       /* files.c */
+TCase *pages_tests(void);       /* pages.c */
 TCase *safetensors_tests(void); /* safetensors.c */
 TCase *shard_tests(void);       /* shards.c */
 
