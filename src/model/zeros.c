@@ -44,6 +44,20 @@ static int by_address(const void *a, const void *b)
 
 static bool is_matrix(const struct plumb_file_tensor *t) { return t->rank > 1; }
 
+/* A vector that no model has all zero: a norm's weights. Biases of zeros are common. */
+static bool is_norm(const struct plumb_file_tensor *t)
+{
+	static const char end[] = "norm.weight";
+	const size_t n = sizeof end - 1;
+	return t->rank == 1 && t->name.n >= n && !memcmp(t->name.p + t->name.n - n, end, n);
+}
+
+/* More zeros at its end, or in a row, than a tensor has for a reason. */
+static bool is_too_many(const struct plumb_file_tensor *t, size_t zeros)
+{
+	return is_matrix(t) ? (double)zeros > MOST_ZEROS * (double)t->bytes : is_norm(t) && zeros == t->bytes;
+}
+
 /* Whether a tensor's data are in this part of a split model (or in the file, where it is whole). */
 static bool is_in(const struct plumb_file *part, const struct plumb_file_tensor *t)
 {
@@ -60,7 +74,7 @@ static const struct plumb_file_tensor *lost_since(const struct plumb_file *part,
 		if (!is_in(part, order[i]))
 			continue;
 		size_t zeros = zeros_at_end(order[i]);
-		if (is_matrix(order[i]) && (double)zeros > MOST_ZEROS * (double)order[i]->bytes) {
+		if (is_too_many(order[i], zeros)) {
 			first = order[i];
 			*good = order[i]->bytes - zeros;
 		}
@@ -87,21 +101,21 @@ static size_t zeros_around(const struct plumb_file_tensor *t, size_t at, size_t 
 	return end - at;
 }
 
-/* More zeros in a row than a matrix has for a reason: where, how many; 0: none. */
+/* More zeros in a row than a tensor has for a reason: where, how many; 0: none. */
 static size_t zeros_inside(const struct plumb_file_tensor *t, size_t *from)
 {
-	for (size_t i = 0; is_matrix(t) && i < GLANCES; i++) {
+	for (size_t i = 0; (is_matrix(t) || is_norm(t)) && i < GLANCES; i++) {
 		const size_t at = t->bytes / GLANCES * i + t->bytes / GLANCES / 2, rest = t->bytes - at;
 		if (!is_zero((const unsigned char *)t->data + at, rest < GLANCE ? rest : GLANCE))
 			continue;
 		const size_t zeros = zeros_around(t, at, from);
-		if ((double)zeros > MOST_ZEROS * (double)t->bytes)
+		if (is_too_many(t, zeros))
 			return zeros;
 	}
 	return 0;
 }
 
-/* Matrices of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
+/* Tensors of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
 static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n,
 	const char *path)
 {
@@ -123,11 +137,11 @@ static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor
 				order[i]->bytes);
 	}
 	if (found[0])
-		plumb_notice(ctx, "%s: %lld weight matri%s all zero: %s%s", path, found[0],
-			found[0] == 1 ? "x is" : "ces are", names[0], found[0] > NAMED ? " ..." : "");
+		plumb_notice(ctx, "%s: %lld weight%s all zero: %s%s", path, found[0],
+			found[0] == 1 ? " is" : "s are", names[0], found[0] > NAMED ? " ..." : "");
 	if (found[1])
-		plumb_notice(ctx, "%s: %lld weight matri%s zero in part, as after an interrupted download: %s%s",
-			path, found[1], found[1] == 1 ? "x is" : "ces are", names[1], found[1] > NAMED ? " ..." : "");
+		plumb_notice(ctx, "%s: %lld weight%s zero in part, as after an interrupted download: %s%s",
+			path, found[1], found[1] == 1 ? " is" : "s are", names[1], found[1] > NAMED ? " ..." : "");
 }
 
 static enum plumb_status fail_lost(const struct plumb_file_tensor *lost, size_t good, int64_t part,

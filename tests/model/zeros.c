@@ -54,9 +54,10 @@ static enum plumb_status load_with_zeros(const char *tensor, double from, bool r
 static const struct { const char *tensor; double from; bool rest, refused; const char *text; } cases[] = {
 	{ "blk.0.ffn_up.weight", 0, true, true, "from byte 0 of the tensor blk.0.ffn_up.weight" },
 	{ "blk.0.ffn_up.weight", 0.5, true, true, "of the tensor blk.0.ffn_up.weight to the end of the file" },
-	{ "blk.1.ffn_down.weight", 0, false, false, "1 weight matrix is all zero: blk.1.ffn_down.weight" },
-	{ "blk.0.attn_norm.weight", 0, false, false, "" },
-	{ "blk.0.ffn_up.weight", 0.5, false, false, "1 weight matrix is zero in part, as after an interrupted download: "
+	{ "blk.1.ffn_down.weight", 0, false, false, "1 weight is all zero: blk.1.ffn_down.weight" },
+	{ "blk.0.attn_norm.weight", 0, false, false, "1 weight is all zero: blk.0.attn_norm.weight" },
+	{ "blk.0.attn_norm.weight", 0.5, false, false, "" },
+	{ "blk.0.ffn_up.weight", 0.5, false, false, "1 weight is zero in part, as after an interrupted download: "
 		"blk.0.ffn_up.weight from byte " },
 	{ "token_embd.weight", 0.25, false, false, "token_embd.weight from byte " },
 	{ "blk.0.ffn_up.weight", 0.9, false, false, "" }, /* as rows of padding tokens */
