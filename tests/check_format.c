@@ -207,7 +207,7 @@ START_TEST(bad_header)
 	g_header(&g, 0x03000000, 0, 0);
 	expect_error(g.bytes, g.n, PLUMB_E_UNSUPPORTED, "big-endian");
 	g_header(&g, 3, 1ull << 60, 0);
-	expect_error(g.bytes, g.n, PLUMB_E_FORMAT, "byte 8: number of tensors is 1152921504606846976");
+	expect_error(g.bytes, g.n, PLUMB_E_FORMAT, "the file is damaged");
 	g_header(&g, 3, 0, UINT64_MAX);
 	expect_error(g.bytes, g.n, PLUMB_E_FORMAT, "byte 16: number of metadata values is 18446744073709551615");
 }

@@ -17,8 +17,8 @@ static const struct plumb_format *const formats[] = {&plumb_format_gguf, &plumb_
 enum plumb_status plumb_cursor_bytes(struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what)
 {
 	if (n > plumb_cursor_left(c))
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s needs %" PRIu64 " bytes, the file has %zu left" PLUMB_TRUNCATED,
-			c->at, what, n, plumb_cursor_left(c));
+		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s needs %" PRIu64 " bytes, the file has %zu left%s",
+			c->at, what, n, plumb_cursor_left(c), plumb_lacks(n));
 	*p = c->base + c->at;
 	c->at += n;
 	return PLUMB_OK;
@@ -48,7 +48,7 @@ enum plumb_status plumb_cursor_count(struct plumb_cursor *c, uint64_t *count, si
 	const enum plumb_status status = plumb_cursor_u64(c, count, what);
 	if (status == PLUMB_OK && *count > plumb_cursor_left(c) / least)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s is %" PRIu64 ", at least %zu bytes each, but the file has "
-			"%zu left" PLUMB_TRUNCATED, at, what, *count, least, plumb_cursor_left(c));
+			"%zu left%s", at, what, *count, least, plumb_cursor_left(c), plumb_lacks(*count));
 	return status;
 }
 

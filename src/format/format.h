@@ -70,6 +70,8 @@ double plumb_load_float(const unsigned char *p, int width);
 
 /* Ends the text about a file that is shorter than it says. */
 #define PLUMB_TRUNCATED ": the file is incomplete; fetch it again"
+/* The same where `more` bytes would have been enough; a size that no file has is no sign of truncation. */
+static inline const char *plumb_lacks(uint64_t more) { return more < UINT64_C(1) << 43 ? PLUMB_TRUNCATED : ": the file is damaged"; }
 
 /* Printable start of a name from a file, for error texts; returns text. */
 #define PLUMB_QUOTE 72

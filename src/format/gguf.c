@@ -232,7 +232,8 @@ static enum plumb_status place_tensor(const struct plumb_file *file, struct plum
 			"alignment, %" PRIu64, row, plumb_quote(t->name, text), offset, alignment);
 	if (offset > room || t->bytes > room - offset)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has %zu bytes at offset %" PRIu64 " of the data, "
-			"which begins at byte %zu and has only %zu" PLUMB_TRUNCATED, row, plumb_quote(t->name, text), t->bytes, offset, start, room);
+			"which begins at byte %zu and has only %zu%s", row, plumb_quote(t->name, text), t->bytes, offset, start, room,
+			plumb_lacks(offset > t->bytes ? offset : t->bytes));
 	t->data = file->base + start + offset;
 	return PLUMB_OK;
 }
