@@ -159,6 +159,7 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 	struct rusage usage;
 	double done = 0, all = (double)(count * (r->rounds + 1)) * ((double)r->prefill + 4.0 * (double)r->decode); /* a written token takes about 4 read ones */
 	enum plumb_status s = PLUMB_OK;
+	bool read = true;
 	for (int k = 0; !s && r->depth && k < count; k++)
 		for (long i = 0; !s && i < r->sequences; i++)
 			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
@@ -168,7 +169,7 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 		if (i < 0)
 			rigs->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		else if (!s) /* in each round: what others on the machine leave of it changes within seconds */
-			memory[i] = cli_bandwidth(plumb_context_threads(rigs->ctx));
+			read &= (memory[i] = cli_bandwidth(plumb_context_threads(rigs->ctx))) > 0;
 	}
 	if (!s && count == 1)
 		s = kernels(rigs, r, ids + r->depth);
@@ -176,7 +177,7 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 	for (int k = 0; !s && k < count; k++) {
 		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
 		rigs[k].decode = r->decode ? summary(decode[k], r->rounds) : (struct bench_rates){ 0 };
-		rigs[k].memory = summary(memory, r->rounds).median;
+		rigs[k].memory = read ? summary(memory, r->rounds).median : 0;
 	}
 	return s;
 }
@@ -223,6 +224,8 @@ int bench_measure(struct bench_request *r, struct bench_rig *rigs, int count)
 		for (long i = 0; i < r->sequences; i++)
 			plumb_session_free(rigs[k].sessions[i]);
 	free(ids);
+	if (!s && !(rigs->memory > 0))
+		return cli_complain(CLI_ERROR, "no memory, or no threads, to measure how fast memory is read");
 	return s == PLUMB_E_NONFINITE ? CLI_NONFINITE /* said */ : s ? cli_fail_run(s) : CLI_OK;
 }
 

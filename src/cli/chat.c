@@ -260,7 +260,8 @@ static int converse(struct chat *c)
 		if (in == CLI_INPUT_AGAIN)
 			continue;
 		if (in == CLI_INPUT_END) {
-			code = cli_cancel ? CLI_INTERRUPTED : ferror(stdin) ? cli_complain(CLI_ERROR, "standard input: %s", strerror(errno)) : code;
+			/* not its end: also no memory for a line, which sets no flag */
+			code = cli_cancel ? CLI_INTERRUPTED : !feof(stdin) ? cli_complain(CLI_ERROR, "standard input: %s", strerror(errno)) : code;
 			break;
 		}
 		const char *text = line;

@@ -230,8 +230,10 @@ static enum plumb_status read_folder(struct plumb_reference *r, const struct plu
 {
 	struct dirent **list;
 	int n = scandir(r->path, &list, wanted, by_name);
-	if (n < 0)
-		return plumb_fail(PLUMB_E_IO, "%s: %s", r->path, strerror(errno));
+	if (n < 0) {
+		const int why = errno;
+		return plumb_fail(why == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s: %s", r->path, strerror(why));
+	}
 	enum plumb_status s = read_list(r, list, n, config);
 	for (int i = 0; i < n; i++)
 		free(list[i]);

@@ -146,23 +146,32 @@ static int64_t rows_in(const struct bin *b, const struct plumb_reference *r, con
 	return header && (word(bytes, false) == count || word(bytes, true) == count) ? rows : 1;
 }
 
+/* A file that cannot be read is a problem of the reference; that memory is short is not. */
+static enum plumb_status unread(struct plumb_reference *r, const char *name, const char *loss, const char *what, int why)
+{
+	if (why == ENOMEM)
+		return plumb_fail(PLUMB_E_MEMORY, "%s: %s", name, strerror(why));
+	return plumb_reference_problem(r, name, loss, "%s%s%s", what, *what && why ? ": " : "", why ? strerror(why) : "");
+}
+
 /* The first bytes of a regular file; what is no such file is a problem, not a failure. */
 static enum plumb_status load(struct plumb_reference *r, struct bin *b, const char *path, const char *name, const char *loss)
 {
 	struct stat st;
 	if (stat(path, &st))
-		return plumb_reference_problem(r, name, loss, "%s", strerror(errno));
+		return unread(r, name, loss, "", errno);
 	if (!S_ISREG(st.st_mode))
 		return plumb_reference_problem(r, name, loss, S_ISDIR(st.st_mode) ? "a folder where a file was expected" : "not a regular file");
 	b->size = (size_t)st.st_size;
 	FILE *f = fopen(path, "rb");
 	if (!f)
-		return plumb_reference_problem(r, name, loss, "cannot be read: %s", strerror(errno));
+		return unread(r, name, loss, "cannot be read", errno);
 	unsigned char first[4] = { 0 };
-	if (b->size >= sizeof first && fread(first, 1, sizeof first, f) == sizeof first)
-		b->rows = rows_in(b, r, first);
 	errno = 0;
-	const bool back = !fseek(f, 0, SEEK_SET);
+	const bool begun = b->size < sizeof first || fread(first, 1, sizeof first, f) == sizeof first;
+	if (begun && b->size >= sizeof first)
+		b->rows = rows_in(b, r, first);
+	const bool back = begun && !fseek(f, 0, SEEK_SET);
 	b->width *= b->rows;
 	size_t most = 4 * (size_t)b->width + MOST_HEADER, want = b->size < most ? b->size : most;
 	unsigned char *bytes = calloc(1, most);
@@ -175,7 +184,7 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 	}
 	const bool memory = bytes != NULL;
 	free(bytes);
-	return memory ? plumb_reference_problem(r, name, loss, "cannot be read to its end%s%s", why ? ": " : "", why ? strerror(why) : "") :
+	return memory ? unread(r, name, loss, "cannot be read to its end", why) :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of %s", most, name);
 }
 
