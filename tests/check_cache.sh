@@ -18,7 +18,7 @@ tokens() { # prefix of the command
 }
 # The right tokens, and nothing on standard error but the speed.
 right() { # what
-	[ "$code" -eq 0 ] && cmp -s out want && ! grep -qv "tokens read at" err
+	[ "$code" -eq 0 ] && cmp -s out want && ! grep -qv "^[0-9]* tokens\{0,1\} read at" err
 	report $? "$1"
 }
 entries() { find "$AR_HARDWARE_LIBS" -name '*.clbin' | sort; }
@@ -56,6 +56,27 @@ first_and_second() {
 	t0=$(now); tokens; t1=$(now)
 	echo "# with our cache alone, the implementation's own emptied: $((t1 - t0)) ms"
 	right "a warm start without the implementation's own cache"
+}
+
+# The same with standard error on a terminal, kept in err: the first start says what is compiled, in a line that is gone afterwards.
+on_terminal() {
+	export plumb model
+	SHELL=/bin/sh timeout 600 script -qec '"$plumb" run "$model" --driver cl --tokens 1,2,3 -n 4 --ids >out </dev/null' /dev/null >err
+	code=$?
+}
+terminal() {
+	command -v script >/dev/null || { skip "progress on a terminal: no script(1)"; return; }
+	mkdir "$base/tty" # the implementation's own cache stays, so it is quick
+	AR_HARDWARE_LIBS=$base/tty on_terminal
+	[ "$code" -eq 0 ] && cmp -s out want && grep -q "compiling matmul.cl for .* (once)" err
+	report $? "a cold start on a terminal: it says what is compiled"
+	esc=$(printf '\033')
+	sed -n '/compiling/{s/.*(once)//;p;q}' err >after # each is drawn over the one before
+	grep -q "^.$esc\[K" after
+	report $? "a cold start on a terminal: the line is erased when all is there"
+	[ -n "$(find "$base/tty" -name '*.clbin')" ] && AR_HARDWARE_LIBS=$base/tty on_terminal
+	[ "$code" -eq 0 ] && cmp -s out want && ! grep -q compiling err
+	report $? "a warm start on a terminal compiles nothing and says nothing of it"
 }
 
 damage() { # what to do to every entry ($1: the entry), name
@@ -163,6 +184,7 @@ ten_at_once() {
 
 "$plumb" devices | sed -n 's/^\*/# device/p'
 first_and_second
+terminal
 damaged
 stale
 unwritable
