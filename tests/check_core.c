@@ -43,6 +43,18 @@ static const struct {
 	{ "cpu,*", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 }, { "cl", PLUMB_KIND_GPU, 0, 0 } } },
 };
 
+START_TEST(version)
+{
+	char text[64];
+	snprintf(text, sizeof text, "%d.%d.%d", PLUMB_VERSION_MAJOR, PLUMB_VERSION_MINOR, PLUMB_VERSION_PATCH);
+	ck_assert_str_eq(plumb_version_text(), text);
+	ck_assert_int_eq(plumb_version(), PLUMB_VERSION);
+	/* Numbers that programs were compiled with: a new operator comes last. */
+	ck_assert(PLUMB_OP_embed == 0 && PLUMB_OP_argmax == 10 && PLUMB_OP_attention == 11 && PLUMB_OP_matmul_add == 14 && PLUMB_OP_f16_round == 16);
+	ck_assert(PLUMB_VERSION_NUMBER(0, 2, 0) > PLUMB_VERSION_NUMBER(0, 1, 99) && PLUMB_VERSION_NUMBER(1, 0, 0) > PLUMB_VERSION_NUMBER(0, 99, 99));
+}
+END_TEST
+
 START_TEST(driver_list)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
@@ -431,6 +443,7 @@ int main(void)
 	LOOP(driver_list, lists);
 	LOOP(driver_list_unknown, bad_lists);
 	LOOP(opening, opens);
+	tcase_add_test(tc, version);
 	tcase_add_test(tc, driver_from_environment);
 	LOOP(environment_values, variables);
 	tcase_add_test(tc, environment_rows);

@@ -28,7 +28,7 @@ SHELL_CHECKS = \
 	%D%/check_placement.sh \
 	%D%/check_portable.sh \
 	%D%/check_tune.sh \
-	tools/check-deps.sh tools/check-neon.sh
+	tools/check-deps.sh tools/check-neon.sh tools/check-release.sh
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <plumb/driver.h>
+#include <plumb/context.h>
 #include <plumb/file.h>
 #include <plumb/op.h>
 #include <plumb/tensor.h>

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <plumb/driver.h>
+#include <plumb/context.h>
 #include <plumb/model.h>
 #include <plumb/status.h>
 #include <plumb/tensor.h>

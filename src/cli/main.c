@@ -3,10 +3,6 @@
 #include "cli/cli.h"
 #include <string.h>
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-
 static const struct cli_command *const commands[] = {
 	&cli_run, &cli_chat, &cli_info, &cli_tokenize, &cli_perplexity, &cli_bench, &cli_diag, &cli_devices, &cli_doctor, &cli_tune, &cli_env,
 };
@@ -48,7 +44,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
 		return finish(help(stdout));
 	if (!strcmp(argv[1], "--version")) {
-		puts("plumb " PACKAGE_VERSION);
+		printf("plumb %s\n", plumb_version_text());
 		return finish(CLI_OK);
 	}
 	for (size_t i = 0; i < COMMANDS; i++)

@@ -9,7 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <plumb/driver.h>
+#include <plumb/context.h>
+#include <plumb/env.h>
+#include <plumb/profile.h>
 #include <plumb/op.h>
 #include <plumb/status.h>
 #include <plumb/tensor.h>

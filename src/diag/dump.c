@@ -8,11 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#else /* `make fuzz` compiles without configure's words */
-#define PACKAGE_VERSION "?"
-#endif
+#include <plumb/version.h>
 #include "diag/diag.h"
 #include "core/json.h"
 
@@ -104,7 +100,7 @@ static json_t *manifest(struct plumb_diag *d)
 {
 	static const char *const types[] = { "float32", "float64", "float16" };
 	struct plumb_context *ctx = plumb_model_context(d->port);
-	char mark[32];
+	char mark[32], made_by[64];
 	json_t *ids = json_array();
 	bool lost = false;
 	plumb_model_fingerprint(plumb_model_file(d->port), mark);
@@ -112,9 +108,10 @@ static json_t *manifest(struct plumb_diag *d)
 		lost |= json_array_append_new(ids, json_integer(d->tokens[i])) != 0;
 	if (lost)
 		return json_decref(ids), NULL;
+	plumb_format(made_by, sizeof made_by, "plumb %s", plumb_version_text());
 	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "token_ids", ids, "position", (json_int_t)d->n - 1,
 		"dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model", plumb_json_text(d->config->name), "model_hash", mark,
-		"made_by", "plumb " PACKAGE_VERSION, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault ? plumb_json_text(d->options.fault) : json_null());
+		"made_by", made_by, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault ? plumb_json_text(d->options.fault) : json_null());
 }
 
 static enum plumb_status write_manifest(const struct dump *u)

@@ -4,14 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <plumb/version.h>
 #include "diag/diag.h"
-
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "?"
-#endif
 
 /* In the order of work, with their usual share of the time: the verdict decides what is worth doing after it. */
 enum when { ALWAYS, COMPARED, INNER, JUDGED, DIVERGED };
@@ -153,7 +147,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	struct scaled scaled = { d->options, 0, 0 };
 	double start = now();
-	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", PACKAGE_VERSION, "model", describe_model(d->config),
+	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", describe_model(d->config),
 		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault ?
 		plumb_json_text(d->options.fault) : json_null(), "tokens", describe_tokens(d), "reference",
 		d->reference ? plumb_reference_json(d->reference, d->problems) : json_null());

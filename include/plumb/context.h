@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A context: the drivers opened from a list such as "cl,native", their threads and their
- * memory limit. Operators look for the first driver of the list that can do them. A context,
- * with all that was made from it, is used by one thread at a time; several may live side by side.
+/* A context: the drivers opened from a list such as "cl,native", their threads and their memory limit. Operators
+ * run on the first driver of the list that can do them. A context, with all that was made from it, is used by one
+ * thread at a time; several may live side by side.
  *
  * No function that takes a context may be called while another one of the same context runs: not from a callback
  * (a tap may use the tensor that it is given, and nothing else of the context), and not from a signal handler.
@@ -10,8 +10,8 @@
  * made from them, which gives the memory back and waits for nobody, or go on with the native driver, then with one thread;
  * an operator of a driver with a device gives PLUMB_E_DEVICE there. A child that computes should open a context of its own.
  * A thread may fork while another one is inside plumb only if the child calls exec. */
-#ifndef PLUMB_DRIVER_H
-#define PLUMB_DRIVER_H
+#ifndef PLUMB_CONTEXT_H
+#define PLUMB_CONTEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,38 +70,6 @@ PLUMB_API void plumb_memory(const struct plumb_context *ctx, uint64_t *now, uint
 
 /* Wait until all drivers have finished what was asked of them. */
 PLUMB_API enum plumb_status plumb_synchronize(struct plumb_context *ctx);
-
-/* Placement: how often driver `index` ran operator `op` (an enum plumb_op) since opening. */
-PLUMB_API uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index);
-/* Why operator `op` last went past the first driver of the list; "" when it never did. With PLUMB_STRICT=1 that is an error. */
-PLUMB_API const char *plumb_placement_reason(const struct plumb_context *ctx, int op);
-
-/* Wait for each kernel and time it from now on, which is slower, or no more. PLUMB_CL_PROFILE=1: from the beginning.
- * PLUMB_E_UNSUPPORTED: no open driver has kernels to time. */
-PLUMB_API enum plumb_status plumb_profile(struct plumb_context *ctx, bool on);
-/* Kernels that a driver has launched, in no order. seconds: of those that were timed. */
-struct plumb_kernel_time {
-	const char *driver, *kernel; /* "cl", "matmul matmul -DBITS=8 ..."; as long as the context lives */
-	uint64_t calls;
-	double seconds;
-	double bytes; /* read and written, by the contracts of the operators it ran for (a weight as the file holds it); 0: not known */
-};
-/* Row `index`; false past the end. */
-PLUMB_API bool plumb_kernel_row(const struct plumb_context *ctx, int index, struct plumb_kernel_time *row);
-/* Bytes read and written per second when the device of this open driver copies memory, measured now, in two buffers of up to 384 MB,
- * more than the caches of most devices. PLUMB_E_UNSUPPORTED: the driver is not open, or does not measure that. *rate is 0
- * after any error. */
-PLUMB_API enum plumb_status plumb_copy_rate(struct plumb_context *ctx, const char *driver, double *rate);
-
-/* The environment variables that plumb reads, one row each. */
-struct plumb_env {
-	const char *name;
-	const char *meaning;
-	const char *fallback; /* what holds when it is unset, in words */
-	const char *value;    /* from the environment; NULL: unset. An empty value counts as unset */
-};
-/* Row `index`; false past the end. */
-PLUMB_API bool plumb_env_row(int index, struct plumb_env *row);
 
 #ifdef __cplusplus
 }
