@@ -44,6 +44,7 @@ fits() {
 	n=$("$plumb" tokenize "$model" --ids "$long" | tr ',' '\n' | wc -l)
 	run run "$model" --raw "$long" --ctx 12 --placement; expect 5 "prompt has $n tokens.*context of 12" "run: a prompt longer than the context"
 	! grep -q '^matmul' err && [ ! -s out ]; report $? "run: nothing was computed, nothing printed"
+	grep -q -- "--ctx N, at most the model's 256" err; report $? "run: what makes it longer"
 	run run "$model" --tokens 1,2,3,4,5 --ctx 4 --placement; expect 5 "prompt has 5 tokens.*context of 4" "run --tokens: a prompt longer than the context"
 	! grep -q '^matmul' err; report $? "run --tokens: nothing was computed"
 	run run "$model" --tokens 1,2,3,4 --ctx 4; expect 0 "4 tokens read" "run --tokens: the last position gives one token more"
@@ -88,6 +89,10 @@ assert [int(i) for i in ids] == j["tokens"], "--ids prints all tokens, those of 
 held = json.loads(run("--json", "--stop", text[-1] + "zzz").stdout) # what was held back comes out at the end
 assert held["text"] == text and held["stop"] == "length"
 assert run("--stop", text[-1] + "zzz").stdout == text.encode() + b"\n"
+# a character that the last token leaves unfinished is said, and passes the stop texts
+def said(n): return subprocess.run([plumb, "tokenize", model, "--decode", ",".join(map(str, whole["tokens"][:n]))], capture_output=True).stdout
+for n in range(1, 40):
+	assert run(command=[*base[:-3], "-n", str(n), "--ignore-end"]).stdout == said(n) + b"\n", n
 chat = [plumb, "chat", model, "-n", "20"]
 first = json.loads(subprocess.run([*chat, "--json"], input=b"Hello\n", capture_output=True).stdout)["answer"]
 stop = first[len(first) // 2:][:2]
@@ -96,10 +101,29 @@ one = json.loads(both[0])
 assert one["stop"] == "stop" and one["answer"] == first[:first.index(stop)], (one, first)
 assert len(both) == 2 # and the conversation goes on
 END
+	cat >ends.py <<'END'
+# The token that ends a turn is not shown, whatever its kind: a copy of the model ends with a token that is common text.
+import json, struct, subprocess, sys
+plumb, model = sys.argv[1:]
+def run(file, *more):
+	return json.loads(subprocess.run([plumb, "run", file, "--raw", "Hello", "--json", *more], capture_output=True, check=True).stdout)
+whole = run(model, "-n", "12", "--ignore-end")["tokens"]
+at = next(i for i in range(3, 12) if whole[i] < 256 and whole[i] not in whole[:i])
+data, key = bytearray(open(model, "rb").read()), b"tokenizer.ggml.eos_token_id"
+struct.pack_into("<I", data, data.index(key) + len(key) + 4, whole[at])
+open("ends.gguf", "wb").write(data)
+j = run("ends.gguf", "-n", "12")
+assert j["stop"] == "end" and j["tokens"] == whole[:at + 1] and j["text"] == run(model, "-n", str(at), "--ignore-end")["text"], (j, whole, at)
+END
+	"$python" ends.py "$plumb" "$model" >err 2>&1; report $? "the token that ends a turn is not shown"
 	"$python" stops.py "$plumb" "$model" >err 2>&1; report $? "--stop: any piece of an answer, text, --json, --ids and chat"
 	run run "$model" Hello --stop ''; expect 2 "not empty" "--stop with an empty text"
 	special=$("$plumb" tokenize "$model" --decode 318)
 	run run "$model" --raw Hello --ignore-end -n 3 --stop "$special" --json; [ "$code" -eq 0 ]; report $? "--stop with a special token's name"
+	ids=$(i=250; while [ $i -lt 290 ]; do printf '%d,' $i; i=$((i + 1)); done)290 # the model says that token next
+	run run "$model" --tokens "$ids" --ignore-end -n 3 --stop "$special" --json
+	[ "$(tr -d ' \n' <out | sed 's/.*\("tokens":\[[^]]*\],"text":"[^"]*","stop":"[a-z]*"\).*/\1/')" = '"tokens":[318],"text":"","stop":"stop"' ]
+	report $? "--stop with a special token's name, which the model says"
 	run run --help; grep -q -- '--stop TEXT' out; report $? "run --help has --stop"
 }
 
@@ -118,6 +142,12 @@ seeds() {
 	run run "$model" Hello -n 2; ! grep -q seed err; report $? "no seed where the likeliest token is taken"
 	run run "$model" Hello -n 2 --top-p 0.5; expect 0 "--top-p chooses nothing at temperature 0" "--top-p without --temp is told"
 	feed 'Hello\n' chat "$model" -n 2 --temp 1; expect 0 "seed [0-9]*, drawn" "chat draws a seed, too"
+	feed 'Hello\n' chat "$model" -n 2 --temp 1 --seed 4711 --json; grep -q '"seed": *4711[,}]' out; report $? "chat --json has the seed"
+	# The likeliest next token is one of the prompt's.
+	ids=$(i=0; while [ $i -lt 60 ]; do printf '%d,' $i; i=$((i + 1)); done)60
+	run run "$model" --tokens "$ids"; plain=$(cat out)
+	run run "$model" --tokens "$ids" --repeat-penalty 100
+	[ "$plain" -le 60 ] && [ "$(cat out)" -gt 60 ]; report $? "--repeat-penalty: the prompt's tokens count, too"
 }
 
 ends_with_newline() { [ -s out ] && [ "$(tail -c 1 out | wc -l)" -eq 1 ]; report $? "$1: the text ends with a line end"; }
@@ -137,6 +167,9 @@ texts() {
 		expect 3 "at byte 1 (0xe9)" "$command: the byte of the user's text"
 		set -- $command "$model"
 		feed '\377\376h\000i\000\n\000' "$@"; expect 3 "UTF-16.*" "$command: UTF-16 with its mark"
+		feed '\377\376\000\000h\000\000\000' "$@"; expect 3 "UTF-32.*" "$command: UTF-32 with its mark is not called UTF-16"
+		feed '\000\000\376\377\000\000\000h' "$@"; expect 3 "UTF-32.*" "$command: the same, big-endian"
+		feed '\377\376h\000i\000\n\000' "$@"
 		grep -q 'iconv -f UTF-16 -t UTF-8' err && ! grep -q 'raw takes it' err; report $? "$command: advice that fits UTF-16"
 		feed 'h\000e\000l\000l\000o\000' "$@"; expect 3 "UTF-16LE.*" "$command: UTF-16 without a mark"
 		grep -q 'iconv -f UTF-16LE' err; report $? "$command: advice with the byte order"

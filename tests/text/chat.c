@@ -68,7 +68,7 @@ END_TEST
 
 START_TEST(stream_tokens)
 {
-	struct plumb_stream s = { .count = 0 }, bad = { .count = 9 };
+	struct plumb_stream s = { .count = 0 }, bad = { .count = 4 };
 	char out[600], end[16];
 	size_t written, size;
 
@@ -76,7 +76,7 @@ START_TEST(stream_tokens)
 	ck_bad(plumb_stream_token(&s, qwen2, 151936, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT,
 		"token id 151936");
 	ck_bad(plumb_stream_token(&s, qwen2, 9707, false, out, 4, &written), PLUMB_E_ARGUMENT, "needs 5 bytes");
-	ck_bad(plumb_stream_token(&bad, qwen2, 9707, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT, "holds 9 bytes");
+	ck_bad(plumb_stream_token(&bad, qwen2, 9707, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT, "holds 4 bytes");
 	ck_good(plumb_stream_token(&s, qwen2, 9707, false, out, 5, &written));
 	ck_assert_uint_eq(written, 5);
 	ck_assert_mem_eq(out, "Hello", 5);
@@ -209,6 +209,9 @@ static const struct { const char *text, *words; } strangers[] = {
 	{ "", "the model \"Tiny?\" has a chat template that plumb does not know" },
 	{ "{# '<|im_start|>system\nold text<|im_end|>' #}\n{% for m in messages %}", "(\"{# '<|im_start|>system old text<|im_end| ...\", SHA-256 " },
 	{ "\033[2J<|im_start|>", "(\" [2J<|im_start|>\", SHA-256 " },
+	{ "a\x7f" "b\xc2\x9b" "2J~", "(\"a b  2J~\", SHA-256 " },
+	{ "0123456789012345678901234567890123456789", "(\"0123456789012345678901234567890123456789\", SHA-256 " },
+	{ "01234567890123456789012345678901234567890", "(\"0123456789012345678901234567890123456789 ...\", SHA-256 " },
 };
 
 /* Nothing is guessed from a part; another template can be chosen. */
@@ -234,6 +237,31 @@ START_TEST(templates_not_known)
 	ck_assert_str_eq(text, "<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n");
 	free(text);
 	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+/* "<think>" opens an answer as the token that it is, of whatever kind; as text where there is none. */
+START_TEST(think_is_a_token)
+{
+	static const struct plumb_message m = { "user", "x" };
+	for (int kind = 1; kind <= 4; kind++) { /* 1: a normal token, which is found by merges alone */
+		struct plumb_tokenizer *tok;
+		struct tiny t;
+		int32_t *ids;
+		size_t n;
+		if (kind == 2)
+			continue;
+		tiny_init(&t);
+		tiny_token(&t, "<|im_start|>", 3), tiny_token(&t, "<|im_end|>", 3), tiny_token(&t, "<think>", kind);
+		ck_good(plumb_tokenizer_new(&tok, &t.v));
+		ck_good(plumb_tokenizer_use_template(tok, "qwq"));
+		ck_good(plumb_chat_tokenize(tok, &m, 0, 1, true, &ids, &n));
+		ck_assert_int_eq(ids[n - 1], '\n');
+		ck_assert_int_eq(ids[n - 2], kind == 1 ? '>' : 258);
+		ck_assert_int_eq(ids[n - 3], kind == 1 ? 'k' : '\n');
+		free(ids);
+		plumb_tokenizer_free(tok);
+	}
 }
 END_TEST
 
@@ -306,6 +334,7 @@ void text_add_chat(TCase *c)
 	tcase_add_test(c, templates_render_as_jinja);
 	text_add_loop(c, templates_not_known, COUNT(strangers));
 	tcase_add_test(c, template_without_its_tokens);
+	tcase_add_test(c, think_is_a_token);
 	tcase_add_test(c, chat_can_not_be_forged);
 	text_add_loop(c, chat_errors, 4);
 }

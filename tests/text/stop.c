@@ -91,7 +91,42 @@ START_TEST(held_back_no_longer_than_needed)
 	ck_assert_uint_eq(out.n, 1);
 	ck_assert_int_eq(*out.p, '\n');
 	ck_assert_uint_eq(plumb_stop_end(s).n, 0);
+	/* What came out at the end is no beginning of what comes then. */
+	ck_good(plumb_stop_feed(s, "User:", 5, &out, &hit));
+	ck_assert_int_eq(hit, -1);
+	ck_assert_uint_eq(out.n, 5);
+	/* After a hit nothing comes out. */
+	ck_good(plumb_stop_feed(s, "a\nUser:b", 8, &out, &hit));
+	ck_assert_int_eq(hit, 0);
+	ck_assert_uint_eq(out.n, 1);
+	ck_good(plumb_stop_feed(s, "more", 4, &out, &hit));
+	ck_assert_int_eq(hit, 0);
+	ck_assert_uint_eq(out.n, 0);
+	ck_assert_uint_eq(plumb_stop_end(s).n, 0);
 	plumb_stop_free(s);
+}
+END_TEST
+
+/* After a mismatch the text's own beginnings count, also those that begin within one: every word of two letters, in every longer one. */
+START_TEST(texts_that_overlap_themselves)
+{
+	for (size_t m = 1; m <= 7; m++)
+		for (unsigned word = 0; word < 1u << m; word++)
+			for (unsigned round = 0; round < 1u << 11; round += m < 6 ? 37 : 1) {
+				char stop[8], text[12];
+				struct plumb_stop *s;
+				struct plumb_span out, one = { stop, m };
+				int hit, expected;
+				for (size_t i = 0; i < m; i++)
+					stop[i] = "ab"[word >> i & 1];
+				for (size_t i = 0; i < 11; i++)
+					text[i] = "ab"[round >> i & 1];
+				bool good = !plumb_stop_new(&s, &one, 1) && !plumb_stop_feed(s, text, 11, &out, &hit); /* ck_assert is slow */
+				size_t right = plain(text, 11, &one, 1, &expected);
+				if (!good || hit != expected || (hit >= 0 && out.n != right))
+					ck_abort_msg("\"%.*s\" in \"%.11s\": %d at %zu, expected %d at %zu", (int)m, stop, text, hit, out.n, expected, right);
+				plumb_stop_free(s);
+			}
 }
 END_TEST
 
@@ -133,7 +168,12 @@ START_TEST(bad_stop_texts)
 	struct plumb_stop *s = (struct plumb_stop *)&s;
 	ck_bad(plumb_stop_new(&s, (struct plumb_span[]){ span("a"), span("") }, 2), PLUMB_E_ARGUMENT, "stop text 1 is empty");
 	ck_assert_ptr_null(s);
-	ck_bad(plumb_stop_new(&s, (struct plumb_span[]){ { "a", (size_t)2 << 20 } }, 1), PLUMB_E_LIMIT, "2097152 bytes");
+	const size_t most = (size_t)1 << 20;
+	char *text = calloc(most, 1);
+	ck_bad(plumb_stop_new(&s, (struct plumb_span[]){ { "a", most + 1 } }, 1), PLUMB_E_LIMIT, "1048577 bytes");
+	ck_good(plumb_stop_new(&s, (struct plumb_span[]){ { text, most } }, 1));
+	plumb_stop_free(s);
+	free(text);
 	plumb_stop_free(NULL);
 }
 END_TEST
@@ -158,6 +198,7 @@ void text_add_stop(TCase *c)
 {
 	tcase_add_loop_test(c, any_cut_gives_the_same, 0, 6);
 	tcase_add_test(c, held_back_no_longer_than_needed);
+	tcase_add_test(c, texts_that_overlap_themselves);
 	tcase_add_loop_test(c, over_the_borders_of_tokens, 0, 6);
 	tcase_add_test(c, bad_stop_texts);
 	tcase_add_test(c, offsets_are_those_of_the_text);

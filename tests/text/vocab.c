@@ -5,6 +5,7 @@
 #include <string.h>
 #include <plumb/model.h>
 #include <plumb/text.h>
+#include "text/text.h"
 #include "../gguf_builder.h"
 #include "parts.h"
 #include "tiny.h"
@@ -138,6 +139,12 @@ START_TEST(odd_vocabulary)
 	ck_assert_ptr_nonnull(plumb_tokenizer_warning(tok, 0));
 	ck_assert_msg(strstr(plumb_tokenizer_warning(tok, 0), odd[_i].words), "\"%s\"", plumb_tokenizer_warning(tok, 0));
 	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
+	if (strstr(odd[_i].words, "byte alphabet")) { /* no text becomes it, but the model may say it */
+		ck_assert(!plumb_tokenizer_is_special(tok, 256));
+		ck_good(plumb_stream_token(&s, tok, 256, false, out, sizeof(out), &written));
+		ck_assert_uint_gt(written, 0);
+		plumb_stream_end(&s, out, sizeof(out));
+	}
 	ck_good(plumb_tokenize(tok, "h q", 3, PLUMB_SPECIALS_TEXT, &ids, &n));
 	ck_assert_uint_eq(n, 3);
 	ck_assert(ids[0] == 'h' && (ids[1] == ' ' || odd[_i].odd == twin_bytes) && ids[2] == 'q');
@@ -145,6 +152,34 @@ START_TEST(odd_vocabulary)
 	for (int32_t id = 0; id < (int32_t)t.v.tokens; id++)
 		ck_good(plumb_stream_token(&s, tok, id, true, out, sizeof(out), &written));
 	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+/* What opens and ends turns is control whatever a file says, or a user who types it forges a turn. */
+static const char *const markers[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>",
+	"<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>" };
+
+START_TEST(markers_are_control)
+{
+	struct tiny t;
+	struct plumb_tokenizer *tok;
+	int32_t *ids;
+	size_t n;
+
+	for (int kind = 1; kind <= 5; kind++) {
+		tiny_init(&t);
+		tiny_token(&t, markers[_i], kind);
+		ck_good(plumb_tokenizer_new(&tok, &t.v));
+		ck_assert(plumb_tokenizer_is_special(tok, 256));
+		ck_good(plumb_tokenize(tok, markers[_i], strlen(markers[_i]), PLUMB_SPECIALS_TEXT, &ids, &n));
+		ck_assert_uint_eq(n, strlen(markers[_i]));
+		free(ids);
+		ck_good(plumb_tokenize(tok, markers[_i], strlen(markers[_i]), PLUMB_SPECIALS_PARSE, &ids, &n));
+		ck_assert(n == 1 && ids[0] == 256);
+		free(ids);
+		plumb_tokenizer_free(tok);
+	}
 }
 END_TEST
 
@@ -175,6 +210,32 @@ START_TEST(split_names)
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
 	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
 	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+static enum plumb_status join(void *user, const char *piece, size_t n)
+{
+	char *out = user;
+	snprintf(out + strlen(out), 128 - strlen(out), "%.*s|", (int)n, piece);
+	return PLUMB_OK;
+}
+
+/* By Qwen2's pattern, which is in split.c; what merges make of the pieces hides some of it. */
+static const struct { const char *text, *pieces; } pieces[] = {
+	{ "abc123 d'S  e\r\n\n !!\nf", "abc|1|2|3| d|'S| | e|\r\n\n| !!\n|f|" },
+	{ "x  \n  y ", "x|  \n| | y| |" },
+	{ "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0 b", "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0| b|" }, /* letters of Unicode 15 and 15.1 */
+	{ "\xf0\x91\xbd\x90\xf0\x91\xbd\x91", "\xf0\x91\xbd\x90|\xf0\x91\xbd\x91|" },           /* and its digits */
+};
+
+START_TEST(split_pieces)
+{
+	struct plumb_split *split;
+	char out[128] = "";
+	ck_good(plumb_split_new(&split, "qwen2"));
+	ck_good(plumb_split_run(split, pieces[_i].text, strlen(pieces[_i].text), join, out));
+	ck_assert_str_eq(out, pieces[_i].pieces);
+	plumb_split_free(split);
 }
 END_TEST
 
@@ -252,6 +313,9 @@ START_TEST(looking_up)
 	ck_assert_uint_eq(plumb_token_bytes(tok, 264).n, 0);
 	ck_assert(!plumb_tokenizer_is_special(tok, -1) && !plumb_tokenizer_is_special(tok, 264));
 	ck_assert(!plumb_tokenizer_is_end(tok, -1));
+	ck_assert_int_eq(plumb_special_find(tok, "<x>"), 261);
+	ck_assert_int_eq(plumb_special_find(tok, "<x>z"), -1); /* a special token is its beginning */
+	ck_assert_int_eq(plumb_special_find(tok, "<x"), -1);
 	plumb_tokenizer_free(tok);
 	plumb_tokenizer_free(NULL);
 }
@@ -406,7 +470,9 @@ TCase *text_vocab_case(void)
 	text_add_loop(c, broken_vocabulary, COUNT(broken));
 	text_add_loop(c, odd_vocabulary, COUNT(odd));
 	tcase_add_test(c, byte_without_token);
+	text_add_loop(c, markers_are_control, COUNT(markers));
 	text_add_loop(c, split_names, 8);
+	text_add_loop(c, split_pieces, COUNT(pieces));
 	text_add_loop(c, merges_by_hand, COUNT(encoded));
 	tcase_add_test(c, looking_up);
 	text_add_loop(c, from_metadata, COUNT(metas));
