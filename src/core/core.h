@@ -260,6 +260,11 @@ struct plumb_op_desc {
 	unsigned parts;   /* of a fused one, bits 1 << op: the basic ones it is made of */
 	int index;      /* index of the input that holds row indices; -1: none */
 	unsigned alias; /* bit i: the output may be in[i] */
+	/* How a call is cut to a few rows and columns (op/canary.c). */
+	unsigned rows;    /* bit i: row r of in[i] belongs to row r of the output; none: calls are not cut by rows */
+	unsigned columns; /* bit i: rows of in[i] (a weight, its bias) give columns of the output */
+	int per_column;   /* weights that give one column together; 0: one */
+	unsigned caches;  /* bit i: in[i] has room for more positions than the call sees */
 	enum plumb_status (*check)(const struct plumb_call *call);
 	plumb_op_fn ref;      /* float64 truth */
 	/* Fused only: the same through basic operators of the context. */

@@ -30,6 +30,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_add = {
-	.name = "add", .index = -1, .alias = 3, .check = check, .ref = ref,
+	.name = "add", .index = -1, .alias = 3, .rows = 3,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -121,6 +121,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attention = {
-	.name = "attention", .fused = true, .parts = 1u << PLUMB_OP_attn_scores | 1u << PLUMB_OP_softmax | 1u << PLUMB_OP_attn_mix, .index = -1, .check = check, .ref = ref, .compose = compose,
+	.name = "attention", .fused = true, .parts = 1u << PLUMB_OP_attn_scores | 1u << PLUMB_OP_softmax | 1u << PLUMB_OP_attn_mix, .index = -1, .rows = 1, .caches = 2 | 4,
+	.check = check, .ref = ref, .compose = compose,
 	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

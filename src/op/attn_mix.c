@@ -59,6 +59,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attn_mix = {
-	.name = "attn_mix", .index = -1, .check = check, .ref = ref,
+	.name = "attn_mix", .index = -1, .caches = 2,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -8,16 +8,6 @@
 #define OUTPUTS 24 /* rows of a weight: three times eight lanes */
 #define ALLOWED 1e-3 /* massive activations amplify float32 rounding to 1e-5 and more; a wrong lane gives 1e-1 */
 
-/* Inputs whose rows go with the output's. attn_mix has them in the middle of its shape: it is taken whole. */
-static const unsigned row_inputs[PLUMB_OP_COUNT] = {
-	[PLUMB_OP_embed] = 2, [PLUMB_OP_matmul] = 1, [PLUMB_OP_rmsnorm] = 1, [PLUMB_OP_rope] = 1, [PLUMB_OP_kv_store] = 1,
-	[PLUMB_OP_attn_scores] = 1, [PLUMB_OP_softmax] = 1, [PLUMB_OP_swiglu] = 3, [PLUMB_OP_add] = 3, [PLUMB_OP_argmax] = 1,
-	[PLUMB_OP_f16_overflow] = 1, [PLUMB_OP_f16_round] = 1,
-	[PLUMB_OP_attention] = 1, [PLUMB_OP_qkv] = 1, [PLUMB_OP_gate_up] = 1, [PLUMB_OP_matmul_add] = 1 | 4,
-};
-/* Inputs of which a few rows give a few columns of the output. A residual cannot be cut by columns, so its weight stays whole. */
-static const unsigned column_inputs[PLUMB_OP_COUNT] = { [PLUMB_OP_matmul] = 2 | 4, [PLUMB_OP_qkv] = 0xfc, [PLUMB_OP_gate_up] = 4 | 8 };
-
 struct slice { struct plumb_call call; struct plumb_tensor in[PLUMB_MAX_INPUTS]; int rank; int64_t out[PLUMB_MAX_RANK]; };
 
 static enum plumb_status cut(struct slice *s, int i, int64_t most)
@@ -29,39 +19,49 @@ static enum plumb_status cut(struct slice *s, int i, int64_t most)
 	return plumb_tensor_rows(&s->in[i], t, 0, t->dim[0] < most ? t->dim[0] : most);
 }
 
+/* Positions of a cache that the rows see. */
+static int64_t positions(const struct plumb_call *call, int64_t rows)
+{
+	return call->s.attn.pos + rows;
+}
+
+static enum plumb_status cut_columns(struct slice *s, const struct plumb_op_desc *desc)
+{
+	int64_t columns = 0;
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
+		if (desc->columns >> i & 1) {
+			PLUMB_TRY(cut(s, i, OUTPUTS));
+			if (desc->weights >> i & 1)
+				columns += s->in[i].dim[0];
+		}
+	if (columns)
+		s->out[1] = columns / (desc->per_column ? desc->per_column : 1);
+	return PLUMB_OK;
+}
+
 static enum plumb_status make_slice(const struct plumb_call *call, struct slice *s)
 {
-	int64_t rows = 0, columns = 0;
+	const struct plumb_op_desc *desc = plumb_op_table[call->op];
+	int64_t rows = call->out->dim[0];
 	s->call = *call;
 	s->rank = call->out->rank;
 	memcpy(s->out, call->out->dim, sizeof s->out);
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (row_inputs[call->op] >> i & 1) {
+		if (desc->rows >> i & 1) {
 			PLUMB_TRY(cut(s, i, ROWS));
 			rows = s->in[i].dim[0];
 		}
-	if (rows)
-		s->out[0] = rows;
+	s->out[0] = rows;
+	PLUMB_TRY(cut_columns(s, desc));
+	if (desc->inout)
+		s->call.s.pos = 0; /* into the first rows of an output that has no others */
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (column_inputs[call->op] >> i & 1) {
-			PLUMB_TRY(cut(s, i, OUTPUTS));
-			if (plumb_op_table[call->op]->weights >> i & 1)
-				columns += s->in[i].dim[0];
-		}
-	if (columns)
-		s->out[1] = call->op == PLUMB_OP_gate_up ? columns / 2 : columns; /* two weights make one column */
-	if (call->op == PLUMB_OP_kv_store)
-		s->call.s.pos = 0;
-	/* Of a cache, what the rows see: it may have room for much more. */
-	if (call->op == PLUMB_OP_attn_scores || call->op == PLUMB_OP_attention)
-		for (int i = 1; i < 3 && call->in[i]; i++)
-			PLUMB_TRY(cut(s, i, call->s.attn.pos + rows));
-	if (call->op == PLUMB_OP_attn_mix)
-		PLUMB_TRY(cut(s, 1, call->s.attn.pos + call->out->dim[0]));
-	if (call->op == PLUMB_OP_attn_scores) {
+		if (desc->caches >> i & 1)
+			PLUMB_TRY(cut(s, i, positions(call, rows)));
+	if (desc->caches && s->rank == 3) { /* scores: a row for each head and query */
 		s->out[0] = call->s.attn.heads;
 		s->out[1] = rows;
-		s->out[2] = call->s.attn.pos + rows;
+		s->out[2] = positions(call, rows);
 	}
 	return PLUMB_OK;
 }

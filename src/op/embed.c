@@ -66,6 +66,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_embed = {
-	.name = "embed", .weights = 1, .index = 1, .check = check, .ref = ref,
+	.name = "embed", .weights = 1, .index = 1, .rows = 2,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

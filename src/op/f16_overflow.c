@@ -43,6 +43,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_f16_overflow = {
-	.name = "f16_overflow", .index = -1, .check = check, .ref = ref,
+	.name = "f16_overflow", .index = -1, .rows = 1,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -64,6 +64,7 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_gate_up = {
 	.name = "gate_up", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_swiglu,
-	.weights = 1u << GATE | 1u << UP, .index = -1, .check = check, .ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all,
+	.weights = 1u << GATE | 1u << UP, .index = -1, .rows = 1, .columns = 4 | 8, .per_column = 2,
+	.check = check, .ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all,
 	.tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

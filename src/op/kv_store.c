@@ -43,6 +43,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_kv_store = {
-	.name = "kv_store", .index = -1, .inout = true, .check = check, .ref = ref,
+	.name = "kv_store", .index = -1, .inout = true, .rows = 1,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -92,6 +92,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_matmul = {
-	.name = "matmul", .weights = 2, .index = -1, .check = check, .ref = ref,
+	.name = "matmul", .weights = 2, .index = -1, .rows = 1, .columns = 2 | 4,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

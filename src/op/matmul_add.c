@@ -55,6 +55,7 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_matmul_add = {
 	.name = "matmul_add", .fused = true, .parts = 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_add, .weights = 1u << WEIGHT, .index = -1, .alias = 1u << R,
+	.rows = 1 | 4,
 	.check = check, .ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases,
 	.case_count = sizeof cases / sizeof *cases,
 };

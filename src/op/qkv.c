@@ -72,7 +72,8 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_qkv = {
-	.name = "qkv", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul, .weights = 7u << WEIGHT, .index = -1, .check = check,
+	.name = "qkv", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul, .weights = 7u << WEIGHT, .index = -1, .rows = 1, .columns = 0xfc,
+	.check = check,
 	.ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases,
 	.case_count = sizeof cases / sizeof *cases,
 };

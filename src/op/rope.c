@@ -67,6 +67,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_rope = {
-	.name = "rope", .index = -1, .alias = 1, .check = check, .ref = ref,
+	.name = "rope", .index = -1, .alias = 1, .rows = 1,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -32,6 +32,7 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_swiglu = {
-	.name = "swiglu", .index = -1, .alias = 3, .check = check, .ref = ref,
+	.name = "swiglu", .index = -1, .alias = 3, .rows = 3,
+	.check = check, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };
