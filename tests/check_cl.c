@@ -15,6 +15,11 @@
 
 static struct plumb_context *ctx;
 
+static bool is_interpreted(void)
+{
+	return strstr(plumb_driver_note(ctx, 0), "Oclgrind") != NULL;
+}
+
 /* Oclgrind 21.10 knows what is initialised by a buffer's number and keeps the old size when a number comes again: a
  * larger buffer then looks uninitialised at its end. So no buffer is given back where it may be at work. */
 static cl_int CL_API_CALL keep(cl_mem mem)
@@ -61,8 +66,9 @@ END_TEST
 /* What was asked for before a write or a free meets the old content, wherever AR_HARDWARE_MEMORY_LOCATION puts it. */
 START_TEST(test_order)
 {
-	enum { N = 1 << 14, TIMES = 8, ADDS = 8 };
-	static float x[TIMES][N], y[N];
+	enum { MOST = 1 << 14, TIMES = 8, ADDS = 8 };
+	static float x[TIMES][MOST], y[MOST];
+	const int N = is_interpreted() ? 1 << 10 : MOST; /* which takes a second for what a device does in a millisecond */
 	struct plumb_tensor a, sum[TIMES];
 	const int64_t shape[2] = { 1, N };
 	need(plumb_tensor_new(ctx, &a, PLUMB_F32, 2, shape), "a tensor");
@@ -73,7 +79,7 @@ START_TEST(test_order)
 	}
 	for (int i = 0; i < TIMES; i++) {
 		struct plumb_tensor old;
-		need(plumb_tensor_write(&a, x[i], sizeof x[i]), "writing");
+		need(plumb_tensor_write(&a, x[i], sizeof **x * (size_t)N), "writing");
 		need(plumb_add(ctx, &sum[i], &a, &a), "add");
 		for (int j = 0; j < ADDS; j++)
 			need(plumb_add(ctx, &sum[i], &sum[i], &a), "add");
@@ -86,9 +92,10 @@ START_TEST(test_order)
 	}
 	for (int i = 0; i < TIMES; i++) {
 		int times = ADDS + 2 + 2 * !(i % 2);
-		need(plumb_tensor_read(&sum[i], y, sizeof y), "reading");
+		need(plumb_tensor_read(&sum[i], y, sizeof *y * (size_t)N), "reading");
 		for (int j = 0; j < N; j++)
-			ck_assert_msg(y[j] == (float)(times * (i + j % 8)), "sum %d, element %d: %g, not %d", i, j, (double)y[j], times * (i + j % 8));
+			if (y[j] != (float)(times * (i + j % 8)))
+				ck_abort_msg("sum %d, element %d: %g, not %d", i, j, (double)y[j], times * (i + j % 8));
 		plumb_tensor_free(&sum[i]);
 	}
 	plumb_tensor_free(&a);
@@ -253,7 +260,7 @@ int main(void)
 		return 77;
 	}
 	printf("on %s\n", plumb_driver_note(ctx, 0));
-	if (strstr(plumb_driver_note(ctx, 0), "Oclgrind"))
+	if (is_interpreted())
 		plumb_cl.clReleaseMemObject = keep;
 	Suite *suite = suite_create("cl");
 	for (int op = 0; op < PLUMB_OP_COUNT; op++) { /* CK_RUN_CASE=rope runs that one alone */

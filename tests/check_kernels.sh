@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Each kernel in each variant is compiled for GPUs of AMD, NVIDIA and Intel, without a spill, and for CPUs, without a warning; the log has the table.
+# Each kernel in each variant is compiled for a GPU of AMD, NVIDIA and Intel, without a spill, and for a CPU, without a warning; the log has the table.
+# For a second GPU of each and a CPU with AVX-512 one variant of each file, and all of them with PLUMB_TEST_LARGE=1 (make check-large).
 # The rules are in tools/check-kernels. That they bite is tried on a kernel with a mistake and one that spills.
 set -u
 top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd)
@@ -8,7 +9,9 @@ command -v python3 >/dev/null || { echo "SKIP: no python3, which tools/check-ker
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-"$top/tools/check-kernels"
+few="gfx90a sm_70 skl skylake-avx512"
+[ "${PLUMB_TEST_LARGE:-0}" = 0 ] || few=
+"$top/tools/check-kernels" --few "$few"
 code=$?
 [ $code -eq 0 ] || exit $code
 

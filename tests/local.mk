@@ -20,7 +20,6 @@ SHELL_CHECKS = \
 	%D%/check_get_model.sh \
 	%D%/check_install.sh \
 	%D%/check_cache.sh \
-	%D%/check_doctor.sh \
 	%D%/check_inject_cl.sh \
 	%D%/check_inject_alloc.sh \
 	%D%/check_inject_io.sh \
@@ -28,6 +27,7 @@ SHELL_CHECKS = \
 	%D%/check_placement.sh \
 	%D%/check_portable.sh \
 	%D%/check_tune.sh \
+	%D%/check_doctor.sh \
 	tools/check-deps.sh tools/check-neon.sh tools/check-release.sh
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
@@ -36,6 +36,7 @@ CHECK_LARGE = check_inject \
 	%D%/check_inject_cl.sh \
 	%D%/check_inject_alloc.sh \
 	%D%/check_inject_io.sh \
+	%D%/check_kernels.sh \
 	%D%/check_stack_rusticl.sh \
 	%D%/check_stack_oclgrind.sh \
 	%D%/check_stack_pocl.sh \
@@ -135,7 +136,7 @@ check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h 
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
-check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/op/special.h %D%/f16_values.h %D%/op/argmax.c %D%/op/attention.c %D%/op/f16.c %D%/op/fused.c %D%/op/matmul.c \
+check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/sanitized.h %D%/op/special.h %D%/f16_values.h %D%/op/argmax.c %D%/op/attention.c %D%/op/f16.c %D%/op/fused.c %D%/op/matmul.c \
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
@@ -148,7 +149,7 @@ check_simd_SOURCES = %D%/check_simd.c %D%/simd_sets.h %D%/simd_compare.c %D%/sim
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 
-check_text_SOURCES = %D%/check_text.c %D%/text/chat.c %D%/text/sample.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
+check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/sample.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
 check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
 
@@ -173,6 +174,7 @@ endif
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
 FUZZ = fuzz_bpe fuzz_gguf fuzz_safetensors
 check_PROGRAMS += $(FUZZ)
+fuzz-replays: $(FUZZ)
 fuzz_bpe_SOURCES = %D%/fuzz/bpe.c %D%/fuzz/replay.c
 fuzz_bpe_LDADD = libplumb-all.la
 fuzz_gguf_SOURCES = %D%/fuzz/gguf.c %D%/fuzz/walk.h %D%/fuzz/replay.c
@@ -197,5 +199,5 @@ fuzz:
 	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"
 clean-local:
 	rm -rf fuzz-objects
-.PHONY: fuzz check-diag check-large
+.PHONY: fuzz fuzz-replays check-diag check-large
 CLEANFILES += $(FUZZ:fuzz_%=fuzz-%-live)

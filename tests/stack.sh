@@ -13,7 +13,7 @@ work=$PWD/check-stack-$stack
 [ -z "${SANITIZE_FLAGS:-}" ] || { echo "SKIP: OpenCL stacks are run by the main build only"; exit 77; }
 [ -x ./check_cl ] || { echo "SKIP: no check_cl here: built without OpenCL headers or libcheck"; exit 77; }
 [ -x "$prefix/on" ] && [ -d "$prefix/icd/$stack" ] || { echo "SKIP: $stack is not in $prefix (tools/install-opencl)"; exit 77; }
-rm -rf "$work/libs"
+rm -rf "$work/libs" "$work/done"
 mkdir -p "$work/libs" "$work/pocl" || exit 1
 # Our own cache is empty at the start, so that all programs are built; PoCL's stays, for time.
 export AR_HARDWARE_LIBS=$work/libs POCL_CACHE_DIR=$work/pocl
@@ -73,5 +73,6 @@ finish() {
 	else
 		echo "SKIP: no python3, so variants of kernels are not compared with those in use"
 	fi
+	: > "$work/done"
 	exit $failed
 }

@@ -156,12 +156,13 @@ START_TEST(test_blocks)
 		((struct plumb_native *)ctx->driver[0].state)->cache = (size_t)1 << 30; /* one block */
 		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
 		memcpy(have, plumb_host(&y), sizeof have);
-		for (size_t fit = 0; fit < 800; fit += 100) {
+		for (size_t fit = 0; fit < 800; fit += SANITIZED ? 300 : 100) {
 			memset(plumb_host(&y), 0x5a, sizeof have);
 			((struct plumb_native *)ctx->driver[0].state)->cache = fit * 2 * 2 * K;
 			OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
 			for (int i = 0; i < M * N; i++)
-				ck_assert_msg(!memcmp(&have[i], (float *)plumb_host(&y) + i, sizeof *have), "cache for %zu rows, row %d: other bits", fit, i / N);
+				if (memcmp(&have[i], (float *)plumb_host(&y) + i, sizeof *have)) /* an assertion per element is slow: Check writes each down */
+					ck_abort_msg("cache for %zu rows, row %d: other bits", fit, i / N);
 		}
 	}
 	plumb_tensor_free(&tx);

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 #include "core/core.h"
+#include "sanitized.h"
 
 /* Instruction sets of this machine, and what loop tests count to: each set in the modes default and exact. */
 int special_sets(void);
