@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds libFuzzer's programs (make fuzz, clang) and runs each reader for a minute, two at a time, from its corpus: the same seed each time, so
+# Builds libFuzzer's programs (make fuzz, clang) and runs each reader for a minute, three at a time, from its corpus: the same seed each time, so
 # that a failure can be had again. PLUMB_TEST_LARGE=1 (make check-large): ten minutes, another seed each time. A finding stays in
 # check-fuzz/ of the build folder; its place is tests/data/fuzz, once mended.
 set -u
@@ -29,10 +29,11 @@ done
 failed=0
 readers=$*
 while [ $# -gt 0 ]; do
-	fuzz "$1" &
-	[ $# -lt 2 ] || { fuzz "$2" & shift; }
-	shift
+	for reader in "$1" "${2:-}" "${3:-}"; do
+		[ -z "$reader" ] || fuzz "$reader" &
+	done
 	wait
+	shift $(($# < 3 ? $# : 3))
 done
 for reader in $readers; do
 	inputs=$(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "check-fuzz/$reader.log")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # One Check program per folder of src, fuzz targets with their corpora, and shell checks of what people touch.
 # What is compared, by number or by token, is the mode exact unless a check asks for another.
-AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB_MODE=exact; export PLUMB_MODE; PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; \
+AM_TESTS_ENVIRONMENT = srcdir=$(abs_srcdir); PLUMB_MODE=exact; export PLUMB_MODE; PLUMB=$(abs_builddir)/plumb; CC="$(CC)"; MAKE="$(MAKE)"; FUZZ="$(FUZZ)"; \
 	SANITIZE_FLAGS="$(PLUMB_LDFLAGS)"; ASAN_OPTIONS=allocator_may_return_null=1; TSAN_OPTIONS=allocator_may_return_null=1; \
-	CK_TIMEOUT_MULTIPLIER=5; export srcdir PLUMB CC MAKE SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER;
+	CK_TIMEOUT_MULTIPLIER=5; export srcdir PLUMB CC MAKE FUZZ SANITIZE_FLAGS ASAN_OPTIONS TSAN_OPTIONS CK_TIMEOUT_MULTIPLIER;
 
 # The long ones first: make -j runs them beside the others.
 SHELL_CHECKS = \
@@ -172,29 +172,42 @@ inject_cl_LDADD = libplumb-all.la -lm
 endif
 
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
-FUZZ = fuzz_bpe fuzz_gguf fuzz_safetensors
-check_PROGRAMS += $(FUZZ)
-fuzz-replays: $(FUZZ)
+FUZZ = fuzz_bpe fuzz_gguf fuzz_reference fuzz_report fuzz_safetensors
 fuzz_bpe_SOURCES = %D%/fuzz/bpe.c %D%/fuzz/replay.c
 fuzz_bpe_LDADD = libplumb-all.la
 fuzz_gguf_SOURCES = %D%/fuzz/gguf.c %D%/fuzz/walk.h %D%/fuzz/replay.c
 fuzz_gguf_LDADD = libplumb-all.la
+fuzz_reference_SOURCES = %D%/fuzz/reference.c %D%/fuzz/folder.h %D%/fuzz/replay.c
+fuzz_reference_LDADD = libplumb-all.la $(JANSSON_LIBS) -lm
+fuzz_report_SOURCES = %D%/fuzz/report.c %D%/fuzz/replay.c
+fuzz_report_LDADD = libplumb-all.la
 fuzz_safetensors_SOURCES = %D%/fuzz/safetensors.c %D%/fuzz/walk.h %D%/fuzz/replay.c
 fuzz_safetensors_LDADD = libplumb-all.la
-
 # Readers need no kernels: without config.h the native driver has its portable ones alone, and instrumenting the others takes minutes.
+FUZZ_LIST = find src -name '*.c' ! -path '*/cli/*' ! -name 'avx*.c' ! -name 'neon*.c' ! -name 'packed_a*.c' ! -name 'packed_n*.c'
+if HAVE_OPENCL
+FUZZ += fuzz_cache
+fuzz_cache_SOURCES = %D%/fuzz/cache.c %D%/fuzz/folder.h %D%/fuzz/replay.c
+fuzz_cache_LDADD = libplumb-all.la
+FUZZ_FOUND = $(FUZZ_LIST) ! -path '*/cl/none.c'
+FUZZ_MADE = src/cl/embedded.c
+else
+FUZZ_FOUND = $(FUZZ_LIST) ! -path '*/cl/*'; echo src/cl/none.c
+FUZZ_MADE =
+endif
+check_PROGRAMS += $(FUZZ)
+fuzz-replays: $(FUZZ)
 FUZZ_FLAGS = -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined $(AM_CPPFLAGS) $(PLUMB_CFLAGS) $(PTHREAD_CFLAGS) \
 	$(PCRE2_CFLAGS) $(UTF8PROC_CFLAGS) $(JANSSON_CFLAGS)
-fuzz:
+fuzz: $(FUZZ_MADE)
 	@rm -rf fuzz-objects && mkdir fuzz-objects
-	@cd $(srcdir) && find src -name '*.c' ! -path '*/cli/*' ! -path '*/cl/*' ! -name 'avx*.c' ! -name 'neon*.c' ! -name 'packed_a*.c' \
-		! -name 'packed_n*.c' > $(abs_builddir)/fuzz-objects/list && echo src/cl/none.c >> $(abs_builddir)/fuzz-objects/list
-	@echo "  FUZZ     fuzz-objects"; xargs -P `nproc` -I FILE sh -c '$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $(top_srcdir)/FILE \
-		-o fuzz-objects/`echo FILE | tr / _`.o' < fuzz-objects/list
+	@cd $(srcdir) && { $(FUZZ_FOUND); } > $(abs_builddir)/fuzz-objects/list
+	@echo "  FUZZ     fuzz-objects"; { sed 's|^|$(abs_srcdir)/|' fuzz-objects/list; for f in $(FUZZ_MADE); do echo $(abs_builddir)/$$f; done; } | \
+		xargs -P `nproc` -I FILE sh -c '$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c FILE -o fuzz-objects/`echo FILE | tr / _`.o'
 	@for t in $(FUZZ:fuzz_%=%); do \
 		echo "  FUZZ     fuzz-$$t-live"; \
 		$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $(top_srcdir)/tests/fuzz/$$t.c fuzz-objects/*.o \
-			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -lm -o fuzz-$$t-live || exit 1; \
+			$(PCRE2_LIBS) $(UTF8PROC_LIBS) $(JANSSON_LIBS) -lpthread -ldl -lm -o fuzz-$$t-live || exit 1; \
 	done
 	@echo "run: ./fuzz-gguf-live NEW_FOLDER $(top_srcdir)/tests/data/fuzz/gguf"
 clean-local:

@@ -3,8 +3,8 @@
 """Write the seed corpus of tests/fuzz: small files, good ones and one for each way to be broken.
 
 Usage: make-fuzz-corpus.py [FOLDER]    (default: tests/data/fuzz beside this tool's folder)
-It writes gguf/ and safetensors/ below FOLDER, the same bytes each time. Inputs that a fuzzer
-found are kept beside them as found-*, which this tool leaves alone. Needs only Python 3.
+It writes cache/, gguf/, reference/ and safetensors/ below FOLDER, the same bytes each time. Inputs that a fuzzer found are kept
+beside them as found-*, what plumb itself wrote as real-*; this tool leaves both alone. Needs only Python 3.
 """
 import json
 import pathlib
@@ -178,16 +178,121 @@ def safetensors_files():
     yield "bad-metadata-value", safetensors({"__metadata__": {"a": 1}})
 
 
+NAMES = ["reference.json", "meta.json", "r.safetensors", "s.safetensors", "after_embeddings.bin", "after_layer_0.bin", "after_layer_1.bin",
+         "after_layer_2.bin", "after_layer_3.bin", "final_norm.bin", "final_logits.bin", "logits.bin", "L0.q_proj.bin", "L1.attn_scores.bin",
+         "L2.ffn_act.bin", "other.bin"]  # as in tests/fuzz/reference.c
+
+
+def folder(files):
+    return b"".join(struct.pack("<BH", NAMES.index(name), len(data)) + data for name, data in files.items())
+
+
+def floats(n, order="<", first=1.0):
+    return struct.pack(f"{order}{n}f", *(first + i % 13 for i in range(n)))
+
+
+def counted(n, order="<"):
+    return struct.pack(order + "i", n) + floats(n, order)
+
+
+def reference_files():
+    """The model of tests/fuzz/reference.c: 3 layers, 64 wide, 320 tokens."""
+    layer = "after_layer_0.bin"
+    manifest = {"token_ids": [3, 147], "position": -1, "dtype": "bfloat16", "convention": "raw", "model_hash": "0"}
+    told = json.dumps(manifest).encode()
+    yield "good-bins", folder({"reference.json": told, "after_embeddings.bin": counted(64), layer: counted(64), "after_layer_1.bin": counted(64),
+                               "after_layer_2.bin": counted(64), "final_norm.bin": counted(64), "final_logits.bin": counted(320)})
+    yield "good-all-positions", folder({"meta.json": told, layer: counted(128)})
+    yield "good-positions-untold", folder({layer: counted(192)})
+    yield "good-big-endian", folder({layer: counted(64, ">")})
+    yield "good-no-header", folder({layer: floats(64)})
+    yield "good-header16", folder({layer: struct.pack("<iiq", 1, 1, 64) + floats(64)})
+    yield "good-tokens-of-embeddings", folder({"after_embeddings.bin": struct.pack("<i64f", 64, *[5.0] * 64)})
+    points = {"embeddings": [2, 64], "L0.output": [1, 2, 64], "L1.attn_scores": [4, 2, 2], "L2.ffn_act": [160], "logits": [2, 320]}
+    entries, data = {"__metadata__": {"token_ids": "[3, 147]", "position": "1"}}, b""
+    for name, shape in points.items():
+        count = 1
+        for d in shape:
+            count *= d
+        entries[name] = entry("F32", shape, len(data), len(data) + 4 * count)
+        data += floats(count)
+    whole = safetensors(padded(entries), data)
+    yield "good-safetensors", folder({"r.safetensors": whole})
+    yield "good-safetensors-manifest", folder({"reference.json": told, "r.safetensors": whole, "s.safetensors": whole})
+    yield "bad-safetensors-cut", folder({"r.safetensors": whole[:-4]})
+    yield "bad-safetensors-width", folder({"r.safetensors": safetensors(padded({"L0.output": entry("F32", [2, 63], 0, 504)}), floats(126))})
+    yield "bad-safetensors-unknown", folder({"r.safetensors": safetensors(padded({"weight": entry("F32", [2], 0, 8)}), floats(2))})
+    yield "bad-gguf", folder({"r.safetensors": gguf()})
+    yield "bad-nan", folder({layer: struct.pack("<i", 64) + floats(63) + struct.pack("<f", float("nan"))})
+    yield "bad-zero", folder({layer: struct.pack("<i", 64) + bytes(256)})
+    yield "bad-cut", folder({layer: counted(64)[:-40]})
+    yield "bad-longer", folder({layer: counted(64) + bytes(12)})
+    yield "bad-count", folder({layer: struct.pack("<i", 7) + floats(64)})
+    yield "bad-count-negative", folder({layer: struct.pack("<i", -1) + floats(64)})
+    yield "bad-halves", folder({layer: struct.pack("<i", 64) + pattern(128)})
+    yield "bad-stranger", folder({layer: counted(96)})
+    yield "bad-short", folder({layer: b"\1\0"})
+    yield "bad-unknown", folder({"other.bin": counted(64)})
+    yield "bad-scores", folder({"L1.attn_scores.bin": counted(64)})
+    for name, change in (("token", {"token_ids": [3, 320]}), ("token-negative", {"token_ids": [-1]}), ("token-real", {"token_ids": [1.5]}),
+                         ("tokens-kind", {"token_ids": "3"}), ("position", {"position": 2}), ("position-kind", {"position": "last"}), ("dtype", {"dtype": 7})):
+        yield "bad-manifest-" + name, folder({"reference.json": json.dumps({**manifest, **change}).encode(), layer: counted(64)})
+    yield "bad-manifest-list", folder({"reference.json": b"[1]", layer: counted(64)})
+    yield "bad-manifest-cut", folder({"reference.json": told[:-5], layer: counted(64)})
+    yield "bad-manifest-utf8", folder({"reference.json": b'{"dtype": "\xff"}', layer: counted(64)})
+    yield "bad-manifest-alone", folder({"meta.json": told})
+
+
+def fnv(data, h=0xcbf29ce484222325):
+    for c in data:
+        h = (h ^ c) * 0x100000001b3 % 2**64
+    return h
+
+
+def cache_files():
+    """The device of tests/fuzz/cache.c: its kernels are one line each."""
+    text = b'#line 1 "types.cl"\nx\n\n#line 1 "matmul.cl"\nx\n\n'
+    hashes = "%d %016x %016x" % (len(text), fnv(text), fnv(text, 0xcbf29ce484222325 ^ (2**64 - 1)))
+    key = f"Platform\nDevice\nOpenCL 3.0\n1.0\ntune 1 cpu\nmatmul.cl {hashes}\n"
+    one = {"type": "q8_0", "n": 64, "k": 32, "m_low": 2, "m_high": 0, "m": 8, "fixed": "mt4", "chosen": "block",
+           "ways": {"mt4": {"seconds": 0.5, "timings": 5, "wrong": False}, "block": {"seconds": 1e-6, "timings": 9, "wrong": False}}}
+    tuning = lambda rows, k=key, kind=0: bytes([kind]) + json.dumps({"key": k, "rows": rows}).encode()
+    yield "tune-good", tuning([one, {**one, "type": "f32", "chosen": "mt8"}])
+    yield "tune-good-gpu", tuning([one], key.replace("cpu", "gpu"), 2)
+    yield "tune-bad-gpu-mt8", tuning([{**one, "chosen": "mt8"}], key.replace("cpu", "gpu"), 2)
+    yield "tune-clblast", tuning([{**one, "chosen": "clblast"}])
+    yield "tune-bad-key", tuning([one], "x" + key)
+    yield "tune-bad-rows", b'\0{"key": 1, "rows": 7}'
+    yield "tune-bad-second", tuning([one, 3])
+    for name, change in (("type", {"type": "q9"}), ("way", {"chosen": "magic"}), ("negative", {"m_low": -5}), ("zero", {"n": 0}), ("real", {"k": 1.5}),
+                         ("large", {"m_high": 2**63 - 1}), ("ways", {"ways": []}), ("seconds", {"ways": {"mt4": {"seconds": -1, "timings": 1}}}),
+                         ("timings", {"ways": {"mt4": {"seconds": 1, "timings": 2**40}}})):
+        yield "tune-bad-" + name, tuning([{**one, **change}])
+    yield "tune-bad-cut", tuning([one])[:-30]
+    yield "tune-bad-deep", b"\0" + b"[" * 3000
+    yield "tune-bad-infinite", tuning([one]).replace(b"0.5", b"1e999")
+    yield "tune-bad-empty", b"\0"
+    body = b"a program"
+    item = struct.pack("<8sQQQ", b"plumbcl1", 3, len(body), fnv(body)) + b"key" + body
+    yield "entry-good", b"\1" + item
+    yield "entry-bad-sum", b"\1" + item[:-1] + b"n"
+    yield "entry-bad-key", b"\1" + item.replace(b"key", b"kex")
+    yield "entry-bad-size", b"\1" + item[:16] + b"\xff" * 8 + item[24:]
+    yield "entry-bad-key-size", b"\1" + item[:8] + b"\xff" * 8 + item[16:]
+    yield "entry-bad-cut", b"\1" + item[:20]
+    yield "entry-bad-longer", b"\1" + item + b"more"
+
+
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "fuzz"
-    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root
-    for kind, files in (("gguf", gguf_files()), ("safetensors", safetensors_files())):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
+    to = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root
+    for kind, files in (("cache", cache_files()), ("gguf", gguf_files()), ("reference", reference_files()), ("safetensors", safetensors_files())):
+        (to / kind).mkdir(parents=True, exist_ok=True)
         count = total = 0
         for name, data in files:
-            (folder / kind / name).write_bytes(data)
+            (to / kind / name).write_bytes(data)
             count, total = count + 1, total + len(data)
-        print(f"{folder / kind}: {count} files, {total} bytes")
+        print(f"{to / kind}: {count} files, {total} bytes")
 
 
 if __name__ == "__main__":

@@ -194,6 +194,8 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char
 	struct bin b = { .width = plumb_point_width(config, point), .rows = 1 };
 	char loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
+	if (!b.width) /* scores and softmax, n x n for each head: nothing here says what n is */
+		return plumb_reference_problem(r, name, loss, "a .bin file does not tell the shape of %s; a safetensors file does", plumb_point_name(point));
 	PLUMB_TRY(load(r, &b, path, name, loss));
 	if (!b.bytes)
 		return PLUMB_OK;
