@@ -51,7 +51,8 @@ tests="check_core check_format check_model check_op_special check_text"
 build asan-ubsan plumb fuzz-replays $tests + check-TESTS "TESTS=$tests tests/check_fuzz.sh tests/check_cli.sh" -- \
 	--enable-sanitize=address,undefined --disable-shared CFLAGS=-O1
 build tsan check_core check_model + check-TESTS "TESTS=check_core check_model" -- --enable-sanitize=thread --disable-shared CFLAGS=-O1
-# That the package is whole and builds where its sources can't be written; what is built was looked at by all other checks.
-build distcheck distcheck "DISTCHECK_CONFIGURE_FLAGS=--enable-werror --disable-static CFLAGS=-O0" "TESTS=check_core tests/check_install.sh" -- CC=gcc CFLAGS=-O0
+# That the package is whole and builds where its sources can't be written; what is built was looked at by all other checks. Without the
+# optimiser gcc does not see what text can be printed, and warns of what cannot be.
+build distcheck distcheck 'DISTCHECK_CONFIGURE_FLAGS=--enable-werror --disable-static CFLAGS="-O0 -Wno-format-truncation"' "TESTS=check_core tests/check_install.sh" -- CC=gcc CFLAGS=-O0
 echo "$checks checks, $failed failed"
 [ "$failed" = 0 ]
