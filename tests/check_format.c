@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "format/expect.h"
+#include "format/format.h"
 #include "fuzz/walk.h"
 #include "gguf_builder.h"
 
@@ -154,6 +155,24 @@ START_TEST(good_many_names)
 	ck_assert_ptr_null(plumb_file_meta_find(file, "k256"));
 	plumb_file_close(file);
 	free(copy);
+}
+END_TEST
+
+/* The same names lie otherwise each time they are indexed, so that no file can be made to let them all meet in one slot. */
+START_TEST(names_are_scattered_anew)
+{
+	struct gguf_builder g;
+	struct plumb_file *file[2];
+	void *copy[2];
+	small_file(&g, 3);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(open_copy(g.bytes, g.n, &file[i], &copy[i]), PLUMB_OK);
+	ck_assert(file[0]->meta_names.seed != file[1]->meta_names.seed && file[0]->tensor_names.seed != file[1]->tensor_names.seed);
+	ck_assert(file[0]->meta_names.seed != file[0]->tensor_names.seed);
+	for (int i = 0; i < 2; i++) {
+		plumb_file_close(file[i]);
+		free(copy[i]);
+	}
 }
 END_TEST
 
@@ -347,6 +366,7 @@ int main(void)
 	tcase_add_loop_test(good, good_scalar, 0, ROWS(scalars));
 	tcase_add_loop_test(good, good_type, 0, ROWS(types));
 	tcase_add_test(good, good_many_names);
+	tcase_add_test(good, names_are_scattered_anew);
 	tcase_add_loop_test(good, alignment, 0, ROWS(alignments));
 	tcase_add_test(bad, every_truncation);
 	tcase_add_test(bad, every_bit_flip);

@@ -3,6 +3,7 @@
  * What the bytes of one format mean is in gguf.c and safetensors.c. */
 #include "format/format.h"
 #include "core/core.h"
+#include "core/hash.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -97,14 +98,6 @@ const char *plumb_quote(struct plumb_span s, char text[PLUMB_QUOTE])
 
 /* --- names --- */
 
-static uint64_t hash(const char *p, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, then folded: linear probing takes the low bits */
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)p[i]) * 0x100000001b3u;
-	return h ^ (h >> 32);
-}
-
 static const struct plumb_span *name_of(const void *items, size_t stride, size_t index)
 {
 	return (const struct plumb_span *)(const void *)((const char *)items + index * stride);
@@ -113,7 +106,7 @@ static const struct plumb_span *name_of(const void *items, size_t stride, size_t
 /* Slot of the name, or the free slot where it would go. */
 static uint32_t *names_slot(const struct plumb_names *names, const void *items, size_t stride, const char *p, size_t n)
 {
-	size_t i = hash(p, n) & names->mask;
+	size_t i = plumb_hash_end(plumb_hash_bytes(names->seed, p, n)) & names->mask;
 	for (; names->slot[i] != 0; i = (i + 1) & names->mask) {
 		const struct plumb_span *other = name_of(items, stride, names->slot[i] - 1);
 		if (other->n == n && (n == 0 || memcmp(other->p, p, n) == 0))
@@ -134,6 +127,7 @@ static enum plumb_status names_build(struct plumb_names *names, const void *item
 	if (names->slot == NULL)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for an index of %" PRId64 " %s names", n, what);
 	names->mask = slots - 1;
+	names->seed = plumb_hash_seed();
 	for (int64_t i = 0; i < n; i++) {
 		char text[PLUMB_QUOTE];
 		const struct plumb_span *name = name_of(items, stride, (size_t)i);

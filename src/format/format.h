@@ -23,6 +23,7 @@ extern const struct plumb_format plumb_format_safetensors;
 struct plumb_names {
 	uint32_t *slot; /* index + 1 */
 	size_t mask;    /* slots - 1; a power of two */
+	uint64_t seed;  /* core/hash.h */
 };
 
 /* Scalars stay in the mapping and are decoded when asked for. Strings are spans, not lengths to

@@ -5,15 +5,15 @@
 #include "core/core.h"
 #include "text.h"
 
-static size_t hash_pair(int32_t left, int32_t right)
+static size_t hash_pair(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
 {
-	uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9e3779b97f4a7c15u;
+	uint64_t h = (((uint64_t)(uint32_t)left << 32 | (uint32_t)right) ^ tok->seed) * 0x9e3779b97f4a7c15u;
 	return (size_t)(h >> 29);
 }
 
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
 {
-	for (size_t i = hash_pair(left, right);; i++) {
+	for (size_t i = hash_pair(tok, left, right);; i++) {
 		uint32_t slot = tok->by_pair[i & tok->by_pair_mask];
 		if (!slot)
 			return UINT32_MAX;
@@ -68,7 +68,7 @@ static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t 
 			plumb_warn(tok, "merge %zu is the same as merge %u; it is left out", i, (unsigned)twin);
 		return;
 	}
-	size_t slot = hash_pair(m.left, m.right);
+	size_t slot = hash_pair(tok, m.left, m.right);
 	while (tok->by_pair[slot & tok->by_pair_mask])
 		slot++;
 	tok->by_pair[slot & tok->by_pair_mask] = (uint32_t)i + 1;

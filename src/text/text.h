@@ -33,6 +33,7 @@ struct plumb_tokenizer {
 	uint8_t *kind;
 	uint32_t *by_bytes;     /* open addressing: id + 1, 0 is free */
 	size_t by_bytes_mask;
+	uint64_t seed;          /* of both tables; core/hash.h */
 	int32_t byte_id[256];   /* token of each single byte */
 	size_t merges;
 	struct plumb_merge *merge; /* index is rank */

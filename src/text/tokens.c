@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
+#include "core/hash.h"
 #include "core/utf8.h"
 #include "text.h"
 
@@ -37,20 +38,11 @@ bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *o
 	return *n > 0;
 }
 
-static uint64_t hash_bytes(uint64_t h, const char *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)p[i]) * 0x100000001b3u;
-	return h;
-}
-
-static size_t hash_end(uint64_t h) { return (size_t)(h ^ h >> 32); }
-
 uint32_t *plumb_token_slot(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
 {
-	uint64_t h = hash_bytes(hash_bytes(0xcbf29ce484222325u, a.p, a.n), b.p, b.n);
+	uint64_t h = plumb_hash_bytes(plumb_hash_bytes(tok->seed, a.p, a.n), b.p, b.n);
 
-	for (size_t i = hash_end(h);; i++) {
+	for (size_t i = plumb_hash_end(h);; i++) {
 		uint32_t *slot = &tok->by_bytes[i & tok->by_bytes_mask];
 		if (!*slot)
 			return slot;
@@ -167,6 +159,7 @@ static enum plumb_status read_tokens(struct plumb_tokenizer *tok, const struct p
 	tok->bytes = malloc((size_t)total + 1);
 	tok->start = calloc(v->tokens + 1, sizeof(*tok->start));
 	tok->kind = calloc(v->tokens, 1);
+	tok->seed = plumb_hash_seed();
 	tok->by_bytes = plumb_table_new(v->tokens, &tok->by_bytes_mask);
 	if (!tok->bytes || !tok->start || !tok->kind || !tok->by_bytes)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tokens", v->tokens);
