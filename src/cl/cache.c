@@ -13,16 +13,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "cl/cl.h"
+#include "core/hash.h"
 
 static const char magic[8] = "plumbcl1";
 
-static uint64_t fnv(uint64_t h, const void *bytes, size_t n)
-{
-	for (const unsigned char *p = bytes; n--; p++)
-		h = (h ^ *p) * UINT64_C(0x100000001b3);
-	return h;
-}
-#define SEED UINT64_C(0xcbf29ce484222325)
+#define SEED PLUMB_HASH_BASIS
 
 static bool make_folders(char *path)
 {
@@ -48,7 +43,7 @@ bool plumb_cl_cache_path(const struct plumb_cl_state *cl, const char *key, const
 	char where[1024];
 	if (!folder(cl, where))
 		return false;
-	snprintf(path, 1100, "%s/%016llx%s", where, (unsigned long long)fnv(SEED, key, strlen(key)), suffix);
+	snprintf(path, 1100, "%s/%016llx%s", where, (unsigned long long)plumb_hash_bytes(SEED, key, strlen(key)), suffix);
 	return true;
 }
 
@@ -58,7 +53,7 @@ char *plumb_cl_cache_key(const struct plumb_cl_device *d, const char *file, cons
 	char *key = malloc(need);
 	if (key)
 		snprintf(key, need, "%s\n%s\n%s\n%s\n%s\n%s.cl %zu %016llx %016llx\n", d->info.platform, d->info.name, d->info.version, d->info.driver, options,
-			file, n, (unsigned long long)fnv(SEED, source, n), (unsigned long long)fnv(~SEED, source, n));
+			file, n, (unsigned long long)plumb_hash_bytes(SEED, source, n), (unsigned long long)plumb_hash_bytes(~SEED, source, n));
 	return key;
 }
 
@@ -79,7 +74,7 @@ bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsig
 	/* Sizes must agree with the file's own before anything is allocated on their word. */
 	bool good = !fstat(fileno(f), &st) && fread(&h, sizeof h, 1, f) == 1 && !memcmp(h.magic, magic, sizeof magic) && h.key_size == n &&
 		h.size > 0 && h.size < (uint64_t)st.st_size && (uint64_t)st.st_size == sizeof h + n + h.size && (all = malloc(n + h.size)) != NULL &&
-		fread(all, 1, n + h.size, f) == n + h.size && !memcmp(all, key, n) && fnv(SEED, all + n, h.size) == h.sum;
+		fread(all, 1, n + h.size, f) == n + h.size && !memcmp(all, key, n) && plumb_hash_bytes(SEED, all + n, h.size) == h.sum;
 	fclose(f);
 	if (good) {
 		memmove(all, all + n, h.size);
@@ -116,7 +111,7 @@ bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int part
 void plumb_cl_cache_store(const struct plumb_cl_state *cl, const char *key, const unsigned char *binary, size_t size)
 {
 	char path[1100];
-	struct header h = { .key_size = strlen(key), .size = size, .sum = fnv(SEED, binary, size) };
+	struct header h = { .key_size = strlen(key), .size = size, .sum = plumb_hash_bytes(SEED, binary, size) };
 	struct iovec part[] = { { &h, sizeof h }, { (void *)(uintptr_t)key, h.key_size }, { (void *)(uintptr_t)binary, size } };
 	memcpy(h.magic, magic, sizeof magic);
 	if (plumb_cl_cache_path(cl, key, ".clbin", path))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hashes of names that come from a file. They begin with a number that nobody can know beforehand: a file made of names that all meet in one
+/* One hash. In tables of names that come from a file it begins with a number that nobody can know beforehand: a file made of names that all meet in one
  * slot would otherwise take the square of its size to open. */
 #ifndef PLUMB_CORE_HASH_H
 #define PLUMB_CORE_HASH_H
@@ -9,11 +9,15 @@
 
 uint64_t plumb_hash_seed(void); /* another one at each call */
 
-/* FNV-1a; a text may come in parts. */
-static inline uint64_t plumb_hash_bytes(uint64_t h, const char *p, size_t n)
+/* Where a hash that is kept begins, which must be the same tomorrow. */
+#define PLUMB_HASH_BASIS UINT64_C(0xcbf29ce484222325)
+
+/* FNV-1a of 64 bits; what is hashed may come in parts. */
+static inline uint64_t plumb_hash_bytes(uint64_t h, const void *bytes, size_t n)
 {
+	const unsigned char *p = bytes;
 	for (size_t i = 0; i < n; i++)
-		h = (h ^ (unsigned char)p[i]) * 0x100000001b3u;
+		h = (h ^ p[i]) * UINT64_C(0x100000001b3);
 	return h;
 }
 

@@ -250,8 +250,8 @@ void plumb_model_fingerprint(const struct plumb_file *file, char text[32]);
 enum plumb_stored { PLUMB_STORED_FP32, PLUMB_STORED_BF16, PLUMB_STORED_FP16 };
 /* From the bits of all values of the reference. */
 enum plumb_stored plumb_reference_stored(const struct plumb_reference *reference);
-/* What the comparison can tell: the reference's precision, or FP16 where it is finer and the port runs in that. */
-enum plumb_stored plumb_diag_stored(const struct plumb_diag *d);
+/* What a comparison can tell: the reference's precision, or FP16 where that is finer and the port runs in it. */
+enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference);
 float plumb_round_to(enum plumb_stored stored, float x);
 enum plumb_type plumb_stored_type(enum plumb_stored stored);
 const char *plumb_stored_name(enum plumb_stored stored); /* "bf16" */
@@ -297,7 +297,7 @@ enum plumb_gap_kind {
 };
 struct plumb_errors {
 	int layers;
-	enum plumb_stored stored;
+	enum plumb_stored reference, stored; /* the reference's precision; what the comparison can tell */
 	double limit;      /* of the excess */
 	bool inner;        /* the reference has points inside layers; else there is no COMPONENT */
 	bool hybrid;       /* rows that the reference has not are the trusted run's */

@@ -10,25 +10,18 @@
 #include <unistd.h>
 #include <plumb/version.h>
 #include "diag/diag.h"
+#include "core/hash.h"
 #include "core/json.h"
-
-static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
-{
-	const unsigned char *p = bytes;
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
-	return hash;
-}
 
 void plumb_model_fingerprint(const struct plumb_file *file, char text[32])
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	uint64_t hash = PLUMB_HASH_BASIS;
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		size_t part = t->bytes < 64 ? t->bytes : 64;
-		hash = mix(hash, t->name.p, t->name.n);
-		hash = mix(hash, t->data, part);
-		hash = mix(hash, (const char *)t->data + t->bytes - part, part);
+		hash = plumb_hash_bytes(hash, t->name.p, t->name.n);
+		hash = plumb_hash_bytes(hash, t->data, part);
+		hash = plumb_hash_bytes(hash, (const char *)t->data + t->bytes - part, part);
 	}
 	plumb_format(text, 32, "fnv1a64:%016llx", (unsigned long long)hash);
 }

@@ -283,7 +283,8 @@ static enum plumb_status compute(struct plumb_diag *d, struct plumb_errors *e)
 	size_t count = (size_t)(d->config->layers + 1) * PLUMB_POINT_COUNT;
 	PLUMB_TRY(plumb_diag_fixed(d, &fixed));
 	e->layers = (int)d->config->layers;
-	e->stored = plumb_diag_stored(d);
+	e->reference = plumb_reference_stored(d->reference);
+	e->stored = plumb_diag_stored(d, e->reference);
 	e->limit = e->stored == PLUMB_STORED_FP32 ? LIMIT_FP32 : LIMIT_NARROW;
 	for (int i = 0; i < PLUMB_GAP_KINDS; i++)
 		if (!(e->gap[i] = calloc(count, sizeof *e->gap[i])))

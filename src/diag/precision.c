@@ -45,11 +45,10 @@ enum plumb_stored plumb_reference_stored(const struct plumb_reference *r)
 		PLUMB_STORED_FP32;
 }
 
-enum plumb_stored plumb_diag_stored(const struct plumb_diag *d)
+enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference)
 {
-	enum plumb_stored stored = d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32;
 	bool half = plumb_context_precision(plumb_model_context(d->port)) == PLUMB_FP16;
-	return half && stored == PLUMB_STORED_FP32 ? PLUMB_STORED_FP16 : stored;
+	return half && reference == PLUMB_STORED_FP32 ? PLUMB_STORED_FP16 : reference;
 }
 
 const char *plumb_stored_name(enum plumb_stored stored)
@@ -117,11 +116,11 @@ static json_t *floors(struct plumb_diag *d, const struct plumb_errors *e, struct
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	const struct plumb_errors *e;
-	enum plumb_stored stored = plumb_reference_stored(d->reference);
-	const char *as = plumb_stored_name(stored);
 	struct levels l;
 	char name[32], text[768];
 	PLUMB_TRY(plumb_diag_errors(d, &e));
+	enum plumb_stored stored = e->reference;
+	const char *as = plumb_stored_name(stored);
 	json_t *list = floors(d, e, &l);
 	bool widened = stored != PLUMB_STORED_FP32 && !said_narrow(d->reference, stored);
 	bool late = stored != PLUMB_STORED_FP32 && l.over_storage < 1.2; /* a run in that precision is farther away than one rounding */

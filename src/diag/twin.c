@@ -136,7 +136,7 @@ static bool has_inside(const struct plumb_reference *r)
 enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, true);
-	enum plumb_stored stored = plumb_diag_stored(d);
+	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
 	unsigned points = PLUMB_POINTS_ALL;
 	if (d->n > 128 || (stored != PLUMB_STORED_FP32 && !has_inside(d->reference)))
 		points &= ~INSIDE;

@@ -294,7 +294,7 @@ static void right(struct verdict *v)
 {
 	char jumps[512] = "";
 	bool narrow = v->errors->stored != PLUMB_STORED_FP32, harmless = v->errors->cancels != 0;
-	const char *whose = plumb_reference_stored(v->d->reference) == v->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
+	const char *whose = v->errors->reference == v->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
 	v->code = narrow ? PLUMB_PRECISION : plain(v) && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(v, jumps, sizeof jumps);
 	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s%s.%s", narrow ? whose : plain(v) ? "" :

@@ -120,6 +120,29 @@ double plumb_bytes_cache(const struct plumb_call *call, int64_t rows)
 	return sum;
 }
 
+enum plumb_status plumb_need_same(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
+	PLUMB_TRY(plumb_need_activation(x, "x", y));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	return plumb_need_shape(y, "y", 2, x->dim[0], x->dim[1], -1);
+}
+
+enum plumb_status plumb_need_row_index(const struct plumb_call *c)
+{
+	const struct plumb_tensor *y = c->out, *x = c->in[0];
+	PLUMB_TRY(plumb_need_present(x, "x"));
+	PLUMB_TRY(plumb_need_type(y, "y", PLUMB_I32));
+	PLUMB_TRY(plumb_need_activation(x, "x", NULL));
+	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
+	PLUMB_TRY(plumb_need_shape(y, "y", 1, x->dim[0], -1, -1));
+	if (x->dim[1] > INT32_MAX)
+		return plumb_fail(PLUMB_E_SHAPE, "a row of %lld has indices beyond 32 bits", (long long)x->dim[1]);
+	return plumb_need_apart(y, x, "x", false);
+}
+
 enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second)
 {
 	const char *const names[2] = { first, second };

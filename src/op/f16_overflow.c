@@ -7,19 +7,6 @@ enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_ten
 	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_f16_overflow, y, { x }, { 0 } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
-{
-	const struct plumb_tensor *y = c->out, *x = c->in[0];
-	PLUMB_TRY(plumb_need_present(x, "x"));
-	PLUMB_TRY(plumb_need_type(y, "y", PLUMB_I32));
-	PLUMB_TRY(plumb_need_activation(x, "x", NULL));
-	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
-	PLUMB_TRY(plumb_need_shape(y, "y", 1, x->dim[0], -1, -1));
-	if (x->dim[1] > INT32_MAX)
-		return plumb_fail(PLUMB_E_SHAPE, "a row of %lld has indices beyond 32 bits", (long long)x->dim[1]);
-	return plumb_need_apart(y, x, "x", false);
-}
-
 static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0];
@@ -44,6 +31,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_f16_overflow = {
 	.name = "f16_overflow", .index = -1, .rows = 1,
-	.check = check, .ref = ref,
+	.check = plumb_need_row_index, .ref = ref,
 	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

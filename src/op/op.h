@@ -49,6 +49,10 @@ enum plumb_status plumb_need_normed(const struct plumb_call *c, const struct plu
 /* A weight {rows, columns} of a type for matmul, apart from the output; rows -1: any. */
 enum plumb_status plumb_need_weight(const struct plumb_call *c, const struct plumb_tensor *w, const char *what, int64_t rows, int64_t columns);
 enum plumb_status plumb_need_bias(const struct plumb_call *c, const struct plumb_tensor *b, const char *what, int64_t count); /* or NULL */
+/* x {n, d} and y of its shape and of its type; whether they may overlap is the operator's to say. */
+enum plumb_status plumb_need_same(const struct plumb_call *c);
+/* x {n, d} and y {n} of indices in its rows, apart. */
+enum plumb_status plumb_need_row_index(const struct plumb_call *c);
 /* Two inputs of the output's shape and type, each of which the output may be. */
 enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first, const char *second);
 

@@ -12,11 +12,7 @@ enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y, 
 static enum plumb_status check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0];
-	PLUMB_TRY(plumb_need_present(x, "x"));
-	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
-	PLUMB_TRY(plumb_need_activation(x, "x", y));
-	PLUMB_TRY(plumb_need_shape(x, "x", 2, -1, -1, -1));
-	PLUMB_TRY(plumb_need_shape(y, "y", 2, x->dim[0], x->dim[1], -1));
+	PLUMB_TRY(plumb_need_same(c));
 	if (c->s.rope.head_dim < 2 || c->s.rope.head_dim % 2 || x->dim[1] % c->s.rope.head_dim)
 		return plumb_fail(PLUMB_E_ARGUMENT, "head_dim is %lld, must be even and divide the width %lld", (long long)c->s.rope.head_dim, (long long)x->dim[1]);
 	if (c->s.rope.pos < 0)
