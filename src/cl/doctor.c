@@ -13,15 +13,9 @@
 #include <unistd.h>
 #include "cl/cl.h"
 #include "cl/doctor.h"
+#include "core/utf8.h"
 
 /* --- saying --- */
-
-static void printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = *text == '\n' || *text == '\t' ? ' ' : '?';
-}
 
 /* Which of two problems is the one to name: the later in this list. */
 static int gravity(enum plumb_verdict v)
@@ -43,8 +37,8 @@ void plumb_doctor_say(struct plumb_doctor *d, enum plumb_mark mark, enum plumb_v
 	plumb_vformat(what, sizeof what, format, args);
 	va_end(args);
 	snprintf(what_to_do, sizeof what_to_do, "%s", advice ? advice : "");
-	printable(what);
-	printable(what_to_do);
+	plumb_utf8_plain(what, "");
+	plumb_utf8_plain(what_to_do, "");
 	if (d->in_child) {
 		fprintf(d->pipe, "finding\t%d\t%d\t%s\t%s\t%s\n", (int)mark, (int)verdict, step, what, what_to_do);
 		fflush(d->pipe);
@@ -59,7 +53,7 @@ void plumb_doctor_note(struct plumb_doctor *d, const char *key, const char *text
 {
 	char line[128];
 	snprintf(line, sizeof line, "%s", text);
-	printable(line);
+	plumb_utf8_plain(line, "");
 	if (d->in_child) {
 		fprintf(d->pipe, "fact\t%s\t%s\n", key, line);
 		fflush(d->pipe);

@@ -79,8 +79,10 @@ static bool string(struct scan *s)
 static bool value(struct scan *s, int depth)
 {
 	char open = s->p < s->end ? *s->p : 0;
+	if (open == '"')
+		return string(s); /* a string that is cut has moved s: what stands there is no word and no number */
 	if (open != '{' && open != '[')
-		return string(s) || word(s, "true") || word(s, "false") || word(s, "null") || number(s);
+		return word(s, "true") || word(s, "false") || word(s, "null") || number(s);
 	char shut = open == '{' ? '}' : ']';
 	s->p++;
 	if (depth >= DEEPEST || (white(s) && take(s, shut)))

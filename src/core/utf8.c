@@ -56,6 +56,18 @@ size_t plumb_utf8_replace(const char *text, size_t size, char *out)
 	return n;
 }
 
+void plumb_utf8_plain(char *text, const char *keep)
+{
+	unsigned char *to = (unsigned char *)text;
+	for (const unsigned char *p = to; *p; p++) {
+		bool wide = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+		bool control = wide || *p == 0x7f || (*p < 0x20 && !strchr(keep, *p));
+		*to++ = !control ? *p : *p == '\n' || *p == '\t' ? ' ' : '?';
+		p += wide;
+	}
+	*to = 0;
+}
+
 enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t size)
 {
 	size_t at = plumb_utf8_invalid(text, size);

@@ -72,16 +72,6 @@ void plumb_show_escaped(struct plumb_show *s, const char *text)
 	}
 }
 
-void plumb_show_plain(struct plumb_show *s, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		bool wide = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0; /* U+0080 to U+009F: control characters of two bytes */
-		if (wide)
-			p++;
-		plumb_show_bytes(s, wide || (*p < 0x20 && *p != '\n') || *p == 0x7f ? "?" : (const char *)p, 1);
-	}
-}
-
 void plumb_show_quoted(struct plumb_show *s, const char *text)
 {
 	if (*text && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%")]) {

@@ -20,7 +20,6 @@ void plumb_show_bytes(struct plumb_show *s, const char *bytes, size_t n);
 void plumb_show_put(struct plumb_show *s, const char *text);
 void plumb_show_format(struct plumb_show *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plumb_show_escaped(struct plumb_show *s, const char *text); /* for HTML, also inside of "..." */
-void plumb_show_plain(struct plumb_show *s, const char *text);   /* for a terminal: what it would act on becomes "?" */
 void plumb_show_quoted(struct plumb_show *s, const char *text);  /* one word of a shell's command line */
 
 /* Value by keys with dots between ("measure.rel"); NULL: absent. */

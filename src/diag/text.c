@@ -7,6 +7,7 @@
 #include "diag/diag.h"
 #include "diag/show.h"
 #include "core/json.h"
+#include "core/utf8.h"
 
 #define WIDTH 110
 #define NARROWEST 24 /* of a last column that is broken into lines */
@@ -29,12 +30,8 @@ static size_t fitting(const char *text, size_t width)
 }
 
 /* Lines of at most WIDTH; the first goes on at column `at`, the others begin at `indent`. */
-static void wrap(struct plumb_show *s, const char *raw, size_t at, size_t indent)
+static void wrap(struct plumb_show *s, const char *text, size_t at, size_t indent)
 {
-	struct plumb_show clean = { NULL, 0, 0, false };
-	plumb_show_plain(&clean, raw);
-	const char *text = clean.text ? clean.text : "";
-	s->failed = s->failed || clean.failed;
 	for (bool first = true; *text || first; first = false) {
 		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent) : NARROWEST / 2, n = fitting(text, room);
 		if (!first)
@@ -45,7 +42,6 @@ static void wrap(struct plumb_show *s, const char *raw, size_t at, size_t indent
 		while (*text == ' ' || *text == '\n')
 			text++;
 	}
-	free(clean.text);
 }
 
 static void paragraph(struct plumb_show *s, const char *text)
@@ -114,7 +110,7 @@ static void write_row(void *user, const struct plumb_show_table *table, const js
 		}
 		if (plumb_show_right(c))
 			plumb_show_format(l->s, "%*s", (int)pad, "");
-		plumb_show_plain(l->s, l->cell.text);
+		plumb_show_put(l->s, l->cell.text);
 		if (i == l->columns - 1)
 			break;
 		plumb_show_format(l->s, "%*s", (int)(plumb_show_right(c) ? 2 : pad + 2), "");
@@ -286,7 +282,7 @@ static void put_any(struct plumb_show *s, const json_t *part)
 		}
 		if (*plumb_show_string(part, "environment")) {
 			plumb_show_put(s, "\nUntil it is mended, run with:\n  ");
-			plumb_show_plain(s, plumb_show_string(part, "environment"));
+			plumb_show_put(s, plumb_show_string(part, "environment"));
 			plumb_show_put(s, "\n");
 		}
 	}
@@ -306,7 +302,7 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 		for (size_t i = 0; i < json_array_size(part); i++) {
 			const char *path = plumb_show_string(json_array_get(part, i), "reference.path");
 			plumb_show_format(&s, "%s=== ", i ? "\n\n" : "");
-			plumb_show_plain(&s, *path ? path : "a report");
+			plumb_show_put(&s, *path ? path : "a report");
 			plumb_show_put(&s, " ===\n");
 			put_any(&s, json_array_get(part, i));
 		}
@@ -317,6 +313,7 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 		free(s.text);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the text of a result");
 	}
+	plumb_utf8_plain(s.text, "\n"); /* whatever a result holds, and wherever it went */
 	*text = s.text;
 	return PLUMB_OK;
 }

@@ -50,10 +50,24 @@ START_TEST(bytes_and_nothing)
 }
 END_TEST
 
+/* What is broken is called broken (never "no memory"), also where what follows the fault would be a value by itself. */
+static const char *const broken[] = { "[\"\\-1]", "[\"\\true]", "[\"\\0", "{\"a\": \"\\null}", "[\"\\u00-1]", "[\"a\n1]", "[-true]", "[1e]", "[.5]",
+	"[tru1]", "[\"\\u12]", "{\"a\\1: 1}", "[1,]", "[1 2]", "[01]", "[\"" };
+
+START_TEST(broken_text_is_not_json)
+{
+	json_error_t error;
+	json_t *back;
+	ck_bad(plumb_json_read(&back, broken[_i], strlen(broken[_i]), 0, &error), PLUMB_E_FORMAT, "not JSON: line");
+	ck_assert_ptr_null(back);
+}
+END_TEST
+
 TCase *core_json_case(void)
 {
 	TCase *tc = tcase_create("json");
 	tcase_add_loop_test(tc, any_text_is_json, 0, (int)(sizeof texts / sizeof *texts));
 	tcase_add_test(tc, bytes_and_nothing);
+	tcase_add_loop_test(tc, broken_text_is_not_json, 0, (int)(sizeof broken / sizeof *broken));
 	return tc;
 }
