@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "suite.h"
 #include "cl/cl.h"
-#include "cl/doctor.h"
+#include "cl/doctor/doctor.h"
 
 extern const struct plumb_driver_class plumb_cl_class;
 

@@ -15,7 +15,7 @@
 /* --- loader.c: libOpenCL.so.1 is opened at run time, so that machines without it run, too --- */
 struct plumb_cl_api {
 #define F(name) __typeof__(name) *name;
-#include "cl/functions.def"
+#include "cl/device/functions.def"
 };
 extern struct plumb_cl_api plumb_cl; /* valid after plumb_cl_load succeeded */
 enum plumb_status plumb_cl_load(void);

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # The OpenCL driver; its kernels in cl/ are embedded as text.
-CL_KERNELS = cl/limits.h cl/types.cl cl/weights.cl cl/product.cl cl/embed.cl cl/matmul.cl cl/qkv.cl cl/gate_up.cl cl/rmsnorm.cl cl/rope.cl cl/kv_store.cl cl/attn_scores.cl cl/softmax.cl \
-	cl/attn_mix.cl cl/swiglu.cl cl/add.cl cl/argmax.cl cl/attention.cl cl/f16_overflow.cl cl/f16_round.cl
+CL_KERNELS = cl/limits.h cl/types.cl cl/weights.cl cl/product.cl cl/embed.cl cl/matmul.cl cl/qkv.cl cl/gate_up.cl cl/rmsnorm.cl \
+	cl/rope.cl cl/kv_store.cl cl/attn_scores.cl cl/softmax.cl cl/attn_mix.cl cl/swiglu.cl cl/add.cl cl/argmax.cl cl/attention.cl \
+	cl/f16_overflow.cl cl/f16_round.cl
 EXTRA_DIST += $(CL_KERNELS) tools/embed-cl.sh
 if HAVE_OPENCL
 libplumb_all_la_SOURCES += \
-	%D%/doctor.h %D%/child.c %D%/doctor.c %D%/icd.c \
-	%D%/cl.h %D%/functions.def %D%/cache.c %D%/canary.c %D%/choice.c %D%/clblast.c %D%/copy.c %D%/device.c %D%/driver.c %D%/error.c %D%/launch.c %D%/loader.c %D%/memory.c %D%/pocl.c \
-	%D%/program.c %D%/weight.c %D%/add.c %D%/argmax.c %D%/attention.c %D%/attn_mix.c %D%/attn_scores.c %D%/embed.c %D%/f16_overflow.c %D%/f16_round.c \
-	%D%/gate_up.c %D%/kv_store.c %D%/matmul.c %D%/matmul_add.c %D%/qkv.c %D%/rmsnorm.c %D%/rope.c %D%/settings.c %D%/softmax.c %D%/source.c %D%/steps.c %D%/swiglu.c %D%/tune.c
+	%D%/cl.h %D%/class.c %D%/canary.c \
+	%D%/device/functions.def %D%/device/device.c %D%/device/error.c %D%/device/loader.c \
+	%D%/driver/cache.c %D%/driver/copy.c %D%/driver/launch.c %D%/driver/memory.c %D%/driver/program.c %D%/driver/settings.c \
+	%D%/driver/source.c %D%/driver/weight.c \
+	%D%/op/add.c %D%/op/argmax.c %D%/op/attention.c %D%/op/attn_mix.c %D%/op/attn_scores.c %D%/op/clblast.c %D%/op/embed.c \
+	%D%/op/f16_overflow.c %D%/op/f16_round.c %D%/op/fallback.c %D%/op/gate_up.c %D%/op/kv_store.c %D%/op/matmul.c \
+	%D%/op/matmul_add.c %D%/op/qkv.c %D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c %D%/op/swiglu.c \
+	%D%/tune/choice.c %D%/tune/tune.c \
+	%D%/doctor/doctor.h %D%/doctor/child.c %D%/doctor/doctor.c %D%/doctor/icd.c %D%/doctor/pocl.c
 nodist_libplumb_all_la_SOURCES = %D%/embedded.c
 %D%/embedded.c: $(CL_KERNELS) tools/embed-cl.sh
 	$(AM_V_GEN)$(MKDIR_P) %D% && cd $(srcdir) && sh tools/embed-cl.sh $(CL_KERNELS) > $(abs_builddir)/$@.tmp && \

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "cl/doctor.h"
+#include "cl/doctor/doctor.h"
 #include "core/core.h"
 
 static void child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, int fd)

@@ -20,7 +20,7 @@ static void load(void)
 	}
 	/* A function pointer out of a void pointer: POSIX's way of writing it. */
 #define F(name) *(void **)&plumb_cl.name = dlsym(lib, #name); if (!plumb_cl.name) { snprintf(why, sizeof why, "the OpenCL loader lacks " #name); return; }
-#include "cl/functions.def"
+#include "cl/device/functions.def"
 }
 
 enum plumb_status plumb_cl_load(void)

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "cl/cl.h"
-#include "cl/doctor.h"
+#include "cl/doctor/doctor.h"
 #include "core/utf8.h"
 
 /* --- saying --- */

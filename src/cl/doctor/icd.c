@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "cl/doctor.h"
+#include "cl/doctor/doctor.h"
 #include "core/core.h"
 
 #define DEFAULT_FOLDER "/etc/OpenCL/vendors"

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core/core.h"
-#include "cl/doctor.h"
+#include "cl/doctor/doctor.h"
 
 /* The folder as PoCL chooses it (pocl_cache.c), and the variable that says so. */
 static const char *folder(char *path, size_t size)
