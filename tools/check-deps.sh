@@ -20,6 +20,7 @@ allow format core
 allow text core
 allow model format text op core
 allow diag model core
+allow report core
 allow cli
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	case $f in

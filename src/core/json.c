@@ -2,6 +2,8 @@
 /* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an accusation of the file; so what it
  * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. And JSON to a file, with
  * text that jansson would refuse. */
+#include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -140,4 +142,26 @@ enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, siz
 	if (right && !sure(error))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of JSON", n);
 	return plumb_fail(PLUMB_E_FORMAT, "not JSON: line %d: %s", error->line, error->text);
+}
+
+json_t *plumb_json_number(double x)
+{
+	return isfinite(x) ? json_real(x) : json_null();
+}
+
+json_t *plumb_json_format(const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = plumb_vformat(NULL, 0, format, args);
+	va_end(args);
+	char *text = n < 0 ? NULL : malloc((size_t)n + 1);
+	if (!text)
+		return NULL;
+	va_start(args, format);
+	plumb_vformat(text, (size_t)n + 1, format, args);
+	va_end(args);
+	json_t *string = plumb_json_text(text);
+	free(text);
+	return string;
 }

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of parts, and what the parts share within one diagnosis: tokens, runs made at most once, finished parts. */
+/* A diagnosis: the table of its checks, the tokens it works on, and the results as text. */
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
 #include "core/json.h"
 
-const struct plumb_diag_row *const plumb_diag_table[] = {
-	&plumb_diag_report, &plumb_diag_verdict, &plumb_diag_weights, &plumb_diag_isolate, &plumb_diag_components, &plumb_diag_diverge,
-	&plumb_diag_trace, &plumb_diag_stability, &plumb_diag_growth, &plumb_diag_convention, &plumb_diag_precision, &plumb_diag_biography,
-	&plumb_diag_blindspots, &plumb_diag_fingerprint,
+/* In the order in which they are shown to a user. */
+static const struct plumb_check *const table[] = {
+	&plumb_diag_report, &plumb_check_verdict, &plumb_check_weights, &plumb_check_isolate, &plumb_check_components, &plumb_check_diverge,
+	&plumb_check_trace, &plumb_check_stability, &plumb_check_growth, &plumb_check_convention, &plumb_check_precision, &plumb_check_biography,
+	&plumb_check_blindspots, &plumb_check_fingerprint,
 };
-const int plumb_diag_rows = (int)(sizeof plumb_diag_table / sizeof *plumb_diag_table);
+static const int rows = (int)(sizeof table / sizeof *table);
 
 bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference)
 {
-	if (index < 0 || index >= plumb_diag_rows)
+	if (index < 0 || index >= rows)
 		return false;
-	*name = plumb_diag_table[index]->name;
-	*question = plumb_diag_table[index]->question;
-	*needs_reference = plumb_diag_table[index]->reference;
+	*name = table[index]->name;
+	*question = table[index]->question;
+	*needs_reference = table[index]->reference;
 	return true;
 }
 
@@ -139,93 +140,12 @@ void plumb_diag_free(struct plumb_diag *d)
 	free(d);
 }
 
-struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
-{
-	return (struct plumb_run){ .model = trusted ? d->trusted : d->port, .tokens = d->tokens, .n = d->n,
-		.last_layer = d->layers < d->config->layers ? d->layers - 1 : -1,
-		.all_logits = d->n <= 64 || (d->reference && d->reference->position >= 0 && d->reference->position != d->n - 1),
-		.fault = trusted ? NULL : d->broken };
-}
-
-/* Every point; a long prompt goes without the score matrices, which grow with its square. */
-static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
-{
-	struct plumb_run run = plumb_diag_run(d, trusted);
-	if (!d->n)
-		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs the tokens of a prompt");
-	run.points = PLUMB_POINTS_ALL;
-	if (d->n > 128)
-		run.points &= ~(1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX);
-	run.out = out;
-	PLUMB_TRY(plumb_diag_progress(d, what, 0, 1));
-	return plain ? plumb_run_watched(&run) : plumb_run_as_used(&run);
-}
-
-enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c)
-{
-	*c = &d->ours;
-	return d->ours.plane ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
-}
-
-enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c)
-{
-	if (d->trusted == d->port && !d->broken)
-		return plumb_diag_ours(d, c);
-	*c = &d->truth;
-	return d->truth.plane ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->truth);
-}
-
-enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
-{
-	*c = &d->plain;
-	return d->plain.plane ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
-}
-
-enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c)
-{
-	json_t *part;
-	*c = NULL;
-	if (!d->reference)
-		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs a reference");
-	PLUMB_TRY(plumb_diag_part(d, "convention", &part));
-	*c = &d->fixed;
-	return PLUMB_OK;
-}
-
-enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
-{
-	if (d->options.progress && !d->options.progress(d->options.user, what, done, total))
-		return plumb_fail(PLUMB_E_CANCELLED, "stopped while %s", what);
-	return PLUMB_OK;
-}
-
 enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t **part)
 {
-	*part = json_object_get(d->cache, name);
-	if (*part)
-		return PLUMB_OK;
-	for (int i = 0; i < plumb_diag_rows; i++) {
-		const struct plumb_diag_row *row = plumb_diag_table[i];
-		json_t *made = NULL;
-		if (strcmp(row->name, name))
-			continue;
-		if (row->reference && !d->reference)
-			return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", name);
-		bool outer = d->lost; /* a part may ask for others */
-		d->lost = false;
-		enum plumb_status s = row->run(d, &made);
-		bool lost = d->lost;
-		d->lost = outer;
-		if (s || lost) {
-			json_decref(made);
-			made = NULL;
-		}
-		PLUMB_TRY(s);
-		if (json_object_set_new(d->cache, name, made))
-			return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", name);
-		*part = made;
-		return PLUMB_OK;
-	}
+	*part = NULL;
+	for (int i = 0; i < rows; i++)
+		if (!strcmp(table[i]->name, name))
+			return plumb_check_result(d, table[i], part);
 	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);
 }
 

@@ -1,6 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
+# Room by room, along the path that a diagnosis takes.
 libplumb_all_la_SOURCES += \
-	%D%/diag.h %D%/diag.c %D%/json.c %D%/answer.c %D%/capture.c %D%/run.c %D%/measure.c %D%/reference.c %D%/reference_bin.c %D%/reference_tensors.c %D%/reference_told.c %D%/reference_tokens.c %D%/dump.c %D%/fault.c %D%/twin.c %D%/gap.c %D%/errors.c %D%/cancel.c \
-	%D%/convention.c %D%/convention_fit.c %D%/convention_text.c %D%/precision.c %D%/isolate.c %D%/components.c %D%/diverge.c %D%/trace.c %D%/growth.h %D%/growth.c %D%/jump.c %D%/weights.c %D%/moments.c \
-	%D%/stability.c %D%/accumulate.c %D%/narrow.c %D%/biography.c %D%/deed.c %D%/special.c %D%/blindspot.c %D%/fingerprint.c %D%/known.c %D%/verdict.c %D%/report.c %D%/bisect.c %D%/bisect.h %D%/bisect_tell.c %D%/show.h %D%/show.c %D%/show_table.c %D%/text.c \
-	%D%/html.h %D%/html.c %D%/html_style.c %D%/html_table.c %D%/html_chart.c %D%/html_growth.c %D%/html_heat.c
+	%D%/reference/add.c %D%/reference/bin.c %D%/reference/capture.c %D%/reference/capture.h \
+	%D%/reference/fingerprint.c %D%/reference/manifest.c %D%/reference/names.c %D%/reference/open.c \
+	%D%/reference/reference.h %D%/reference/safetensors.c %D%/reference/stored.c %D%/reference/stored.h \
+	%D%/reference/tokens.c %D%/run/fault.c %D%/run/fault.h %D%/run/rounded.c %D%/run/run.c %D%/run/run.h \
+	%D%/run/weight.c %D%/measure/gap.c %D%/measure/measure.c %D%/measure/measure.h %D%/measure/moments.c \
+	%D%/context.h %D%/context.c %D%/check/accumulate.c %D%/check/answer.c %D%/check/biography.c \
+	%D%/check/bisect.c %D%/check/bisect.h %D%/check/bisect_tell.c %D%/check/blindspot.c %D%/check/cancel.c \
+	%D%/check/check.h %D%/check/components.c %D%/check/convention.c %D%/check/convention.h \
+	%D%/check/convention_fit.c %D%/check/convention_text.c %D%/check/deed.c %D%/check/diverge.c \
+	%D%/check/dump.c %D%/check/errors.c %D%/check/fingerprint.c %D%/check/growth.c %D%/check/growth.h \
+	%D%/check/isolate.c %D%/check/jump.c %D%/check/known.c %D%/check/narrow.c %D%/check/precision.c \
+	%D%/check/special.c %D%/check/stability.c %D%/check/trace.c %D%/check/verdict.c %D%/check/weights.c \
+	%D%/report.c %D%/diag.h %D%/diag.c

@@ -9,10 +9,10 @@
 
 /* In the order of work, with their usual share of the time: the verdict decides what is worth doing after it. */
 enum when { ALWAYS, COMPARED, INNER, JUDGED, DIVERGED };
-static const struct item { const char *name; enum when when; double share; } items[] = {
-	{ "convention", COMPARED, 5 }, { "precision", COMPARED, 1 }, { "growth", COMPARED, 16 }, { "components", INNER, 4 },
-	{ "verdict", COMPARED, 8 }, { "weights", ALWAYS, 16 }, { "biography", ALWAYS, 4 }, { "stability", ALWAYS, 14 },
-	{ "blindspots", JUDGED, 31 }, { "fingerprint", DIVERGED, 1 }, /* the verdict has asked for it already */
+static const struct item { const struct plumb_check *check; enum when when; double share; } items[] = {
+	{ &plumb_check_convention, COMPARED, 5 }, { &plumb_check_precision, COMPARED, 1 }, { &plumb_check_growth, COMPARED, 16 }, { &plumb_check_components, INNER, 4 },
+	{ &plumb_check_verdict, COMPARED, 8 }, { &plumb_check_weights, ALWAYS, 16 }, { &plumb_check_biography, ALWAYS, 4 }, { &plumb_check_stability, ALWAYS, 14 },
+	{ &plumb_check_blindspots, JUDGED, 31 }, { &plumb_check_fingerprint, DIVERGED, 1 }, /* the verdict has asked for it already */
 };
 #define ITEMS (sizeof items / sizeof *items)
 
@@ -96,21 +96,21 @@ static bool wanted(struct plumb_diag *d, enum when when, int code)
 }
 
 /* A part, or why there is none. */
-static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const char *name, bool wants)
+static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants)
 {
 	json_t *part = NULL, *made = NULL;
-	enum plumb_status s = wants ? plumb_diag_part(d, name, &part) : PLUMB_OK;
+	enum plumb_status s = wants ? plumb_check_result(d, check, &part) : PLUMB_OK;
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
-	if (s && !strcmp(name, "verdict")) {
+	if (s && check == &plumb_check_verdict) {
 		if (!reference_fault(s))
 			return s;
 		made = no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
 	} else if (s)
-		made = json_pack("{s:s, s:o}", "part", name, "failed", plumb_json_text(plumb_last_error()));
+		made = json_pack("{s:s, s:o}", "part", check->name, "failed", plumb_json_text(plumb_last_error()));
 	else
 		made = part ? json_incref(part) : json_null();
-	return made && !json_object_set_new(report, name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+	return made && !json_object_set_new(report, check->name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 }
 
 /* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
@@ -126,8 +126,8 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 	int code = PLUMB_UNUSABLE;
 	for (size_t i = 0; i < ITEMS; i++) {
 		scaled->share = items[i].share;
-		PLUMB_TRY(plumb_diag_progress(d, items[i].name, 0, 1));
-		PLUMB_TRY(put_item(d, report, items[i].name, wanted(d, items[i].when, code)));
+		PLUMB_TRY(plumb_diag_progress(d, items[i].check->name, 0, 1));
+		PLUMB_TRY(put_item(d, report, items[i].check, wanted(d, items[i].when, code)));
 		const json_t *verdict = json_object_get(report, "verdict");
 		if (verdict && json_is_integer(json_object_get(verdict, "code")))
 			code = (int)json_integer_value(json_object_get(verdict, "code"));
@@ -170,4 +170,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 /* Asks for no reference: without one it says what can be said of the model alone. */
-const struct plumb_diag_row plumb_diag_report = { "report", "Is the port right, and if not, why? All parts, one verdict", false, run };
+const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All parts, one verdict", false, run };

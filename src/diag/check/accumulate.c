@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which operator makes which capture point, and how large the sums inside it can get: the numbers behind headroom. Judges nothing. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "diag/check/check.h"
+
+#define TASK 16          /* rows of a weight per index of the pool */
+#define ALL_PAIRS 128    /* prompts up to this length: every query meets every key, else the largest query of a head */
+
+static const struct plumb_maker makers[PLUMB_POINT_COUNT] = {
+	[PLUMB_POINT_EMBEDDINGS] = { "embed", "token_embd.weight", NULL, -1 },
+	[PLUMB_POINT_INPUT_NORM] = { "rmsnorm", "attn_norm.weight", NULL, PLUMB_POINT_EMBEDDINGS },
+	[PLUMB_POINT_Q_PROJ] = { "matmul", "attn_q.weight", "attn_q.bias", PLUMB_POINT_INPUT_NORM },
+	[PLUMB_POINT_K_PROJ] = { "matmul", "attn_k.weight", "attn_k.bias", PLUMB_POINT_INPUT_NORM },
+	[PLUMB_POINT_V_PROJ] = { "matmul", "attn_v.weight", "attn_v.bias", PLUMB_POINT_INPUT_NORM },
+	[PLUMB_POINT_Q_ROPE] = { "rope", NULL, NULL, PLUMB_POINT_Q_PROJ },
+	[PLUMB_POINT_K_ROPE] = { "rope", NULL, NULL, PLUMB_POINT_K_PROJ },
+	[PLUMB_POINT_ATTN_SCORES] = { "attn_scores", NULL, NULL, PLUMB_POINT_Q_ROPE },
+	[PLUMB_POINT_ATTN_SOFTMAX] = { "softmax", NULL, NULL, PLUMB_POINT_ATTN_SCORES },
+	[PLUMB_POINT_ATTN_CONTEXT] = { "attn_mix", NULL, NULL, PLUMB_POINT_ATTN_SOFTMAX },
+	[PLUMB_POINT_ATTN_OUT] = { "matmul", "attn_output.weight", "attn_output.bias", PLUMB_POINT_ATTN_CONTEXT },
+	[PLUMB_POINT_ATTN_RESIDUAL] = { "add", NULL, NULL, PLUMB_POINT_ATTN_OUT },
+	[PLUMB_POINT_POST_ATTN_NORM] = { "rmsnorm", "ffn_norm.weight", NULL, PLUMB_POINT_ATTN_RESIDUAL },
+	[PLUMB_POINT_FFN_GATE] = { "matmul", "ffn_gate.weight", "ffn_gate.bias", PLUMB_POINT_POST_ATTN_NORM },
+	[PLUMB_POINT_FFN_UP] = { "matmul", "ffn_up.weight", "ffn_up.bias", PLUMB_POINT_POST_ATTN_NORM },
+	[PLUMB_POINT_FFN_ACT] = { "swiglu", NULL, NULL, PLUMB_POINT_FFN_GATE },
+	[PLUMB_POINT_FFN_DOWN] = { "matmul", "ffn_down.weight", "ffn_down.bias", PLUMB_POINT_FFN_ACT },
+	[PLUMB_POINT_OUTPUT] = { "add", NULL, NULL, PLUMB_POINT_FFN_DOWN },
+	[PLUMB_POINT_FINAL_NORM] = { "rmsnorm", "output_norm.weight", NULL, PLUMB_POINT_OUTPUT },
+	[PLUMB_POINT_LOGITS] = { "matmul", "output.weight", "output.bias", PLUMB_POINT_FINAL_NORM },
+};
+
+const struct plumb_maker *plumb_maker_of(int point)
+{
+	return point >= 0 && point < PLUMB_POINT_COUNT ? &makers[point] : NULL;
+}
+
+static double square_sum(const float *v, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)v[i] * (double)v[i];
+	return sum;
+}
+
+/* The row of the largest norm among those that are finite; NULL: none is. */
+static const float *largest_row(const struct plumb_plane *p, double *size)
+{
+	const float *row = NULL;
+	*size = NAN;
+	for (int64_t i = 0; i < p->rows; i++) {
+		double sum = square_sum(p->v + i * p->width, p->width);
+		if (isfinite(sum) && !(sum <= *size)) {
+			*size = sum;
+			row = p->v + i * p->width;
+		}
+	}
+	return row;
+}
+
+struct product { const struct plumb_file_tensor *w; const float *x; double *worst; _Atomic bool failed; };
+
+static void bound_rows(void *arg, int64_t index, int thread)
+{
+	struct product *p = arg;
+	int64_t k = p->w->dim[1], end = (index + 1) * TASK < p->w->dim[0] ? (index + 1) * TASK : p->w->dim[0];
+	float *v = malloc(sizeof *v * (size_t)k);
+	(void)thread;
+	p->worst[index] = 0;
+	if (!v)
+		p->failed = true;
+	for (int64_t j = index * TASK; v && j < end; j++) {
+		double sum[8] = { 0 }, all = 0;
+		if (plumb_weight_row(p->w, j, v))
+			p->failed = true;
+		int64_t whole = k / 8 * 8;
+		for (int64_t i = 0; i < whole; i += 8)
+			for (int n = 0; n < 8; n++)
+				sum[n] += (double)fabsf(v[i + n] * p->x[i + n]);
+		for (int64_t i = whole; i < k; i++)
+			sum[0] += (double)fabsf(v[i] * p->x[i]);
+		for (int n = 0; n < 8; n++)
+			all += sum[n];
+		p->worst[index] = all > p->worst[index] ? all : p->worst[index];
+	}
+	free(v);
+}
+
+/* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
+static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
+{
+	const struct plumb_file_tensor *w = plumb_weight_find(d, s->layer, makers[s->point].weight);
+	double size;
+	struct product p = { .w = w };
+	if (!w || !x || w->rank != 2 || w->dim[1] != x->width || !(p.x = largest_row(x, &size)))
+		return PLUMB_OK;
+	int64_t tasks = (w->dim[0] + TASK - 1) / TASK;
+	if (!(p.worst = malloc(sizeof *p.worst * (size_t)tasks)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point));
+	plumb_pool_run(plumb_model_context(d->port)->pool, bound_rows, &p, tasks);
+	s->worst = 0;
+	s->terms = w->dim[1];
+	for (int64_t i = 0; i < tasks; i++)
+		s->worst = fmax(s->worst, p.worst[i]);
+	free(p.worst);
+	return p.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point)) : PLUMB_OK;
+}
+
+/* Scores before they are scaled: sum |q k|, of each head the queries against the keys they see. */
+static void bound_scores(const struct plumb_config *config, const struct plumb_plane *q, const struct plumb_plane *k, struct plumb_sum *s)
+{
+	int64_t dim = config->head_dim;
+	if (!q || !k || q->width != config->heads * dim || k->width != config->kv_heads * dim)
+		return;
+	s->terms = dim;
+	for (int64_t h = 0; h < config->heads; h++) {
+		int64_t kv = h / (config->heads / config->kv_heads), largest = 0;
+		double size = -1;
+		for (int64_t i = 0; i < q->rows; i++) {
+			double norm = square_sum(q->v + i * q->width + h * dim, dim);
+			largest = norm > size ? i : largest;
+			size = norm > size ? norm : size;
+		}
+		for (int64_t i = q->rows > ALL_PAIRS ? largest : 0; i < (q->rows > ALL_PAIRS ? largest + 1 : q->rows); i++)
+			for (int64_t t = 0; t <= i && t < k->rows; t++) {
+				double sum = 0;
+				for (int64_t n = 0; n < dim; n++)
+					sum += (double)fabsf(q->v[i * q->width + h * dim + n] * k->v[t * k->width + kv * dim + n]);
+				if (!isnan(sum) && !(sum <= s->worst))
+					s->worst = sum;
+			}
+	}
+}
+
+static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum *s)
+{
+	const struct plumb_maker *m = &makers[s->point];
+	/* A layer's input is the output of the layer before. */
+	const struct plumb_plane *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer ? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT) :
+		plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS) : s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c,
+			c->layers - 1, PLUMB_POINT_OUTPUT) :
+		plumb_capture_at(c, s->layer, m->input);
+	double size;
+	if (s->point == PLUMB_POINT_ATTN_SCORES)
+		bound_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE), plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
+	else if (!strcmp(m->op, "matmul"))
+		return bound_product(d, in, s);
+	else if (in && largest_row(in, &size)) {
+		s->worst = size;
+		s->terms = in->width;
+	}
+	return PLUMB_OK;
+}
+
+/* The point whose sums are taken when this one is met; -1: none. Long prompts have no scores captured, but their keys. */
+static int summed(int point)
+{
+	const struct plumb_maker *m = &makers[point];
+	return point == PLUMB_POINT_K_ROPE ? PLUMB_POINT_ATTN_SCORES : m->weight && point != PLUMB_POINT_EMBEDDINGS ? point : -1;
+}
+
+enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **out, int *count)
+{
+	int layer = -1, point = -1;
+	enum plumb_status s = PLUMB_OK;
+	*count = 0;
+	if (!(*out = calloc(((size_t)c->layers + 1) * PLUMB_POINT_COUNT, sizeof **out)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %d layers", c->layers);
+	while (!s && plumb_capture_next(c, &layer, &point)) {
+		if (summed(point) < 0)
+			continue;
+		struct plumb_sum *one = &(*out)[(*count)++];
+		*one = (struct plumb_sum){ layer, summed(point), NAN, 0 };
+		s = plumb_diag_progress(d, "measuring sums", layer < 0 ? c->layers : layer, c->layers);
+		if (!s)
+			s = bound(d, c, one);
+	}
+	if (s) {
+		free(*out);
+		*out = NULL;
+	}
+	return s;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answer: what the logits make of the next token, ours beside the reference's. Errors inside layers are not looked at here. */
+#include <stdio.h>
+#include "diag/check/check.h"
+
+#define BEST 10 /* so many best tokens are compared */
+
+static void tell(const struct plumb_logits_measure *m, char *text, size_t size)
+{
+	if (m->top_ours == m->top_reference)
+		plumb_format(text, size, "The likeliest next token is %d in both (%.3g ahead of the second here, %.3g in the reference); "
+			"KL divergence %.2g, %.0f %% of the %d best are the same.", m->top_ours, m->margin_ours, m->margin_reference, m->kl,
+			100 * m->agree, BEST);
+	else
+		plumb_format(text, size, "The likeliest next token is %d here (%.3g ahead of the second), %d in the reference (%.3g ahead); "
+			"KL divergence %.2g, %.0f %% of the %d best are the same.", m->top_ours, m->margin_ours, m->top_reference,
+			m->margin_reference, m->kl, 100 * m->agree, BEST);
+}
+
+enum plumb_status plumb_diag_answer(struct plumb_diag *d, json_t **answer)
+{
+	const struct plumb_capture *ours, *fixed;
+	struct plumb_logits_measure m;
+	const float *a, *b;
+	char text[512];
+	int64_t n;
+	*answer = NULL;
+	PLUMB_TRY(plumb_diag_fixed(d, &fixed));
+	PLUMB_TRY(plumb_diag_ours(d, &ours));
+	if (!plumb_plane_common(plumb_capture_at(ours, -1, PLUMB_POINT_LOGITS), plumb_capture_at(fixed, -1, PLUMB_POINT_LOGITS), &a, &b, &n)) {
+		*answer = json_null();
+		return PLUMB_OK;
+	}
+	int64_t vocab = d->config->vocab, last = n - vocab; /* of the last row that both have */
+	PLUMB_TRY(plumb_measure_logits(&m, a + last, b + last, vocab, BEST));
+	tell(&m, text, sizeof text);
+	*answer = json_pack("{s:o, s:i, s:i, s:o, s:o, s:f, s:i, s:o, s:s}", "kl", plumb_json_number(m.kl), "top_ours", (int)m.top_ours, "top_reference",
+		(int)m.top_reference, "margin_ours", plumb_json_number(m.margin_ours), "margin_reference", plumb_json_number(m.margin_reference),
+		"agree", m.agree, "k", BEST, "max_abs", plumb_json_number(m.max_abs), "text", text);
+	return *answer ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the answer");
+}

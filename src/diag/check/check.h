@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checks of a diagnosis, and what some of them ask of others. */
+#ifndef PLUMB_DIAG_CHECK_H
+#define PLUMB_DIAG_CHECK_H
+
+#include "diag/context.h"
+#include "diag/check/convention.h"
+
+/* The reference with conventions undone (convention.c runs when needed). */
+enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c);
+
+/* --- errors.c: the gaps of all points that the reference has, computed once --- */
+enum plumb_gap_kind {
+	PLUMB_ACCUMULATED, /* our run as it is */
+	PLUMB_ISOLATED,    /* each layer fed with the reference's input */
+	PLUMB_COMPONENT,   /* each point fed with the reference's earlier points */
+	PLUMB_GAP_KINDS
+};
+struct plumb_errors {
+	int layers;
+	enum plumb_stored reference, stored; /* the reference's precision; what the comparison can tell */
+	double limit;      /* of the excess */
+	bool inner;        /* the reference has points inside layers; else there is no COMPONENT */
+	bool hybrid;       /* rows that the reference has not are the trusted run's */
+	int sure;          /* the last layer whose isolation can show that it is wrong; hybrid only, else the last of all */
+	unsigned cancels;  /* points that differ in some layer and cancel there */
+	struct plumb_gap *gap[PLUMB_GAP_KINDS]; /* (layers + 1) * PLUMB_POINT_COUNT each */
+};
+enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors);
+void plumb_errors_free(struct plumb_errors *errors);
+/* NULL when there is nothing to compare, or what was compared proves nothing (unsure). */
+const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+/* The same with those that prove nothing: for their numbers, not to judge. */
+const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+/* "reference", "hybrid" (some rows) or "ours": what the layer was fed with in isolation. */
+const char *plumb_isolation_input(const struct plumb_diag *d, int layer);
+
+/* --- cancel.c --- */
+/* Mark what differs inside a layer though what is made of it does not: such gaps are ok. */
+enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors *errors);
+/* "q_rope, k_rope of 3 layers differ ..., and that is harmless: ..."; "" when nothing does. */
+enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
+
+/* --- known.c --- */
+/* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */
+enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step);
+/* Does every layer that was judged differ, and none by more than rounding its weights to their types explains? */
+enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
+/* Entries of the file that are not used and may matter: how many, and "the tensor blk.2.attn_q_norm.weight and 2 more". */
+int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
+
+/* --- fingerprint.c --- */
+#define PLUMB_NO_CULPRIT (-2)
+/* The first layer that alone, fed with the reference's input, is beyond the limit: -1 the embeddings, `layers` of the configuration what
+ * comes after the layers, PLUMB_NO_CULPRIT none. *bad: how many layers are. */
+enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad);
+
+/* --- answer.c --- */
+/* The next token as ours and the reference have it: {kl, top_ours, top_reference, margin_ours, margin_reference, agree, k, max_abs, text}; null when
+ * the reference has no logits of a position that was evaluated. */
+enum plumb_status plumb_diag_answer(struct plumb_diag *d, json_t **answer);
+
+/* --- accumulate.c --- */
+/* The operator that makes the value of a point ("matmul"), the role of its weight and bias ("attn_q.weight", NULL: none), and the point of
+ * its input. */
+struct plumb_maker { const char *op, *weight, *bias; int input; };
+const struct plumb_maker *plumb_maker_of(int point);
+/* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element. */
+struct plumb_sum { int layer, point; double worst; int64_t terms; }; /* worst NaN: no finite input */
+/* For every product, norm and score of a capture, in order of evaluation; the caller frees *sums. */
+enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **sums, int *count);
+
+/* --- narrow.c --- */
+/* Of the values at a point; masked scores are left out. */
+struct plumb_range {
+	int layer, point;
+	double min, max, rms;   /* of finite values; NaN: none */
+	double top;             /* scores: the largest |maximum| of a row with two keys or more; else NaN */
+	int64_t nan, inf, denormal;
+	int64_t bad;            /* index of the first NaN or infinity, -1: none */
+};
+/* Can the operators run in fp16 (or bf16)? [{operator, point, keep, why, layers}], from one run in float32. */
+json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, const struct plumb_range *range, int ranges,
+	const struct plumb_sum *sum, int sums, bool bf16);
+/* Bits of room below the type's largest value; NaN when size is. */
+double plumb_narrow_bits(double size, bool bf16);
+
+/* --- deed.c --- */
+/* What a layer does to one element of the residual stream, and the neuron or head that does most of it. */
+struct plumb_deed {
+	int layer;
+	double before, after;        /* x[channel] before and after the layer */
+	double attention, ffn;       /* what the two branches add; NaN: not captured */
+	bool by_ffn;                 /* the branch that moves it more in the direction it went */
+	int64_t neuron, head;        /* with the largest contribution of the branch's sign; -1: not known */
+	double share, value, weight; /* of the branch's sum; the neuron's activation and down_proj weight */
+	int64_t rank_row, rank_column; /* 1: the largest |weight| of its row (the channel), of its column (the neuron) */
+};
+/* before, after: by the caller. row: of the capture c of a run of the trusted model. */
+enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row, int64_t channel, double before,
+	double after, struct plumb_deed *deed);
+
+/* --- special.c --- */
+/* What makes some layers special, in one paragraph: {text, facts}. */
+enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result);
+
+extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components, plumb_check_diverge, plumb_check_trace,
+	plumb_check_stability, plumb_check_growth, plumb_check_convention, plumb_check_precision, plumb_check_biography, plumb_check_blindspots,
+	plumb_check_fingerprint, plumb_check_verdict;
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words for what convention.c found, and whether the reference is of this model and these tokens at all. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "diag/check/check.h"
+
+#define OTHER 0.3      /* embeddings farther than this (relative) are not those of the tokens */
+/* Embeddings are a look-up: beyond the rounding of the reference's own precision they are of other weights. */
+#define ROUNDED_FP32 3e-6
+#define ROUNDED_BF16 0.008
+#define ROUNDED_FP16 0.001
+
+struct words { char text[2048]; size_t n; };
+
+static void say(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct words *w, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	int n = w->n < sizeof w->text ? plumb_vformat(w->text + w->n, sizeof w->text - w->n, format, args) : 0;
+	va_end(args);
+	w->n += n > 0 ? (size_t)n : 0;
+}
+
+static bool moved(const struct plumb_file_case *f)
+{
+	return f->winner.first != f->told;
+}
+
+/* "final-normed, position 3", or "raw". */
+static void winner_name(const struct plumb_judge *j, const struct plumb_file_case *f, const struct plumb_guess *g, struct words *w)
+{
+	w->n = 0;
+	if (g->shift == 1)
+		say(w, "one layer later");
+	else if (g->shift == -1)
+		say(w, j->shift != -1 && f->point == PLUMB_POINT_OUTPUT ? "input instead of output" : "one layer earlier");
+	if (g->normed)
+		say(w, "%sfinal-normed", w->n ? ", " : "");
+	if (g->first != f->told)
+		say(w, "%sother position", w->n ? ", " : "");
+	if (g->scale != 1)
+		say(w, "%sscaled", w->n ? ", " : "");
+	if (!w->n && g == &f->winner)
+		say(w, "%s", *f->storage ? f->storage : "raw");
+	else if (!w->n)
+		say(w, "raw");
+}
+
+static json_t *file_row(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	struct words name, runner, detail = { "", 0 };
+	winner_name(j, f, &f->winner, &name);
+	winner_name(j, f, &f->runner_up, &runner);
+	if (moved(f))
+		say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->told);
+	if (f->winner.scale != 1)
+		say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
+	if (f->winner.shift || f->winner.normed)
+		say(&detail, f->real_point < 0 ? "%sthe model has no such point" : f->real_layer < 0 ? "%sit is %s" : "%sit is %s of layer %d",
+			detail.n ? "; " : "", f->real_point < 0 ? "" : plumb_point_name(f->real_point), f->real_layer);
+	if (*f->storage)
+		say(&detail, "%sstored with %s", detail.n ? "; " : "", f->storage);
+	bool second = isfinite(f->runner_up.error);
+	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", plumb_json_text(f->name), "layer", f->layer,
+		"point", plumb_point_name(f->point), "winner", name.text, "error", plumb_json_number(f->winner.error),
+		"raw_error", plumb_json_number(f->raw_error), "runner_up", second ? plumb_json_text(runner.text) : json_null(),
+		"runner_up_error", plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", detail.text,
+		"real", f->real_point < 0 ? json_null() : json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
+}
+
+/* --- the set --- */
+static const struct plumb_file_case *find(const struct plumb_judge *j, bool (*is)(const struct plumb_judge *, const struct plumb_file_case *))
+{
+	for (int i = 0; i < j->files; i++)
+		if (is(j, &j->file[i]))
+			return &j->file[i];
+	return NULL;
+}
+
+static bool is_embeddings(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	return j->shift && f->layer == 0 && f->real_layer < 0;
+}
+
+static bool is_first(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	return j->shift == -1 && f->layer == 0 && f->point == PLUMB_POINT_OUTPUT && f->winner.shift == -1;
+}
+
+static bool is_normed_last(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	return f->winner.normed && f->layer + f->winner.shift == j->layers - 1;
+}
+
+static bool is_stored(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	(void)j;
+	return *f->storage;
+}
+
+static bool is_scaled(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	(void)j;
+	return f->winner.scale != 1;
+}
+
+/* What no word about the whole set covers. */
+static bool is_single(const struct plumb_judge *j, const struct plumb_file_case *f)
+{
+	int shift = f->layer < 0 ? 0 : j->shift;
+	bool edge = f->winner.normed && is_normed_last(j, f);
+	return (f->winner.shift != shift && !edge) || (f->winner.normed && !edge) || f->winner.first != f->plane->first;
+}
+
+static void name_set(const struct plumb_judge *j, struct words *w)
+{
+	const struct plumb_file_case *f;
+	if (j->shift)
+		say(w, "%s", j->shift > 0 ? "one layer later" : find(j, is_first) || find(j, is_embeddings) ? "embeddings counted as layer 0" :
+			"layers counted from 1");
+	if (j->move)
+		say(w, "%sposition %+lld", w->n ? ", " : "", (long long)j->move);
+	if (find(j, is_normed_last))
+		say(w, "%sfinal-normed last", w->n ? ", " : "");
+	if ((f = find(j, is_scaled)))
+		say(w, "%sscaled by %.3g", w->n ? ", " : "", f->winner.scale);
+	if ((f = find(j, is_single))) {
+		struct words one;
+		winner_name(j, f, &f->winner, &one);
+		say(w, "%s%s: %s", w->n ? ", " : "", f->name, one.text);
+	}
+	if ((f = find(j, is_stored)))
+		say(w, "%s%s", w->n ? ", " : "", f->storage);
+	if (!w->n)
+		say(w, "raw");
+}
+
+static void tell_file(const struct plumb_judge *j, const struct plumb_file_case *f, struct words *w)
+{
+	struct words name;
+	winner_name(j, f, &f->winner, &name);
+	if (isfinite(f->winner.error) && isfinite(f->raw_error))
+		say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name.text, f->winner.error, f->raw_error);
+	else
+		say(w, " %s is %s.", f->name, name.text);
+}
+
+static void tell_set(const struct plumb_judge *j, struct words *w)
+{
+	const struct plumb_file_case *f;
+	int odd = 0, judged = 0;
+	for (int i = 0; i < j->files; i++) {
+		odd += j->file[i].winner.normed || j->file[i].winner.scale != 1 || is_single(j, &j->file[i]);
+		judged += isfinite(j->file[i].winner.error);
+	}
+	if (j->shift < 0)
+		say(w, "The set counts layers one too high%s: what is called layer 1 is the output of layer 0.",
+			find(j, is_first) || find(j, is_embeddings) ? " (its layer 0 is the embeddings)" : "");
+	else if (j->shift > 0)
+		say(w, "The set counts layers one too low: what is called layer 0 is the output of layer 1.");
+	if (j->move)
+		say(w, "%sThe set is of another position than told: %+lld.", w->n ? " " : "", (long long)j->move);
+	if ((f = find(j, is_normed_last))) {
+		tell_file(j, f, w);
+		say(w, " Transformers' hidden_states do that: the last one is already normed.");
+	}
+	for (int i = 0, told = 0; i < j->files && told < 4; i++) {
+		f = &j->file[i];
+		if (!is_normed_last(j, f) && (f->winner.normed || f->winner.scale != 1 || is_single(j, f))) {
+			tell_file(j, f, w);
+			told++;
+		}
+	}
+	if ((f = find(j, is_stored)))
+		say(w, " %s is stored with %s, and was read so.", f->name, f->storage);
+	if (!odd && !j->shift && !j->move)
+		say(w, " Every value is what its name says (%d of %d could be judged).", judged, j->files);
+	else if (judged < j->files)
+		say(w, " %d of %d could be judged.", judged, j->files);
+}
+
+/* --- is it of this model and these tokens? --- */
+struct belongs { bool other_model; json_t *other_tokens; double weights_differ; json_t *same_file; };
+
+static double rounded(const struct plumb_diag *d)
+{
+	enum plumb_stored stored = plumb_reference_stored(d->reference);
+	return stored == PLUMB_STORED_FP32 ? ROUNDED_FP32 : stored == PLUMB_STORED_BF16 ? ROUNDED_BF16 : ROUNDED_FP16;
+}
+
+/* Other weights, and whether the type that the file holds them in explains it. */
+static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct words *w)
+{
+	const struct plumb_file_tensor *t = plumb_weight_find(d, -1, "token_embd.weight");
+	double step = 0;
+	if (t)
+		PLUMB_TRY(plumb_weight_step(t, d->tokens, d->n, &step));
+	say(w, " Its embeddings are %.2g from the model's: it was made from other weights, ", away);
+	if (step > 0 && away < 2 * step && away > step / 2)
+		say(w, "those before they were rounded to %s as this file holds them (which explains %.2g).", plumb_type_name(t->type), step);
+	else
+		say(w, "such as another quantisation.");
+	return PLUMB_OK;
+}
+
+static const struct plumb_file_case *embeddings(const struct plumb_judge *j)
+{
+	for (int i = 0; i < j->files; i++)
+		if (j->file[i].real_point == PLUMB_POINT_EMBEDDINGS)
+			return &j->file[i];
+	return NULL;
+}
+
+static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_plane *p, struct belongs *b, struct words *w)
+{
+	int32_t *token = malloc(sizeof *token * (size_t)p->rows);
+	double *away = malloc(sizeof *away * (size_t)p->rows);
+	int64_t found = 0;
+	enum plumb_status s = token && away ? plumb_embedding_nearest(plumb_model_file(d->port), d->config, p->v, p->rows, token, away) :
+		plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)p->rows);
+	for (int64_t i = 0; i < p->rows && !s; i++)
+		found += token[i] >= 0;
+	b->other_model = !s && 2 * found < p->rows;
+	if (!s && !b->other_model) {
+		b->other_tokens = json_array();
+		for (int64_t i = 0; i < p->rows; i++)
+			plumb_diag_add(d, b->other_tokens, json_integer(token[i]));
+		say(w, " Its embeddings are those of other tokens than the prompt's: token %d where the prompt has %d.", token[p->rows - 1],
+			d->tokens[p->first + p->rows - 1 < d->n ? p->first + p->rows - 1 : d->n - 1]);
+	}
+	free(token);
+	free(away);
+	if (!b->other_model)
+		return s;
+	say(w, " Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
+	return plumb_problem(d->problems, d->reference->path, "nothing that follows from a comparison with it says anything about the port",
+		"another model: its embeddings are near no row of this model's embedding matrix");
+}
+
+static enum plumb_status check_belongs(struct plumb_judge *j, struct plumb_diag *d, struct belongs *b, struct words *w)
+{
+	char mark[32];
+	const struct plumb_file_case *e = embeddings(j);
+	b->same_file = json_null();
+	plumb_model_fingerprint(plumb_model_file(d->port), mark);
+	if (!strncmp(d->reference->model_hash, "fnv1a64:", 8)) {
+		bool same = !strcmp(d->reference->model_hash, mark);
+		b->same_file = json_boolean(same);
+		if (!same)
+			say(w, " It was made from another file of weights than this model's.");
+	}
+	if (!e || !isfinite(e->winner.error))
+		return PLUMB_OK;
+	if (e->winner.error > OTHER)
+		return ask_matrix(d, e->plane, b, w);
+	if (e->winner.error <= rounded(d))
+		return PLUMB_OK;
+	b->weights_differ = e->winner.error;
+	return tell_weights(d, e->winner.error, w);
+}
+
+enum plumb_status plumb_convention_report(struct plumb_judge *j, struct plumb_diag *d, json_t **result)
+{
+	struct words set = { "", 0 }, text = { "", 0 };
+	struct belongs b = { 0 };
+	json_t *files = json_array();
+	name_set(j, &set);
+	tell_set(j, &text);
+	enum plumb_status s = check_belongs(j, d, &b, &text);
+	for (int i = 0; i < j->files && !s; i++)
+		if (json_array_append_new(files, file_row(j, &j->file[i])))
+			s = plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
+	if (s) {
+		json_decref(files);
+		json_decref(b.other_tokens);
+		json_decref(b.same_file);
+		return s;
+	}
+	*result = json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
+		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(set.text), "shift", j->shift, "move", (json_int_t)j->move,
+		"other_model", b.other_model, "other_tokens", b.other_tokens ? b.other_tokens : json_null(),
+		"weights_differ", plumb_json_number(b.weights_differ), "same_file", b.same_file, "text", plumb_json_text(text.text + (*text.text == ' ')));
+	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
+}

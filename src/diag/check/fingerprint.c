@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which porting bug looks like this divergence? The trusted model runs with each bug of the library in the layer that is to blame, and
+ * what changes there is compared with what differs there. Also: which layer that is. What the bugs are is in fault.c. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "diag/check/check.h"
+
+#define BIT(point) (1u << PLUMB_POINT_##point)
+#define ENDS (BIT(EMBEDDINGS) | BIT(OUTPUT))
+#define HEAD (BIT(FINAL_NORM) | BIT(LOGITS))
+#define INSIDE (BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX))
+#define SAME 5e-7    /* a port that is the trusted model itself, without the fault, has the same bits */
+#define OTHER 1e-4   /* another driver, or quicker arithmetic */
+#define OTHER_FP16 5e-3 /* a layer in fp16, where no reference gives a floor: rounding makes 9e-4 in tiny models, and six times that is allowed */
+#define CLIP 3.0     /* one value tells at most so much, in units of its own size */
+#define LIKE 0.6     /* a score below is no likeness */
+
+struct probe {
+	struct plumb_diag *d;
+	bool port;          /* what is to be explained: how the port differs from the trusted run, else how the reference does */
+	int layer;          /* to blame; d->config->layers: what comes after them */
+	int bad;            /* layers that are */
+	bool hybrid;        /* the reference lacks rows, where earlier layers may be as wrong */
+	bool beyond;        /* compare in the layers after it, too */
+	const struct plumb_capture *fed;      /* to be fed to every layer */
+	const struct plumb_capture *observed, *clean;
+	struct plumb_capture port_run, clean_run;
+	double oo, op, pp;  /* products of the observed and the predicted pattern */
+	float *row;         /* room for a median */
+};
+struct cause { const struct plumb_fault_kind *kind; int layer; double score, size; };
+
+/* --- which layer --- */
+
+static bool gap_bad(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+{
+	const struct plumb_gap *gap = plumb_gap_at(e, kind, layer, point);
+	return gap && !gap->ok;
+}
+
+static bool layer_bad(const struct plumb_errors *e, int layer)
+{
+	if (gap_bad(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT))
+		return true;
+	for (int point = 0; e->inner && point < PLUMB_POINT_COUNT; point++)
+		if (plumb_point_in_layer(point) && gap_bad(e, PLUMB_COMPONENT, layer, point))
+			return true;
+	return false;
+}
+
+enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad)
+{
+	const struct plumb_errors *e;
+	*layer = PLUMB_NO_CULPRIT;
+	*bad = 0;
+	PLUMB_TRY(plumb_diag_errors(d, &e));
+	enum plumb_gap_kind kind = e->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
+	if (gap_bad(e, kind, -1, PLUMB_POINT_EMBEDDINGS))
+		*layer = -1;
+	for (int l = 0; l < d->layers; l++)
+		if (layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NO_CULPRIT)
+			*layer = l;
+	if (*layer == PLUMB_NO_CULPRIT && (gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
+		*layer = (int)d->config->layers;
+	return PLUMB_OK;
+}
+
+/* --- the observed pattern --- */
+
+static struct plumb_run run_of(struct probe *p, bool trusted)
+{
+	struct plumb_run run = plumb_diag_run(p->d, trusted);
+	if (p->d->n <= 128)
+		run.keep |= BIT(ATTN_SCORES); /* so that all runs take the same way */
+	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
+	return run;
+}
+
+/* How far a right port may be from the trusted run at a point; infinite: nobody knows. In fp16 it is what explains its distance from the reference. */
+static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, double *limit)
+{
+	const struct plumb_errors *e;
+	*limit = d->port == d->trusted ? SAME : OTHER;
+	if (plumb_context_precision(plumb_model_context(d->port)) != PLUMB_FP16)
+		return PLUMB_OK;
+	*limit = point == PLUMB_POINT_OUTPUT ? OTHER_FP16 : INFINITY;
+	if (!d->reference)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_diag_errors(d, &e));
+	const struct plumb_gap *gap = plumb_gap_any(e, layer < 0 ? PLUMB_ACCUMULATED : PLUMB_ISOLATED, layer, point);
+	*limit = gap && gap->have ? e->limit * fmax(gap->floor, gap->floor_even) : INFINITY;
+	return PLUMB_OK;
+}
+
+/* The layers in which the port, fed as the trusted run was, makes something else. */
+static enum plumb_status port_culprit(struct probe *p)
+{
+	struct plumb_diag *d = p->d;
+	int layer = -1, point = -1, last = PLUMB_NO_CULPRIT;
+	while (plumb_capture_next(p->observed, &layer, &point)) {
+		const struct plumb_plane *ours = plumb_capture_at(p->observed, layer, point), *truth = plumb_capture_at(p->clean, layer, point);
+		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
+		struct plumb_gap gap;
+		double limit;
+		PLUMB_TRY(port_limit(d, layer, point, &limit));
+		PLUMB_TRY(plumb_gap_measure(&gap, ours, truth, point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
+		if (!gap.have || place == last || !(fmax(gap.rel, gap.even) > limit))
+			continue;
+		last = place;
+		if (p->layer == PLUMB_NO_CULPRIT)
+			p->layer = place;
+		p->bad += layer >= 0;
+	}
+	return PLUMB_OK;
+}
+
+static enum plumb_status observe_port(struct probe *p)
+{
+	struct plumb_diag *d = p->d;
+	if (d->port == d->trusted && !d->broken)
+		return PLUMB_OK;
+	p->port = true;
+	PLUMB_TRY(plumb_diag_plain(d, &p->clean));
+	p->fed = p->clean;
+	p->observed = &p->port_run;
+	struct plumb_run run = run_of(p, false);
+	run.points = d->n > 128 ? PLUMB_POINTS_ALL & ~INSIDE : PLUMB_POINTS_ALL;
+	run.out = &p->port_run;
+	if (d->port != d->trusted)
+		run.keep &= ~BIT(ATTN_SCORES); /* a fused operator of its own may be the bad one */
+	PLUMB_TRY(d->port == d->trusted ? plumb_run_watched(&run) : plumb_run_as_used(&run));
+	return port_culprit(p);
+}
+
+static enum plumb_status observe_reference(struct probe *p)
+{
+	struct plumb_diag *d = p->d;
+	p->port = false;
+	PLUMB_TRY(plumb_culprit(d, &p->layer, &p->bad));
+	if (p->layer < 0)
+		return PLUMB_OK;
+	const struct plumb_errors *errors;
+	PLUMB_TRY(plumb_diag_errors(d, &errors));
+	PLUMB_TRY(plumb_diag_fixed(d, &p->observed));
+	p->hybrid = errors->hybrid;
+	p->fed = p->observed;
+	p->clean = &p->clean_run;
+	struct plumb_run run = run_of(p, true);
+	run.points = d->n > 128 ? PLUMB_POINTS_ALL & ~INSIDE : PLUMB_POINTS_ALL;
+	run.out = &p->clean_run;
+	return plumb_run_watched(&run);
+}
+
+/* --- the predicted ones --- */
+
+/* A difference in units of the value's size and of its row's: a massive channel is then one among others. */
+static double part(float a, float clean, double median)
+{
+	if (!isfinite(clean) || !isfinite(a))
+		return isfinite(clean) == isfinite(a) ? 0 : isfinite(a) ? CLIP : -CLIP;
+	double scale = sqrt((double)clean * clean + median * median), e = (double)a - clean;
+	return e == 0 ? 0 : scale == 0 ? copysign(CLIP, e) : fmax(-CLIP, fmin(CLIP, e / scale));
+}
+
+static enum plumb_status compare(void *user, struct plumb_live *live)
+{
+	struct probe *p = user;
+	int layers = (int)p->d->config->layers, point = (int)live->point;
+	bool head = live->layer < 0 && point != PLUMB_POINT_EMBEDDINGS && p->layer >= layers - 1;
+	const struct plumb_plane *clean = plumb_capture_at(p->clean, live->layer, point), *observed = plumb_capture_at(p->observed, live->layer, point);
+	struct plumb_plane here = { live->v, live->rows, live->width, live->first };
+	const float *o, *c, *v, *unused;
+	int64_t n, m;
+	bool here_too = head || live->layer == p->layer || (p->beyond && live->layer > p->layer);
+	if (!here_too || !clean || !plumb_plane_common(observed, clean, &o, &c, &n))
+		return PLUMB_OK;
+	struct plumb_plane both = { (float *)(uintptr_t)c, n / live->width, live->width, observed->first > clean->first ? observed->first : clean->first };
+	if (!plumb_plane_common(&here, &both, &v, &unused, &m) || m != n)
+		return PLUMB_OK;
+	float *room = realloc(p->row, sizeof *room * (size_t)live->width);
+	if (!room)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)live->width);
+	p->row = room;
+	double oo = 0, op = 0, pp = 0;
+	for (int64_t r = 0; r < n; r += live->width) {
+		double median = plumb_median_size(c + r, live->width, p->row);
+		for (int64_t i = r; i < r + live->width; i++) {
+			double x = part(o[i], c[i], median), y = part(v[i], c[i], median);
+			oo += x * x;
+			op += x * y;
+			pp += y * y;
+		}
+	}
+	/* Each point counts by its error, not by its width. */
+	p->oo += oo / (double)n;
+	p->op += op / (double)n;
+	p->pp += pp / (double)n;
+	return PLUMB_OK;
+}
+
+static enum plumb_status try_fault(struct probe *p, struct cause *cause)
+{
+	struct plumb_fault fault;
+	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config))
+		return PLUMB_OK; /* such a model cannot have it */
+	struct plumb_run run = run_of(p, true);
+	if (p->layer < p->d->config->layers - 1 && !p->beyond)
+		run.last_layer = p->layer;
+	run.fault = &fault;
+	run.stages = 0; /* look before feeding */
+	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL & ~(p->d->n > 128 ? INSIDE : 0), compare, p };
+	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
+	p->oo = p->op = p->pp = 0;
+	PLUMB_TRY(plumb_run_watched(&run));
+	if (p->oo > 0 && p->pp > 0) {
+		cause->size = p->op / p->pp;
+		cause->score = fmax(0, p->op / sqrt(p->oo * p->pp));
+		if (!cause->kind->value && cause->size > 0) /* it has one size only */
+			cause->score *= fmin(cause->size, 1 / cause->size);
+	}
+	return PLUMB_OK;
+}
+
+/* In all layers, or in the one to blame alone; where rows are lacking, in the one before it, which may have been wrong in those rows
+ * only. What fits best. */
+static enum plumb_status try_places(struct probe *p, struct cause *cause)
+{
+	bool wide = !cause->kind->exchange && (p->bad > 1 || p->hybrid);
+	for (int i = 0; i < 3; i++) {
+		struct cause one = { cause->kind, i == 0 ? -1 : i == 1 ? p->layer : p->layer - 1, 0, 0 };
+		if ((i == 0 && !wide) || (i == 2 && (!p->hybrid || !p->layer)))
+			continue;
+		PLUMB_TRY(try_fault(p, &one));
+		if (one.score > cause->score)
+			*cause = one;
+	}
+	return PLUMB_OK;
+}
+
+static enum plumb_status try_kind(struct probe *p, const struct plumb_fault_kind *kind, struct cause *cause)
+{
+	int layers = (int)p->d->config->layers;
+	bool head = kind->scope == PLUMB_FAULT_HEAD, norm = (kind->points & BIT(FINAL_NORM)) != 0;
+	*cause = (struct cause){ kind, head || p->layer == layers ? -1 : p->layer, 0, 0 };
+	if (p->layer == layers ? !norm : head && p->layer < layers - 1)
+		return PLUMB_OK; /* cannot show there */
+	return head || p->layer == layers ? try_fault(p, cause) : try_places(p, cause);
+}
+
+/* --- the result --- */
+
+static int by_score(const void *a, const void *b)
+{
+	const struct cause *x = a, *y = b;
+	return x->score < y->score ? 1 : x->score > y->score ? -1 : x->kind < y->kind ? -1 : 1;
+}
+
+static void name_cause(char *text, size_t size, const struct cause *c)
+{
+	if (c->kind->scope == PLUMB_FAULT_HEAD)
+		plumb_format(text, size, "%s (%.2f)", c->kind->what, c->score);
+	else if (c->layer < 0)
+		plumb_format(text, size, "%s in all layers (%.2f)", c->kind->what, c->score);
+	else if (c->kind->exchange)
+		plumb_format(text, size, "layers %d and %d exchanged (%.2f)", c->layer, c->layer + 1, c->score);
+	else
+		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
+}
+
+static void tell(const struct probe *p, const struct cause *c, int n, char *text, size_t size)
+{
+	char first[160], second[160] = "";
+	if (p->layer == PLUMB_NO_CULPRIT) {
+		plumb_format(text, size, "nothing to explain: no layer differs by more than rounding");
+		return;
+	}
+	if (p->layer < 0) {
+		plumb_format(text, size, "the embeddings differ already: other tokens, another embedding matrix, or another scale");
+		return;
+	}
+	name_cause(first, sizeof first, &c[0]);
+	if (n > 1)
+		name_cause(second, sizeof second, &c[1]);
+	plumb_format(text, size, "%s%s%s%s", c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
+		*second ? "; next: " : "", second);
+}
+
+static enum plumb_status give(const struct probe *p, const struct cause *cause, int n, json_t **result)
+{
+	char text[512];
+	json_t *list = json_array();
+	tell(p, cause, n, text, sizeof text);
+	for (int i = 0; list && i < n; i++)
+		plumb_diag_add(p->d, list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", cause[i].kind->name, "what", cause[i].kind->what,
+			"score", plumb_json_number(cause[i].score), "layer", cause[i].layer < 0 ? json_null() : json_integer(cause[i].layer),
+			"size", plumb_json_number(cause[i].size)));
+	if (list && (int)json_array_size(list) == n)
+		*result = json_pack("{s:s, s:O, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", text,
+			"explains", p->port ? "port" : "reference", "layer", p->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(p->layer), "layers_bad", p->bad);
+	json_decref(list);
+	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
+}
+
+static enum plumb_status try_all(struct probe *p, struct cause *cause, int *n)
+{
+	for (int i = 0; i < plumb_fault_count(); i++) {
+		PLUMB_TRY(plumb_diag_progress(p->d, "comparing with known bugs", i, plumb_fault_count()));
+		PLUMB_TRY(try_kind(p, plumb_fault_at(i), &cause[i]));
+	}
+	*n = plumb_fault_count();
+	qsort(cause, (size_t)*n, sizeof *cause, by_score);
+	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD || (p->bad < 2 && !p->hybrid))
+		return PLUMB_OK;
+	/* Whether it is in all layers is told by the layers after the first. */
+	struct cause wide = { cause->kind, cause->layer, 0, 0 };
+	p->beyond = true;
+	PLUMB_TRY(try_places(p, &wide));
+	cause->layer = wide.layer;
+	return PLUMB_OK;
+}
+
+static enum plumb_status run(struct plumb_diag *d, json_t **result)
+{
+	struct probe p = { .d = d, .layer = PLUMB_NO_CULPRIT };
+	struct cause *cause = calloc((size_t)plumb_fault_count(), sizeof *cause);
+	int n = 0;
+	if (!cause)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
+	enum plumb_status s = observe_port(&p);
+	if (!s && p.layer == PLUMB_NO_CULPRIT && d->reference)
+		s = observe_reference(&p);
+	if (!s && p.layer >= 0)
+		s = try_all(&p, cause, &n);
+	if (!s)
+		s = give(&p, cause, n, result);
+	plumb_capture_free(&p.port_run);
+	plumb_capture_free(&p.clean_run);
+	free(p.row);
+	free(cause);
+	return s;
+}
+
+const struct plumb_check plumb_check_fingerprint = { "fingerprint", "Which known bug does the difference look like?", false, run };

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the checks of one diagnosis share: runs made at most once, results, progress. Knows no check. */
+#include <stdlib.h>
+#include <string.h>
+#include "diag/context.h"
+
+#define SEED UINT64_C(0x706c756d62)
+#define INSIDE (1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX)
+
+struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
+{
+	return (struct plumb_run){ .model = trusted ? d->trusted : d->port, .tokens = d->tokens, .n = d->n,
+		.last_layer = d->layers < d->config->layers ? d->layers - 1 : -1,
+		.all_logits = d->n <= 64 || (d->reference && d->reference->position >= 0 && d->reference->position != d->n - 1),
+		.fault = trusted ? NULL : d->broken };
+}
+
+/* Every point; a long prompt goes without the score matrices, which grow with its square. */
+static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
+{
+	struct plumb_run run = plumb_diag_run(d, trusted);
+	if (!d->n)
+		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs the tokens of a prompt");
+	run.points = PLUMB_POINTS_ALL;
+	if (d->n > 128)
+		run.points &= ~(1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX);
+	run.out = out;
+	PLUMB_TRY(plumb_diag_progress(d, what, 0, 1));
+	return plain ? plumb_run_watched(&run) : plumb_run_as_used(&run);
+}
+
+enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	*c = &d->ours;
+	return d->ours.plane ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
+}
+
+enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	if (d->trusted == d->port && !d->broken)
+		return plumb_diag_ours(d, c);
+	*c = &d->truth;
+	return d->truth.plane ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->truth);
+}
+
+enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	*c = &d->plain;
+	return d->plain.plane ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
+}
+
+enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
+{
+	if (d->options.progress && !d->options.progress(d->options.user, what, done, total))
+		return plumb_fail(PLUMB_E_CANCELLED, "stopped while %s", what);
+	return PLUMB_OK;
+}
+
+enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference)
+{
+	bool half = plumb_context_precision(plumb_model_context(d->port)) == PLUMB_FP16;
+	return half && reference == PLUMB_STORED_FP32 ? PLUMB_STORED_FP16 : reference;
+}
+
+/* Does the reference hold scores? Then its attention was computed step by step, each rounded; else fused attention keeps them in float32. */
+static bool has_inside(const struct plumb_reference *r)
+{
+	for (int i = 0; r && i < r->raw.layers; i++)
+		if (plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SCORES) || plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SOFTMAX))
+			return true;
+	return false;
+}
+
+enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out)
+{
+	struct plumb_run run = plumb_diag_run(d, true);
+	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
+	unsigned points = PLUMB_POINTS_ALL;
+	if (d->n > 128 || (stored != PLUMB_STORED_FP32 && !has_inside(d->reference)))
+		points &= ~INSIDE;
+	run.points = d->n > 128 ? kept & ~INSIDE : kept;
+	run.out = out;
+	return plumb_run_blurred(&run, stored, points, SEED + (uint64_t)index);
+}
+
+enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_capture **c)
+{
+	*c = &d->twin;
+	if (d->twin.plane)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_diag_progress(d, "running the rounded twin", 0, 1));
+	return plumb_twin_run(d, 0, PLUMB_POINTS_ALL, &d->twin);
+}
+
+enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, json_t **result)
+{
+	*result = json_object_get(d->cache, check->name);
+	if (*result)
+		return PLUMB_OK;
+	if (check->reference && !d->reference)
+		return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", check->name);
+	bool outer = d->lost; /* a check may ask for others */
+	json_t *made = NULL;
+	d->lost = false;
+	enum plumb_status s = check->run(d, &made);
+	bool lost = d->lost;
+	d->lost = outer;
+	if (s || lost) {
+		json_decref(made);
+		made = NULL;
+	}
+	PLUMB_TRY(s);
+	if (json_object_set_new(d->cache, check->name, made))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", check->name);
+	*result = made;
+	return PLUMB_OK;
+}
+
+void plumb_diag_add(struct plumb_diag *d, json_t *list, json_t *value)
+{
+	d->lost |= json_array_append_new(list, value) != 0;
+}
+
+void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_t *value)
+{
+	d->lost |= json_object_set_new(object, key, value) != 0;
+}
+
+const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, int layer, const char *role)
+{
+	const struct plumb_file *file = plumb_model_file(d->port);
+	char name[128];
+	if (layer >= 0)
+		plumb_format(name, sizeof name, "blk.%d.%s", layer, role);
+	else
+		plumb_format(name, sizeof name, "%s", d->config->tied && !strcmp(role, "output.weight") ? "token_embd.weight" : role);
+	return plumb_file_find(file, name);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all checks of one diagnosis share: tokens, runs made at most once, results. */
+#ifndef PLUMB_DIAG_CONTEXT_H
+#define PLUMB_DIAG_CONTEXT_H
+
+#include "diag/reference/reference.h"
+#include "diag/run/fault.h"
+#include "diag/measure/measure.h"
+
+struct plumb_errors;
+struct plumb_diag {
+	struct plumb_model *port, *trusted; /* trusted: the driver `native` in float32, no fault; may be the port itself */
+	const struct plumb_config *config;
+	const struct plumb_reference *reference; /* NULL: none */
+	json_t *problems;                   /* the reference's, and what was found out here */
+	struct plumb_capture given, fixed;  /* its values: as read, each row at its position; after convention.c, each at the point it really is of */
+	struct plumb_diag_options options;
+	struct plumb_fault fault;           /* put into the port on purpose; kind NULL: none */
+	const struct plumb_fault *broken;   /* &fault, or NULL when there is none: for plumb_run.fault */
+	int32_t *tokens;
+	int64_t n;
+	int layers;                         /* that are evaluated */
+	/* Made when first asked for (plumb_diag_ours ...), kept. */
+	struct plumb_capture ours, truth, plain, twin; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
+	json_t *cache;                      /* finished parts by name */
+	bool other_prompt;                  /* the reference tells other tokens than the user */
+	bool lost;                          /* a row of the part under way could not be kept */
+	struct plumb_errors *errors;        /* plumb_diag_errors */
+};
+/* All points of the port's run, of the trusted run, of the twin. */
+enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c);
+enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c);
+/* The trusted run through basic operators alone: a run with a fault inside attention differs from it by the fault, bit for bit. */
+enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c);
+/* A run in which every point is rounded as a run in the reference's precision would (and linear outputs carry the error of
+ * rounded weights): how far a right port is from such a reference, and where. */
+enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_capture **c);
+/* Twin number `index` (0: that of plumb_diag_twin): the same errors drawn anew. */
+enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out);
+/* A run of the port or of the trusted model over the diagnosis' tokens with these fields preset; add stages, then plumb_run_watched. */
+struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted);
+/* Tell the user's progress function; PLUMB_E_CANCELLED when the user wants to stop. */
+enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total);
+/* Result of a check, computed at most once; borrowed. PLUMB_E_ARGUMENT when it needs a reference and there is none. */
+struct plumb_check;
+enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, json_t **result);
+/* What a comparison can tell: the reference's precision, or FP16 where that is finer and the port runs in it. */
+enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference);
+/* Append or set, taking the reference of value; when that fails (value NULL, too) the part under way fails with PLUMB_E_MEMORY. */
+void plumb_diag_add(struct plumb_diag *d, json_t *list, json_t *value);
+void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_t *value);
+/* A layer's tensor by what follows "blk.N." in its name ("ffn_down.weight"), or with layer -1 by its name; NULL: absent.
+ * "output.weight" of a tied model is the embedding. */
+const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, int layer, const char *role);
+
+/* A check answers one question. Its row says all that is known of it before it runs. */
+struct plumb_check {
+	const char *name;     /* `plumb diag NAME` */
+	const char *question; /* that it answers, in plain words */
+	bool reference;       /* needs one */
+	enum plumb_status (*run)(struct plumb_diag *d, json_t **result); /* makes its JSON (doc/diagnosis.md) */
+};
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Captures: the values of one run, or of a reference, by layer and capture point. No run and no comparison lives here. */
+#include <stdlib.h>
+#include <string.h>
+#include "diag/reference/reference.h"
+
+bool plumb_point_in_layer(int point)
+{
+	return point != PLUMB_POINT_EMBEDDINGS && point < PLUMB_POINT_FINAL_NORM && point >= 0;
+}
+
+enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
+{
+	*c = (struct plumb_capture){ .layers = layers };
+	c->plane = calloc(((size_t)layers + 1) * PLUMB_POINT_COUNT, sizeof *c->plane);
+	return c->plane ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
+}
+
+static struct plumb_plane *slot(const struct plumb_capture *c, int layer, int point)
+{
+	bool inside = c->plane && point >= 0 && point < PLUMB_POINT_COUNT && layer >= -1 && layer < c->layers;
+	return inside && plumb_point_in_layer(point) == (layer >= 0) ? &c->plane[(layer + 1) * PLUMB_POINT_COUNT + point] : NULL;
+}
+
+void plumb_capture_free(struct plumb_capture *c)
+{
+	for (int i = 0; c->plane && !c->borrowed && i < (c->layers + 1) * PLUMB_POINT_COUNT; i++)
+		free(c->plane[i].v);
+	free(c->plane);
+	*c = (struct plumb_capture){ .layers = 0 };
+}
+
+enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plumb_capture *from)
+{
+	PLUMB_TRY(plumb_capture_new(c, from->layers));
+	memcpy(c->plane, from->plane, sizeof *c->plane * ((size_t)c->layers + 1) * PLUMB_POINT_COUNT);
+	c->borrowed = true;
+	return PLUMB_OK;
+}
+
+struct plumb_plane *plumb_capture_at(const struct plumb_capture *c, int layer, int point)
+{
+	struct plumb_plane *p = slot(c, layer, point);
+	return p && p->v ? p : NULL;
+}
+
+enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows, int64_t width, int64_t first,
+	struct plumb_plane **plane)
+{
+	struct plumb_plane *p = slot(c, layer, point);
+	size_t bytes;
+	*plane = NULL;
+	if (!p)
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s of layer %d is no capture point", plumb_point_name(point) ? plumb_point_name(point) : "?", layer);
+	if (rows < 1 || width < 1 || rows > INT64_MAX / width || !plumb_type_size(PLUMB_F32, rows * width, &bytes))
+		return plumb_fail(PLUMB_E_SHAPE, "%lld rows of %lld values cannot be kept", (long long)rows, (long long)width);
+	float *v = malloc(bytes);
+	if (!v)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values of %s", (long long)(rows * width), plumb_point_name(point));
+	free(p->v);
+	*p = (struct plumb_plane){ v, rows, width, first };
+	*plane = p;
+	return PLUMB_OK;
+}
+
+bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n)
+{
+	if (!a || !b || !a->v || !b->v || a->width != b->width)
+		return false;
+	int64_t first = a->first > b->first ? a->first : b->first;
+	int64_t end = a->first + a->rows < b->first + b->rows ? a->first + a->rows : b->first + b->rows;
+	if (first >= end)
+		return false;
+	*va = a->v + (first - a->first) * a->width;
+	*vb = b->v + (first - b->first) * b->width;
+	*n = (end - first) * a->width;
+	return true;
+}
+
+bool plumb_capture_next(const struct plumb_capture *c, int *layer, int *point)
+{
+	/* Order of evaluation: embeddings, the layers' points, final norm, logits. */
+	const int all = 1 + c->layers * PLUMB_POINT_COUNT + PLUMB_POINT_COUNT;
+	int at = *point < 0 ? 0 : *layer >= 0 ? 2 + *layer * PLUMB_POINT_COUNT + *point :
+		*point == PLUMB_POINT_EMBEDDINGS ? 1 : 2 + c->layers * PLUMB_POINT_COUNT + *point;
+	for (; at < all; at++) {
+		int l = at == 0 ? -1 : (at - 1) / PLUMB_POINT_COUNT, p = at == 0 ? PLUMB_POINT_EMBEDDINGS : (at - 1) % PLUMB_POINT_COUNT;
+		if (l >= c->layers)
+			l = -1;
+		if (at && l < 0 && p == PLUMB_POINT_EMBEDDINGS)
+			continue;
+		if (plumb_capture_at(c, l, p)) {
+			*layer = l;
+			*point = p;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values by (layer, capture point), in float32: of one run, or of a reference. */
+#ifndef PLUMB_DIAG_CAPTURE_H
+#define PLUMB_DIAG_CAPTURE_H
+
+#include <plumb/diag.h>
+#include <plumb/model.h>
+#include "core/core.h"
+
+/* Rows are positions of the prompt, `first` that of row 0; only scores and softmax differ: {heads * n, n}, first 0. */
+struct plumb_plane {
+	float *v; /* rows * width; NULL: absent */
+	int64_t rows, width, first;
+};
+struct plumb_capture {
+	int layers;
+	struct plumb_plane *plane; /* (layers + 1) * PLUMB_POINT_COUNT, layer -1 first */
+	bool borrowed;             /* the values are another capture's, which outlives this one */
+};
+enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers);
+void plumb_capture_free(struct plumb_capture *c); /* harmless on a zeroed one */
+/* The same planes, which may be given other positions; the values stay those of `from`. */
+enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plumb_capture *from);
+/* NULL when nothing is there (or layer or point is outside). */
+struct plumb_plane *plumb_capture_at(const struct plumb_capture *c, int layer, int point);
+/* Room for a plane that is kept there, replacing what was; values are not set. */
+enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows, int64_t width, int64_t first,
+	struct plumb_plane **plane);
+/* The rows that both have, as two pointers and a number of values; false when there are none or the widths differ. */
+bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n);
+bool plumb_point_in_layer(int point); /* false: embeddings, final_norm, logits, whose layer is -1 */
+/* Points in the order of evaluation: first_layer's first point ... ; a loop `for (p = -1; plumb_point_next(c, &layer, &p);)` visits
+ * all that c holds, in order of evaluation; start with layer = -1, p = -1. */
+bool plumb_capture_next(const struct plumb_capture *c, int *layer, int *point);
+
+#endif

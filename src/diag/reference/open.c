@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening a reference: finds out what the path holds, has it read (reference_bin.c, reference_tensors.c), and says what is wrong
+ * or missing and what follows from it. Judges no convention: values stay as they are labelled. */
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "diag/reference/reference.h"
+#include "core/json.h"
+
+#define EXPECTED "a folder of after_layer_N.bin files, a safetensors file, or a folder that holds one was expected"
+#define MOST_FILES 4096
+
+/* --- folders --- */
+static bool ends(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+	return n >= m && !strcmp(name + n - m, end);
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static int wanted(const struct dirent *e)
+{
+	return ends(e->d_name, ".bin") || ends(e->d_name, ".safetensors");
+}
+
+static enum plumb_status read_entry(struct plumb_reference *r, const char *name, const struct plumb_config *config)
+{
+	char path[sizeof r->path + 300], loss[128];
+	int layer, point;
+	plumb_format(path, sizeof path, "%s/%s", r->path, name);
+	if (!plumb_reference_name(name, strlen(name) - strlen(".bin"), &layer, &point))
+		return plumb_reference_problem(r, name, "it is not read", "no known name; after_embeddings, after_layer_N and final_logits are known");
+	/* One too many may be there by convention: embeddings counted as layer 0. */
+	if (layer > config->layers) {
+		plumb_format(loss, sizeof loss, "it is not read");
+		return plumb_reference_problem(r, name, loss, "layer %d, but the model has layers 0 to %lld: another model?", layer,
+			(long long)config->layers - 1);
+	}
+	return plumb_reference_read_bin(r, path, name, layer, point, config);
+}
+
+static enum plumb_status read_bins(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+{
+	r->format = "bin";
+	for (int i = 0; i < n; i++)
+		if (ends(list[i]->d_name, ".bin"))
+			PLUMB_TRY(read_entry(r, list[i]->d_name, config));
+	return PLUMB_OK;
+}
+
+/* The first safetensors file of a folder without .bin files. */
+static enum plumb_status read_first(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+{
+	char path[sizeof r->path + 300];
+	for (int i = 1; i < n; i++)
+		PLUMB_TRY(plumb_reference_problem(r, list[i]->d_name, "it is not read", "%s is read, and a reference is one file", list[0]->d_name));
+	plumb_format(path, sizeof path, "%s/%s", r->path, list[0]->d_name);
+	return plumb_reference_read_tensors(r, path, config);
+}
+
+static enum plumb_status read_list(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+{
+	bool bins = false;
+	if (n > MOST_FILES)
+		return plumb_fail(PLUMB_E_FORMAT, "%s: %d files; at most %d are read", r->path, n, MOST_FILES);
+	for (int i = 0; i < n; i++)
+		bins |= ends(list[i]->d_name, ".bin");
+	PLUMB_TRY(plumb_reference_read_manifest(r, r->path, config));
+	if (!n)
+		return plumb_fail(PLUMB_E_FORMAT, "%s holds no reference: " EXPECTED, r->path);
+	return bins ? read_bins(r, list, n, config) : read_first(r, list, n, config);
+}
+
+static enum plumb_status read_folder(struct plumb_reference *r, const struct plumb_config *config)
+{
+	struct dirent **list;
+	int n = scandir(r->path, &list, wanted, by_name);
+	if (n < 0) {
+		const int why = errno;
+		return plumb_fail(why == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s: %s", r->path, strerror(why));
+	}
+	enum plumb_status s = read_list(r, list, n, config);
+	for (int i = 0; i < n; i++)
+		free(list[i]);
+	free(list);
+	return s;
+}
+
+static enum plumb_status read_single(struct plumb_reference *r, const struct plumb_config *config)
+{
+	char folder[sizeof r->path];
+	if (ends(r->path, ".bin"))
+		return plumb_fail(PLUMB_E_FORMAT, "%s is one file of a reference: give its folder", r->path);
+	memcpy(folder, r->path, sizeof folder);
+	char *slash = strrchr(folder, '/');
+	if (slash)
+		*slash = 0;
+	PLUMB_TRY(plumb_reference_read_manifest(r, slash ? (*folder ? folder : "/") : ".", config));
+	return plumb_reference_read_tensors(r, r->path, config);
+}
+
+/* --- what is missing --- */
+static bool has_layer(const struct plumb_reference *r, int layer)
+{
+	bool bins = !strcmp(r->format, "bin");
+	for (int p = 0; p < PLUMB_POINT_COUNT; p++)
+		if (plumb_capture_at(&r->raw, layer, p) && (!bins || p == PLUMB_POINT_OUTPUT))
+			return true;
+	return false;
+}
+
+/* Layers without any value, as "3, 7-9". */
+static int list_missing(const struct plumb_reference *r, int layers, char *text, size_t size)
+{
+	int missing = 0;
+	size_t at = 0;
+	text[0] = 0;
+	for (int l = 0; l < layers; l++) {
+		int end = l;
+		while (end < layers && !has_layer(r, end))
+			end++;
+		if (end == l)
+			continue;
+		missing += end - l;
+		if (at < size)
+			at += (size_t)plumb_format(text + at, size - at, end - l > 1 ? "%s%d-%d" : "%s%d", at ? ", " : "", l, end - 1);
+		l = end;
+	}
+	return missing;
+}
+
+/* Models of one family share a vocabulary: logits alone say nothing when all else is of another width. */
+static bool only_logits(const struct plumb_reference *r)
+{
+	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);)
+		if (point != PLUMB_POINT_LOGITS)
+			return false;
+	return true;
+}
+
+static enum plumb_status check_complete(struct plumb_reference *r, const struct plumb_config *config)
+{
+	char list[256], consequence[400];
+	int layers = (int)config->layers, missing = list_missing(r, layers, list, sizeof list);
+	if (!json_array_size(r->files) || (r->strangers && only_logits(r))) {
+		json_t *first = json_array_get(r->problems, 0);
+		return plumb_fail(PLUMB_E_FORMAT, "%s holds nothing that can be used (%s%s%s): " EXPECTED, r->path,
+			first ? json_string_value(json_object_get(first, "file")) : "no value of a known name", first ? ": " : "",
+			first ? json_string_value(json_object_get(first, "problem")) : "");
+	}
+	plumb_format(consequence, sizeof consequence, "layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
+		missing > 1 ? "s" : "", list);
+	if (missing)
+		PLUMB_TRY(plumb_reference_problem(r, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
+	return PLUMB_OK;
+}
+
+static enum plumb_status fill(struct plumb_reference *r, const char *path, const struct plumb_config *config)
+{
+	struct stat st;
+	size_t n = strlen(path);
+	if (!n || n >= sizeof r->path)
+		return plumb_fail(PLUMB_E_ARGUMENT, "path of a reference: %zu characters, 1 to %zu expected", n, sizeof r->path - 1);
+	memcpy(r->path, path, n + 1);
+	while (n > 1 && r->path[n - 1] == '/')
+		r->path[--n] = 0;
+	if (stat(r->path, &st))
+		return plumb_fail(PLUMB_E_IO, "%s: %s; " EXPECTED, r->path, strerror(errno));
+	r->problems = json_array();
+	r->files = json_array();
+	if (!r->problems || !r->files)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a reference");
+	/* One layer more than the model has: where embeddings count as layer 0, the last has that number. */
+	PLUMB_TRY(plumb_capture_new(&r->raw, (int)config->layers + 1));
+	PLUMB_TRY(S_ISDIR(st.st_mode) ? read_folder(r, config) : read_single(r, config));
+	return check_complete(r, config);
+}
+
+enum plumb_status plumb_reference_open(struct plumb_reference **out, const char *path, const struct plumb_config *config)
+{
+	*out = NULL;
+	struct plumb_reference *r = calloc(1, sizeof *r);
+	if (!r)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for a reference");
+	r->position = -1;
+	r->format = "safetensors";
+	enum plumb_status s = fill(r, path, config);
+	if (s) {
+		plumb_reference_free(r);
+		return s;
+	}
+	*out = r;
+	return PLUMB_OK;
+}
+
+void plumb_reference_free(struct plumb_reference *r)
+{
+	if (!r)
+		return;
+	plumb_capture_free(&r->raw);
+	json_decref(r->problems);
+	json_decref(r->files);
+	free(r->tokens);
+	free(r);
+}
+
+char *plumb_reference_problems(const struct plumb_reference *r)
+{
+	return plumb_json_write(r->problems, JSON_INDENT(1));
+}
+
+json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)
+{
+	int64_t positions = 1;
+	json_t *tokens = r->tokens ? json_array() : json_null();
+	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
+		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
+		positions = !square && p->rows > positions ? p->rows : positions;
+	}
+	for (int64_t i = 0; r->tokens && i < r->token_count; i++)
+		if (json_array_append_new(tokens, json_integer(r->tokens[i]))) {
+			json_decref(tokens);
+			tokens = NULL; /* then there is no result either */
+		}
+	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", plumb_json_text(r->path), "format", r->format,
+		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)positions, "tokens", tokens,
+		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? plumb_json_text(r->dtype) : json_null(),
+		"convention_told", *r->convention ? plumb_json_text(r->convention) : json_null(),
+		"model_hash", *r->model_hash ? plumb_json_text(r->model_hash) : json_null(), "problems", problems);
+}

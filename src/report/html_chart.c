@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Line charts as inline SVG: axes with units, a name at the end of each line instead of a legend, a <title> on each point. */
+#include <math.h>
+#include <string.h>
+#include "report/html.h"
+
+/* Of the viewBox: narrow, so that a phone shows the text at its size. */
+#define WIDTH 400.0
+#define HEIGHT 270.0
+#define LEFT 48.0
+#define RIGHT 78.0
+#define TOP 44.0
+#define BOTTOM 42.0
+
+struct frame {
+	double low, high; /* of y; of its logarithm with log */
+	bool log;
+	int n;
+};
+
+static double scaled(const struct frame *f, double y)
+{
+	return f->log ? log10(y) : y;
+}
+
+static double at_y(const struct frame *f, double y)
+{
+	return TOP + (HEIGHT - TOP - BOTTOM) * (f->high - scaled(f, y)) / (f->high - f->low);
+}
+
+static double at_x(const struct frame *f, int i)
+{
+	return LEFT + (WIDTH - LEFT - RIGHT) * (f->n > 1 ? (double)i / (f->n - 1) : 0.5);
+}
+
+static bool shown(const struct frame *f, double y)
+{
+	return isfinite(y) && (!f->log || y > 0);
+}
+
+static bool find_range(struct frame *f, const struct plumb_chart *c)
+{
+	f->low = INFINITY;
+	f->high = -INFINITY;
+	for (int k = 0; k < c->count; k++)
+		for (int i = 0; i < c->n; i++) {
+			double y = c->series[k].v[i];
+			if (!shown(f, y))
+				continue;
+			f->low = fmin(f->low, scaled(f, y));
+			f->high = fmax(f->high, scaled(f, y));
+		}
+	if (f->low > f->high)
+		return false;
+	if (f->log) { /* to whole decades, but not one more */
+		f->low = floor(f->low);
+		f->high = fmax(ceil(f->high), f->low + 1);
+	} else {
+		f->low = fmin(f->low, 0);
+		f->high = fmax(f->high, 0);
+		if (f->high - f->low < 1e-30)
+			f->high = f->low + 1;
+		double more = (f->high - f->low) * 0.05;
+		f->high += f->high > 0 ? more : 0;
+		f->low -= f->low < 0 ? more : 0;
+	}
+	return true;
+}
+
+static void grid_line(struct plumb_string *s, const struct frame *f, double y)
+{
+	double at = at_y(f, y);
+	plumb_string_format(s, "<path class=grid d=\"M%.0f %.1fH%.0f\"/><text class=soft x=%.0f y=%.1f text-anchor=end>%.6g</text>\n", LEFT, at,
+		WIDTH - RIGHT, LEFT - 6, at + 4, y);
+}
+
+static void grid(struct plumb_string *s, const struct frame *f)
+{
+	if (f->log) {
+		int step = (int)ceil((f->high - f->low) / 7), low = (int)f->low, high = (int)f->high;
+		for (int e = low; e <= high; e += step)
+			grid_line(s, f, pow(10, e));
+		return;
+	}
+	double rough = (f->high - f->low) / 5, unit = pow(10, floor(log10(rough)));
+	double step = rough / unit < 1.5 ? unit : rough / unit < 3.5 ? 2 * unit : rough / unit < 7.5 ? 5 * unit : 10 * unit;
+	for (double k = ceil(f->low / step); k * step <= f->high; k++)
+		grid_line(s, f, k == 0 ? 0 : k * step); /* not -0 */
+}
+
+static void x_axis(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+{
+	int step = 1;
+	static const int steps[] = { 1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1000 };
+	for (size_t i = 0; i < sizeof steps / sizeof *steps && (f->n - 1) / step > 12; i++)
+		step = steps[i];
+	plumb_string_format(s, "<path class=axis d=\"M%.0f %.0fH%.0f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
+	for (int i = 0; i < f->n; i += step)
+		plumb_string_format(s, "<text class=soft x=%.1f y=%.0f text-anchor=middle>%d</text>\n", at_x(f, i), HEIGHT - BOTTOM + 16, i);
+	plumb_string_format(s, "<text class=soft x=%.0f y=%.0f text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
+	plumb_show_escaped(s, c->x);
+	plumb_string_put(s, "</text>\n<text class=soft x=0 y=12>");
+	plumb_show_escaped(s, c->y);
+	plumb_string_put(s, c->log ? " (log scale)</text>\n" : "</text>\n");
+}
+
+static void line(struct plumb_string *s, const struct frame *f, const struct plumb_series *series)
+{
+	bool pen = false;
+	plumb_string_format(s, "<path class=%s d=\"", series->look);
+	for (int i = 0; i < f->n; i++) {
+		bool here = shown(f, series->v[i]);
+		if (here)
+			plumb_string_format(s, "%s%.1f %.1f", pen ? "L" : "M", at_x(f, i), at_y(f, series->v[i]));
+		pen = here;
+	}
+	plumb_string_put(s, "\"/>\n");
+	for (int i = 0; i < f->n; i++)
+		if (shown(f, series->v[i]))
+			plumb_string_format(s, "<circle class=%s cx=%.1f cy=%.1f r=2.5><title>%d: %.4g, %s</title></circle>", series->look, at_x(f, i),
+				at_y(f, series->v[i]), i, series->v[i], series->label);
+	plumb_string_put(s, "\n");
+}
+
+/* Names at the ends of the lines, moved apart where lines end together. */
+static void names(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+{
+	int order[4], n = 0;
+	double y[4];
+	for (int k = 0; k < c->count; k++) {
+		int last = f->n - 1;
+		while (last >= 0 && !shown(f, c->series[k].v[last]))
+			last--;
+		if (last < 0)
+			continue;
+		y[k] = at_y(f, c->series[k].v[last]);
+		int place = n++;
+		for (; place > 0 && y[order[place - 1]] > y[k]; place--)
+			order[place] = order[place - 1];
+		order[place] = k;
+	}
+	for (int i = 1; i < n; i++)
+		y[order[i]] = fmax(y[order[i]], y[order[i - 1]] + 14);
+	double below = n ? y[order[n - 1]] - (HEIGHT - BOTTOM) : 0;
+	for (int i = 0; i < n; i++) {
+		plumb_string_format(s, "<text class=%s x=%.0f y=%.1f>", c->series[order[i]].look, WIDTH - RIGHT + 8, y[order[i]] + 4 - (below > 0 ? below : 0));
+		plumb_show_escaped(s, c->series[order[i]].label);
+		plumb_string_put(s, "</text>\n");
+	}
+}
+
+static void marks(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+{
+	double right = -INFINITY; /* of the last sign: two that would touch go into two rows */
+	bool up = false;
+	for (int i = 0; i < c->marks; i++) {
+		double x = at_x(f, c->mark[i].at);
+		if (c->mark[i].at < 0 || c->mark[i].at >= f->n)
+			continue;
+		up = x - right < 15 && !up;
+		right = x;
+		plumb_string_format(s, "<path class=mark d=\"M%.1f %.0fV%.0f\"/><text x=%.1f y=%.0f text-anchor=middle font-weight=700><title>", x, TOP - (up ? 13 : 0),
+			HEIGHT - BOTTOM, x, TOP - (up ? 16 : 4));
+		plumb_show_escaped(s, c->mark[i].title);
+		plumb_string_put(s, "</title>");
+		plumb_show_escaped(s, c->mark[i].sign);
+		plumb_string_put(s, "</text>\n");
+	}
+}
+
+void plumb_html_chart(struct plumb_string *s, const struct plumb_chart *c)
+{
+	struct frame f = { 0, 0, c->log, c->n };
+	if (c->n < 1 || !find_range(&f, c))
+		return;
+	plumb_string_put(s, "<figure><figcaption>");
+	plumb_show_escaped(s, c->title);
+	plumb_string_format(s, "</figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"", WIDTH, HEIGHT);
+	plumb_show_escaped(s, c->title);
+	plumb_string_put(s, "\">\n");
+	grid(s, &f);
+	marks(s, &f, c);
+	x_axis(s, &f, c);
+	for (int k = 0; k < c->count; k++)
+		line(s, &f, &c->series[k]);
+	names(s, &f, c);
+	plumb_string_put(s, "</svg></figure>\n");
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A part's result as text for a terminal of 110 columns: the plain words first, then tables. */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "report/show.h"
+#include "core/json.h"
+#include "core/utf8.h"
+
+#define WIDTH 110
+#define NARROWEST 24 /* of a last column that is broken into lines */
+
+/* Bytes of `text` that fit into `width` characters, broken at a blank where there is one. */
+static size_t fitting(const char *text, size_t width)
+{
+	size_t n = 0, blank = 0, shown = 0;
+	while (text[n] && text[n] != '\n') {
+		size_t step = 1;
+		while (((unsigned char)text[n + step] & 0xc0) == 0x80)
+			step++;
+		if (text[n] == ' ')
+			blank = n;
+		if (++shown > width)
+			return blank ? blank : n;
+		n += step;
+	}
+	return n;
+}
+
+/* Lines of at most WIDTH; the first goes on at column `at`, the others begin at `indent`. */
+static void wrap(struct plumb_string *s, const char *text, size_t at, size_t indent)
+{
+	for (bool first = true; *text || first; first = false) {
+		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent) : NARROWEST / 2, n = fitting(text, room);
+		if (!first)
+			plumb_string_format(s, "%*s", (int)indent, "");
+		plumb_string_bytes(s, text, n);
+		plumb_string_put(s, "\n");
+		text += n;
+		while (*text == ' ' || *text == '\n')
+			text++;
+	}
+}
+
+static void paragraph(struct plumb_string *s, const char *text)
+{
+	if (*text)
+		wrap(s, text, 0, 0);
+}
+
+static void heading(struct plumb_string *s, const char *title)
+{
+	plumb_string_format(s, "\n%s\n", title);
+	for (size_t i = 0; i < strlen(title); i++)
+		plumb_string_put(s, "-");
+	plumb_string_put(s, "\n");
+}
+
+static void fact(struct plumb_string *s, const char *name, const char *text)
+{
+	if (!*text)
+		return;
+	plumb_string_format(s, "%-11s ", name);
+	wrap(s, text, 12, 12);
+}
+
+/* --- tables: widths are measured in one pass, written in the next --- */
+
+struct layout {
+	struct plumb_string *s;
+	struct plumb_string cell;
+	size_t width[15];
+	int columns;
+};
+
+static void cell(struct layout *l, const struct plumb_show_column *c, const json_t *outer, const json_t *row)
+{
+	l->cell.n = 0;
+	plumb_string_put(&l->cell, "");
+	plumb_show_cell(&l->cell, c, outer, row);
+	l->s->failed = l->s->failed || l->cell.failed;
+}
+
+static void measure(void *user, const struct plumb_show_table *table, const json_t *outer, const json_t *row)
+{
+	struct layout *l = user;
+	for (int i = 0; i < l->columns; i++) {
+		cell(l, &table->column[i], outer, row);
+		size_t width = l->cell.failed ? 0 : plumb_show_width(l->cell.text, l->cell.n);
+		if (width > l->width[i])
+			l->width[i] = width;
+	}
+}
+
+static void write_row(void *user, const struct plumb_show_table *table, const json_t *outer, const json_t *row)
+{
+	struct layout *l = user;
+	size_t at = 0;
+	for (int i = 0; i < l->columns && !l->s->failed; i++) {
+		const struct plumb_show_column *c = &table->column[i];
+		cell(l, c, outer, row);
+		if (l->cell.failed)
+			return;
+		size_t width = plumb_show_width(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
+		if (i == l->columns - 1 && !plumb_show_right(c)) {
+			wrap(l->s, l->cell.text, at, at);
+			return;
+		}
+		if (plumb_show_right(c))
+			plumb_string_format(l->s, "%*s", (int)pad, "");
+		plumb_string_put(l->s, l->cell.text);
+		if (i == l->columns - 1)
+			break;
+		plumb_string_format(l->s, "%*s", (int)(plumb_show_right(c) ? 2 : pad + 2), "");
+		at += (l->width[i] > width ? l->width[i] : width) + 2;
+	}
+	plumb_string_put(l->s, "\n");
+}
+
+static void head(struct layout *l, const struct plumb_show_table *table)
+{
+	for (int i = 0; i < l->columns; i++) {
+		const struct plumb_show_column *c = &table->column[i];
+		int width = (int)l->width[i];
+		bool last = i == l->columns - 1;
+		if (plumb_show_right(c))
+			plumb_string_format(l->s, "%*s%s", width, c->title, last ? "" : "  ");
+		else
+			plumb_string_format(l->s, "%-*s%s", last ? 0 : width, c->title, last ? "" : "  ");
+	}
+	plumb_string_put(l->s, "\n");
+}
+
+static void put_table(struct plumb_string *s, const struct plumb_show_table *table, const json_t *part, bool brief, const char *name)
+{
+	struct layout l = { .s = s };
+	size_t rows = plumb_show_rows(table, part, false, NULL, NULL);
+	while (table->column[l.columns].title)
+		l.width[l.columns] = plumb_show_width(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
+	size_t shown = plumb_show_rows(table, part, brief, measure, &l);
+	if (shown) {
+		plumb_string_format(s, "\n%s", table->title);
+		if (shown < rows)
+			plumb_string_format(s, " (%zu of %zu; `plumb diag %s` shows all)", shown, rows, name);
+		plumb_string_put(s, "\n");
+		head(&l, table);
+		plumb_show_rows(table, part, brief, write_row, &l);
+	} else if (!brief && table->none && json_is_array(plumb_show_at(part, table->rows)))
+		plumb_string_format(s, "\n%s: %s\n", table->title, table->none);
+	free(l.cell.text);
+}
+
+static void put_lives(struct plumb_string *s, const json_t *channels, size_t most)
+{
+	for (size_t i = 0; i < json_array_size(channels) && i < most; i++) {
+		const json_t *one = json_array_get(channels, i), *sentences = plumb_show_at(one, "chapters");
+		if (json_array_size(sentences))
+			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_show_number(one, "channel"), plumb_show_number(one, "token"));
+		for (size_t j = 0; j < json_array_size(sentences); j++) {
+			const char *text = json_string_value(json_array_get(sentences, j));
+			plumb_string_format(s, "%3zu. ", j + 1);
+			wrap(s, text ? text : "-", 5, 5);
+		}
+	}
+}
+
+/* said: its text was among the sentences of the verdict. */
+static void put_part(struct plumb_string *s, const char *name, const json_t *part, bool brief, bool said)
+{
+	const struct plumb_show_part *known = plumb_show_part(name);
+	if (*plumb_show_string(part, "failed")) {
+		plumb_string_put(s, "This part could not be done: ");
+		wrap(s, plumb_show_string(part, "failed"), 29, 2);
+		return;
+	}
+	const char *text = plumb_show_string(part, "text");
+	bool life = json_array_size(plumb_show_at(part, "channels")) > 0;
+	if (life) /* the first line is told below, chapter by chapter */
+		text += strcspn(text, "\n") + (strchr(text, '\n') != NULL);
+	if (!said)
+		paragraph(s, text);
+	for (int i = 0; known && known->table[i]; i++)
+		put_table(s, known->table[i], part, brief, known->name);
+	if (life)
+		put_lives(s, plumb_show_at(part, "channels"), brief ? 1 : SIZE_MAX);
+}
+
+/* --- reports --- */
+
+static void put_verdict(struct plumb_string *s, const json_t *verdict)
+{
+	paragraph(s, plumb_show_string(verdict, "text"));
+	const json_t *sentences = plumb_show_at(verdict, "sentences");
+	for (size_t i = 0; i < json_array_size(sentences); i++) {
+		const char *text = json_string_value(json_array_get(sentences, i));
+		plumb_string_put(s, "  - ");
+		wrap(s, text ? text : "-", 4, 4);
+	}
+	if (!isnan(plumb_show_number(verdict, "code")))
+		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_show_string(verdict, "word"), plumb_show_number(verdict, "code"));
+}
+
+static void put_reference(struct plumb_string *s, const json_t *reference)
+{
+	const json_t *problems = plumb_show_at(reference, "problems");
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		const json_t *one = json_array_get(problems, i);
+		struct plumb_string line = { NULL, 0, 0, false };
+		const char *file = plumb_show_string(one, "file");
+		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_show_string(one, "problem"), plumb_show_string(one, "consequence"));
+		fact(s, i ? "" : "Problems", line.text ? line.text : "");
+		free(line.text);
+	}
+}
+
+static void put_facts(struct plumb_string *s, const json_t *report)
+{
+	struct plumb_string line = { NULL, 0, 0, false };
+	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_show_string(report, "model.name"), plumb_show_number(report, "model.layers"),
+		plumb_show_string(report, "model.file"));
+	fact(s, "Model", line.failed ? "" : line.text);
+	line.n = 0;
+	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_show_string(report, "driver"), *plumb_show_string(report, "fault") ? ", broken on purpose: " : "",
+		plumb_show_string(report, "fault"), plumb_show_string(report, "trusted"));
+	fact(s, "Port", line.failed ? "" : line.text);
+	line.n = 0;
+	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s", plumb_show_string(report, "reference.path"),
+		plumb_show_string(report, "reference.format"), plumb_show_number(report, "reference.tensors"), plumb_show_number(report, "reference.positions"),
+		plumb_show_number(report, "reference.positions") == 1 ? "" : "s", plumb_show_string(report, "precision.stored"));
+	fact(s, "Reference", line.failed || !*plumb_show_string(report, "reference.format") ? plumb_show_string(report, "reference.path") : line.text);
+	put_reference(s, plumb_show_at(report, "reference"));
+	line.n = 0;
+	plumb_show_command(&line, report);
+	fact(s, "Again", line.failed ? "" : line.text);
+	s->failed = s->failed || line.failed;
+	free(line.text);
+	if (!isnan(plumb_show_number(report, "seconds")))
+		plumb_string_format(s, "%-11s %.1f s\n", "Took", plumb_show_number(report, "seconds"));
+}
+
+static bool was_said(const json_t *report, const char *text)
+{
+	const json_t *sentences = plumb_show_at(report, "verdict.sentences");
+	for (size_t i = 0; i < json_array_size(sentences); i++) {
+		const char *one = json_string_value(json_array_get(sentences, i));
+		if (one && !strcmp(one, text))
+			return true;
+	}
+	return false;
+}
+
+static void put_report(struct plumb_string *s, const json_t *report)
+{
+	static const char *const order[] = { "convention", "precision", "growth", "components", "fingerprint", "special", "weights", "biography", "stability", "blindspots" };
+	put_verdict(s, plumb_show_at(report, "verdict"));
+	plumb_string_put(s, "\n");
+	put_facts(s, report);
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		const json_t *part = plumb_show_at(report, order[i]);
+		if (!json_is_object(part) || (!*plumb_show_string(part, "text") && !*plumb_show_string(part, "failed")))
+			continue;
+		heading(s, plumb_show_part(order[i])->title);
+		put_part(s, order[i], part, true, was_said(report, plumb_show_string(part, "text")));
+	}
+}
+
+static void put_any(struct plumb_string *s, const json_t *part)
+{
+	const char *name = plumb_show_string(part, "part");
+	if (!strcmp(name, "report"))
+		put_report(s, part);
+	else if (!strcmp(name, "verdict"))
+		put_verdict(s, part);
+	else {
+		put_part(s, name, part, false, false);
+		const json_t *reference = plumb_show_at(part, "reference");
+		if (json_array_size(plumb_show_at(reference, "problems"))) {
+			plumb_string_put(s, "\n");
+			put_reference(s, reference);
+		}
+		if (*plumb_show_string(part, "environment")) {
+			plumb_string_put(s, "\nUntil it is mended, run with:\n  ");
+			plumb_string_put(s, plumb_show_string(part, "environment"));
+			plumb_string_put(s, "\n");
+		}
+	}
+}
+
+enum plumb_status plumb_diag_text(const char *part_json, char **text)
+{
+	struct plumb_string s = { NULL, 0, 0, false };
+	json_error_t error;
+	*text = NULL;
+	json_t *part;
+	enum plumb_status read = plumb_json_read(&part, part_json, strlen(part_json), 0, &error);
+	if (read)
+		return plumb_fail_in(read, "the result");
+	plumb_string_put(&s, "");
+	if (json_is_array(part))
+		for (size_t i = 0; i < json_array_size(part); i++) {
+			const char *path = plumb_show_string(json_array_get(part, i), "reference.path");
+			plumb_string_format(&s, "%s=== ", i ? "\n\n" : "");
+			plumb_string_put(&s, *path ? path : "a report");
+			plumb_string_put(&s, " ===\n");
+			put_any(&s, json_array_get(part, i));
+		}
+	else
+		put_any(&s, part);
+	json_decref(part);
+	if (s.failed) {
+		free(s.text);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the text of a result");
+	}
+	plumb_utf8_plain(s.text, "\n"); /* whatever a result holds, and wherever it went */
+	*text = s.text;
+	return PLUMB_OK;
+}
