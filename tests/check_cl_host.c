@@ -9,8 +9,8 @@
 #include "suite.h"
 #include "cl/cl.h"
 #include "cl/doctor/doctor.h"
+#include "core/classes.h"
 
-extern const struct plumb_driver_class plumb_cl_class;
 
 static char folder[] = "/tmp/check_cl_host.XXXXXX";
 

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include "core/parts.h"
 #include "suite.h"
-#include "core/core.h"
+#include "drivers/drivers.h"
 
 /* --- the driver list: every rule of doc/drivers.md --- */
 

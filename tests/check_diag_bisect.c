@@ -3,9 +3,10 @@
  * found, in how many runs, and that the printed line really repairs. */
 #include <jansson.h>
 #include "suite.h"
+#include "core/classes.h"
 #include "diag/diag.h"
+#include "drivers/drivers.h"
 
-extern const struct plumb_driver_class plumb_native_class;
 static struct plumb_driver_class broken;
 static struct plumb_context *right_ctx, *bad_ctx;
 static struct plumb_model *right, *bad;

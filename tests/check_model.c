@@ -5,9 +5,9 @@
 #include <unistd.h>
 #include "compare.h"
 #include "model/made.h"
+#include "core/classes.h"
 #include "native/native.h"
 
-extern const struct plumb_driver_class plumb_native_class;
 
 static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 /* Relative L2 per capture point; doc/numerics.md, "Whole models". */

@@ -16,10 +16,12 @@ allow() { # allow FOLDER FOLDERS...
 allow core
 allow op core
 allow native op core
+allow cl op core drivers # drivers: its doctor and its tuning open contexts
+allow drivers op core
 allow format core
 allow text core
 allow model format text op core
-allow diag model core
+allow diag model drivers core
 allow report core
 allow cli
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include "cl/cl.h"
+#include "core/classes.h"
 
 static void cl_close(struct plumb_driver *driver)
 {

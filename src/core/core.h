@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the rooms of the library share: errors, types, buffers, the driver table and the
+/* What the rooms of the library share: errors, types, buffers, drivers' classes, contexts and the
  * thread pool. Knows no operator's meaning, no driver, no model. */
 #ifndef PLUMB_CORE_H
 #define PLUMB_CORE_H
@@ -64,6 +64,9 @@ struct plumb_buffer {
 		void *prepared; /* the driver's own layout of a weight, NULL: none */
 	} copy[PLUMB_MAX_DRIVERS];
 };
+/* New bytes, all zero, or those at `borrowed` (NULL: none), which are never written. */
+enum plumb_status plumb_buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed);
+void plumb_buffer_free(struct plumb_buffer *buffer);
 /* Give the driver (NULL: the host) its copy. keep: with the fresh content; else the driver is
  * about to overwrite all of it, so only the memory is needed. */
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *buffer, struct plumb_driver *driver, bool keep);
@@ -172,13 +175,18 @@ struct plumb_driver {
 	bool in_host_bytes;          /* its copies are the host's bytes, so it must be waited for before the host writes them */
 	void *state;
 };
+/* --- contexts: what an open one is; context.c closes it and answers about it, src/drivers opens it --- */
 enum plumb_mode { PLUMB_MODE_DEFAULT, PLUMB_MODE_EXACT, PLUMB_MODE_FAST };
 /* What rounding activations to integers may take of a row's norm when the mode is not exact (doc/numerics.md). */
 #define PLUMB_MODE_LOSS 4e-5f
 /* FP16: rows in which operators made a finite value that float16 cannot hold, and the first of them. Who knows layers takes it and sets
  * rows to 0. */
 struct plumb_f16_note { int64_t rows, row; bool absolute; /* row is a position of the sequence, not of the call */ const char *op; double value; };
+struct plumb_op_desc;
 struct plumb_context {
+	/* The operators there are, by enum plumb_op; and what is done after each that a driver ran, NULL: nothing (FP16: rounding). */
+	const struct plumb_op_desc *const *operators;
+	enum plumb_status (*after)(struct plumb_context *ctx, const struct plumb_call *call);
 	enum plumb_precision precision;
 	enum plumb_mode mode;
 	const char *location; /* "device", "host", "delegate" */
@@ -202,25 +210,11 @@ static inline bool plumb_driver_lost(const struct plumb_driver *driver)
 {
 	return driver->cls->alloc && plumb_pool_orphan(driver->ctx->pool);
 }
-enum plumb_status plumb_fail_lost(const struct plumb_driver *driver);
+enum plumb_status plumb_fail_lost(const struct plumb_driver *driver); /* in fork.c */
 
-/* One item of a parsed driver list. */
-struct plumb_driver_item {
-	const char *name; /* of a row in driver.c's table: "native", "cl", "mtl" */
-	enum plumb_device_kind kind;
-	bool required; /* named: must open */
-	unsigned groups; /* of each group that an item of the list is in, one must open */
-};
-/* Came from "cpu" or "gpu"; named, and on both kinds of devices. */
-enum { PLUMB_GROUP_CPU = 1, PLUMB_GROUP_GPU = 2, PLUMB_GROUP_NAMED = 4 };
-#define PLUMB_MAX_ITEMS 8
-/* Parse a list by the rules of AR_HARDWARE_DRIVER (doc/drivers.md). Text only, opens nothing. */
-enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);
-
-/* Open one more driver, the last of the context's list. For experiments that move operators to it. */
-enum plumb_status plumb_driver_add(struct plumb_context *ctx, const char *name);
-/* Set ctx->avoid from the text of PLUMB_AVOID ("cl:rope,cl:swiglu"). A driver that is known but not open is no error. */
-enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text);
+/* --- notice.c --- */
+/* Tell the context's notice function. */
+void plumb_notice(struct plumb_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- env.c: every variable that is read, declared once --- */
 enum plumb_env_name {
@@ -281,8 +275,8 @@ static inline int plumb_desc_weight(const struct plumb_op_desc *desc) { return d
 extern const struct plumb_op_desc *const plumb_op_table[PLUMB_OP_COUNT];
 /* Run the operator's smaller cases on this driver and, with the same random inputs, as float64 truth. *error is the relative
  * L2 error of the worst case (0 when no case suits the weight type), *tolerance what is allowed there. A failure names the
- * case. weight: of operators that take any weight type. In src/op/verify.c. */
-enum plumb_status plumb_op_verify(struct plumb_driver *driver, int op, enum plumb_type weight, double *error, double *tolerance);
+ * case. weight: of operators that take any weight type. truth: a context of precision FP64. In src/op/verify.c. */
+enum plumb_status plumb_op_verify(struct plumb_driver *driver, struct plumb_context *truth, int op, enum plumb_type weight, double *error, double *tolerance);
 
 /* Run a few rows of this very call on the driver and on the truth. *allowed is generous, since real numbers may amplify
  * rounding: it tells a wrong kernel from a right one, not a good one from a better. In src/op/canary.c. */
@@ -292,8 +286,6 @@ enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plum
 enum plumb_status plumb_op_f16(struct plumb_context *ctx, const struct plumb_call *call);
 
 /* --- dispatch.c --- */
-/* Tell the context's notice function. */
-void plumb_notice(struct plumb_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Make the tensors of a checked call resident on this driver and call its kernel; PLUMB_E_UNSUPPORTED: it has none. trust: ask
  * the canary first. Counts no placement. */
 enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct plumb_call *call, bool trust);

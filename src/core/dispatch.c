@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one path of every operator: check, choose a driver, make the tensors resident, call.
  * Knows no operator by name. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/core.h"
 
-static enum plumb_status check(const struct plumb_op_desc *desc, const struct plumb_call *call)
+static enum plumb_status dispatch_check(const struct plumb_op_desc *desc, const struct plumb_call *call)
 {
 	if (!call->out || !call->out->buffer)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: the output has no memory", desc->name);
@@ -19,23 +18,9 @@ static enum plumb_status check(const struct plumb_op_desc *desc, const struct pl
 	return s ? plumb_fail_in(s, "%s", desc->name) : PLUMB_OK;
 }
 
-void plumb_notice(struct plumb_context *ctx, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-	if (!ctx->notice)
-		return;
-	va_start(args, format);
-	plumb_vformat(line, sizeof line, format, args);
-	va_end(args);
-	for (char *p = line; (p = strchr(p, '\n')); p++)
-		*p = p[1] ? ' ' : 0;
-	ctx->notice(ctx->notice_user, line);
-}
-
 enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct plumb_call *call, bool trust)
 {
-	const struct plumb_op_desc *desc = plumb_op_table[call->op];
+	const struct plumb_op_desc *desc = driver->ctx->operators[call->op];
 	plumb_op_fn fn = driver->cls->op[call->op];
 	driver->touched = false;
 	if (!fn)
@@ -68,7 +53,7 @@ bool plumb_call_repeatable(const struct plumb_driver *driver, const struct plumb
 	return true;
 }
 
-static enum plumb_status half_done(const struct plumb_driver *driver, const struct plumb_op_desc *desc)
+static enum plumb_status dispatch_half_done(const struct plumb_driver *driver, const struct plumb_op_desc *desc)
 {
 	char why[512];
 	snprintf(why, sizeof why, "%s", plumb_last_error());
@@ -77,7 +62,7 @@ static enum plumb_status half_done(const struct plumb_driver *driver, const stru
 }
 
 /* The driver refused, or the user wants it to be passed by: remember why, and say so the first time it is for this reason. */
-static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from, bool wanted)
+static enum plumb_status dispatch_pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from, bool wanted)
 {
 	char why[sizeof ctx->reason[0]];
 	snprintf(why, sizeof why, "%s: %s", ctx->driver[from].cls->name, wanted ? "PLUMB_AVOID" : plumb_last_error());
@@ -89,24 +74,24 @@ static enum plumb_status pass_on(struct plumb_context *ctx, const struct plumb_o
 	return PLUMB_OK;
 }
 
-static enum plumb_status made(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_driver *driver)
+static enum plumb_status dispatch_made(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_driver *driver)
 {
 	atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
-	return ctx->precision == PLUMB_FP16 ? plumb_op_f16(ctx, call) : PLUMB_OK;
+	return ctx->after ? ctx->after(ctx, call) : PLUMB_OK;
 }
 
 enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_call *call)
 {
-	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	enum plumb_status s = check(desc, call);
+	const struct plumb_op_desc *desc = ctx->operators[call->op];
+	enum plumb_status s = dispatch_check(desc, call);
 	if (s)
 		return s;
-	if (ctx->precision == PLUMB_FP16 && desc->compose) /* each step is rounded */
+	if (ctx->after && desc->compose) /* after each step */
 		return desc->compose(ctx, call);
 	for (int i = 0; i < ctx->drivers; i++) {
 		struct plumb_driver *driver = &ctx->driver[i];
 		if (ctx->avoid[i] >> call->op & 1) {
-			if ((s = pass_on(ctx, desc, call, i, true)))
+			if ((s = dispatch_pass_on(ctx, desc, call, i, true)))
 				return s;
 			continue;
 		}
@@ -114,16 +99,16 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 		/* No memory on one driver is no reason to stop while another is there. */
 		bool next = s == PLUMB_E_UNSUPPORTED || (s == PLUMB_E_MEMORY && i + 1 < ctx->drivers);
 		if (!s)
-			return made(ctx, call, driver);
+			return dispatch_made(ctx, call, driver);
 		if (!next)
 			return plumb_fail_in(s, "%s on %s", desc->name, driver->cls->name);
 		if (!plumb_call_repeatable(driver, call))
-			return half_done(driver, desc);
+			return dispatch_half_done(driver, desc);
 		/* A fused operator that the preferred driver lacks is better composed there than
 		 * run whole on a driver further down the list. */
 		if (desc->compose)
 			return desc->compose(ctx, call);
-		if ((s = pass_on(ctx, desc, call, i, false)))
+		if ((s = dispatch_pass_on(ctx, desc, call, i, false)))
 			return s;
 	}
 	if (desc->compose) /* avoided everywhere: from the basic ones */

@@ -22,3 +22,9 @@ unsigned plumb_forks(void)
 	pthread_once(&once, watch_forks);
 	return atomic_load_explicit(&forks, memory_order_relaxed);
 }
+
+enum plumb_status plumb_fail_lost(const struct plumb_driver *driver)
+{
+	return plumb_fail(PLUMB_E_DEVICE, "driver %s was opened before this process was forked, and its device did not come along: open a context here",
+		driver->cls->name);
+}

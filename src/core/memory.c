@@ -58,7 +58,7 @@ enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
 	return PLUMB_OK;
 }
 
-static enum plumb_status buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
+enum plumb_status plumb_buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
 {
 	struct plumb_buffer *b = calloc(1, sizeof *b);
 	if (!b)
@@ -78,62 +78,24 @@ static enum plumb_status buffer_new(struct plumb_context *ctx, struct plumb_buff
 	return PLUMB_OK;
 }
 
-static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
-	const int64_t *dim, const void *data, size_t *bytes)
+void plumb_buffer_free(struct plumb_buffer *b)
 {
-	struct plumb_tensor made = { .type = type, .rank = rank, .dim = { 1, 1, 1, 1 } };
-	int64_t count;
-	size_t need;
-	memset(t, 0, sizeof *t);
-	enum plumb_status s = plumb_shape_check(type, rank, dim, &count, &need);
-	if (s)
-		return s;
-	if (bytes && *bytes < need)
-		return plumb_fail(PLUMB_E_SHAPE, "%zu bytes given, the tensor needs %zu", *bytes, need);
-	memcpy(made.dim, dim, sizeof *dim * (size_t)rank);
-	if ((s = buffer_new(ctx, &made.buffer, need, data)))
-		return s;
-	*t = made;
-	return PLUMB_OK;
-}
-
-enum plumb_status plumb_tensor_new(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim)
-{
-	return tensor_make(ctx, t, type, rank, dim, NULL, NULL);
-}
-
-enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
-	const int64_t *dim, const void *data, size_t bytes)
-{
-	if (!data) {
-		memset(t, 0, sizeof *t);
-		return plumb_fail(PLUMB_E_ARGUMENT, "no data to wrap");
-	}
-	return tensor_make(ctx, t, type, rank, dim, data, &bytes);
-}
-
-void plumb_tensor_free(struct plumb_tensor *t)
-{
-	struct plumb_buffer *b = t->buffer;
-	if (b) {
-		for (int i = 0; i < b->ctx->drivers; i++) {
-			struct plumb_driver *d = &b->ctx->driver[i];
-			if (plumb_driver_lost(d)) /* the system takes it back when the process ends */
-				continue;
-			if (b->copy[i].prepared)
-				d->cls->unprepare(d, b->copy[i].prepared);
-			if (b->copy[i].handle) {
-				d->cls->free(d, b->copy[i].handle);
-				plumb_budget_give(b->ctx, b->bytes);
-			}
-		}
-		if (b->host && !b->borrowed) {
-			free(b->host);
+	for (int i = 0; i < b->ctx->drivers; i++) {
+		struct plumb_driver *d = &b->ctx->driver[i];
+		if (plumb_driver_lost(d)) /* the system takes it back when the process ends */
+			continue;
+		if (b->copy[i].prepared)
+			d->cls->unprepare(d, b->copy[i].prepared);
+		if (b->copy[i].handle) {
+			d->cls->free(d, b->copy[i].handle);
 			plumb_budget_give(b->ctx, b->bytes);
 		}
-		free(b);
 	}
-	memset(t, 0, sizeof *t);
+	if (b->host && !b->borrowed) {
+		free(b->host);
+		plumb_budget_give(b->ctx, b->bytes);
+	}
+	free(b);
 }
 
 enum plumb_status plumb_buffer_read(struct plumb_buffer *b, size_t offset, void *dst, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shapes, views and copying in and out. Where the bytes live is memory.c's business. */
+/* Tensors: made and freed, shapes, views and copying in and out. Where the bytes live is memory.c's business. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,47 @@ enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_
 		return plumb_fail(PLUMB_E_SHAPE, "%lld elements of %s overflow the address space", (long long)n, plumb_type_name(type));
 	*count = n;
 	return PLUMB_OK;
+}
+
+static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
+	const int64_t *dim, const void *data, size_t *bytes)
+{
+	struct plumb_tensor made = { .type = type, .rank = rank, .dim = { 1, 1, 1, 1 } };
+	int64_t count;
+	size_t need;
+	memset(t, 0, sizeof *t);
+	enum plumb_status s = plumb_shape_check(type, rank, dim, &count, &need);
+	if (s)
+		return s;
+	if (bytes && *bytes < need)
+		return plumb_fail(PLUMB_E_SHAPE, "%zu bytes given, the tensor needs %zu", *bytes, need);
+	memcpy(made.dim, dim, sizeof *dim * (size_t)rank);
+	if ((s = plumb_buffer_new(ctx, &made.buffer, need, data)))
+		return s;
+	*t = made;
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_tensor_new(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim)
+{
+	return tensor_make(ctx, t, type, rank, dim, NULL, NULL);
+}
+
+enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
+	const int64_t *dim, const void *data, size_t bytes)
+{
+	if (!data) {
+		memset(t, 0, sizeof *t);
+		return plumb_fail(PLUMB_E_ARGUMENT, "no data to wrap");
+	}
+	return tensor_make(ctx, t, type, rank, dim, data, &bytes);
+}
+
+void plumb_tensor_free(struct plumb_tensor *t)
+{
+	if (t->buffer)
+		plumb_buffer_free(t->buffer);
+	memset(t, 0, sizeof *t);
 }
 
 char *plumb_shape_text(const struct plumb_tensor *t, char *text, size_t size)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, and results to y. What lies between is in matmul_few.c
- * and matmul_many.c; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
+/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, then the products, in matmul_few.c or
+ * matmul_many.c, whose results matmul_finish.c completes; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
  * second row of integers, 31 bits together; the results are added. The fast mode rounds the rows of x to bytes where they are many. */
 #include <math.h>
-#include <string.h>
 #include "native/matmul_packed.h"
 
 /* Row i of x, normed if so wanted: then it is in the thread's scratch. */
@@ -69,36 +68,6 @@ static enum plumb_status reserve(struct plumb_product *p)
 	p->x16.high = bytes ? (int8_t *)(p->second + most) : NULL;
 	p->x16.low = bytes ? p->x16.high + bytes : NULL;
 	return PLUMB_OK;
-}
-
-/* To n results of row i its second row's, then the bias from `first` on. */
-static void complete(const struct plumb_product *p, const struct plumb_results *r, const float *out, const float *b, int64_t i, int64_t n, float *row)
-{
-	const struct plumb_simd *simd = plumb_native_simd(p->driver);
-	if (p->second[i])
-		simd->add(row, row, out + p->second[i] * r->ld, n);
-	if (b)
-		simd->add(row, row, b + r->first, n);
-}
-
-void plumb_native_product_finish(const struct plumb_product *p, int f, const struct plumb_results *r)
-{
-	const struct plumb_simd *simd = plumb_native_simd(p->driver);
-	const struct plumb_factor *of = &p->of[f];
-	const int64_t columns = of->w->rows, n = columns - r->first < r->width ? columns - r->first : r->width;
-	if (n <= 0 || (r->there && !of->b && p->rows == p->m))
-		return;
-	for (int64_t i = r->i; i < r->end; i++) {
-		float *y = of->y + i * columns + r->first, *row = r->there ? y : r->out + i * r->ld;
-		complete(p, r, r->out, of->b, i, n, row);
-		if (p->swiglu) {
-			complete(p, r, r->up, NULL, i, n, r->up + i * r->ld);
-			simd->swiglu(y, row, r->up + i * r->ld, n);
-		} else if (p->r)
-			simd->add(y, p->r + i * columns + r->first, row, n);
-		else if (!r->there)
-			memcpy(y, row, sizeof *y * (size_t)n);
-	}
 }
 
 enum plumb_status plumb_native_product(struct plumb_product *p)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call's product of activations with packed weights, as matmul and the fused operators describe it. Private to matmul_packed.c,
- * matmul_few.c and matmul_many.c but for plumb_native_product. */
+/* One call's product of activations with packed weights, as matmul and the fused operators describe it. Private to
+ * matmul_packed.c, matmul_few.c, matmul_many.c and matmul_finish.c but for plumb_native_product. */
 #ifndef PLUMB_MATMUL_PACKED_H
 #define PLUMB_MATMUL_PACKED_H
 

@@ -48,6 +48,7 @@ int64_t plumb_native_grain(int64_t elements_per_item);
 /* Make every thread's scratch at least `piece` floats long, and the shared one `shared`, before
  * work is split. */
 enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece, size_t shared);
+void plumb_native_scratch_free(struct plumb_driver *driver);
 /* 64-byte aligned; contents are undefined. */
 float *plumb_native_scratch(const struct plumb_driver *driver, int thread);
 float *plumb_native_shared(const struct plumb_driver *driver);

@@ -25,7 +25,7 @@ void plumb_step(struct plumb_steps *s, const struct plumb_call *call)
 		s->status = plumb_dispatch(s->ctx, call);
 		return;
 	}
-	s->status = plumb_op_table[call->op]->ref(s->ref, call);
+	s->status = s->ctx->operators[call->op]->ref(s->ref, call);
 	plumb_buffer_written(call->out->buffer, NULL);
 }
 

@@ -2,6 +2,7 @@
 /* The descriptors in one table, and the hidden driver `ref` whose operators are the float64
  * truth. Both made from ops.def. */
 #include <stdio.h>
+#include "core/classes.h"
 #include "op/op.h"
 
 #define PLUMB_OP(name, inputs, formula) extern const struct plumb_op_desc plumb_op_##name;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "cl/cl.h"
 #include "cl/doctor/doctor.h"
+#include "drivers/drivers.h"
 #include "core/utf8.h"
 
 /* --- saying --- */
@@ -318,13 +319,13 @@ static enum plumb_status open_cl(struct plumb_context **ctx)
 
 #define REPORT_IT "take another device (PLUMB_CL_DEVICE) or AR_HARDWARE_DRIVER=native, and report it with this text"
 /* Error over tolerance; below 0: not good, which has been said. */
-static double check_kernel(struct plumb_doctor *d, struct plumb_driver *driver, int op, enum plumb_type weight)
+static double check_kernel(struct plumb_doctor *d, struct plumb_driver *driver, struct plumb_context *truth, int op, enum plumb_type weight)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	char name[64];
 	double error, tolerance;
 	snprintf(name, sizeof name, !desc->weights ? "%s" : "%s with weights in %s", desc->name, plumb_type_name(weight));
-	enum plumb_status s = plumb_op_verify(driver, op, weight, &error, &tolerance);
+	enum plumb_status s = plumb_op_verify(driver, truth, op, weight, &error, &tolerance);
 	if (!s && error <= tolerance)
 		return tolerance > 0 ? error / tolerance : 0;
 	if (s == PLUMB_E_UNSUPPORTED)
@@ -342,7 +343,7 @@ static void kernel(struct plumb_doctor *d, const void *arg)
 {
 	const int op = *(const int *)arg;
 	const struct plumb_op_desc *desc = plumb_op_table[op];
-	struct plumb_context *ctx;
+	struct plumb_context *ctx, *truth;
 	double worst = 0;
 	int good = 0, bad = 0;
 	struct plumb_driver *driver = open_cl(&ctx) ? NULL : cl_driver(ctx);
@@ -351,10 +352,16 @@ static void kernel(struct plumb_doctor *d, const void *arg)
 			desc->name, plumb_last_error());
 		return;
 	}
+	if (plumb_open(&truth, &(struct plumb_options){ .driver = "native", .precision = "FP64", .threads = "1", .memory_scale = "20",
+		.memory_location = "device" })) {
+		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_WRONG_RESULTS, "kernel", REPORT_IT, "%s fails: %s", desc->name, plumb_last_error());
+		plumb_close(ctx);
+		return;
+	}
 	for (int type = 0; type < PLUMB_TYPE_COUNT; type++) {
 		if (!desc->weights ? type > 0 : !plumb_type_is_weight((enum plumb_type)type))
 			continue;
-		double share = check_kernel(d, driver, op, (enum plumb_type)type);
+		double share = check_kernel(d, driver, truth, op, (enum plumb_type)type);
 		good += share >= 0;
 		bad += share < 0;
 		worst = share > worst ? share : worst;
@@ -363,6 +370,7 @@ static void kernel(struct plumb_doctor *d, const void *arg)
 	}
 	if (good)
 		PLUMB_SAY_OK(d, "kernel", "%s%s agrees with the float64 truth (largest error %.0f%% of what is allowed)", desc->name, bad ? " otherwise" : "", 100 * worst);
+	plumb_close(truth);
 	plumb_close(ctx);
 }
 

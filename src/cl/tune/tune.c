@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include "cl/cl.h"
+#include "core/classes.h"
 
 /* A row of the file holds for these rows of activations; measured with m. One row has one way. */
 static const struct class { int64_t low, high, m; } classes[] = { { 2, 7, 4 }, { 8, 31, 16 }, { 32, 127, 64 }, { 128, 0, 256 } };
@@ -16,7 +17,6 @@ static const struct class { int64_t low, high, m; } classes[] = { { 2, 7, 4 }, {
 #define ENOUGH 0.1 /* seconds of each way; short ones are timed more often */
 #define HOPELESS 2 /* times the best one's time: not timed again */
 
-extern const struct plumb_driver_class plumb_cl_class;
 
 static struct plumb_driver *cl_driver(struct plumb_context *ctx)
 {

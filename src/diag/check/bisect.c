@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/bisect.h"
+#include "drivers/drivers.h"
 
 #define BIT(point) (1u << (point))
 #define TOLERANCE 1e-3
