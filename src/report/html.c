@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <plumb/diag.h>
 #include "report/html.h"
 #include "core/json.h"
 
@@ -11,18 +12,18 @@ static void element(struct plumb_string *s, const char *open, const char *text, 
 	if (!*text)
 		return;
 	plumb_string_put(s, open);
-	plumb_show_escaped(s, text);
+	plumb_html_text(s, text);
 	plumb_string_put(s, close);
 }
 
 static void put_verdict(struct plumb_string *s, const json_t *verdict, const char *heading)
 {
-	const json_t *sentences = plumb_show_at(verdict, "sentences");
-	double code = plumb_show_number(verdict, "code");
+	const json_t *sentences = plumb_field(verdict, "sentences");
+	double code = plumb_field_number(verdict, "code");
 	plumb_string_put(s, "<div class=\"verdict ");
-	plumb_show_escaped(s, plumb_show_string(verdict, "word"));
+	plumb_html_text(s, plumb_field_text(verdict, "word"));
 	plumb_string_format(s, "\">\n<%s>", heading);
-	plumb_show_escaped(s, *plumb_show_string(verdict, "text") ? plumb_show_string(verdict, "text") : "No verdict could be made.");
+	plumb_html_text(s, *plumb_field_text(verdict, "text") ? plumb_field_text(verdict, "text") : "No verdict could be made.");
 	plumb_string_format(s, "</%s>\n", heading);
 	if (json_array_size(sentences))
 		plumb_string_put(s, "<ul>\n");
@@ -32,32 +33,32 @@ static void put_verdict(struct plumb_string *s, const json_t *verdict, const cha
 	}
 	if (json_array_size(sentences))
 		plumb_string_put(s, "</ul>\n");
-	element(s, "<p class=soft>In one word: <span class=word>", plumb_show_string(verdict, "word"), "</span>");
+	element(s, "<p class=soft>In one word: <span class=word>", plumb_field_text(verdict, "word"), "</span>");
 	if (!isnan(code))
 		plumb_string_format(s, " (exit code %.0f)", code);
-	plumb_string_put(s, *plumb_show_string(verdict, "word") ? "</p>\n</div>\n" : "</div>\n");
+	plumb_string_put(s, *plumb_field_text(verdict, "word") ? "</p>\n</div>\n" : "</div>\n");
 }
 
 static void put_facts(struct plumb_string *s, const json_t *report)
 {
-	double positions = plumb_show_number(report, "reference.positions"), seconds = plumb_show_number(report, "seconds");
+	double positions = plumb_field_number(report, "reference.positions"), seconds = plumb_field_number(report, "seconds");
 	plumb_string_put(s, "<dl>\n");
-	element(s, "<dt>Model</dt><dd>", plumb_show_string(report, "model.name"), "");
-	plumb_string_format(s, "%s%.0f layers, width %.0f", *plumb_show_string(report, "model.name") ? "; " : "<dt>Model</dt><dd>",
-		plumb_show_number(report, "model.layers"), plumb_show_number(report, "model.hidden"));
-	element(s, "<br><code>", plumb_show_string(report, "model.file"), "</code>");
+	element(s, "<dt>Model</dt><dd>", plumb_field_text(report, "model.name"), "");
+	plumb_string_format(s, "%s%.0f layers, width %.0f", *plumb_field_text(report, "model.name") ? "; " : "<dt>Model</dt><dd>",
+		plumb_field_number(report, "model.layers"), plumb_field_number(report, "model.hidden"));
+	element(s, "<br><code>", plumb_field_text(report, "model.file"), "</code>");
 	plumb_string_put(s, "</dd>\n");
-	element(s, "<dt>Port</dt><dd>", plumb_show_string(report, "driver"), "");
-	element(s, ", broken on purpose: <code>", plumb_show_string(report, "fault"), "</code>");
-	element(s, *plumb_show_string(report, "driver") ? "</dd>\n<dt>Trusted</dt><dd>" : "<dt>Trusted</dt><dd>", plumb_show_string(report, "trusted"), "</dd>\n");
-	element(s, "<dt>Reference</dt><dd><code>", plumb_show_string(report, "reference.path"), "</code>");
-	if (*plumb_show_string(report, "reference.format")) {
-		element(s, "<br>", plumb_show_string(report, "reference.format"), "");
-		plumb_string_format(s, ", %.0f tensors, %.0f position%s", plumb_show_number(report, "reference.tensors"), positions, positions == 1 ? "" : "s");
-		element(s, ", stored as ", plumb_show_string(report, "precision.stored"), "");
+	element(s, "<dt>Port</dt><dd>", plumb_field_text(report, "driver"), "");
+	element(s, ", broken on purpose: <code>", plumb_field_text(report, "fault"), "</code>");
+	element(s, *plumb_field_text(report, "driver") ? "</dd>\n<dt>Trusted</dt><dd>" : "<dt>Trusted</dt><dd>", plumb_field_text(report, "trusted"), "</dd>\n");
+	element(s, "<dt>Reference</dt><dd><code>", plumb_field_text(report, "reference.path"), "</code>");
+	if (*plumb_field_text(report, "reference.format")) {
+		element(s, "<br>", plumb_field_text(report, "reference.format"), "");
+		plumb_string_format(s, ", %.0f tensors, %.0f position%s", plumb_field_number(report, "reference.tensors"), positions, positions == 1 ? "" : "s");
+		element(s, ", stored as ", plumb_field_text(report, "precision.stored"), "");
 	}
 	plumb_string_put(s, "</dd>\n");
-	const json_t *tokens = plumb_show_at(report, "tokens");
+	const json_t *tokens = plumb_field(report, "tokens");
 	if (json_array_size(tokens))
 		plumb_string_put(s, "<dt>Tokens</dt><dd>");
 	for (size_t i = 0; i < json_array_size(tokens); i++)
@@ -75,9 +76,9 @@ static void put_problems(struct plumb_string *s, const json_t *problems)
 	plumb_string_put(s, "<h3>Problems of the reference</h3>\n<ul>\n");
 	for (size_t i = 0; i < json_array_size(problems); i++) {
 		const json_t *one = json_array_get(problems, i);
-		element(s, "<li><code>", plumb_show_string(one, "file"), "</code>: ");
-		element(s, *plumb_show_string(one, "file") ? "" : "<li>", plumb_show_string(one, "problem"), "");
-		element(s, "; ", plumb_show_string(one, "consequence"), "");
+		element(s, "<li><code>", plumb_field_text(one, "file"), "</code>: ");
+		element(s, *plumb_field_text(one, "file") ? "" : "<li>", plumb_field_text(one, "problem"), "");
+		element(s, "; ", plumb_field_text(one, "consequence"), "");
 		plumb_string_put(s, "</li>\n");
 	}
 	plumb_string_put(s, "</ul>\n");
@@ -85,17 +86,17 @@ static void put_problems(struct plumb_string *s, const json_t *problems)
 
 static void put_blind(struct plumb_string *s, const json_t *part)
 {
-	const json_t *breaks = plumb_show_at(part, "breaks");
+	const json_t *breaks = plumb_field(part, "breaks");
 	for (int seen = 0; seen < 2; seen++) {
 		size_t n = 0;
 		for (size_t i = 0; i < json_array_size(breaks); i++) {
 			const json_t *one = json_array_get(breaks, i);
-			if (plumb_show_is(one, "seen") != (bool)seen)
+			if (plumb_field_true(one, "seen") != (bool)seen)
 				continue;
 			if (!n++)
 				plumb_string_put(s, seen ? "<h3>It would notice</h3>\n<ul>\n" : "<h3>It cannot notice</h3>\n<ul>\n");
-			element(s, "<li>", *plumb_show_string(one, "what") ? plumb_show_string(one, "what") : plumb_show_string(one, "name"), "");
-			element(s, ": ", seen ? "" : plumb_show_string(one, "why"), "");
+			element(s, "<li>", *plumb_field_text(one, "what") ? plumb_field_text(one, "what") : plumb_field_text(one, "name"), "");
+			element(s, ": ", seen ? "" : plumb_field_text(one, "why"), "");
 			plumb_string_put(s, "</li>\n");
 		}
 		plumb_string_put(s, n ? "</ul>\n" : "");
@@ -104,12 +105,12 @@ static void put_blind(struct plumb_string *s, const json_t *part)
 
 static void put_causes(struct plumb_string *s, const json_t *part)
 {
-	const json_t *causes = plumb_show_at(part, "causes");
+	const json_t *causes = plumb_field(part, "causes");
 	plumb_string_put(s, "<ul class=bars>\n");
 	for (size_t i = 0; i < json_array_size(causes) && i < 8; i++) {
 		const json_t *one = json_array_get(causes, i);
-		double score = fmin(fmax(plumb_show_number(one, "score"), 0), 1), layer = plumb_show_number(one, "layer");
-		element(s, "<li>", *plumb_show_string(one, "what") ? plumb_show_string(one, "what") : plumb_show_string(one, "name"), "");
+		double score = fmin(fmax(plumb_field_number(one, "score"), 0), 1), layer = plumb_field_number(one, "layer");
+		element(s, "<li>", *plumb_field_text(one, "what") ? plumb_field_text(one, "what") : plumb_field_text(one, "name"), "");
 		if (layer >= 0)
 			plumb_string_format(s, ", layer %.0f", layer);
 		plumb_string_format(s, ": <b>%.2f</b><span class=bar><span style=\"width:%.0f%%\"></span></span></li>\n", score, 100 * score);
@@ -122,7 +123,7 @@ static void put_pictures(struct plumb_string *s, const char *name, const json_t 
 {
 	if (!strcmp(name, "growth")) {
 		plumb_html_growth(s, part);
-		if (!json_array_size(plumb_show_at(report, "components.layers")))
+		if (!json_array_size(plumb_field(report, "components.layers")))
 			plumb_html_heat(s, NULL, part);
 	} else if (!strcmp(name, "components"))
 		plumb_html_heat(s, part, NULL);
@@ -140,23 +141,23 @@ static const char *const order[] = { "fingerprint", "growth", "components", "spe
 /* Without massive activations and odd weights nothing is special. */
 static bool has(const json_t *report, const char *name)
 {
-	const json_t *part = plumb_show_at(report, name);
-	return json_is_object(part) && (strcmp(name, "special") || *plumb_show_string(part, "text"));
+	const json_t *part = plumb_field(report, name);
+	return json_is_object(part) && (strcmp(name, "special") || *plumb_field_text(part, "text"));
 }
 
 static void put_parts(struct plumb_string *s, const json_t *report, int number)
 {
 	for (size_t i = 0; i < PARTS; i++) {
-		const json_t *part = plumb_show_at(report, order[i]);
+		const json_t *part = plumb_field(report, order[i]);
 		if (!has(report, order[i]))
 			continue;
-		plumb_string_format(s, "<section id=r%d-%s>\n<h2>%s</h2>\n", number, order[i], plumb_show_part(order[i])->title);
-		const char *text = plumb_show_string(part, "text");
-		bool life = json_array_size(plumb_show_at(part, "channels")) > 0; /* then the first line is told beside its picture */
+		plumb_string_format(s, "<section id=r%d-%s>\n<h2>%s</h2>\n", number, order[i], plumb_section(order[i])->title);
+		const char *text = plumb_field_text(part, "text");
+		bool life = json_array_size(plumb_field(part, "channels")) > 0; /* then the first line is told beside its picture */
 		if (!life)
 			element(s, "<p class=lines>", text, "</p>\n");
-		if (*plumb_show_string(part, "failed"))
-			element(s, "<p>This part could not be done: ", plumb_show_string(part, "failed"), "</p>\n");
+		if (*plumb_field_text(part, "failed"))
+			element(s, "<p>This part could not be done: ", plumb_field_text(part, "failed"), "</p>\n");
 		else {
 			put_pictures(s, order[i], part, report);
 			if (life && strchr(text, '\n'))
@@ -170,20 +171,20 @@ static void put_parts(struct plumb_string *s, const json_t *report, int number)
 static void put_report(struct plumb_string *s, const json_t *report, int number, bool alone)
 {
 	plumb_string_format(s, "<article id=r%d>\n<p class=kicker>", number);
-	element(s, alone ? "plumb diag report: " : "Reference ", plumb_show_string(report, "reference.path"), "");
+	element(s, alone ? "plumb diag report: " : "Reference ", plumb_field_text(report, "reference.path"), "");
 	plumb_string_put(s, "</p>\n");
-	put_verdict(s, plumb_show_at(report, "verdict"), alone ? "h1" : "h2");
+	put_verdict(s, plumb_field(report, "verdict"), alone ? "h1" : "h2");
 	plumb_string_put(s, "<nav aria-label=Parts><ul>\n");
 	for (size_t i = 0; i < PARTS; i++)
 		if (has(report, order[i]))
-			plumb_string_format(s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, order[i], plumb_show_part(order[i])->title);
+			plumb_string_format(s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, order[i], plumb_section(order[i])->title);
 	plumb_string_put(s, "</ul></nav>\n");
 	put_parts(s, report, number);
 	plumb_string_put(s, "<section><h2>What was compared</h2>\n");
 	put_facts(s, report);
-	put_problems(s, plumb_show_at(report, "reference.problems"));
+	put_problems(s, plumb_field(report, "reference.problems"));
 	struct plumb_string command = { NULL, 0, 0, false };
-	plumb_show_command(&command, report);
+	plumb_report_command(&command, report);
 	element(s, "<h3>To repeat it</h3>\n<pre>", command.failed ? "" : command.text, "</pre>\n");
 	s->failed = s->failed || command.failed;
 	free(command.text);
@@ -195,7 +196,7 @@ static void put_page(struct plumb_string *s, const json_t *root)
 	size_t n = json_array_size(root);
 	const json_t *first = json_is_array(root) ? json_array_get(root, 0) : root;
 	plumb_string_put(s, "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
-	plumb_show_escaped(s, n > 1 ? "plumb: several references" : *plumb_show_string(first, "verdict.text") ? plumb_show_string(first, "verdict.text") : "plumb: report");
+	plumb_html_text(s, n > 1 ? "plumb: several references" : *plumb_field_text(first, "verdict.text") ? plumb_field_text(first, "verdict.text") : "plumb: report");
 	plumb_string_put(s, "</title>\n<style>\n");
 	plumb_string_put(s, plumb_html_style);
 	plumb_string_put(s, "</style>\n</head>\n<body>\n<main>\n");
@@ -204,16 +205,16 @@ static void put_page(struct plumb_string *s, const json_t *root)
 	for (size_t i = 0; n > 1 && i < n; i++) {
 		const json_t *one = json_array_get(root, i);
 		plumb_string_format(s, "<li><a href=\"#r%zu\">", i);
-		plumb_show_escaped(s, plumb_show_string(one, "reference.path"));
+		plumb_html_text(s, plumb_field_text(one, "reference.path"));
 		plumb_string_put(s, "</a>: ");
-		plumb_show_escaped(s, plumb_show_string(one, "verdict.text"));
+		plumb_html_text(s, plumb_field_text(one, "verdict.text"));
 		plumb_string_put(s, "</li>\n");
 	}
 	plumb_string_put(s, n > 1 ? "</ul>\n" : "");
 	for (size_t i = 0; i < (n ? n : 1); i++)
 		put_report(s, json_is_array(root) ? json_array_get(root, i) : root, (int)i, n < 2);
 	plumb_string_put(s, "</main>\n<footer>Made by plumb ");
-	plumb_show_escaped(s, plumb_show_string(first, "plumb"));
+	plumb_html_text(s, plumb_field_text(first, "plumb"));
 	plumb_string_put(s, ". This page holds everything it shows and asks for nothing.</footer>\n</body>\n</html>\n");
 }
 
@@ -221,8 +222,8 @@ static bool is_report(const json_t *root)
 {
 	bool all = json_array_size(root) > 0;
 	for (size_t i = 0; i < json_array_size(root); i++)
-		all = all && !strcmp(plumb_show_string(json_array_get(root, i), "part"), "report");
-	return json_is_array(root) ? all : !strcmp(plumb_show_string(root, "part"), "report");
+		all = all && !strcmp(plumb_field_text(json_array_get(root, i), "part"), "report");
+	return json_is_array(root) ? all : !strcmp(plumb_field_text(root, "part"), "report");
 }
 
 enum plumb_status plumb_diag_html(const char *report_json, char **html)

@@ -3,13 +3,16 @@
 #ifndef PLUMB_REPORT_HTML_H
 #define PLUMB_REPORT_HTML_H
 
-#include "report/show.h"
+#include "report/report.h"
 
 extern const char plumb_html_style[];
 
+/* --- html_text.c --- */
+void plumb_html_text(struct plumb_string *s, const char *text); /* escaped, also inside of "..." */
+
 /* --- html_table.c --- */
 /* The rows that matter, the whole table folded below them. */
-void plumb_html_table(struct plumb_string *s, const struct plumb_show_table *table, const json_t *part);
+void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part);
 /* All tables of a part. */
 void plumb_html_tables(struct plumb_string *s, const char *name, const json_t *part);
 

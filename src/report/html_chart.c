@@ -98,9 +98,9 @@ static void x_axis(struct plumb_string *s, const struct frame *f, const struct p
 	for (int i = 0; i < f->n; i += step)
 		plumb_string_format(s, "<text class=soft x=%.1f y=%.0f text-anchor=middle>%d</text>\n", at_x(f, i), HEIGHT - BOTTOM + 16, i);
 	plumb_string_format(s, "<text class=soft x=%.0f y=%.0f text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
-	plumb_show_escaped(s, c->x);
+	plumb_html_text(s, c->x);
 	plumb_string_put(s, "</text>\n<text class=soft x=0 y=12>");
-	plumb_show_escaped(s, c->y);
+	plumb_html_text(s, c->y);
 	plumb_string_put(s, c->log ? " (log scale)</text>\n" : "</text>\n");
 }
 
@@ -144,7 +144,7 @@ static void names(struct plumb_string *s, const struct frame *f, const struct pl
 	double below = n ? y[order[n - 1]] - (HEIGHT - BOTTOM) : 0;
 	for (int i = 0; i < n; i++) {
 		plumb_string_format(s, "<text class=%s x=%.0f y=%.1f>", c->series[order[i]].look, WIDTH - RIGHT + 8, y[order[i]] + 4 - (below > 0 ? below : 0));
-		plumb_show_escaped(s, c->series[order[i]].label);
+		plumb_html_text(s, c->series[order[i]].label);
 		plumb_string_put(s, "</text>\n");
 	}
 }
@@ -161,9 +161,9 @@ static void marks(struct plumb_string *s, const struct frame *f, const struct pl
 		right = x;
 		plumb_string_format(s, "<path class=mark d=\"M%.1f %.0fV%.0f\"/><text x=%.1f y=%.0f text-anchor=middle font-weight=700><title>", x, TOP - (up ? 13 : 0),
 			HEIGHT - BOTTOM, x, TOP - (up ? 16 : 4));
-		plumb_show_escaped(s, c->mark[i].title);
+		plumb_html_text(s, c->mark[i].title);
 		plumb_string_put(s, "</title>");
-		plumb_show_escaped(s, c->mark[i].sign);
+		plumb_html_text(s, c->mark[i].sign);
 		plumb_string_put(s, "</text>\n");
 	}
 }
@@ -174,9 +174,9 @@ void plumb_html_chart(struct plumb_string *s, const struct plumb_chart *c)
 	if (c->n < 1 || !find_range(&f, c))
 		return;
 	plumb_string_put(s, "<figure><figcaption>");
-	plumb_show_escaped(s, c->title);
+	plumb_html_text(s, c->title);
 	plumb_string_format(s, "</figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"", WIDTH, HEIGHT);
-	plumb_show_escaped(s, c->title);
+	plumb_html_text(s, c->title);
 	plumb_string_put(s, "\">\n");
 	grid(s, &f);
 	marks(s, &f, c);

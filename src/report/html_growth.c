@@ -13,9 +13,9 @@ static double *gather(const json_t *layers, const char *path, int n)
 	for (int i = 0; v && i < n; i++)
 		v[i] = (double)NAN;
 	for (size_t i = 0; v && i < json_array_size(layers); i++) {
-		double layer = plumb_show_number(json_array_get(layers, i), "layer");
+		double layer = plumb_field_number(json_array_get(layers, i), "layer");
 		if (layer >= 0 && layer < n)
-			v[(int)layer] = plumb_show_number(json_array_get(layers, i), path);
+			v[(int)layer] = plumb_field_number(json_array_get(layers, i), path);
 	}
 	return v;
 }
@@ -24,7 +24,7 @@ static int layer_count(const json_t *layers)
 {
 	double most = -1;
 	for (size_t i = 0; i < json_array_size(layers); i++)
-		most = fmax(most, plumb_show_number(json_array_get(layers, i), "layer"));
+		most = fmax(most, plumb_field_number(json_array_get(layers, i), "layer"));
 	return most < 4096 ? (int)most + 1 : 0;
 }
 
@@ -34,12 +34,12 @@ static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
 	c->marks = 0;
 	for (size_t i = 0; i < json_array_size(jumps) && c->marks < 24; i++) {
 		const json_t *one = json_array_get(jumps, i);
-		double to = plumb_show_number(one, "to");
+		double to = plumb_field_number(one, "to");
 		if (!(to >= 1 && to <= c->n))
 			continue;
 		struct plumb_mark *m = &c->mark[c->marks++];
 		m->at = (int)to - 1;
-		m->title = plumb_show_string(one, "text");
+		m->title = plumb_field_text(one, "text");
 		plumb_format(m->sign, sizeof m->sign, "%d", (int)(i % 100) + 1);
 	}
 }
@@ -49,7 +49,7 @@ struct wanted { const char *label, *look, *path; };
 /* A chart with one series for each of `wanted`, which ends with label NULL. */
 static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_chart c, const struct wanted *wanted)
 {
-	const json_t *layers = plumb_show_at(growth, "layers");
+	const json_t *layers = plumb_field(growth, "layers");
 	double *v[4] = { NULL };
 	c.n = layer_count(layers);
 	c.x = "layer";
@@ -61,7 +61,7 @@ static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_
 		}
 		c.series[c.count] = (struct plumb_series){ w->label, w->look, v[c.count] };
 	}
-	mark_jumps(&c, plumb_show_at(growth, "jumps"));
+	mark_jumps(&c, plumb_field(growth, "jumps"));
 	plumb_html_chart(s, &c);
 	for (int i = 0; i < 4; i++)
 		free(v[i]);
@@ -71,20 +71,20 @@ static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_
 static void roles(struct plumb_string *s, const json_t *layers)
 {
 	size_t n = json_array_size(layers), end;
-	if (!n || !*plumb_show_string(json_array_get(layers, 0), "role"))
+	if (!n || !*plumb_field_text(json_array_get(layers, 0), "role"))
 		return;
 	plumb_string_put(s, "<h3>Role of each layer</h3>\n<ul class=roles>\n");
 	for (size_t i = 0; i < n; i = end) {
-		const char *role = plumb_show_string(json_array_get(layers, i), "role");
-		for (end = i + 1; end < n && !strcmp(role, plumb_show_string(json_array_get(layers, end), "role"));)
+		const char *role = plumb_field_text(json_array_get(layers, i), "role");
+		for (end = i + 1; end < n && !strcmp(role, plumb_field_text(json_array_get(layers, end), "role"));)
 			end++;
 		plumb_string_put(s, "<li class=\"");
-		plumb_show_escaped(s, role);
-		plumb_string_format(s, "\"><b>%.0f", plumb_show_number(json_array_get(layers, i), "layer"));
+		plumb_html_text(s, role);
+		plumb_string_format(s, "\"><b>%.0f", plumb_field_number(json_array_get(layers, i), "layer"));
 		if (end > i + 1)
-			plumb_string_format(s, "&ndash;%.0f", plumb_show_number(json_array_get(layers, end - 1), "layer"));
+			plumb_string_format(s, "&ndash;%.0f", plumb_field_number(json_array_get(layers, end - 1), "layer"));
 		plumb_string_put(s, "</b> ");
-		plumb_show_escaped(s, role);
+		plumb_html_text(s, role);
 		plumb_string_put(s, "</li>\n");
 	}
 	plumb_string_put(s, "</ul>\n<p class=soft>A <b>culprit</b> makes an error of its own when it gets the reference's input; a <b>victim</b> only passes on one that came in; "
@@ -99,9 +99,9 @@ static void jump_list(struct plumb_string *s, const json_t *jumps)
 	for (size_t i = 0; i < json_array_size(jumps); i++) {
 		const json_t *one = json_array_get(jumps, i);
 		plumb_string_put(s, "<li><b>");
-		plumb_show_escaped(s, plumb_show_string(one, "kind"));
+		plumb_html_text(s, plumb_field_text(one, "kind"));
 		plumb_string_put(s, "</b>. ");
-		plumb_show_escaped(s, plumb_show_string(one, "text"));
+		plumb_html_text(s, plumb_field_text(one, "text"));
 		plumb_string_put(s, "</li>\n");
 	}
 	plumb_string_put(s, "</ol>\n");
@@ -123,14 +123,14 @@ void plumb_html_growth(struct plumb_string *s, const json_t *growth)
 	plumb_string_put(s, "</div>\n<p class=soft>&ldquo;all layers&rdquo; is the error of the whole run so far, &ldquo;this layer&rdquo; that of the layer alone when it gets the "
 		"reference's input; the floor is what a right port shows against a reference of this precision. "
 		"&ldquo;As given&rdquo; takes the files at their word, &ldquo;mended&rdquo; undoes their conventions.</p>\n");
-	jump_list(s, plumb_show_at(growth, "jumps"));
-	roles(s, plumb_show_at(growth, "layers"));
+	jump_list(s, plumb_field(growth, "jumps"));
+	roles(s, plumb_field(growth, "layers"));
 }
 
 static void mark_events(struct plumb_chart *c, const json_t *events, const char *sign, const char *title)
 {
 	for (size_t i = 0; i < json_array_size(events) && c->marks < 24; i++) {
-		double layer = plumb_show_number(json_array_get(events, i), "layer");
+		double layer = plumb_field_number(json_array_get(events, i), "layer");
 		if (!(layer >= 0 && layer + 1 < c->n))
 			continue;
 		struct plumb_mark *m = &c->mark[c->marks++];
@@ -142,7 +142,7 @@ static void mark_events(struct plumb_chart *c, const json_t *events, const char 
 
 static void channel(struct plumb_string *s, const json_t *one)
 {
-	const json_t *life = plumb_show_at(one, "life"), *chapters = plumb_show_at(one, "chapters");
+	const json_t *life = plumb_field(one, "life"), *chapters = plumb_field(one, "chapters");
 	size_t n = json_array_size(life);
 	double *v = malloc(sizeof *v * (n ? n : 1));
 	char title[120];
@@ -152,18 +152,18 @@ static void channel(struct plumb_string *s, const json_t *one)
 	}
 	for (size_t i = 0; i < n; i++)
 		v[i] = json_is_number(json_array_get(life, i)) ? json_number_value(json_array_get(life, i)) : (double)NAN;
-	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_show_number(one, "channel"), plumb_show_number(one, "token"));
+	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 	struct plumb_chart c = { .title = title, .x = "layers passed (0: embeddings)", .y = "value of the channel, in units of the values", .n = n < 4096 ? (int)n : 0, .count = 1,
 		.series = { { "ours", "ours", v } } };
-	mark_events(&c, plumb_show_at(one, "written"), "\xe2\x96\xb2", "written here");
-	mark_events(&c, plumb_show_at(one, "removed"), "\xe2\x96\xbc", "taken back here");
+	mark_events(&c, plumb_field(one, "written"), "\xe2\x96\xb2", "written here");
+	mark_events(&c, plumb_field(one, "removed"), "\xe2\x96\xbc", "taken back here");
 	plumb_string_put(s, "<div class=figures>\n");
 	plumb_html_chart(s, &c);
 	plumb_string_put(s, "<div>\n<h3>Its life</h3>\n<ol>\n");
 	for (size_t i = 0; i < json_array_size(chapters); i++) {
 		plumb_string_put(s, "<li>");
 		const char *text = json_string_value(json_array_get(chapters, i));
-		plumb_show_escaped(s, text ? text : "");
+		plumb_html_text(s, text ? text : "");
 		plumb_string_put(s, "</li>\n");
 	}
 	plumb_string_put(s, "</ol>\n<p class=soft>In the chart &#9650; is where it is written, &#9660; where it is taken back.</p></div>\n</div>\n");
@@ -172,7 +172,7 @@ static void channel(struct plumb_string *s, const json_t *one)
 
 void plumb_html_biography(struct plumb_string *s, const json_t *biography)
 {
-	const json_t *first = json_array_get(plumb_show_at(biography, "channels"), 0); /* the largest */
+	const json_t *first = json_array_get(plumb_field(biography, "channels"), 0); /* the largest */
 	if (first)
 		channel(s, first);
 }

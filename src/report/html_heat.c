@@ -30,7 +30,7 @@ static void cell(const struct map *m, int layer, int row, const char *name, doub
 		k++;
 	plumb_string_format(m->s, "<rect class=%s x=%.1f y=%.1f width=%.1f height=%.1f><title>layer %d, ", bad ? "hx" : steps[k].look, x + .5, y + .5, m->cell - 1,
 		ROW - 1, layer);
-	plumb_show_escaped(m->s, name);
+	plumb_html_text(m->s, name);
 	plumb_string_format(m->s, ": %.3g times the floor (error %.2g, floor %.2g)%s</title></rect>", excess, error, least, bad ? ", a divergence" : "");
 	if (bad)
 		plumb_string_format(m->s, "<text class=cross x=%.1f y=%.1f>&times;</text>", x + m->cell / 2, y + ROW - 4);
@@ -40,7 +40,7 @@ static void cell(const struct map *m, int layer, int row, const char *name, doub
 static void row_label(const struct map *m, int row, const char *name)
 {
 	plumb_string_format(m->s, "<text x=%.0f y=%.1f text-anchor=end>", LABELS - 6, TOP + row * ROW + ROW - 4);
-	plumb_show_escaped(m->s, name);
+	plumb_html_text(m->s, name);
 	plumb_string_put(m->s, "</text>\n");
 }
 
@@ -62,7 +62,7 @@ static void begin(struct map *m, const char *title, const char *note)
 {
 	m->cell = (WIDTH - LABELS - 2) / m->layers;
 	plumb_string_put(m->s, "<figure><figcaption>");
-	plumb_show_escaped(m->s, title);
+	plumb_html_text(m->s, title);
 	plumb_string_format(m->s, "<small>%s</small></figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"heat map of errors by layer and capture point\">\n", note,
 		WIDTH, TOP + m->rows * ROW + 72);
 }
@@ -82,7 +82,7 @@ static int layers_of(const json_t *layers)
 {
 	double most = -1;
 	for (size_t i = 0; i < json_array_size(layers); i++)
-		most = fmax(most, plumb_show_number(json_array_get(layers, i), "layer"));
+		most = fmax(most, plumb_field_number(json_array_get(layers, i), "layer"));
 	return most < 4096 ? (int)most + 1 : 0;
 }
 
@@ -91,9 +91,9 @@ static int name_points(const json_t *layers, const char *names[MOST_POINTS])
 {
 	int n = 0;
 	for (size_t i = 0; i < json_array_size(layers); i++) {
-		const json_t *points = plumb_show_at(json_array_get(layers, i), "points");
-		for (size_t j = 0; plumb_show_number(json_array_get(layers, i), "layer") >= 0 && j < json_array_size(points); j++) {
-			const char *name = plumb_show_string(json_array_get(points, j), "point");
+		const json_t *points = plumb_field(json_array_get(layers, i), "points");
+		for (size_t j = 0; plumb_field_number(json_array_get(layers, i), "layer") >= 0 && j < json_array_size(points); j++) {
+			const char *name = plumb_field_text(json_array_get(points, j), "point");
 			int k = 0;
 			while (k < n && strcmp(names[k], name))
 				k++;
@@ -107,16 +107,16 @@ static int name_points(const json_t *layers, const char *names[MOST_POINTS])
 static void component_cells(struct map *m, const json_t *layers, const char *const *names)
 {
 	for (size_t i = 0; i < json_array_size(layers); i++) {
-		const json_t *one = json_array_get(layers, i), *points = plumb_show_at(one, "points");
-		double layer = plumb_show_number(one, "layer");
+		const json_t *one = json_array_get(layers, i), *points = plumb_field(one, "points");
+		double layer = plumb_field_number(one, "layer");
 		for (size_t j = 0; layer >= 0 && j < json_array_size(points); j++) {
 			const json_t *p = json_array_get(points, j);
-			bool alone = json_is_object(plumb_show_at(p, "isolated"));
-			double error = plumb_show_number(p, alone ? "isolated.rel" : "accumulated.rel"), least = plumb_show_number(p, alone ? "floor_isolated" : "floor_accumulated");
-			const char *name = plumb_show_string(p, "point");
+			bool alone = json_is_object(plumb_field(p, "isolated"));
+			double error = plumb_field_number(p, alone ? "isolated.rel" : "accumulated.rel"), least = plumb_field_number(p, alone ? "floor_isolated" : "floor_accumulated");
+			const char *name = plumb_field_text(p, "point");
 			for (int k = 0; k < m->rows; k++)
 				if (!strcmp(names[k], name))
-					cell(m, (int)layer, k, name, error / least, json_is_false(plumb_show_at(p, "ok")), error, least);
+					cell(m, (int)layer, k, name, error / least, json_is_false(plumb_field(p, "ok")), error, least);
 		}
 	}
 }
@@ -125,15 +125,15 @@ static void growth_cells(struct map *m, const json_t *layers)
 {
 	for (size_t i = 0; i < json_array_size(layers); i++) {
 		const json_t *one = json_array_get(layers, i);
-		double layer = plumb_show_number(one, "layer"), alone = plumb_show_number(one, "isolated.rel"), all = plumb_show_number(one, "measure.rel"),
-			least = plumb_show_number(one, "floor"), least_alone = plumb_show_number(one, "isolated.floor");
-		bool culprit = !strcmp(plumb_show_string(one, "role"), "culprit");
+		double layer = plumb_field_number(one, "layer"), alone = plumb_field_number(one, "isolated.rel"), all = plumb_field_number(one, "measure.rel"),
+			least = plumb_field_number(one, "floor"), least_alone = plumb_field_number(one, "isolated.floor");
+		bool culprit = !strcmp(plumb_field_text(one, "role"), "culprit");
 		if (!(layer >= 0))
 			continue;
 		if (isfinite(alone))
 			cell(m, (int)layer, 0, "this layer alone", alone / least_alone, culprit, alone, least_alone);
 		if (isfinite(all))
-			cell(m, (int)layer, 1, "all layers so far", all / least, culprit || !strcmp(plumb_show_string(one, "role"), "victim"), all, least);
+			cell(m, (int)layer, 1, "all layers so far", all / least, culprit || !strcmp(plumb_field_text(one, "role"), "victim"), all, least);
 	}
 }
 
@@ -142,16 +142,16 @@ static void outside(struct plumb_string *s, const json_t *layers)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < json_array_size(layers); i++) {
-		const json_t *one = json_array_get(layers, i), *points = plumb_show_at(one, "points");
-		for (size_t j = 0; !(plumb_show_number(one, "layer") >= 0) && j < json_array_size(points); j++) {
+		const json_t *one = json_array_get(layers, i), *points = plumb_field(one, "points");
+		for (size_t j = 0; !(plumb_field_number(one, "layer") >= 0) && j < json_array_size(points); j++) {
 			const json_t *p = json_array_get(points, j);
-			bool alone = json_is_object(plumb_show_at(p, "isolated"));
-			double error = plumb_show_number(p, alone ? "isolated.rel" : "accumulated.rel"), least = plumb_show_number(p, alone ? "floor_isolated" : "floor_accumulated");
+			bool alone = json_is_object(plumb_field(p, "isolated"));
+			double error = plumb_field_number(p, alone ? "isolated.rel" : "accumulated.rel"), least = plumb_field_number(p, alone ? "floor_isolated" : "floor_accumulated");
 			plumb_string_put(s, n++ ? ", " : "<p class=soft>Outside of the layers: ");
-			plumb_show_escaped(s, plumb_show_string(p, "point"));
+			plumb_html_text(s, plumb_field_text(p, "point"));
 			if (isfinite(error / least))
 				plumb_string_format(s, " %.2g", error / least);
-			plumb_string_put(s, json_is_false(plumb_show_at(p, "ok")) ? " (<b>past the limit</b>)" : "");
+			plumb_string_put(s, json_is_false(plumb_field(p, "ok")) ? " (<b>past the limit</b>)" : "");
 		}
 	}
 	plumb_string_put(s, n ? " times the floor.</p>\n" : "");
@@ -160,7 +160,7 @@ static void outside(struct plumb_string *s, const json_t *layers)
 void plumb_html_heat(struct plumb_string *s, const json_t *components, const json_t *growth)
 {
 	const char *names[MOST_POINTS];
-	const json_t *layers = plumb_show_at(components, "layers");
+	const json_t *layers = plumb_field(components, "layers");
 	struct map m = { .s = s, .layers = layers_of(layers), .rows = name_points(layers, names) };
 	if (m.layers && m.rows) {
 		begin(&m, "Where the error is", "each component fed with the reference's own input; where that is not known, the error of the whole run; empty where the reference has nothing");
@@ -171,7 +171,7 @@ void plumb_html_heat(struct plumb_string *s, const json_t *components, const jso
 		outside(s, layers);
 		return;
 	}
-	layers = plumb_show_at(growth, "layers");
+	layers = plumb_field(growth, "layers");
 	m = (struct map){ .s = s, .layers = layers_of(layers), .rows = 2 };
 	if (!m.layers)
 		return;

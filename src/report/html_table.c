@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of the page, from the declarations of show_table.c: each in a box that scrolls by itself. */
+/* Tables of the page, from the declarations of table.c: each in a box that scrolls by itself. */
 #include <stdlib.h>
 #include <string.h>
 #include "report/html.h"
@@ -8,18 +8,18 @@
 #define SHORT 16
 #define FOLDED 12 /* rows from which on a table begins folded */
 
-static void put_row(void *user, const struct plumb_show_table *table, const json_t *outer, const json_t *row)
+static void put_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct plumb_string *s = user, cell = { NULL, 0, 0, false };
 	plumb_string_put(s, "<tr>");
-	for (const struct plumb_show_column *c = table->column; c->title; c++) {
+	for (const struct plumb_column *c = table->column; c->title; c++) {
 		cell.n = 0;
 		plumb_string_put(&cell, "");
-		plumb_show_cell(&cell, c, outer, row);
+		plumb_table_cell(&cell, c, outer, row);
 		if (cell.failed)
 			break;
-		plumb_string_put(s, plumb_show_right(c) ? "<td class=n>" : cell.n > LONG ? "<td class=\"t long\">" : cell.n > SHORT ? "<td class=\"t mid\">" : "<td class=t>");
-		plumb_show_escaped(s, cell.text);
+		plumb_string_put(s, plumb_table_right(c) ? "<td class=n>" : cell.n > LONG ? "<td class=\"t long\">" : cell.n > SHORT ? "<td class=\"t mid\">" : "<td class=t>");
+		plumb_html_text(s, cell.text);
 		plumb_string_put(s, "</td>");
 	}
 	plumb_string_put(s, "</tr>\n");
@@ -27,26 +27,26 @@ static void put_row(void *user, const struct plumb_show_table *table, const json
 	free(cell.text);
 }
 
-static void put_table(struct plumb_string *s, const struct plumb_show_table *table, const json_t *part, bool brief, bool caption)
+static void put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
 {
 	plumb_string_put(s, "<div class=scroll tabindex=0><table>");
 	if (caption)
 		plumb_string_format(s, "<caption>%s</caption>", table->title);
 	plumb_string_put(s, "<thead><tr>");
-	for (const struct plumb_show_column *c = table->column; c->title; c++)
-		plumb_string_format(s, "<th scope=col%s>%s</th>", plumb_show_right(c) ? " class=n" : "", c->title);
+	for (const struct plumb_column *c = table->column; c->title; c++)
+		plumb_string_format(s, "<th scope=col%s>%s</th>", plumb_table_right(c) ? " class=n" : "", c->title);
 	plumb_string_put(s, "</tr></thead>\n<tbody>\n");
-	plumb_show_rows(table, part, brief, put_row, s);
+	plumb_table_rows(table, part, brief, put_row, s);
 	plumb_string_put(s, "</tbody></table></div>\n");
 }
 
-void plumb_html_table(struct plumb_string *s, const struct plumb_show_table *table, const json_t *part)
+void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part)
 {
-	size_t rows = plumb_show_rows(table, part, false, NULL, NULL), shown = plumb_show_rows(table, part, true, NULL, NULL);
+	size_t rows = plumb_table_rows(table, part, false, NULL, NULL), shown = plumb_table_rows(table, part, true, NULL, NULL);
 	bool fold = rows && (table->folded || (shown == rows && rows >= FOLDED));
 	if (shown && !fold)
 		put_table(s, table, part, true, true);
-	else if (!shown && table->none && json_is_array(plumb_show_at(part, table->rows)))
+	else if (!shown && table->none && json_is_array(plumb_field(part, table->rows)))
 		plumb_string_format(s, "<p class=empty>%s: %s</p>\n", table->title, table->none);
 	if (!fold && shown == rows)
 		return;
@@ -57,7 +57,7 @@ void plumb_html_table(struct plumb_string *s, const struct plumb_show_table *tab
 
 void plumb_html_tables(struct plumb_string *s, const char *name, const json_t *part)
 {
-	const struct plumb_show_part *known = plumb_show_part(name);
+	const struct plumb_section *known = plumb_section(name);
 	for (int i = 0; known && known->table[i]; i++)
 		plumb_html_table(s, known->table[i], part);
 }

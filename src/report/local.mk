@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 # Results of the diagnosis as text and as a page.
 libplumb_all_la_SOURCES += \
-	%D%/html.c %D%/html.h %D%/html_chart.c %D%/html_growth.c %D%/html_heat.c %D%/html_style.c \
-	%D%/html_table.c %D%/show.c %D%/show.h %D%/show_table.c %D%/text.c
+	%D%/command.c %D%/field.c %D%/html.c %D%/html.h %D%/html_chart.c %D%/html_growth.c %D%/html_heat.c \
+	%D%/html_style.c %D%/html_table.c %D%/html_text.c %D%/report.h %D%/table.c %D%/text.c

@@ -4,12 +4,22 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "report/show.h"
+#include <plumb/diag.h>
+#include "report/report.h"
 #include "core/json.h"
 #include "core/utf8.h"
 
 #define WIDTH 110
 #define NARROWEST 24 /* of a last column that is broken into lines */
+
+/* Characters that a terminal shows for n bytes of UTF-8. */
+static size_t characters(const char *text, size_t n)
+{
+	size_t width = 0;
+	for (size_t i = 0; i < n; i++)
+		width += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return width;
+}
 
 /* Bytes of `text` that fit into `width` characters, broken at a blank where there is one. */
 static size_t fitting(const char *text, size_t width)
@@ -74,57 +84,57 @@ struct layout {
 	int columns;
 };
 
-static void cell(struct layout *l, const struct plumb_show_column *c, const json_t *outer, const json_t *row)
+static void cell(struct layout *l, const struct plumb_column *c, const json_t *outer, const json_t *row)
 {
 	l->cell.n = 0;
 	plumb_string_put(&l->cell, "");
-	plumb_show_cell(&l->cell, c, outer, row);
+	plumb_table_cell(&l->cell, c, outer, row);
 	l->s->failed = l->s->failed || l->cell.failed;
 }
 
-static void measure(void *user, const struct plumb_show_table *table, const json_t *outer, const json_t *row)
+static void measure(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct layout *l = user;
 	for (int i = 0; i < l->columns; i++) {
 		cell(l, &table->column[i], outer, row);
-		size_t width = l->cell.failed ? 0 : plumb_show_width(l->cell.text, l->cell.n);
+		size_t width = l->cell.failed ? 0 : characters(l->cell.text, l->cell.n);
 		if (width > l->width[i])
 			l->width[i] = width;
 	}
 }
 
-static void write_row(void *user, const struct plumb_show_table *table, const json_t *outer, const json_t *row)
+static void write_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct layout *l = user;
 	size_t at = 0;
 	for (int i = 0; i < l->columns && !l->s->failed; i++) {
-		const struct plumb_show_column *c = &table->column[i];
+		const struct plumb_column *c = &table->column[i];
 		cell(l, c, outer, row);
 		if (l->cell.failed)
 			return;
-		size_t width = plumb_show_width(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
-		if (i == l->columns - 1 && !plumb_show_right(c)) {
+		size_t width = characters(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
+		if (i == l->columns - 1 && !plumb_table_right(c)) {
 			wrap(l->s, l->cell.text, at, at);
 			return;
 		}
-		if (plumb_show_right(c))
+		if (plumb_table_right(c))
 			plumb_string_format(l->s, "%*s", (int)pad, "");
 		plumb_string_put(l->s, l->cell.text);
 		if (i == l->columns - 1)
 			break;
-		plumb_string_format(l->s, "%*s", (int)(plumb_show_right(c) ? 2 : pad + 2), "");
+		plumb_string_format(l->s, "%*s", (int)(plumb_table_right(c) ? 2 : pad + 2), "");
 		at += (l->width[i] > width ? l->width[i] : width) + 2;
 	}
 	plumb_string_put(l->s, "\n");
 }
 
-static void head(struct layout *l, const struct plumb_show_table *table)
+static void head(struct layout *l, const struct plumb_table *table)
 {
 	for (int i = 0; i < l->columns; i++) {
-		const struct plumb_show_column *c = &table->column[i];
+		const struct plumb_column *c = &table->column[i];
 		int width = (int)l->width[i];
 		bool last = i == l->columns - 1;
-		if (plumb_show_right(c))
+		if (plumb_table_right(c))
 			plumb_string_format(l->s, "%*s%s", width, c->title, last ? "" : "  ");
 		else
 			plumb_string_format(l->s, "%-*s%s", last ? 0 : width, c->title, last ? "" : "  ");
@@ -132,21 +142,21 @@ static void head(struct layout *l, const struct plumb_show_table *table)
 	plumb_string_put(l->s, "\n");
 }
 
-static void put_table(struct plumb_string *s, const struct plumb_show_table *table, const json_t *part, bool brief, const char *name)
+static void put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
 {
 	struct layout l = { .s = s };
-	size_t rows = plumb_show_rows(table, part, false, NULL, NULL);
+	size_t rows = plumb_table_rows(table, part, false, NULL, NULL);
 	while (table->column[l.columns].title)
-		l.width[l.columns] = plumb_show_width(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
-	size_t shown = plumb_show_rows(table, part, brief, measure, &l);
+		l.width[l.columns] = characters(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
+	size_t shown = plumb_table_rows(table, part, brief, measure, &l);
 	if (shown) {
 		plumb_string_format(s, "\n%s", table->title);
 		if (shown < rows)
 			plumb_string_format(s, " (%zu of %zu; `plumb diag %s` shows all)", shown, rows, name);
 		plumb_string_put(s, "\n");
 		head(&l, table);
-		plumb_show_rows(table, part, brief, write_row, &l);
-	} else if (!brief && table->none && json_is_array(plumb_show_at(part, table->rows)))
+		plumb_table_rows(table, part, brief, write_row, &l);
+	} else if (!brief && table->none && json_is_array(plumb_field(part, table->rows)))
 		plumb_string_format(s, "\n%s: %s\n", table->title, table->none);
 	free(l.cell.text);
 }
@@ -154,9 +164,9 @@ static void put_table(struct plumb_string *s, const struct plumb_show_table *tab
 static void put_lives(struct plumb_string *s, const json_t *channels, size_t most)
 {
 	for (size_t i = 0; i < json_array_size(channels) && i < most; i++) {
-		const json_t *one = json_array_get(channels, i), *sentences = plumb_show_at(one, "chapters");
+		const json_t *one = json_array_get(channels, i), *sentences = plumb_field(one, "chapters");
 		if (json_array_size(sentences))
-			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_show_number(one, "channel"), plumb_show_number(one, "token"));
+			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 		for (size_t j = 0; j < json_array_size(sentences); j++) {
 			const char *text = json_string_value(json_array_get(sentences, j));
 			plumb_string_format(s, "%3zu. ", j + 1);
@@ -168,14 +178,14 @@ static void put_lives(struct plumb_string *s, const json_t *channels, size_t mos
 /* said: its text was among the sentences of the verdict. */
 static void put_part(struct plumb_string *s, const char *name, const json_t *part, bool brief, bool said)
 {
-	const struct plumb_show_part *known = plumb_show_part(name);
-	if (*plumb_show_string(part, "failed")) {
+	const struct plumb_section *known = plumb_section(name);
+	if (*plumb_field_text(part, "failed")) {
 		plumb_string_put(s, "This part could not be done: ");
-		wrap(s, plumb_show_string(part, "failed"), 29, 2);
+		wrap(s, plumb_field_text(part, "failed"), 29, 2);
 		return;
 	}
-	const char *text = plumb_show_string(part, "text");
-	bool life = json_array_size(plumb_show_at(part, "channels")) > 0;
+	const char *text = plumb_field_text(part, "text");
+	bool life = json_array_size(plumb_field(part, "channels")) > 0;
 	if (life) /* the first line is told below, chapter by chapter */
 		text += strcspn(text, "\n") + (strchr(text, '\n') != NULL);
 	if (!said)
@@ -183,32 +193,32 @@ static void put_part(struct plumb_string *s, const char *name, const json_t *par
 	for (int i = 0; known && known->table[i]; i++)
 		put_table(s, known->table[i], part, brief, known->name);
 	if (life)
-		put_lives(s, plumb_show_at(part, "channels"), brief ? 1 : SIZE_MAX);
+		put_lives(s, plumb_field(part, "channels"), brief ? 1 : SIZE_MAX);
 }
 
 /* --- reports --- */
 
 static void put_verdict(struct plumb_string *s, const json_t *verdict)
 {
-	paragraph(s, plumb_show_string(verdict, "text"));
-	const json_t *sentences = plumb_show_at(verdict, "sentences");
+	paragraph(s, plumb_field_text(verdict, "text"));
+	const json_t *sentences = plumb_field(verdict, "sentences");
 	for (size_t i = 0; i < json_array_size(sentences); i++) {
 		const char *text = json_string_value(json_array_get(sentences, i));
 		plumb_string_put(s, "  - ");
 		wrap(s, text ? text : "-", 4, 4);
 	}
-	if (!isnan(plumb_show_number(verdict, "code")))
-		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_show_string(verdict, "word"), plumb_show_number(verdict, "code"));
+	if (!isnan(plumb_field_number(verdict, "code")))
+		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"), plumb_field_number(verdict, "code"));
 }
 
 static void put_reference(struct plumb_string *s, const json_t *reference)
 {
-	const json_t *problems = plumb_show_at(reference, "problems");
+	const json_t *problems = plumb_field(reference, "problems");
 	for (size_t i = 0; i < json_array_size(problems); i++) {
 		const json_t *one = json_array_get(problems, i);
 		struct plumb_string line = { NULL, 0, 0, false };
-		const char *file = plumb_show_string(one, "file");
-		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_show_string(one, "problem"), plumb_show_string(one, "consequence"));
+		const char *file = plumb_field_text(one, "file");
+		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_field_text(one, "problem"), plumb_field_text(one, "consequence"));
 		fact(s, i ? "" : "Problems", line.text ? line.text : "");
 		free(line.text);
 	}
@@ -217,31 +227,31 @@ static void put_reference(struct plumb_string *s, const json_t *reference)
 static void put_facts(struct plumb_string *s, const json_t *report)
 {
 	struct plumb_string line = { NULL, 0, 0, false };
-	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_show_string(report, "model.name"), plumb_show_number(report, "model.layers"),
-		plumb_show_string(report, "model.file"));
+	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_field_text(report, "model.name"), plumb_field_number(report, "model.layers"),
+		plumb_field_text(report, "model.file"));
 	fact(s, "Model", line.failed ? "" : line.text);
 	line.n = 0;
-	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_show_string(report, "driver"), *plumb_show_string(report, "fault") ? ", broken on purpose: " : "",
-		plumb_show_string(report, "fault"), plumb_show_string(report, "trusted"));
+	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_field_text(report, "driver"), *plumb_field_text(report, "fault") ? ", broken on purpose: " : "",
+		plumb_field_text(report, "fault"), plumb_field_text(report, "trusted"));
 	fact(s, "Port", line.failed ? "" : line.text);
 	line.n = 0;
-	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s", plumb_show_string(report, "reference.path"),
-		plumb_show_string(report, "reference.format"), plumb_show_number(report, "reference.tensors"), plumb_show_number(report, "reference.positions"),
-		plumb_show_number(report, "reference.positions") == 1 ? "" : "s", plumb_show_string(report, "precision.stored"));
-	fact(s, "Reference", line.failed || !*plumb_show_string(report, "reference.format") ? plumb_show_string(report, "reference.path") : line.text);
-	put_reference(s, plumb_show_at(report, "reference"));
+	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s", plumb_field_text(report, "reference.path"),
+		plumb_field_text(report, "reference.format"), plumb_field_number(report, "reference.tensors"), plumb_field_number(report, "reference.positions"),
+		plumb_field_number(report, "reference.positions") == 1 ? "" : "s", plumb_field_text(report, "precision.stored"));
+	fact(s, "Reference", line.failed || !*plumb_field_text(report, "reference.format") ? plumb_field_text(report, "reference.path") : line.text);
+	put_reference(s, plumb_field(report, "reference"));
 	line.n = 0;
-	plumb_show_command(&line, report);
+	plumb_report_command(&line, report);
 	fact(s, "Again", line.failed ? "" : line.text);
 	s->failed = s->failed || line.failed;
 	free(line.text);
-	if (!isnan(plumb_show_number(report, "seconds")))
-		plumb_string_format(s, "%-11s %.1f s\n", "Took", plumb_show_number(report, "seconds"));
+	if (!isnan(plumb_field_number(report, "seconds")))
+		plumb_string_format(s, "%-11s %.1f s\n", "Took", plumb_field_number(report, "seconds"));
 }
 
 static bool was_said(const json_t *report, const char *text)
 {
-	const json_t *sentences = plumb_show_at(report, "verdict.sentences");
+	const json_t *sentences = plumb_field(report, "verdict.sentences");
 	for (size_t i = 0; i < json_array_size(sentences); i++) {
 		const char *one = json_string_value(json_array_get(sentences, i));
 		if (one && !strcmp(one, text))
@@ -253,35 +263,35 @@ static bool was_said(const json_t *report, const char *text)
 static void put_report(struct plumb_string *s, const json_t *report)
 {
 	static const char *const order[] = { "convention", "precision", "growth", "components", "fingerprint", "special", "weights", "biography", "stability", "blindspots" };
-	put_verdict(s, plumb_show_at(report, "verdict"));
+	put_verdict(s, plumb_field(report, "verdict"));
 	plumb_string_put(s, "\n");
 	put_facts(s, report);
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-		const json_t *part = plumb_show_at(report, order[i]);
-		if (!json_is_object(part) || (!*plumb_show_string(part, "text") && !*plumb_show_string(part, "failed")))
+		const json_t *part = plumb_field(report, order[i]);
+		if (!json_is_object(part) || (!*plumb_field_text(part, "text") && !*plumb_field_text(part, "failed")))
 			continue;
-		heading(s, plumb_show_part(order[i])->title);
-		put_part(s, order[i], part, true, was_said(report, plumb_show_string(part, "text")));
+		heading(s, plumb_section(order[i])->title);
+		put_part(s, order[i], part, true, was_said(report, plumb_field_text(part, "text")));
 	}
 }
 
 static void put_any(struct plumb_string *s, const json_t *part)
 {
-	const char *name = plumb_show_string(part, "part");
+	const char *name = plumb_field_text(part, "part");
 	if (!strcmp(name, "report"))
 		put_report(s, part);
 	else if (!strcmp(name, "verdict"))
 		put_verdict(s, part);
 	else {
 		put_part(s, name, part, false, false);
-		const json_t *reference = plumb_show_at(part, "reference");
-		if (json_array_size(plumb_show_at(reference, "problems"))) {
+		const json_t *reference = plumb_field(part, "reference");
+		if (json_array_size(plumb_field(reference, "problems"))) {
 			plumb_string_put(s, "\n");
 			put_reference(s, reference);
 		}
-		if (*plumb_show_string(part, "environment")) {
+		if (*plumb_field_text(part, "environment")) {
 			plumb_string_put(s, "\nUntil it is mended, run with:\n  ");
-			plumb_string_put(s, plumb_show_string(part, "environment"));
+			plumb_string_put(s, plumb_field_text(part, "environment"));
 			plumb_string_put(s, "\n");
 		}
 	}
@@ -299,7 +309,7 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 	plumb_string_put(&s, "");
 	if (json_is_array(part))
 		for (size_t i = 0; i < json_array_size(part); i++) {
-			const char *path = plumb_show_string(json_array_get(part, i), "reference.path");
+			const char *path = plumb_field_text(json_array_get(part, i), "reference.path");
 			plumb_string_format(&s, "%s=== ", i ? "\n\n" : "");
 			plumb_string_put(&s, *path ? path : "a report");
 			plumb_string_put(&s, " ===\n");

@@ -2,7 +2,7 @@
 /* The tables of each part, declared once for the terminal and for the page: which array, which columns, which rows matter most. */
 #include <math.h>
 #include <string.h>
-#include "report/show.h"
+#include "report/report.h"
 
 #define T PLUMB_CELL_TEXT
 #define N PLUMB_CELL_WHOLE
@@ -17,7 +17,7 @@ static bool bad(const json_t *row)
 
 static bool unusual(const json_t *row)
 {
-	return *plumb_show_string(row, "unusual") != 0;
+	return *plumb_field_text(row, "unusual") != 0;
 }
 
 static bool unusual_layer(const json_t *row)
@@ -28,24 +28,24 @@ static bool unusual_layer(const json_t *row)
 /* Only what must stay in float32 asks for something. */
 static bool wide(const json_t *row)
 {
-	return !strcmp(plumb_show_string(row, "keep"), "float32");
+	return !strcmp(plumb_field_text(row, "keep"), "float32");
 }
 
 static bool not_raw(const json_t *row)
 {
-	return strcmp(plumb_show_string(row, "winner"), "raw") != 0;
+	return strcmp(plumb_field_text(row, "winner"), "raw") != 0;
 }
 
 /* Close to the end of fp16, or past it. */
 static bool tight(const json_t *row)
 {
-	double bits = plumb_show_number(row, "fp16_bits");
-	return !(bits > 3) || plumb_show_number(row, "nan") > 0 || plumb_show_number(row, "inf") > 0;
+	double bits = plumb_field_number(row, "fp16_bits");
+	return !(bits > 3) || plumb_field_number(row, "nan") > 0 || plumb_field_number(row, "inf") > 0;
 }
 
 static bool likely(const json_t *row)
 {
-	return plumb_show_number(row, "score") >= 0.05;
+	return plumb_field_number(row, "score") >= 0.05;
 }
 
 static bool never(const json_t *row)
@@ -54,69 +54,69 @@ static bool never(const json_t *row)
 	return false;
 }
 
-static const struct plumb_show_table growth = { .title = "Layer by layer", .rows = "layers", .column = {
+static const struct plumb_table growth = { .title = "Layer by layer", .rows = "layers", .column = {
 	{ "layer", "layer", N }, { "relative", "measure.rel", S }, { "floor", "floor", S }, { "isolated", "isolated.rel", S },
 	{ "growth", "growth_rel", X }, { "mean abs", "raw.mean_abs", S }, { "growth", "growth_abs", X }, { "std", "std_ours", R },
 	{ "max", "max_ours", R }, { "role", "role", T }, { "cause", "cause", T } } };
-static const struct plumb_show_table jumps = { .title = "Jumps", .rows = "jumps", .folded = true, .brief = never, .column = {
+static const struct plumb_table jumps = { .title = "Jumps", .rows = "jumps", .folded = true, .brief = never, .column = {
 	{ "from", "from", N }, { "to", "to", N }, { "absolute", "growth_abs", X }, { "relative", "growth_rel", X }, { "kind", "kind", T },
 	{ "why", "text", T } } };
-static const struct plumb_show_table isolated = { .title = "Each layer from the reference's input", .rows = "layers", .column = {
+static const struct plumb_table isolated = { .title = "Each layer from the reference's input", .rows = "layers", .column = {
 	{ "layer", "layer", N }, { "input", "input", T }, { "relative", "measure.rel", S }, { "floor", "floor", S }, { "excess", "excess", R },
 	{ "max abs", "measure.max_abs", S }, { "mean abs", "measure.mean_abs", S }, { "cosine", "measure.cosine", PLUMB_CELL_FINE },
 	{ "mean ulp", "measure.mean_ulp", R }, { "max ulp", "measure.max_ulp", R }, { "good", "ok", PLUMB_CELL_FLAG } } };
-static const struct plumb_show_table components = { .title = "Each component", .rows = "layers", .inner = "points", .brief = bad,
+static const struct plumb_table components = { .title = "Each component", .rows = "layers", .inner = "points", .brief = bad,
 	.none = "No component is beyond what rounding explains.", .column = {
 	{ "layer", "^layer", N }, { "point", "point", T }, { "isolated", "isolated.rel", S }, { "floor", "floor_isolated", S },
 	{ "accumulated", "accumulated.rel", S }, { "floor", "floor_accumulated", S }, { "max abs", "accumulated.max_abs", S },
 	{ "good", "ok", PLUMB_CELL_FLAG } } };
-static const struct plumb_show_table diverge = { .title = "Each capture point in order", .rows = "points", .brief = bad, .none = "None diverges.",
+static const struct plumb_table diverge = { .title = "Each capture point in order", .rows = "points", .brief = bad, .none = "None diverges.",
 	.column = { { "layer", "layer", N }, { "point", "point", T }, { "relative", "rel", S }, { "floor", "floor", S }, { "excess", "excess", R },
 	{ "good", "ok", PLUMB_CELL_FLAG } } };
-static const struct plumb_show_table trace = { .title = "Values", .rows = "points", .column = {
+static const struct plumb_table trace = { .title = "Values", .rows = "points", .column = {
 	{ "layer", "layer", N }, { "point", "point", T }, { "rows", "rows", N }, { "width", "width", N }, { "min", "min", R }, { "max", "max", R },
 	{ "mean", "mean", R }, { "std", "std", R }, { "NaN", "nan", N }, { "inf", "inf", N }, { "relative error", "measure.rel", S } } };
-static const struct plumb_show_table tensors = { .title = "Tensors", .rows = "tensors", .brief = unusual, .none = "No tensor is unusual.", .column = {
+static const struct plumb_table tensors = { .title = "Tensors", .rows = "tensors", .brief = unusual, .none = "No tensor is unusual.", .column = {
 	{ "tensor", "name", T }, { "shape", "shape", T }, { "type", "type", T }, { "mean", "mean", R }, { "std", "std", R }, { "max", "max", R },
 	{ "kurtosis", "kurtosis", R }, { "unusual", "unusual", T } } };
-static const struct plumb_show_table layers = { .title = "Unusual layers", .rows = "layers", .brief = unusual_layer, .none = "No layer is unusual.", .column = {
+static const struct plumb_table layers = { .title = "Unusual layers", .rows = "layers", .brief = unusual_layer, .none = "No layer is unusual.", .column = {
 	{ "layer", "layer", N }, { "why", "unusual", T } } };
-static const struct plumb_show_table fp16 = { .title = "Operators in fp16", .rows = "plan.fp16", .brief = wide, .none = "Nothing.", .column = {
+static const struct plumb_table fp16 = { .title = "Operators in fp16", .rows = "plan.fp16", .brief = wide, .none = "Nothing.", .column = {
 	{ "operator", "operator", T }, { "keep", "keep", T }, { "why", "why", T } } };
-static const struct plumb_show_table bf16 = { .title = "Operators in bf16", .rows = "plan.bf16", .brief = wide, .none = "Nothing.", .column = {
+static const struct plumb_table bf16 = { .title = "Operators in bf16", .rows = "plan.bf16", .brief = wide, .none = "Nothing.", .column = {
 	{ "operator", "operator", T }, { "keep", "keep", T }, { "why", "why", T } } };
-static const struct plumb_show_table sums = { .title = "Largest sums inside of operators", .rows = "accumulators", .brief = never,
+static const struct plumb_table sums = { .title = "Largest sums inside of operators", .rows = "accumulators", .brief = never,
 	.column = { { "layer", "layer", N }, { "point", "point", T },
 	{ "largest sum", "worst_sum", R }, { "bits of room, fp16", "fp16_bits", R } } };
-static const struct plumb_show_table ranges = { .title = "Ranges and room", .rows = "points", .brief = tight,
+static const struct plumb_table ranges = { .title = "Ranges and room", .rows = "points", .brief = tight,
 	.none = "All values have 3 bits of room in fp16.", .column = {
 	{ "layer", "layer", N }, { "point", "point", T }, { "min", "min", R }, { "max", "max", R }, { "NaN", "nan", N }, { "inf", "inf", N },
 	{ "denormal", "denormal", N }, { "bits of room, fp16", "fp16_bits", R }, { "bf16", "bf16_bits", R } } };
-static const struct plumb_show_table files = { .title = "How each file reads best", .rows = "files", .brief = not_raw,
+static const struct plumb_table files = { .title = "How each file reads best", .rows = "files", .brief = not_raw,
 	.none = "Every file is what its name says.", .column = {
 	{ "file", "name", T }, { "layer", "layer", N }, { "reads as", "winner", T }, { "error", "error", S }, { "as it stands", "raw_error", S },
 	{ "runner-up", "runner_up", T }, { "error", "runner_up_error", S }, { "detail", "detail", T } } };
-static const struct plumb_show_table floors = { .title = "What a right port shows against a reference of this precision", .rows = "floor", .brief = never, .column = {
+static const struct plumb_table floors = { .title = "What a right port shows against a reference of this precision", .rows = "floor", .brief = never, .column = {
 	{ "layer", "layer", N }, { "relative", "rel", S } } };
-static const struct plumb_show_table written = { .title = "Who writes it", .rows = "channels", .inner = "written", .column = {
+static const struct plumb_table written = { .title = "Who writes it", .rows = "channels", .inner = "written", .column = {
 	{ "channel", "^channel", N }, { "position", "^token", N }, { "layer", "layer", N }, { "by", "by", T }, { "before", "before", R },
 	{ "after", "after", R }, { "neuron", "neuron", N }, { "its share", "neuron_share", PLUMB_CELL_SHARE }, { "its value", "neuron_value", R },
 	{ "weight", "weight", R } } };
-static const struct plumb_show_table removed = { .title = "Who takes it back", .rows = "channels", .inner = "removed", .column = {
+static const struct plumb_table removed = { .title = "Who takes it back", .rows = "channels", .inner = "removed", .column = {
 	{ "channel", "^channel", N }, { "position", "^token", N }, { "layer", "layer", N }, { "by", "by", T }, { "before", "before", R },
 	{ "after", "after", R } } };
-static const struct plumb_show_table channels = { .title = "Massive channels", .rows = "channels", .none = "There are none.", .column = {
+static const struct plumb_table channels = { .title = "Massive channels", .rows = "channels", .none = "There are none.", .column = {
 	{ "channel", "channel", N }, { "position", "token", N }, { "peak", "peak", R }, { "at layer", "layer_peak", N }, { "median", "median", R },
 	{ "over median", "over_median", R }, { "share of the error", "error_share", PLUMB_CELL_SHARE } } };
-static const struct plumb_show_table breaks = { .title = "Broken on purpose, one at a time", .rows = "breaks", .folded = true, .column = {
+static const struct plumb_table breaks = { .title = "Broken on purpose, one at a time", .rows = "breaks", .folded = true, .column = {
 	{ "break", "name", T }, { "seen", "seen", PLUMB_CELL_FLAG }, { "effect", "effect", S }, { "floor", "floor", S },
 	{ "why", "why", T } } };
-static const struct plumb_show_table causes = { .title = "Likely causes", .rows = "causes", .folded = true, .brief = likely, .column = {
+static const struct plumb_table causes = { .title = "Likely causes", .rows = "causes", .folded = true, .brief = likely, .column = {
 	{ "likeness", "score", PLUMB_CELL_SCORE }, { "cause", "name", T }, { "layer", "layer", N }, { "size", "size", R }, { "what", "what", T } } };
-static const struct plumb_show_table culprits = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
+static const struct plumb_table culprits = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
 	{ "layer", "layer", N }, { "operator", "operator", T } } };
 
-static const struct plumb_show_part parts[] = {
+static const struct plumb_section parts[] = {
 	{ "growth", "Error and growth per layer", { &jumps, &growth, NULL } },
 	{ "isolate", "Layers in isolation", { &isolated, NULL } },
 	{ "components", "Components", { &components, NULL } },
@@ -133,7 +133,7 @@ static const struct plumb_show_part parts[] = {
 	{ "bisect", "Backend bisect", { &culprits, NULL } },
 };
 
-const struct plumb_show_part *plumb_show_part(const char *name)
+const struct plumb_section *plumb_section(const char *name)
 {
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 		if (!strcmp(parts[i].name, name))
@@ -141,12 +141,12 @@ const struct plumb_show_part *plumb_show_part(const char *name)
 	return NULL;
 }
 
-size_t plumb_show_rows(const struct plumb_show_table *table, const json_t *part, bool brief, plumb_show_row_fn see, void *user)
+size_t plumb_table_rows(const struct plumb_table *table, const json_t *part, bool brief, plumb_table_fn see, void *user)
 {
-	const json_t *outer = plumb_show_at(part, table->rows);
+	const json_t *outer = plumb_field(part, table->rows);
 	size_t count = 0;
 	for (size_t i = 0; i < json_array_size(outer); i++) {
-		const json_t *one = json_array_get(outer, i), *inner = table->inner ? plumb_show_at(one, table->inner) : NULL;
+		const json_t *one = json_array_get(outer, i), *inner = table->inner ? plumb_field(one, table->inner) : NULL;
 		for (size_t j = 0, n = table->inner ? json_array_size(inner) : 1; j < n; j++) {
 			const json_t *row = table->inner ? json_array_get(inner, j) : one;
 			if (brief && table->brief && !table->brief(row))
@@ -159,7 +159,7 @@ size_t plumb_show_rows(const struct plumb_show_table *table, const json_t *part,
 	return count;
 }
 
-bool plumb_show_right(const struct plumb_show_column *column)
+bool plumb_table_right(const struct plumb_column *column)
 {
 	return column->kind != PLUMB_CELL_TEXT && column->kind != PLUMB_CELL_FLAG;
 }
@@ -181,10 +181,10 @@ static void put_value(struct plumb_string *s, const json_t *value)
 		plumb_string_put(s, json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
 }
 
-void plumb_show_cell(struct plumb_string *s, const struct plumb_show_column *column, const json_t *outer, const json_t *row)
+void plumb_table_cell(struct plumb_string *s, const struct plumb_column *column, const json_t *outer, const json_t *row)
 {
 	const char *path = column->path;
-	const json_t *value = *path == '^' ? plumb_show_at(outer, path + 1) : plumb_show_at(row, path);
+	const json_t *value = *path == '^' ? plumb_field(outer, path + 1) : plumb_field(row, path);
 	double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
 	if (column->kind == PLUMB_CELL_TEXT || column->kind == PLUMB_CELL_FLAG)
 		put_value(s, value);

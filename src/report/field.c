@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values out of a result's JSON, by their path. */
+#include <math.h>
+#include <string.h>
+#include "report/report.h"
+
+const json_t *plumb_field(const json_t *root, const char *path)
+{
+	for (;;) {
+		size_t n = strcspn(path, ".");
+		char key[64];
+		if (n >= sizeof key)
+			return NULL;
+		memcpy(key, path, n);
+		key[n] = 0;
+		root = json_object_get(root, key);
+		if (!root || !path[n])
+			return root;
+		path += n + 1;
+	}
+}
+
+double plumb_field_number(const json_t *root, const char *path)
+{
+	const json_t *value = plumb_field(root, path);
+	return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+const char *plumb_field_text(const json_t *root, const char *path)
+{
+	const char *text = json_string_value(plumb_field(root, path));
+	return text ? text : "";
+}
+
+bool plumb_field_true(const json_t *root, const char *path)
+{
+	return json_is_true(plumb_field(root, path));
+}
