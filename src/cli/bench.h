@@ -30,6 +30,7 @@ struct bench_rig {
 	struct cli_kernels kernels[2]; /* prefill's and decoding's, of one round; none: not timed */
 };
 
+/* --- bench_measure.c --- */
 /* Load the model in this mode (NULL: the request's); an exit code. */
 int bench_open(const struct bench_request *r, const char *mode, struct bench_rig *rig);
 void bench_close(struct bench_rig *rig);

@@ -35,7 +35,18 @@ struct cli_command {
 extern const struct cli_command cli_run, cli_chat, cli_info, cli_tokenize, cli_perplexity, cli_bench, cli_diag, cli_devices, cli_doctor, cli_tune,
 	cli_env;
 
-/* --- common.c --- */
+/* --- complain.c --- */
+/* Print "plumb: ..." on stderr and return the code. */
+int cli_complain(enum cli_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The library's last error with advice where there is some; the exit code that fits the status. */
+int cli_fail(enum plumb_status status);
+/* The same once a model runs: then no status is the command line's fault. */
+int cli_fail_run(enum plumb_status status);
+/* Set where the command itself (not the library, which says so) got no memory for a part of its result: what is on stdout may lack
+ * it, so main() does not let the command end as a success. JSON sets it wherever a value is lost, once cli_json_watch() was called. */
+extern bool cli_starved;
+
+/* --- options.c --- */
 /* Options that every command takes. */
 struct cli_common {
 	struct plumb_options open;
@@ -66,12 +77,6 @@ struct cli_common {
 /* Handle a common option: 0 taken, else an exit code + 1 to leave with (help gives CLI_OK + 1). */
 int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value);
 
-/* Print "plumb: ..." on stderr and return the code. */
-int cli_complain(enum cli_exit code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The library's last error with advice where there is some; the exit code that fits the status. */
-int cli_fail(enum plumb_status status);
-/* The same once a model runs: then no status is the command line's fault. */
-int cli_fail_run(enum plumb_status status);
 /* Whole number or real of an option, with the range in the complaint; false after complaining. */
 bool cli_whole(const char *option, const char *text, long low, long high, long *value);
 bool cli_whole64(const char *option, const char *text, int64_t low, int64_t high, int64_t *value);
@@ -85,6 +90,7 @@ bool cli_real(const char *option, const char *text, double low, double high, dou
 /* 1: taken, 0: not a session option, -1: complained. least: the smallest --ctx. */
 int cli_session_option(struct plumb_session_options *session, long least, int option, const char *value);
 
+/* --- load.c --- */
 /* Open drivers and load the model, with progress on a terminal. On failure nothing is left open
  * and the exit code is returned. */
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model);
@@ -93,12 +99,14 @@ int cli_chat_ready(const struct plumb_tokenizer *tok);
 /* What is odd in a vocabulary, as notes on stderr (cli_load says it itself) and as a JSON list. tok may be NULL. */
 void cli_warnings(const char *path, const struct plumb_tokenizer *tok);
 json_t *cli_json_warnings(const struct plumb_tokenizer *tok);
+/* --- read_all.c --- */
 /* All of a stream or file ("-": stdin), NUL-terminated; malloc'ed. At most 1 GB. */
 int cli_read_all(const char *path, char **text, size_t *size);
 
 /* Token ids with commas or spaces between; malloc'ed, the caller frees them also after a complaint. */
 int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n);
 
+/* --- progress.c --- */
 double cli_seconds(void); /* monotonic */
 /* Ctrl-C raises this flag (to the signal's number) once; the second one kills, unless
  * cli_catch_interrupt is called again. */
@@ -117,9 +125,6 @@ void cli_unused_print(const struct plumb_file *file);
 json_t *cli_unused_json(const struct plumb_file *file);
 
 /* --- json.c --- */
-/* Set where the command itself (not the library, which says so) got no memory for a part of its result: what is on stdout may lack
- * it, so main() does not let the command end as a success. JSON sets it wherever a value is lost, once cli_json_watch() was called. */
-extern bool cli_starved;
 void cli_json_watch(void);
 json_t *cli_json_ids(const int32_t *ids, int64_t n);
 /* Text from a file, a device or the command line as it is; what is not UTF-8 becomes U+FFFD. Nothing but a literal goes into JSON any other way. */

@@ -168,49 +168,6 @@ static int parse(struct cli_diag *r, int argc, char **argv)
 	return check_options(r);
 }
 
-int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model)
-{
-	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
-	const char *text = r->prompt ? r->prompt : r->chat;
-	size_t n = 0, size = text ? strlen(text) : 0;
-	enum plumb_status s = PLUMB_OK;
-	if (r->ids) {
-		int code = cli_ids("--tokens", r->ids, &r->tokens, &n);
-		r->token_count = (int64_t)n;
-		return code;
-	}
-	if (!text)
-		return CLI_OK;
-	if (!tok)
-		return cli_fail(PLUMB_E_UNSUPPORTED);
-	int code = cli_text_check("the prompt", &text, &size, false);
-	if (!code && !size)
-		code = cli_complain(CLI_USAGE, "the prompt is empty");
-	if (!code && r->chat)
-		code = cli_chat_ready(tok);
-	if (code)
-		return code;
-	if (r->prompt)
-		s = plumb_tokenize(tok, text, size, PLUMB_SPECIALS_PARSE, &r->tokens, &n);
-	else
-		s = plumb_chat_tokenize(tok, &(struct plumb_message){ "user", text }, 0, 1, true, &r->tokens, &n);
-	r->token_count = (int64_t)n;
-	return s ? cli_fail(s) : CLI_OK;
-}
-
-bool cli_diag_progress(void *user, const char *what, double done, double total)
-{
-	(void)user;
-	cli_progress(what, done, total);
-	return !cli_cancel;
-}
-
-struct plumb_diag_options cli_diag_options(const struct cli_diag *r)
-{
-	return (struct plumb_diag_options){ .tokens = r->tokens, .token_count = r->token_count, .layers = r->layers, .layer = (int)r->layer, .fault = r->fault,
-		.progress = cli_diag_progress };
-}
-
 /* The native driver in float32 is the one to trust; a port that is just that needs no second model. */
 static bool is_trusted(const struct cli_diag *r, const struct plumb_context *ctx)
 {
@@ -239,6 +196,18 @@ static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plu
 	return code;
 }
 
+static int list_faults(const struct cli_diag *r)
+{
+	const char *name, *what;
+	json_t *list = r->common.json ? json_array() : NULL;
+	for (int i = 0; plumb_fault_row(i, &name, &what); i++)
+		if (list)
+			json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "what", what));
+		else
+			printf("%-16s %s\n", name, what);
+	return r->common.json ? cli_json_print(list, false) : CLI_OK;
+}
+
 static int run(int argc, char **argv)
 {
 	struct cli_diag r = { .layer = -1, .good = "native", .bad = "cl" };
@@ -250,7 +219,7 @@ static int run(int argc, char **argv)
 	if (!r.common.open.mode) /* a reference in float32 would tell 16-bit activations from it */
 		r.common.open.mode = "exact";
 	if (is(&r, "faults"))
-		return cli_diag_faults(&r);
+		return list_faults(&r);
 	if (is(&r, "bisect"))
 		return cli_diag_bisect(&r);
 	if ((code = cli_load(&r.common, r.model, &ctx, &port)))

@@ -20,6 +20,7 @@ struct cli_diag {
 	int32_t *tokens;    /* NULL: not given */
 	int64_t token_count;
 };
+/* --- diag_options.c --- */
 /* Tokens of --tokens, --prompt or --chat; none is no failure. */
 int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model);
 /* Options of a diagnosis, with progress and Ctrl-C. */
@@ -31,10 +32,11 @@ bool cli_diag_progress(void *user, const char *what, double done, double total);
 /* A part against each reference: results printed, page written. */
 int cli_diag_part(struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted);
 
-/* --- diag_more.c: what is no part --- */
+/* --- diag_dump.c --- */
 int cli_diag_dump(struct cli_diag *r, struct plumb_model *port);
-int cli_diag_bisect(struct cli_diag *r);
-int cli_diag_faults(const struct cli_diag *r);
 bool cli_diag_points(const char *list, unsigned *points);
+
+/* --- diag_bisect.c --- */
+int cli_diag_bisect(struct cli_diag *r);
 
 #endif

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool cli_starved;
-
 static void *json_malloc(size_t size)
 {
 	void *p = malloc(size);

@@ -27,13 +27,16 @@ struct plumb_errors {
 	struct plumb_gap *gap[PLUMB_GAP_KINDS]; /* (layers + 1) * PLUMB_POINT_COUNT each */
 };
 enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors);
+
+/* --- gaps.c: what is in them --- */
 void plumb_errors_free(struct plumb_errors *errors);
 /* NULL when there is nothing to compare, or what was compared proves nothing (unsure). */
 const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
 /* The same with those that prove nothing: for their numbers, not to judge. */
 const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
-/* "reference", "hybrid" (some rows) or "ours": what the layer was fed with in isolation. */
-const char *plumb_isolation_input(const struct plumb_diag *d, int layer);
+/* What the layer was fed with in isolation: nothing but our own, some rows of the reference's (the others are the trusted run's), or all. */
+enum plumb_input { PLUMB_INPUT_OURS, PLUMB_INPUT_HYBRID, PLUMB_INPUT_REFERENCE };
+enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer);
 
 /* --- cancel.c --- */
 /* Mark what differs inside a layer though what is made of it does not: such gaps are ok. */
@@ -42,8 +45,6 @@ enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors 
 enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
 
 /* --- known.c --- */
-/* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */
-enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step);
 /* Does every layer that was judged differ, and none by more than rounding its weights to their types explains? */
 enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
 /* Entries of the file that are not used and may matter: how many, and "the tensor blk.2.attn_q_norm.weight and 2 more". */

@@ -23,34 +23,6 @@ struct side {
 	bool trusted;
 };
 
-const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
-{
-	if (layer < -1 || layer >= e->layers || point < 0 || point >= PLUMB_POINT_COUNT)
-		return NULL;
-	const struct plumb_gap *gap = &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point];
-	return gap->have ? gap : NULL;
-}
-
-const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
-{
-	const struct plumb_gap *gap = plumb_gap_any(e, kind, layer, point);
-	return gap && !gap->unsure ? gap : NULL;
-}
-
-void plumb_errors_free(struct plumb_errors *e)
-{
-	for (int i = 0; e && i < PLUMB_GAP_KINDS; i++)
-		free(e->gap[i]);
-	free(e);
-}
-
-const char *plumb_isolation_input(const struct plumb_diag *d, int layer)
-{
-	const struct plumb_capture *c = &d->fixed;
-	const struct plumb_plane *p = plumb_capture_at(c, layer - 1, layer > 0 ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
-	return !p ? "ours" : p->first == 0 && p->rows >= d->n ? "reference" : "hybrid";
-}
-
 /* What of `from` lies where `like` has values: the same rows, or all that there is. stored: written so. */
 static enum plumb_status masked(struct plumb_capture *out, const struct plumb_capture *from,
 	const struct plumb_capture *like, int layers, const enum plumb_stored *stored)

@@ -9,11 +9,13 @@ static bool wanted(const struct plumb_diag *d, int layer)
 	return d->options.layer < 0 || d->options.layer == layer;
 }
 
+static const char *const inputs[] = { [PLUMB_INPUT_OURS] = "ours", [PLUMB_INPUT_HYBRID] = "hybrid", [PLUMB_INPUT_REFERENCE] = "reference" };
+
 static json_t *row(struct plumb_diag *d, int layer, const struct plumb_gap *gap)
 {
 	json_t *row = plumb_gap_json(gap);
 	plumb_diag_put(d, row, "layer", json_integer(layer));
-	plumb_diag_put(d, row, "input", plumb_json_text(plumb_isolation_input(d, layer)));
+	plumb_diag_put(d, row, "input", plumb_json_text(inputs[plumb_isolation_input(d, layer)]));
 	plumb_diag_put(d, row, "normed", json_boolean(gap->normed));
 	if (gap->unsure)
 		plumb_diag_put(d, row, "ok", json_null());

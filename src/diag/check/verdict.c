@@ -258,7 +258,7 @@ static enum plumb_status diverges(struct verdict *v)
 			"reference's output.", v->bad, v->d->layers);
 	if (v->errors->hybrid && !v->d->reference->tokens && v->errors->sure < v->d->layers - 1)
 		say(v, "The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
-	if (v->layer >= 0 && v->layer < layers && !strcmp(plumb_isolation_input(v->d, v->layer), "ours"))
+	if (v->layer >= 0 && v->layer < layers && plumb_isolation_input(v->d, v->layer) == PLUMB_INPUT_OURS)
 		say(v, "The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
 			v->layer);
 	if (!s && !v->cause && *text_of(v->fingerprint))

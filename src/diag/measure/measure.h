@@ -51,4 +51,8 @@ double plumb_moments_kurtosis(const struct plumb_moments *m); /* excess; NaN wit
 int plumb_ascending_float(const void *a, const void *b);
 int plumb_ascending_double(const void *a, const void *b);
 
+/* --- rounding.c --- */
+/* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */
+enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step);
+
 #endif
