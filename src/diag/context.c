@@ -125,14 +125,3 @@ void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_
 {
 	d->lost |= json_object_set_new(object, key, value) != 0;
 }
-
-const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, int layer, const char *role)
-{
-	const struct plumb_file *file = plumb_model_file(d->port);
-	char name[128];
-	if (layer >= 0)
-		plumb_format(name, sizeof name, "blk.%d.%s", layer, role);
-	else
-		plumb_format(name, sizeof name, "%s", d->config->tied && !strcmp(role, "output.weight") ? "token_embd.weight" : role);
-	return plumb_file_find(file, name);
-}

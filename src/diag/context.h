@@ -49,9 +49,6 @@ enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_store
 /* Append or set, taking the reference of value; when that fails (value NULL, too) the part under way fails with PLUMB_E_MEMORY. */
 void plumb_diag_add(struct plumb_diag *d, json_t *list, json_t *value);
 void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_t *value);
-/* A layer's tensor by what follows "blk.N." in its name ("ffn_down.weight"), or with layer -1 by its name; NULL: absent.
- * "output.weight" of a tied model is the embedding. */
-const struct plumb_file_tensor *plumb_weight_find(const struct plumb_diag *d, int layer, const char *role);
 
 /* A check answers one question. Its row says all that is known of it before it runs. */
 struct plumb_check {

@@ -101,7 +101,7 @@ static enum plumb_status read_scaling(struct reader *r, double *factor)
 static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
 {
 	char full[PLUMB_KEY];
-	const struct plumb_file_tensor *v = plumb_file_find(r->file, "blk.0.attn_v.weight");
+	const struct plumb_file_tensor *v = plumb_family_tensor(r->family, r->file, PLUMB_ROLE_V, 0);
 	PLUMB_TRY(read_int(r, "attention.head_count", -1, &c->heads));
 	PLUMB_TRY(read_int(r, "attention.head_count_kv", c->heads, &c->kv_heads));
 	if (c->heads % c->kv_heads)
@@ -123,15 +123,15 @@ static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_vocabulary(const struct plumb_file *file, struct plumb_config *c)
+static enum plumb_status read_vocabulary(const struct reader *r, struct plumb_config *c)
 {
-	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
+	const struct plumb_file_tensor *embed = plumb_family_tensor(r->family, r->file, PLUMB_ROLE_EMBEDDING, -1);
 	if (!embed)
 		return plumb_fail(PLUMB_E_FORMAT, "the tensor token_embd.weight is missing");
 	c->vocab = embed->dim[0];
 	if (c->vocab > INT32_MAX)
 		return plumb_fail(PLUMB_E_FORMAT, "a vocabulary of %lld is beyond 32 bits", (long long)c->vocab);
-	c->tied = !plumb_file_find(file, "output.weight");
+	c->tied = !plumb_family_tensor(r->family, r->file, PLUMB_ROLE_OUTPUT, -1);
 	return PLUMB_OK;
 }
 
@@ -139,7 +139,7 @@ static void find_biases(const struct reader *r, struct plumb_config *c)
 {
 	for (int64_t i = 0; i < plumb_file_tensors(r->file); i++) {
 		struct plumb_span role;
-		int64_t layer = plumb_family_layer(plumb_file_tensor(r->file, i)->name, &role);
+		int64_t layer = plumb_tensor_layer(plumb_file_tensor(r->file, i)->name, &role);
 		const struct plumb_weight_row *rows = layer < 0 ? r->family->top : r->family->layer;
 		for (int k = 0; layer < c->layers &&
 			k < (layer < 0 ? r->family->top_count : r->family->layer_count); k++)
@@ -170,7 +170,7 @@ enum plumb_status plumb_config_read(struct plumb_config *c, const struct plumb_f
 	PLUMB_TRY(read_float(&r, "attention.layer_norm_rms_epsilon", 0, 0, 1, &c->norm_eps));
 	PLUMB_TRY(read_scaling(&r, &c->rope_factor));
 	PLUMB_TRY(read_heads(&r, c));
-	PLUMB_TRY(read_vocabulary(file, c));
+	PLUMB_TRY(read_vocabulary(&r, c));
 	find_biases(&r, c);
 	return PLUMB_OK;
 }

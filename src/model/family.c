@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The list of families, and what the tables say of one key or tensor of a file. */
-#include <ctype.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,74 +8,40 @@
 #include "model/family.h"
 #include "model/model.h"
 
-static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
-
-bool plumb_family_text_is(const struct plumb_meta *m, const char *text)
-{
-	return m->kind == PLUMB_META_STRING && m->s.n == strlen(text) && !memcmp(m->s.p, text, m->s.n);
-}
+const struct plumb_family *const plumb_families[] = { &plumb_family_qwen2 };
+const int plumb_family_count = sizeof plumb_families / sizeof *plumb_families;
 
 static const struct plumb_family *find(const struct plumb_file *file)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
-	for (size_t i = 0; m && i < sizeof families / sizeof *families; i++)
-		if (plumb_family_text_is(m, families[i]->name))
-			return families[i];
+	for (int i = 0; m && i < plumb_family_count; i++)
+		if (plumb_family_text_is(m, plumb_families[i]->name))
+			return plumb_families[i];
 	return NULL;
+}
+
+/* " qwen2, qwen3": those that there are. */
+static const char *family_names(char text[64])
+{
+	size_t n = 0;
+	for (int i = 0; i < plumb_family_count && n < 64; i++)
+		n += (size_t)snprintf(text + n, 64 - n, "%s %s", i ? "," : "", plumb_families[i]->name);
+	return text;
 }
 
 const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
 	const struct plumb_family *family = find(file);
-	char name[PLUMB_QUOTE];
+	char name[PLUMB_QUOTE], names[64];
 	*status = PLUMB_OK;
 	if (!m || m->kind != PLUMB_META_STRING)
 		*status = plumb_fail(PLUMB_E_FORMAT,
 			"the key general.architecture is missing or no text: this is no model file");
 	else if (!family)
-		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"; plumb knows: qwen2",
-			plumb_quote(m->s, name));
+		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"; plumb knows:%s",
+			plumb_quote(m->s, name), family_names(names));
 	return family;
-}
-
-const struct plumb_meta *plumb_family_key(const struct plumb_family *family, const struct plumb_file *file,
-	const char *name, char full[PLUMB_KEY])
-{
-	snprintf(full, PLUMB_KEY, "%s.%s", family->name, name);
-	return plumb_file_meta_find(file, full);
-}
-
-int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb_file *file,
-	const char *name, int64_t fallback)
-{
-	char full[PLUMB_KEY];
-	const struct plumb_meta *m = plumb_family_key(family, file, name, full);
-	if (m && m->kind == PLUMB_META_INT)
-		return m->i;
-	if (!m || m->kind != PLUMB_META_ARRAY || m->of != PLUMB_META_INT || !m->n)
-		return fallback;
-	for (uint64_t i = 1; i < m->n; i++)
-		if (plumb_meta_int_at(m, i) != plumb_meta_int_at(m, 0))
-			return fallback;
-	return plumb_meta_int_at(m, 0);
-}
-
-static bool neutral_number(double value, enum plumb_neutral neutral)
-{
-	return (value == 0 && (neutral == PLUMB_NEUTRAL_0 || neutral == PLUMB_NEUTRAL_0_OR_1)) ||
-		(value == 1 && (neutral == PLUMB_NEUTRAL_1 || neutral == PLUMB_NEUTRAL_0_OR_1));
-}
-
-bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neutral)
-{
-	if (m->kind == PLUMB_META_STRING || (m->kind == PLUMB_META_ARRAY && m->of == PLUMB_META_STRING))
-		return false;
-	for (uint64_t i = 0; m->kind == PLUMB_META_ARRAY && i < m->n; i++)
-		if (!neutral_number(plumb_meta_float_at(m, i), neutral))
-			return false;
-	return m->kind == PLUMB_META_ARRAY || neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i,
-		neutral);
 }
 
 /* Shell patterns. Of a long name the start is enough: no row's is that long. */
@@ -126,19 +91,12 @@ enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct p
 	return judge(family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
 }
 
-int64_t plumb_family_layer(struct plumb_span name, struct plumb_span *role)
+const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, enum plumb_role role, int64_t layer)
 {
-	int64_t layer = 0;
-	size_t i = 4;
-	*role = name;
-	if (name.n < 6 || memcmp(name.p, "blk.", 4))
-		return -1;
-	for (; i < name.n && isdigit((unsigned char)name.p[i]) && layer < INT32_MAX; i++)
-		layer = layer * 10 + name.p[i] - '0';
-	if (i == 4 || i >= name.n - 1 || name.p[i] != '.' || (name.p[4] == '0' && i > 5))
-		return -1;
-	*role = (struct plumb_span){ name.p + i + 1, name.n - i - 1 };
-	return layer;
+	const struct plumb_file_tensor *t = NULL;
+	for (int i = 0; !t && i < plumb_family_count; i++)
+		t = plumb_family_tensor(plumb_families[i], file, role, layer);
+	return t;
 }
 
 enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t,
@@ -147,7 +105,7 @@ enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struc
 	const struct plumb_family *family = find(file);
 	struct plumb_span role;
 	const char *text;
-	int64_t layer = plumb_family_layer(t->name, &role);
+	int64_t layer = plumb_tensor_layer(t->name, &role);
 	why = why ? why : &text;
 	*why = "of an architecture that plumb does not know";
 	if (!family)

@@ -5,7 +5,7 @@
 #define PLUMB_FAMILY_H
 
 #include <stddef.h>
-#include <plumb/model.h>
+#include "model/anatomy.h"
 
 /* The values of a key that change nothing. Any other value is used as the key's row says. */
 enum plumb_neutral { PLUMB_NEUTRAL_NONE, PLUMB_NEUTRAL_0, PLUMB_NEUTRAL_1, PLUMB_NEUTRAL_0_OR_1 };
@@ -29,19 +29,22 @@ enum plumb_weight_size { PLUMB_SIZE_NONE, PLUMB_SIZE_E, PLUMB_SIZE_F, PLUMB_SIZE
 enum plumb_weight_kind { PLUMB_WEIGHT_PLAIN, PLUMB_WEIGHT_EXACT, PLUMB_WEIGHT_BIAS };
 
 /* A tensor that is computed with: {rows, columns}, columns NONE: a vector. The name of a layer's is the part
- * after "blk.N.". */
+ * after the layer's own. */
 struct plumb_weight_row {
 	const char *name;
 	size_t member; /* offset in struct plumb_layer or struct plumb_weights */
 	enum plumb_weight_size rows, columns;
 	enum plumb_weight_kind kind;
 	unsigned bias; /* of a BIAS: its bit (enum plumb_bias) */
+	enum plumb_role role;
+	const char *hf; /* its name in files as Hugging Face has them; NULL: not asked for */
 };
 
-/* A tensor that is not: the part of its name after "blk.N.", or the whole one outside a layer; may be a shell
+/* A tensor that is not: the part of its name after the layer's, or the whole one outside a layer; may be a shell
  * pattern. */
 struct plumb_left_row { const char *name; enum plumb_use use; const char *why; };
 
+struct plumb_part;
 struct plumb_family {
 	const char *name; /* general.architecture, and the prefix of the keys */
 	const char *split; /* the pattern that its tokenizers split text by, where a file does not name one */
@@ -50,8 +53,14 @@ struct plumb_family {
 	const struct plumb_weight_row *layer, *top;
 	const struct plumb_left_row *left;
 	int key_count, layer_count, top_count, left_count;
+	unsigned points;               /* bits 1 << enum plumb_point: the capture points that its forward pass has */
+	const struct plumb_made *made; /* by point */
+	/* One pass over the weights for all rows of the parts; see model.h. */
+	enum plumb_status (*forward)(const struct plumb_part *part, int parts, int64_t rows);
 };
 extern const struct plumb_family plumb_family_qwen2;
+extern const struct plumb_family *const plumb_families[];
+extern const int plumb_family_count;
 
 /* Keys outside the families' namespaces: general.*, tokenizer.* and others. */
 extern const struct plumb_key_row plumb_family_common[];
@@ -70,8 +79,9 @@ int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb
 /* Is the number, or each of an array, one of the neutral ones? */
 bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neutral);
 bool plumb_family_text_is(const struct plumb_meta *m, const char *text);
-/* 7 and "attn_q.weight" of "blk.7.attn_q.weight"; -1 and the whole name of a tensor in no layer. */
-int64_t plumb_family_layer(struct plumb_span name, struct plumb_span *role);
+/* The tensor with this role, by the name that the family's files have it under or else by Hugging Face's; NULL: there is none. */
+const struct plumb_file_tensor *plumb_family_tensor(const struct plumb_family *family, const struct plumb_file *file, enum plumb_role role,
+	int64_t layer);
 /* Does the family compute all that a model file tells? PLUMB_E_UNSUPPORTED: a key or tensor, with the reason. */
 enum plumb_status plumb_family_check(const struct plumb_file *file);
 /* Notices of the context name the keys that are ignored. path begins each. */

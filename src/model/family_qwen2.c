@@ -193,37 +193,36 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("rope.partial*", 0_OR_1, "partial rotation" NOT_COMPUTED),
 };
 
-#define LAYER(text, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
-	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0 }
+#define LAYER(text, is, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
+	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, PLUMB_ROLE_##is, NULL }
 #define LAYER_BIAS(text, field, r, bit) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
-	PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit }
+	PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit, PLUMB_ROLE_##bit##_BIAS, NULL }
 static const struct plumb_weight_row layer[] = {
-	LAYER("attn_norm.weight", attn_norm, E, NONE, PLAIN),
-	LAYER("attn_q.weight", wq, Q, E, EXACT),
-	LAYER("attn_k.weight", wk, K, E, EXACT),
-	LAYER("attn_v.weight", wv, W, E, EXACT),
+	LAYER("attn_norm.weight", ATTN_NORM, attn_norm, E, NONE, PLAIN),
+	LAYER("attn_q.weight", Q, wq, Q, E, EXACT),
+	LAYER("attn_k.weight", K, wk, K, E, EXACT),
+	LAYER("attn_v.weight", V, wv, W, E, EXACT),
 	LAYER_BIAS("attn_q.bias", bq, Q, Q),
 	LAYER_BIAS("attn_k.bias", bk, K, K),
 	LAYER_BIAS("attn_v.bias", bv, W, V),
-	LAYER("attn_output.weight", wo, E, C, PLAIN),
+	LAYER("attn_output.weight", ATTN_OUT, wo, E, C, PLAIN),
 	LAYER_BIAS("attn_output.bias", bo, E, ATTN_OUT),
-	LAYER("ffn_norm.weight", ffn_norm, E, NONE, PLAIN),
-	LAYER("ffn_gate.weight", gate, F, E, PLAIN),
+	LAYER("ffn_norm.weight", FFN_NORM, ffn_norm, E, NONE, PLAIN),
+	LAYER("ffn_gate.weight", FFN_GATE, gate, F, E, PLAIN),
 	LAYER_BIAS("ffn_gate.bias", gate_bias, F, FFN_GATE),
-	LAYER("ffn_up.weight", up, F, E, PLAIN),
+	LAYER("ffn_up.weight", FFN_UP, up, F, E, PLAIN),
 	LAYER_BIAS("ffn_up.bias", up_bias, F, FFN_UP),
-	LAYER("ffn_down.weight", down, E, F, PLAIN),
+	LAYER("ffn_down.weight", FFN_DOWN, down, E, F, PLAIN),
 	LAYER_BIAS("ffn_down.bias", down_bias, E, FFN_DOWN),
 };
+#define TOP(text, is, field, r, c, k, hf) { text, offsetof(struct plumb_weights, field), PLUMB_SIZE_##r, \
+	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, PLUMB_ROLE_##is, hf }
 static const struct plumb_weight_row top[] = {
-	{ "token_embd.weight", offsetof(struct plumb_weights, embed), PLUMB_SIZE_V, PLUMB_SIZE_E,
-		PLUMB_WEIGHT_PLAIN, 0 },
-	{ "output_norm.weight", offsetof(struct plumb_weights, norm), PLUMB_SIZE_E, PLUMB_SIZE_NONE,
-		PLUMB_WEIGHT_PLAIN, 0 },
-	{ "output.weight", offsetof(struct plumb_weights, output), PLUMB_SIZE_V, PLUMB_SIZE_E,
-		PLUMB_WEIGHT_EXACT, 0 },
+	TOP("token_embd.weight", EMBEDDING, embed, V, E, PLAIN, "model.embed_tokens.weight"),
+	TOP("output_norm.weight", OUTPUT_NORM, norm, E, NONE, PLAIN, "model.norm.weight"),
+	TOP("output.weight", OUTPUT, output, V, E, EXACT, NULL),
 	{ "output.bias", offsetof(struct plumb_weights, output_bias), PLUMB_SIZE_V, PLUMB_SIZE_NONE,
-		PLUMB_WEIGHT_BIAS, PLUMB_BIAS_OUTPUT },
+		PLUMB_WEIGHT_BIAS, PLUMB_BIAS_OUTPUT, PLUMB_ROLE_OUTPUT_BIAS, NULL },
 };
 
 /* Any other name is refused, too; these get a reason. */
@@ -247,8 +246,35 @@ static const struct plumb_left_row left[] = {
 	{ "*", PLUMB_USE_REFUSED, "the family has no such tensor; computing without it could be wrong" },
 };
 
+/* How each capture point is made in qwen2.c: by which operator alone and fused, of which weight and bias, of which point. */
+#define MADE(point, by, in_one, w, b, of, hidden) [PLUMB_POINT_##point] = { PLUMB_OP_##by, PLUMB_OP_##in_one, \
+	PLUMB_ROLE_##w, PLUMB_ROLE_##b, PLUMB_POINT_##of, hidden }
+static const struct plumb_made made[PLUMB_POINT_COUNT] = {
+	[PLUMB_POINT_EMBEDDINGS] = { PLUMB_OP_embed, PLUMB_OP_embed, PLUMB_ROLE_EMBEDDING, PLUMB_ROLE_NONE, -1, false },
+	MADE(INPUT_NORM, rmsnorm, rmsnorm, ATTN_NORM, NONE, EMBEDDINGS, true),
+	MADE(Q_PROJ, matmul, qkv, Q, Q_BIAS, INPUT_NORM, false),
+	MADE(K_PROJ, matmul, qkv, K, K_BIAS, INPUT_NORM, false),
+	MADE(V_PROJ, matmul, qkv, V, V_BIAS, INPUT_NORM, false),
+	MADE(Q_ROPE, rope, rope, NONE, NONE, Q_PROJ, false),
+	MADE(K_ROPE, rope, rope, NONE, NONE, K_PROJ, false),
+	MADE(ATTN_SCORES, attn_scores, attention, NONE, NONE, Q_ROPE, true),
+	MADE(ATTN_SOFTMAX, softmax, attention, NONE, NONE, ATTN_SCORES, true),
+	MADE(ATTN_CONTEXT, attn_mix, attention, NONE, NONE, ATTN_SOFTMAX, false),
+	MADE(ATTN_OUT, matmul, matmul_add, ATTN_OUT, ATTN_OUT_BIAS, ATTN_CONTEXT, true),
+	MADE(ATTN_RESIDUAL, add, matmul_add, NONE, NONE, ATTN_OUT, false),
+	MADE(POST_ATTN_NORM, rmsnorm, gate_up, FFN_NORM, NONE, ATTN_RESIDUAL, true),
+	MADE(FFN_GATE, matmul, gate_up, FFN_GATE, FFN_GATE_BIAS, POST_ATTN_NORM, true),
+	MADE(FFN_UP, matmul, gate_up, FFN_UP, FFN_UP_BIAS, POST_ATTN_NORM, true),
+	MADE(FFN_ACT, swiglu, gate_up, NONE, NONE, FFN_GATE, false),
+	MADE(FFN_DOWN, matmul, matmul_add, FFN_DOWN, FFN_DOWN_BIAS, FFN_ACT, true),
+	MADE(OUTPUT, add, matmul_add, NONE, NONE, FFN_DOWN, false),
+	MADE(FINAL_NORM, rmsnorm, rmsnorm, OUTPUT_NORM, NONE, OUTPUT, false),
+	MADE(LOGITS, matmul, matmul, OUTPUT, OUTPUT_BIAS, FINAL_NORM, false),
+};
+
 #define COUNT(rows) (int)(sizeof(rows) / sizeof *(rows))
 const struct plumb_family plumb_family_qwen2 = {
 	.name = "qwen2", .split = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer,
 	.layer_count = COUNT(layer), .top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
+	.points = PLUMB_POINTS_ALL, .made = made, .forward = plumb_qwen2_forward,
 };

@@ -80,7 +80,11 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 void plumb_weights_free(struct plumb_model *model);
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
 
-/* --- qwen2.c --- */
+/* --- points.c --- */
+/* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is rounded. */
+bool plumb_model_one_by_one(const struct plumb_model *model);
+
+/* --- the forward pass of a family: qwen2.c --- */
 /* Rows [first, first + rows) of a pass: tokens of one session, at its position. */
 struct plumb_part { struct plumb_session *session; int64_t first, rows; };
 /* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its ids, its activations, its tap,
@@ -93,7 +97,7 @@ void plumb_overflow_note(struct plumb_session *session, int layer, enum plumb_po
 /* After a pass: overflows are their sequences' own, and said once. */
 void plumb_overflow_settle(const struct plumb_part *part, int parts);
 
-/* --- session.c --- */
+/* --- tap.c --- */
 /* Show a tensor to the tap, if it asked for the point. */
 enum plumb_status plumb_session_show(struct plumb_session *session, int layer, enum plumb_point point, struct plumb_tensor *t);
 

@@ -1,26 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a run first leaves the finite numbers: the same tokens once more, in small passes, with a tap on every point. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "model/anatomy.h"
 #include "model/model.h"
 
 #define PASS 32          /* tokens at a time, as the scores of all points are held */
 #define CHUNK 4096       /* elements of a weight at a time; whole blocks of every type */
-
-/* The operator that makes each point, by itself and fused. */
-static const char *const operators[PLUMB_POINT_COUNT][2] = {
-	[PLUMB_POINT_EMBEDDINGS] = { "embed", "embed" }, [PLUMB_POINT_INPUT_NORM] = { "rmsnorm", "rmsnorm" },
-	[PLUMB_POINT_Q_PROJ] = { "matmul", "qkv" }, [PLUMB_POINT_K_PROJ] = { "matmul", "qkv" }, [PLUMB_POINT_V_PROJ] = { "matmul", "qkv" },
-	[PLUMB_POINT_Q_ROPE] = { "rope", "rope" }, [PLUMB_POINT_K_ROPE] = { "rope", "rope" },
-	[PLUMB_POINT_ATTN_SCORES] = { "attn_scores", "attention" }, [PLUMB_POINT_ATTN_SOFTMAX] = { "softmax", "attention" },
-	[PLUMB_POINT_ATTN_CONTEXT] = { "attn_mix", "attention" }, [PLUMB_POINT_ATTN_OUT] = { "matmul", "matmul_add" },
-	[PLUMB_POINT_ATTN_RESIDUAL] = { "add", "matmul_add" }, [PLUMB_POINT_POST_ATTN_NORM] = { "rmsnorm", "gate_up" },
-	[PLUMB_POINT_FFN_GATE] = { "matmul", "gate_up" }, [PLUMB_POINT_FFN_UP] = { "matmul", "gate_up" }, [PLUMB_POINT_FFN_ACT] = { "swiglu", "gate_up" },
-	[PLUMB_POINT_FFN_DOWN] = { "matmul", "matmul_add" }, [PLUMB_POINT_OUTPUT] = { "add", "matmul_add" },
-	[PLUMB_POINT_FINAL_NORM] = { "rmsnorm", "rmsnorm" }, [PLUMB_POINT_LOGITS] = { "matmul", "matmul" },
-};
 
 struct finder {
 	struct plumb_session *session;
@@ -62,6 +49,7 @@ static enum plumb_status look(void *user, int layer, enum plumb_point point, str
 {
 	struct finder *f = user;
 	int64_t n = plumb_tensor_count(t);
+	const struct plumb_made *made = plumb_model_made(f->session->model, (int)point);
 	bool masked, kept = (point == PLUMB_POINT_K_ROPE || point == PLUMB_POINT_V_PROJ) && f->session->kv_type == PLUMB_F16;
 	if (n > f->room) {
 		free(f->value);
@@ -78,7 +66,7 @@ static enum plumb_status look(void *user, int layer, enum plumb_point point, str
 		int64_t position = position_of(f, point, t, i, &masked);
 		if (masked)
 			continue;
-		*f->found = (struct plumb_nonfinite){ .op = overflow ? "kv_store" : operators[point][f->fused], .point = point, .layer = layer,
+		*f->found = (struct plumb_nonfinite){ .op = overflow ? "kv_store" : plumb_op_name((int)(f->fused ? made->fused : made->op)), .point = point, .layer = layer,
 			.position = position, .value = (double)f->value[i], .cache = overflow };
 		return plumb_fail(PLUMB_E_NONFINITE, "%s: %g", f->found->op, f->found->value);
 	}
@@ -103,14 +91,11 @@ static enum plumb_status search(struct finder *f, const int32_t *tokens, int64_t
 /* The first tensor of the layer (-1: of none) that itself holds such a value. */
 static void blame_weight(const struct plumb_model *m, struct plumb_nonfinite *found)
 {
-	static const char block[] = "blk.";
-	char prefix[32];
 	float value[CHUNK];
-	snprintf(prefix, sizeof prefix, "%s%d.", block, found->layer);
 	for (int64_t k = 0; k < plumb_file_tensors(m->file); k++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(m->file, k);
-		bool layer = t->name.n >= strlen(block) && !memcmp(t->name.p, block, strlen(block));
-		bool ours = found->layer < 0 ? !layer : t->name.n > strlen(prefix) && !memcmp(t->name.p, prefix, strlen(prefix));
+		struct plumb_span part;
+		bool ours = plumb_tensor_layer(t->name, &part) == found->layer;
 		size_t chunk = CHUNK / (size_t)plumb_type_block(t->type) * plumb_type_bytes(t->type);
 		int64_t count = 1, i;
 		for (int r = 0; r < t->rank; r++)

@@ -24,23 +24,12 @@ struct pass {
 #define ROPE_INSIDE (BIT(Q_ROPE) | BIT(K_ROPE)) /* one call for both; the values are the same */
 #define GATE_UP_INSIDE (BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP))
 
-/* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is rounded. */
-static bool one_by_one(const struct plumb_model *model)
-{
-	return model->ctx->mode == PLUMB_MODE_EXACT || model->ctx->precision == PLUMB_FP16;
-}
-
-unsigned plumb_model_inside(const struct plumb_model *model)
-{
-	return ATTENTION_INSIDE | (one_by_one(model) ? 0 : QKV_INSIDE | GATE_UP_INSIDE | BIT(ATTN_OUT) | BIT(FFN_DOWN));
-}
-
 static bool looked_at(const struct plumb_session *s, unsigned points) { return s->tap && s->tap_mask & points; }
 
 /* May these points be passed in one operator? */
 static bool fused(const struct plumb_session *s, unsigned points)
 {
-	return !one_by_one(s->model) && !looked_at(s, points);
+	return !plumb_model_one_by_one(s->model) && !looked_at(s, points);
 }
 
 /* Attention by basic operators, for queries that begin `first` rows after the session's position. */

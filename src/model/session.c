@@ -1,21 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions: the memory of one sequence, passes of a batch each, logits, tap. */
+/* Sessions: the memory of one sequence, passes of a batch each, logits. */
 #include <stdlib.h>
 #include <string.h>
+#include "model/family.h"
 #include "model/model.h"
 
 #define DEFAULT_BATCH 512
 #define FIRST_CAPACITY 128
-
-static const char *const points[PLUMB_POINT_COUNT] = {
-	"embeddings", "input_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores", "attn_softmax", "attn_context",
-	"attn_out", "attn_residual", "post_attn_norm", "ffn_gate", "ffn_up", "ffn_act", "ffn_down", "output", "final_norm", "logits",
-};
-
-const char *plumb_point_name(int point)
-{
-	return point >= 0 && point < PLUMB_POINT_COUNT ? points[point] : NULL;
-}
 
 static enum plumb_status allocate(struct plumb_session *s)
 {
@@ -158,7 +149,7 @@ static enum plumb_status check_tokens(const struct plumb_session *s, const int32
 static enum plumb_status forward(const struct plumb_part *part, int parts, int64_t rows)
 {
 	part->session->first_row = 0;
-	enum plumb_status status = plumb_qwen2_forward(part, parts, rows);
+	enum plumb_status status = part->session->model->family->forward(part, parts, rows);
 	plumb_overflow_settle(part, parts);
 	return status;
 }
@@ -286,17 +277,4 @@ enum plumb_status plumb_session_rewind(struct plumb_session *s, int64_t position
 		return plumb_fail(PLUMB_E_ARGUMENT, "cannot go back to %lld from %lld", (long long)position, (long long)s->position);
 	s->position = position;
 	return PLUMB_OK;
-}
-
-void plumb_session_tap(struct plumb_session *s, unsigned mask, plumb_tap_fn fn, void *user)
-{
-	s->tap = fn;
-	s->tap_mask = fn ? mask : 0;
-	s->tap_user = user;
-}
-
-enum plumb_status plumb_session_show(struct plumb_session *s, int layer, enum plumb_point point, struct plumb_tensor *t)
-{
-	plumb_overflow_note(s, layer, point);
-	return s->tap && s->tap_mask >> point & 1 ? s->tap(s->tap_user, layer, point, t) : PLUMB_OK;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binds the names of a file to the weights of the model; each one's presence and shape is
  * verified here, so forward() need not. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "format/format.h"
@@ -111,7 +110,7 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 /* Is this tensor one of those that the file need not have? */
 static bool absent(const struct plumb_model *model, const struct plumb_weight_row *row)
 {
-	return (row->bias && !(model->config.biases & row->bias)) || (!strcmp(row->name, "output.weight") &&
+	return (row->bias && !(model->config.biases & row->bias)) || (row->role == PLUMB_ROLE_OUTPUT &&
 		model->config.tied);
 }
 
@@ -119,7 +118,7 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 {
 	struct plumb_weights *w = &model->weights;
 	const struct plumb_family *family = model->family;
-	char name[64];
+	char name[PLUMB_TENSOR_NAME];
 	/* A file of 291 tensors cannot have a million layers: no allocation on its word alone. */
 	if (model->config.layers > plumb_file_tensors(model->file))
 		return plumb_fail(PLUMB_E_FORMAT, "%lld layers cannot be in %lld tensors",
@@ -135,8 +134,7 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 		for (int r = 0; r < family->layer_count; r++) {
 			if (absent(model, &family->layer[r]))
 				continue;
-			snprintf(name, sizeof name, "blk.%lld.%s", (long long)i, family->layer[r].name);
-			PLUMB_TRY(bind(model, &w->layer[i], &family->layer[r], name));
+			PLUMB_TRY(bind(model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
 		}
 	return prepare_all(model, progress, user);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which operator makes which capture point, and how large the sums inside it can get: the numbers behind headroom. Judges nothing. */
+/* How large the sums inside the operators can get: the numbers behind headroom. Judges nothing. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,34 +7,6 @@
 
 #define TASK 16          /* rows of a weight per index of the pool */
 #define ALL_PAIRS 128    /* prompts up to this length: every query meets every key, else the largest query of a head */
-
-static const struct plumb_maker makers[PLUMB_POINT_COUNT] = {
-	[PLUMB_POINT_EMBEDDINGS] = { "embed", "token_embd.weight", NULL, -1 },
-	[PLUMB_POINT_INPUT_NORM] = { "rmsnorm", "attn_norm.weight", NULL, PLUMB_POINT_EMBEDDINGS },
-	[PLUMB_POINT_Q_PROJ] = { "matmul", "attn_q.weight", "attn_q.bias", PLUMB_POINT_INPUT_NORM },
-	[PLUMB_POINT_K_PROJ] = { "matmul", "attn_k.weight", "attn_k.bias", PLUMB_POINT_INPUT_NORM },
-	[PLUMB_POINT_V_PROJ] = { "matmul", "attn_v.weight", "attn_v.bias", PLUMB_POINT_INPUT_NORM },
-	[PLUMB_POINT_Q_ROPE] = { "rope", NULL, NULL, PLUMB_POINT_Q_PROJ },
-	[PLUMB_POINT_K_ROPE] = { "rope", NULL, NULL, PLUMB_POINT_K_PROJ },
-	[PLUMB_POINT_ATTN_SCORES] = { "attn_scores", NULL, NULL, PLUMB_POINT_Q_ROPE },
-	[PLUMB_POINT_ATTN_SOFTMAX] = { "softmax", NULL, NULL, PLUMB_POINT_ATTN_SCORES },
-	[PLUMB_POINT_ATTN_CONTEXT] = { "attn_mix", NULL, NULL, PLUMB_POINT_ATTN_SOFTMAX },
-	[PLUMB_POINT_ATTN_OUT] = { "matmul", "attn_output.weight", "attn_output.bias", PLUMB_POINT_ATTN_CONTEXT },
-	[PLUMB_POINT_ATTN_RESIDUAL] = { "add", NULL, NULL, PLUMB_POINT_ATTN_OUT },
-	[PLUMB_POINT_POST_ATTN_NORM] = { "rmsnorm", "ffn_norm.weight", NULL, PLUMB_POINT_ATTN_RESIDUAL },
-	[PLUMB_POINT_FFN_GATE] = { "matmul", "ffn_gate.weight", "ffn_gate.bias", PLUMB_POINT_POST_ATTN_NORM },
-	[PLUMB_POINT_FFN_UP] = { "matmul", "ffn_up.weight", "ffn_up.bias", PLUMB_POINT_POST_ATTN_NORM },
-	[PLUMB_POINT_FFN_ACT] = { "swiglu", NULL, NULL, PLUMB_POINT_FFN_GATE },
-	[PLUMB_POINT_FFN_DOWN] = { "matmul", "ffn_down.weight", "ffn_down.bias", PLUMB_POINT_FFN_ACT },
-	[PLUMB_POINT_OUTPUT] = { "add", NULL, NULL, PLUMB_POINT_FFN_DOWN },
-	[PLUMB_POINT_FINAL_NORM] = { "rmsnorm", "output_norm.weight", NULL, PLUMB_POINT_OUTPUT },
-	[PLUMB_POINT_LOGITS] = { "matmul", "output.weight", "output.bias", PLUMB_POINT_FINAL_NORM },
-};
-
-const struct plumb_maker *plumb_maker_of(int point)
-{
-	return point >= 0 && point < PLUMB_POINT_COUNT ? &makers[point] : NULL;
-}
 
 static double square_sum(const float *v, int64_t n)
 {
@@ -90,7 +62,7 @@ static void bound_rows(void *arg, int64_t index, int thread)
 /* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
 static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
 {
-	const struct plumb_file_tensor *w = plumb_weight_find(d, s->layer, makers[s->point].weight);
+	const struct plumb_file_tensor *w = plumb_model_tensor(d->port, plumb_model_made(d->port, s->point)->weight, s->layer);
 	double size;
 	struct product p = { .w = w };
 	if (!w || !x || w->rank != 2 || w->dim[1] != x->width || !(p.x = largest_row(x, &size)))
@@ -135,7 +107,7 @@ static void bound_scores(const struct plumb_config *config, const struct plumb_p
 
 static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum *s)
 {
-	const struct plumb_maker *m = &makers[s->point];
+	const struct plumb_made *m = plumb_model_made(d->port, s->point);
 	/* A layer's input is the output of the layer before. */
 	const struct plumb_plane *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer ? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT) :
 		plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS) : s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c,
@@ -144,7 +116,7 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 	double size;
 	if (s->point == PLUMB_POINT_ATTN_SCORES)
 		bound_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE), plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
-	else if (!strcmp(m->op, "matmul"))
+	else if (m->op == PLUMB_OP_matmul)
 		return bound_product(d, in, s);
 	else if (in && largest_row(in, &size)) {
 		s->worst = size;
@@ -154,10 +126,10 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 }
 
 /* The point whose sums are taken when this one is met; -1: none. Long prompts have no scores captured, but their keys. */
-static int summed(int point)
+static int summed(const struct plumb_diag *d, int point)
 {
-	const struct plumb_maker *m = &makers[point];
-	return point == PLUMB_POINT_K_ROPE ? PLUMB_POINT_ATTN_SCORES : m->weight && point != PLUMB_POINT_EMBEDDINGS ? point : -1;
+	const struct plumb_made *m = plumb_model_made(d->port, point);
+	return point == PLUMB_POINT_K_ROPE ? PLUMB_POINT_ATTN_SCORES : m && m->weight && point != PLUMB_POINT_EMBEDDINGS ? point : -1;
 }
 
 enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **out, int *count)
@@ -168,10 +140,10 @@ enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture
 	if (!(*out = calloc(((size_t)c->layers + 1) * PLUMB_POINT_COUNT, sizeof **out)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %d layers", c->layers);
 	while (!s && plumb_capture_next(c, &layer, &point)) {
-		if (summed(point) < 0)
+		if (summed(d, point) < 0)
 			continue;
 		struct plumb_sum *one = &(*out)[(*count)++];
-		*one = (struct plumb_sum){ layer, summed(point), NAN, 0 };
+		*one = (struct plumb_sum){ layer, summed(d, point), NAN, 0 };
 		s = plumb_diag_progress(d, "measuring sums", layer < 0 ? c->layers : layer, c->layers);
 		if (!s)
 			s = bound(d, c, one);

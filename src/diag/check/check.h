@@ -47,7 +47,7 @@ enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_err
 /* --- known.c --- */
 /* Does every layer that was judged differ, and none by more than rounding its weights to their types explains? */
 enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
-/* Entries of the file that are not used and may matter: how many, and "the tensor blk.2.attn_q_norm.weight and 2 more". */
+/* Entries of the file that are not used and may matter: how many, and the first by name with "and 2 more". */
 int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
 
 /* --- fingerprint.c --- */
@@ -62,10 +62,6 @@ enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad);
 enum plumb_status plumb_diag_answer(struct plumb_diag *d, json_t **answer);
 
 /* --- accumulate.c --- */
-/* The operator that makes the value of a point ("matmul"), the role of its weight and bias ("attn_q.weight", NULL: none), and the point of
- * its input. */
-struct plumb_maker { const char *op, *weight, *bias; int input; };
-const struct plumb_maker *plumb_maker_of(int point);
 /* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element. */
 struct plumb_sum { int layer, point; double worst; int64_t terms; }; /* worst NaN: no finite input */
 /* For every product, norm and score of a capture, in order of evaluation; the caller frees *sums. */

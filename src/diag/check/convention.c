@@ -206,9 +206,7 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 
 static enum plumb_status norm_weight(struct plumb_judge *j, const struct plumb_file *file, const struct plumb_config *c)
 {
-	const struct plumb_file_tensor *t = plumb_file_find(file, "output_norm.weight");
-	if (!t)
-		t = plumb_file_find(file, "model.norm.weight");
+	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_OUTPUT_NORM, -1);
 	if (!t || t->rank != 1 || t->dim[0] != c->hidden)
 		return PLUMB_OK; /* then no file can be shown to be normed */
 	if (!(j->weight = malloc(sizeof *j->weight * (size_t)c->hidden)))

@@ -195,7 +195,7 @@ static double rounded(const struct plumb_diag *d)
 /* Other weights, and whether the type that the file holds them in explains it. */
 static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct words *w)
 {
-	const struct plumb_file_tensor *t = plumb_weight_find(d, -1, "token_embd.weight");
+	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_EMBEDDING, -1);
 	double step = 0;
 	if (t)
 		PLUMB_TRY(plumb_weight_step(t, d->tokens, d->n, &step));

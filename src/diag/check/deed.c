@@ -14,7 +14,7 @@ static double at(const struct plumb_plane *p, int64_t row, int64_t column)
 static enum plumb_status find_neuron(struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel,
 	struct plumb_deed *e)
 {
-	const struct plumb_file_tensor *t = plumb_weight_find(d, e->layer, "ffn_down.weight");
+	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_FFN_DOWN, e->layer);
 	const struct plumb_plane *act = plumb_capture_at(c, e->layer, PLUMB_POINT_FFN_ACT);
 	if (!t || !act || t->dim[1] != act->width)
 		return PLUMB_OK;
@@ -49,7 +49,7 @@ static enum plumb_status find_neuron(struct plumb_diag *d, const struct plumb_ca
 /* Head with the largest contribution of the deed's sign: its part of attn_context . output projection's row. */
 static enum plumb_status find_head(struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel, struct plumb_deed *e)
 {
-	const struct plumb_file_tensor *t = plumb_weight_find(d, e->layer, "attn_output.weight");
+	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_ATTN_OUT, e->layer);
 	const struct plumb_plane *context = plumb_capture_at(c, e->layer, PLUMB_POINT_ATTN_CONTEXT);
 	if (!t || !context || t->dim[1] != context->width)
 		return PLUMB_OK;

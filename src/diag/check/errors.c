@@ -77,7 +77,7 @@ static enum plumb_status fed(struct plumb_diag *d, struct side *side, unsigned p
 /* The final norm of an output, for references that hold the last layer only so. */
 static enum plumb_status normed(const struct plumb_diag *d, const struct plumb_plane *x, struct plumb_plane *y)
 {
-	const struct plumb_file_tensor *t = plumb_weight_find(d, -1, "output_norm.weight");
+	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_OUTPUT_NORM, -1);
 	*y = (struct plumb_plane){ NULL, 0, 0, 0 };
 	if (!x || !t)
 		return PLUMB_OK;

@@ -12,10 +12,10 @@
 /* The coarsest of a layer's matrices. */
 static enum plumb_status layer_step(const struct plumb_diag *d, int layer, double *most, enum plumb_type *type)
 {
-	static const char *const roles[] = { "attn_q.weight", "attn_v.weight", "attn_output.weight", "ffn_gate.weight", "ffn_down.weight" };
+	static const enum plumb_role roles[] = { PLUMB_ROLE_Q, PLUMB_ROLE_V, PLUMB_ROLE_ATTN_OUT, PLUMB_ROLE_FFN_GATE, PLUMB_ROLE_FFN_DOWN };
 	*most = 0;
 	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-		const struct plumb_file_tensor *t = plumb_weight_find(d, layer, roles[i]);
+		const struct plumb_file_tensor *t = plumb_model_tensor(d->port, roles[i], layer);
 		double step = 0;
 		if (t)
 			PLUMB_TRY(plumb_weight_step(t, NULL, 0, &step));

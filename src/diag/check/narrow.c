@@ -23,6 +23,7 @@ static const struct format {
 struct judged {
 	const struct format *f;
 	int point;
+	enum plumb_op op; /* that makes it */
 	bool stay;
 	char why[256];
 	json_t *layers; /* those that decide it */
@@ -95,7 +96,7 @@ static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
 		}
 		terms = sum[i].terms;
 	}
-	bool squares = !strcmp(plumb_maker_of(j->point)->op, "rmsnorm");
+	bool squares = j->op == PLUMB_OP_rmsnorm;
 	if (!(worst > 0))
 		return;
 	if (too_large(j->f, worst)) {
@@ -213,9 +214,11 @@ json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, c
 	const struct plumb_sum *sum, int sums, bool bf16)
 {
 	json_t *plan = json_array();
-	(void)d;
 	for (int point = 0; plan && point < PLUMB_POINT_COUNT; point++) {
-		struct judged j = { .f = &formats[bf16], .point = point, .layers = json_array() };
+		const struct plumb_made *made = plumb_model_made(d->port, point);
+		if (!made)
+			continue;
+		struct judged j = { .f = &formats[bf16], .point = point, .op = made->op, .layers = json_array() };
 		bool met = false;
 		for (int i = 0; i < ranges; i++)
 			met |= range[i].point == point;
@@ -223,7 +226,7 @@ json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, c
 			met |= sum[i].point == point;
 		enum plumb_status s = met ? judge(&j, c, range, ranges, sum, sums) : PLUMB_OK;
 		if (met && (s || j.lost || json_array_append_new(plan, json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator", plumb_json_format("%s %s",
-			plumb_maker_of(point)->op,
+			plumb_op_name((int)made->op),
 				plumb_point_name(point)), "point", plumb_point_name(point), "keep", j.stay ? "float32" : j.f->name, "why",
 					j.why, "layers", j.layers)))) {
 			json_decref(plan);

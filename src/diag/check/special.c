@@ -66,9 +66,9 @@ static double usual_reach(struct work *w, const char *role)
 }
 
 /* Size of a norm's weight at the channel over the median of the norm, and its rank by size; NaN: no such norm. */
-static double norm_at(struct work *w, int layer, const char *role, int64_t channel, int *rank)
+static double norm_at(struct work *w, int layer, enum plumb_role role, int64_t channel, int *rank)
 {
-	const struct plumb_file_tensor *t = plumb_weight_find(w->d, layer, role);
+	const struct plumb_file_tensor *t = plumb_model_tensor(w->d->port, role, layer);
 	int64_t n = t ? t->dim[0] : 0;
 	if (!t || t->rank != 1 || channel >= n)
 		return NAN;
@@ -159,7 +159,7 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 		"std_after", plumb_json_number(std1), "std_without", plumb_json_number(rest));
 	if (json_object_get(e, "neuron"))
 		tell_neuron(w, layer, e, &more);
-	double norm = norm_at(w, layer, ffn ? "ffn_norm.weight" : "attn_norm.weight", channel, &rank);
+	double norm = norm_at(w, layer, ffn ? PLUMB_ROLE_FFN_NORM : PLUMB_ROLE_ATTN_NORM, channel, &rank);
 	if (isfinite(norm)) {
 		bool beside = ffn && isfinite(carriers);
 		if (rank == 1 || !beside || norm >= NOTABLE * carriers) {
@@ -189,7 +189,7 @@ static double carriers_norm(struct work *w, const json_t *life)
 		return NAN;
 	}
 	for (int layer = from; layer <= to; layer++) {
-		double x = norm_at(w, layer, "ffn_norm.weight", whole(life, "channel"), &rank);
+		double x = norm_at(w, layer, PLUMB_ROLE_FFN_NORM, whole(life, "channel"), &rank);
 		if (isfinite(x))
 			v[n++] = x;
 	}

@@ -104,9 +104,9 @@ static int64_t first_bad(const struct plumb_file_tensor *t, int64_t row, float *
 }
 
 /* Is it the weight? row: the token of embeddings, the output's column of products, 0 of norms and biases. */
-static json_t *blame_weight(struct work *w, int layer, const char *role, int64_t row, int64_t only)
+static json_t *blame_weight(struct work *w, int layer, enum plumb_role role, int64_t row, int64_t only)
 {
-	const struct plumb_file_tensor *t = role ? plumb_weight_find(w->d, layer, role) : NULL;
+	const struct plumb_file_tensor *t = plumb_model_tensor(w->d->port, role, layer);
 	if (!t || (t->rank == 2 && row >= t->dim[0]))
 		return NULL;
 	float *v = malloc(sizeof *v * (size_t)t->dim[t->rank - 1]);
@@ -125,7 +125,7 @@ static json_t *blame_weight(struct work *w, int layer, const char *role, int64_t
 /* Words for why; the values before it were all finite, since it is the first. */
 static json_t *cause_of(struct work *w, const struct plumb_range *r, int64_t row, int64_t column, float x)
 {
-	const struct plumb_maker *m = plumb_maker_of(r->point);
+	const struct plumb_made *m = plumb_model_made(w->d->port, r->point);
 	json_t *cause = blame_weight(w, r->layer, m->weight, r->point == PLUMB_POINT_EMBEDDINGS ? w->d->tokens[row] : column, column);
 	if (!cause)
 		cause = blame_weight(w, r->layer, m->bias, 0, column);
@@ -147,7 +147,7 @@ static void find_offender(struct work *w)
 		float x = p->v[r->bad];
 		w->offender = json_pack("{s:i, s:s, s:s, s:[I, I], s:n, s:s, s:o}", "layer", r->layer, "point",
 			plumb_point_name(r->point), "operator",
-			plumb_maker_of(r->point)->op, "index", (json_int_t)(p->first + row), (json_int_t)column, "value", "what",
+			plumb_op_name((int)plumb_model_made(w->d->port, r->point)->op), "index", (json_int_t)(p->first + row), (json_int_t)column, "value", "what",
 			isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity", "cause", cause_of(w, r, p->first + row, column, x));
 		w->failed |= !w->offender;
 		return;

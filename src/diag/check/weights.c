@@ -130,20 +130,16 @@ static enum plumb_status compare_layers(struct weights *w)
 
 /* --- what is there --- */
 
-/* "blk.7.ffn_down.weight" -> layer 7, role "ffn_down"; a bias keeps its ending. */
+/* A tensor's layer and role: "ffn_down", or "ffn_down.bias" as a bias keeps its ending. */
 static void place(struct plumb_diag *d, struct weights *w, struct tensor *t)
 {
-	int layer, n = 0;
-	const char *rest = t->name, *why;
+	const char *why;
 	char text[256];
-	t->layer = -1;
-	if (sscanf(t->name, "blk.%9d.%n", &layer, &n) == 1 && n && layer >= 0) {
-		rest += n;
-		t->layer = layer < d->config->layers ? layer : -1;
-	}
-	size_t length = strlen(rest);
-	bool weight = length > 7 && !strcmp(rest + length - 7, ".weight");
-	plumb_format(t->role, sizeof t->role, "%.*s", (int)(weight ? length - 7 : length), rest);
+	struct plumb_span part;
+	int64_t layer = plumb_tensor_layer((struct plumb_span){ t->name, strlen(t->name) }, &part);
+	t->layer = layer < d->config->layers ? (int)layer : -1;
+	bool weight = part.n > 7 && !strcmp(part.p + part.n - 7, ".weight");
+	plumb_format(t->role, sizeof t->role, "%.*s", (int)(weight ? part.n - 7 : part.n), part.p);
 	if (plumb_model_tensor_use(plumb_model_file(d->port), t->file, &why) == PLUMB_USE_READ)
 		return;
 	plumb_format(text, sizeof text, "%s: not used (%s)", t->name, why);
@@ -157,10 +153,11 @@ static void find_missing(struct plumb_diag *d, struct weights *w)
 	const struct plumb_file *file = plumb_model_file(d->port);
 	for (int64_t i = 0; i < w->count; i++) {
 		const struct tensor *t = &w->t[i];
-		char name[160], text[256];
+		char name[PLUMB_TENSOR_NAME], text[256];
+		struct plumb_span part;
+		plumb_tensor_layer((struct plumb_span){ t->name, strlen(t->name) }, &part);
 		for (int layer = 0; t->leads && layer < d->config->layers; layer++) {
-			plumb_format(name, sizeof name, "blk.%d.%s", layer, strchr(t->name + 4, '.') + 1);
-			if (plumb_file_find(file, name))
+			if (plumb_file_find(file, plumb_tensor_name(layer, part.p, name)))
 				continue;
 			plumb_format(text, sizeof text, "%s: layer %d has one, this layer has not", name, t->layer);
 			json_t *notes = json_array_get(w->layer_notes, (size_t)layer);
@@ -223,13 +220,13 @@ static bool has_qk_norm(const struct weights *w)
 
 static json_t *biases_json(const struct plumb_diag *d, int layer)
 {
-	static const char *const matrices[] = { "q", "k", "v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" };
+	static const struct { const char *matrix; enum plumb_role role; } rows[] = {
+		{ "q", PLUMB_ROLE_Q_BIAS }, { "k", PLUMB_ROLE_K_BIAS }, { "v", PLUMB_ROLE_V_BIAS }, { "attn_output", PLUMB_ROLE_ATTN_OUT_BIAS },
+		{ "ffn_gate", PLUMB_ROLE_FFN_GATE_BIAS }, { "ffn_up", PLUMB_ROLE_FFN_UP_BIAS }, { "ffn_down", PLUMB_ROLE_FFN_DOWN_BIAS },
+	};
 	json_t *biases = json_object();
-	for (int i = 0; i < 7; i++) {
-		char role[32];
-		plumb_format(role, sizeof role, i < 3 ? "attn_%s.bias" : "%s.bias", matrices[i]);
-		json_object_set_new(biases, matrices[i], json_boolean(plumb_weight_find(d, layer, role) != NULL));
-	}
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		json_object_set_new(biases, rows[i].matrix, json_boolean(plumb_model_tensor(d->port, rows[i].role, layer) != NULL));
 	return biases;
 }
 

@@ -4,11 +4,6 @@
 #include <string.h>
 #include "diag/reference/reference.h"
 
-bool plumb_point_in_layer(int point)
-{
-	return point != PLUMB_POINT_EMBEDDINGS && point < PLUMB_POINT_FINAL_NORM && point >= 0;
-}
-
 enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
 {
 	*c = (struct plumb_capture){ .layers = layers };

@@ -6,6 +6,7 @@
 #include <plumb/diag.h>
 #include <plumb/model.h>
 #include "core/core.h"
+#include "model/anatomy.h"
 
 /* Rows are positions of the prompt, `first` that of row 0; only scores and softmax differ: {heads * n, n}, first 0. */
 struct plumb_plane {
@@ -28,7 +29,6 @@ enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int poin
 	struct plumb_plane **plane);
 /* The rows that both have, as two pointers and a number of values; false when there are none or the widths differ. */
 bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n);
-bool plumb_point_in_layer(int point); /* false: embeddings, final_norm, logits, whose layer is -1 */
 /* Points in the order of evaluation: first_layer's first point ... ; a loop `for (p = -1; plumb_point_next(c, &layer, &p);)` visits
  * all that c holds, in order of evaluation; start with layer = -1, p = -1. */
 bool plumb_capture_next(const struct plumb_capture *c, int *layer, int *point);

@@ -1,21 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a file or tensor name of a reference stands for, and how wide its values are. */
+/* What a file or tensor name of a reference stands for. */
 #include <string.h>
 #include "diag/reference/reference.h"
-
-int64_t plumb_point_width(const struct plumb_config *c, int point)
-{
-	switch (point) {
-	case PLUMB_POINT_Q_PROJ: case PLUMB_POINT_Q_ROPE: return c->heads * c->head_dim;
-	case PLUMB_POINT_K_PROJ: case PLUMB_POINT_K_ROPE: return c->kv_heads * c->head_dim;
-	case PLUMB_POINT_V_PROJ: return c->kv_heads * c->value_dim;
-	case PLUMB_POINT_ATTN_CONTEXT: return c->heads * c->value_dim;
-	case PLUMB_POINT_ATTN_SCORES: case PLUMB_POINT_ATTN_SOFTMAX: return 0;
-	case PLUMB_POINT_FFN_GATE: case PLUMB_POINT_FFN_UP: case PLUMB_POINT_FFN_ACT: return c->ffn;
-	case PLUMB_POINT_LOGITS: return c->vocab;
-	default: return c->hidden;
-	}
-}
 
 /* "12" of n characters; false unless it is a number and nothing else. */
 static bool number(const char *s, size_t n, int *value)

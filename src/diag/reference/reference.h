@@ -35,8 +35,6 @@ enum plumb_status plumb_reference_keep(struct plumb_reference *reference, const 
 	int64_t rows, int64_t width, const char *storage);
 /* Point and layer that a file or tensor name stands for; false: none. The layer may be outside the model. */
 bool plumb_reference_name(const char *name, size_t n, int *layer, int *point);
-/* Values of one position at a point; 0 for scores and softmax. */
-int64_t plumb_point_width(const struct plumb_config *config, int point);
 /* bin.c: one file of the seed's layout. safetensors.c: a safetensors file, with its metadata. */
 enum plumb_status plumb_reference_read_bin(struct plumb_reference *reference, const char *path, const char *name, int layer, int point,
 	const struct plumb_config *config);

@@ -55,9 +55,7 @@ static enum plumb_status try_token(struct search *s, int32_t id, enum plumb_type
 
 static const struct plumb_file_tensor *matrix(const struct plumb_file *file, const struct plumb_config *c)
 {
-	const struct plumb_file_tensor *t = plumb_file_find(file, "token_embd.weight");
-	if (!t)
-		t = plumb_file_find(file, "model.embed_tokens.weight");
+	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_EMBEDDING, -1);
 	return t && t->rank == 2 && t->dim[1] == c->hidden && t->dim[0] <= INT32_MAX ? t : NULL;
 }
 

@@ -52,12 +52,12 @@ static enum plumb_status wrong_rope(const struct plumb_fault *fault, struct plum
 
 /* --- biases --- */
 
-static const struct bias { const char *fault, *role; unsigned bit; } biases[] = {
-	{ "q_bias", "attn_q.bias", PLUMB_BIAS_Q }, { "k_bias", "attn_k.bias", PLUMB_BIAS_K },
-	{ "v_bias", "attn_v.bias", PLUMB_BIAS_V }, { "o_bias", "attn_output.bias", PLUMB_BIAS_ATTN_OUT },
-	{ "gate_bias", "ffn_gate.bias", PLUMB_BIAS_FFN_GATE },
-	{ "up_bias", "ffn_up.bias", PLUMB_BIAS_FFN_UP }, { "down_bias", "ffn_down.bias", PLUMB_BIAS_FFN_DOWN },
-	{ "logit_bias", "output.bias", PLUMB_BIAS_OUTPUT },
+static const struct bias { const char *fault; enum plumb_role role; unsigned bit; } biases[] = {
+	{ "q_bias", PLUMB_ROLE_Q_BIAS, PLUMB_BIAS_Q }, { "k_bias", PLUMB_ROLE_K_BIAS, PLUMB_BIAS_K },
+	{ "v_bias", PLUMB_ROLE_V_BIAS, PLUMB_BIAS_V }, { "o_bias", PLUMB_ROLE_ATTN_OUT_BIAS, PLUMB_BIAS_ATTN_OUT },
+	{ "gate_bias", PLUMB_ROLE_FFN_GATE_BIAS, PLUMB_BIAS_FFN_GATE },
+	{ "up_bias", PLUMB_ROLE_FFN_UP_BIAS, PLUMB_BIAS_FFN_UP }, { "down_bias", PLUMB_ROLE_FFN_DOWN_BIAS, PLUMB_BIAS_FFN_DOWN },
+	{ "logit_bias", PLUMB_ROLE_OUTPUT_BIAS, PLUMB_BIAS_OUTPUT },
 };
 
 static const struct bias *bias_of(const struct plumb_fault_kind *kind)
@@ -70,14 +70,13 @@ static const struct bias *bias_of(const struct plumb_fault_kind *kind)
 
 static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_live *live)
 {
-	char name[64];
-	if (live->layer < 0)
-		plumb_format(name, sizeof name, "%s", bias_of(fault->kind)->role);
-	else
-		plumb_format(name, sizeof name, "blk.%d.%s", live->layer, bias_of(fault->kind)->role);
-	const struct plumb_file_tensor *t = plumb_file_find(plumb_model_file(live->run->model), name);
+	char name[PLUMB_TENSOR_NAME];
+	const enum plumb_role role = bias_of(fault->kind)->role;
+	const struct plumb_file_tensor *t = plumb_model_tensor(live->run->model, role, live->layer);
+	const char *part = plumb_role_part(live->run->model, role);
 	if (!t || t->rank != 1 || t->dim[0] != live->width)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the file has no %s of %lld values", fault->kind->name, name, (long long)live->width);
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the file has no %s of %lld values", fault->kind->name,
+			part ? plumb_tensor_name(live->layer, part, name) : "such bias", (long long)live->width);
 	float *bias = malloc(sizeof *bias * (size_t)live->width);
 	if (!bias)
 		return plumb_fail(PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name,
