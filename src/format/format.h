@@ -96,11 +96,11 @@ enum plumb_status plumb_map_file(const char *path, struct plumb_map *map);
 /* --- shards.c --- */
 /* Which part of how many a file says it is; 0 of 1 of a whole one. */
 enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, int64_t *count);
+/* A file as it is, be it a part. */
+typedef enum plumb_status (*plumb_open_fn)(struct plumb_file **file, const char *path);
 /* Open the other parts of a split model beside path; *file becomes the first. What is wrong names the part; *file then is still
  * the caller's to close. */
-enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path);
-/* A file as it is, be it a part. */
-enum plumb_status plumb_file_open_one(struct plumb_file **file, const char *path);
+enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, plumb_open_fn open);
 
 /* After all tensors and metas are filled in: index the names (a duplicate is E_FORMAT) ... */
 enum plumb_status plumb_file_index_metas(struct plumb_file *file);

@@ -44,16 +44,16 @@ static bool gguf_probe(const unsigned char *bytes, size_t size)
 	return size >= 4 && memcmp(bytes, "GGUF", 4) == 0;
 }
 
-static enum plumb_status read_string(struct plumb_cursor *c, struct plumb_span *s, const char *what)
+static enum plumb_status read_string(struct plumb_cursor *c, struct plumb_span *span, const char *what)
 {
 	const unsigned char *p;
 	uint64_t n;
-	enum plumb_status status = plumb_cursor_u64(c, &n, what);
-	if (status == PLUMB_OK)
-		status = plumb_cursor_bytes(c, n, &p, what);
-	if (status == PLUMB_OK)
-		*s = (struct plumb_span){(const char *)p, n};
-	return status;
+	enum plumb_status s = plumb_cursor_u64(c, &n, what);
+	if (!s)
+		s = plumb_cursor_bytes(c, n, &p, what);
+	if (!s)
+		*span = (struct plumb_span){(const char *)p, n};
+	return s;
 }
 
 /* A bool is the one scalar that has the width but not every pattern. */
@@ -65,68 +65,68 @@ static enum plumb_status check_bool(const struct plumb_cursor *c, const unsigned
 static enum plumb_status read_type(struct plumb_cursor *c, uint32_t *type, const char *what)
 {
 	const size_t at = c->at;
-	const enum plumb_status status = plumb_cursor_u32(c, type, what);
-	if (status == PLUMB_OK && *type >= VALUE_TYPES)
+	enum plumb_status s = plumb_cursor_u32(c, type, what);
+	if (!s && *type >= VALUE_TYPES)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s is %" PRIu32 ", expected 0 to %d", at, what, *type,
 			VALUE_TYPES - 1);
-	return status;
+	return s;
 }
 
 static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *meta)
 {
 	const size_t at = c->at;
 	uint32_t type;
-	enum plumb_status status = read_type(c, &type, "array element type");
-	if (status != PLUMB_OK)
-		return status;
+	enum plumb_status s = read_type(c, &type, "array element type");
+	if (s)
+		return s;
 	if (type == VALUE_ARRAY)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: an array of arrays, which is not supported", at);
 	const int width = value_types[type].width;
 	meta->of = value_types[type].kind;
-	status = plumb_cursor_count(c, &meta->n, width > 0 ? (size_t)width : 8, "number of array elements");
-	if (status != PLUMB_OK)
-		return status;
+	s = plumb_cursor_count(c, &meta->n, width > 0 ? (size_t)width : 8, "number of array elements");
+	if (s)
+		return s;
 	const uint64_t strings = type == VALUE_STRING ? meta->n : 0;
 	struct plumb_meta_array *array;
 	size_t bytes;
 	if (__builtin_mul_overflow(strings, sizeof array->string[0], &bytes) ||
-		__builtin_add_overflow(bytes, sizeof *array, &bytes) || (array = malloc(bytes)) == NULL)
+		__builtin_add_overflow(bytes, sizeof *array, &bytes) || !(array = malloc(bytes)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for an array of %" PRIu64 " elements", meta->n);
 	meta->array = array;
 	array->p = c->base + c->at;
 	array->width = width;
 	array->is_signed = value_types[type].is_signed;
 	for (uint64_t i = 0; i < strings; i++) {
-		status = read_string(c, &array->string[i], "string of an array");
-		if (status != PLUMB_OK)
-			return status;
+		s = read_string(c, &array->string[i], "string of an array");
+		if (s)
+			return s;
 	}
 	if (type != VALUE_STRING)
 		c->at += meta->n * (size_t)width; /* fits: plumb_cursor_count */
 	if (meta->of == PLUMB_META_BOOL)
-		for (uint64_t i = 0; i < meta->n && status == PLUMB_OK; i++)
-			status = check_bool(c, array->p + i);
-	return status;
+		for (uint64_t i = 0; i < meta->n && !s; i++)
+			s = check_bool(c, array->p + i);
+	return s;
 }
 
 static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *meta)
 {
 	const unsigned char *p;
 	uint32_t type;
-	enum plumb_status status = read_type(c, &type, "value type");
-	if (status != PLUMB_OK)
-		return status;
+	enum plumb_status s = read_type(c, &type, "value type");
+	if (s)
+		return s;
 	meta->kind = value_types[type].kind;
 	if (type == VALUE_STRING)
 		return read_string(c, &meta->s, "string");
 	if (type == VALUE_ARRAY)
 		return read_array(c, meta);
 	const int width = value_types[type].width;
-	status = plumb_cursor_bytes(c, (uint64_t)width, &p, "value");
-	if (status == PLUMB_OK && meta->kind == PLUMB_META_BOOL)
-		status = check_bool(c, p);
-	if (status != PLUMB_OK)
-		return status;
+	s = plumb_cursor_bytes(c, (uint64_t)width, &p, "value");
+	if (!s && meta->kind == PLUMB_META_BOOL)
+		s = check_bool(c, p);
+	if (s)
+		return s;
 	if (meta->kind == PLUMB_META_FLOAT) {
 		meta->f = plumb_load_float(p, width);
 	} else {
@@ -140,17 +140,17 @@ static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *m
 static enum plumb_status read_metas(struct plumb_file *file, struct plumb_cursor *c, uint64_t n)
 {
 	file->meta = calloc(n > 0 ? n : 1, sizeof *file->meta);
-	if (file->meta == NULL)
+	if (!file->meta)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " metadata values", n);
 	for (uint64_t i = 0; i < n; i++) {
 		struct plumb_meta *meta = &file->meta[file->metas++];
 		char text[PLUMB_QUOTE];
-		enum plumb_status status = read_string(c, &meta->key, "metadata key");
-		if (status != PLUMB_OK)
-			return plumb_fail_in(status, "metadata value %" PRIu64 " of %" PRIu64, i, n);
-		status = read_value(c, meta);
-		if (status != PLUMB_OK)
-			return plumb_fail_in(status, "metadata '%s'", plumb_quote(meta->key, text));
+		enum plumb_status s = read_string(c, &meta->key, "metadata key");
+		if (s)
+			return plumb_fail_in(s, "metadata value %" PRIu64 " of %" PRIu64, i, n);
+		s = read_value(c, meta);
+		if (s)
+			return plumb_fail_in(s, "metadata '%s'", plumb_quote(meta->key, text));
 	}
 	return plumb_file_index_metas(file);
 }
@@ -159,7 +159,7 @@ static enum plumb_status alignment_of(const struct plumb_file *file, uint64_t *a
 {
 	const struct plumb_meta *meta = plumb_file_meta_find(file, "general.alignment");
 	*alignment = DEFAULT_ALIGNMENT;
-	if (meta == NULL)
+	if (!meta)
 		return PLUMB_OK;
 	if (meta->kind != PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "metadata 'general.alignment' is not an integer");
@@ -193,11 +193,11 @@ static enum plumb_status read_tensor(struct plumb_cursor *c, struct plumb_file_t
 {
 	char text[PLUMB_QUOTE];
 	uint32_t rank, ggml;
-	enum plumb_status status = read_string(c, &t->name, "tensor name");
-	if (status == PLUMB_OK)
-		status = plumb_cursor_u32(c, &rank, "number of dimensions");
-	if (status != PLUMB_OK)
-		return status;
+	enum plumb_status s = read_string(c, &t->name, "tensor name");
+	if (!s)
+		s = plumb_cursor_u32(c, &rank, "number of dimensions");
+	if (s)
+		return s;
 	if (rank < 1 || rank > PLUMB_MAX_RANK)
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has %" PRIu32 " dimensions, expected 1 to %d", c->at - 4,
 			plumb_quote(t->name, text), rank, PLUMB_MAX_RANK);
@@ -206,20 +206,20 @@ static enum plumb_status read_tensor(struct plumb_cursor *c, struct plumb_file_t
 		t->dim[i] = 1;
 	for (int i = t->rank - 1; i >= 0; i--) { /* the file has the innermost first */
 		uint64_t dim;
-		status = plumb_cursor_u64(c, &dim, "dimension");
-		if (status != PLUMB_OK)
-			return status;
+		s = plumb_cursor_u64(c, &dim, "dimension");
+		if (s)
+			return s;
 		if (dim < 1 || dim > INT64_MAX)
 			return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has a dimension of %" PRIu64 ", expected 1 to %"
 				PRId64, c->at - 8, plumb_quote(t->name, text), dim, INT64_MAX);
 		t->dim[i] = (int64_t)dim;
 	}
-	status = plumb_cursor_u32(c, &ggml, "tensor type");
-	if (status == PLUMB_OK)
-		status = set_type(t, ggml, c->at - 4);
-	if (status == PLUMB_OK)
-		status = plumb_cursor_u64(c, offset, "tensor offset");
-	return status;
+	s = plumb_cursor_u32(c, &ggml, "tensor type");
+	if (!s)
+		s = set_type(t, ggml, c->at - 4);
+	if (!s)
+		s = plumb_cursor_u64(c, offset, "tensor offset");
+	return s;
 }
 
 static enum plumb_status place_tensor(const struct plumb_file *file, struct plumb_file_tensor *t, uint64_t offset,
@@ -242,34 +242,34 @@ static enum plumb_status read_tensors(struct plumb_file *file, struct plumb_curs
 {
 	uint64_t alignment = DEFAULT_ALIGNMENT, *offset = calloc(n > 0 ? n : 1, sizeof *offset);
 	size_t total;
-	enum plumb_status status = PLUMB_OK;
+	enum plumb_status s = PLUMB_OK;
 	file->tensor = calloc(n > 0 ? n : 1, sizeof *file->tensor);
-	if (offset == NULL || file->tensor == NULL)
-		status = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " tensors", n);
-	if (status == PLUMB_OK)
-		status = alignment_of(file, &alignment);
-	for (uint64_t i = 0; i < n && status == PLUMB_OK; i++) {
+	if (!offset || !file->tensor)
+		s = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " tensors", n);
+	if (!s)
+		s = alignment_of(file, &alignment);
+	for (uint64_t i = 0; i < n && !s; i++) {
 		const size_t at = c->at;
-		status = read_tensor(c, &file->tensor[i], &offset[i]);
-		if (status != PLUMB_OK)
-			status = plumb_fail_in(status, "tensor %" PRIu64 " of %" PRIu64 ", byte %zu", i, n, at);
+		s = read_tensor(c, &file->tensor[i], &offset[i]);
+		if (s)
+			s = plumb_fail_in(s, "tensor %" PRIu64 " of %" PRIu64 ", byte %zu", i, n, at);
 	}
-	if (status != PLUMB_OK)
+	if (s)
 		goto fail;
 	/* A file without tensors may end before its padding does. */
 	const uint64_t pad = (alignment - c->at % alignment) % alignment;
 	const size_t start = pad < plumb_cursor_left(c) ? c->at + pad : c->size;
-	for (uint64_t i = 0; i < n && status == PLUMB_OK; i++)
-		status = place_tensor(file, &file->tensor[i], offset[i], alignment, start);
-	if (status != PLUMB_OK)
+	for (uint64_t i = 0; i < n && !s; i++)
+		s = place_tensor(file, &file->tensor[i], offset[i], alignment, start);
+	if (s)
 		goto fail;
 	file->tensors = (int64_t)n;
-	status = plumb_file_index_tensors(file);
-	if (status == PLUMB_OK)
-		status = plumb_file_check_overlap(file, &total);
+	s = plumb_file_index_tensors(file);
+	if (!s)
+		s = plumb_file_check_overlap(file, &total);
 fail:
 	free(offset);
-	return status;
+	return s;
 }
 
 static enum plumb_status gguf_open(struct plumb_file *file)
@@ -277,9 +277,9 @@ static enum plumb_status gguf_open(struct plumb_file *file)
 	struct plumb_cursor c = {file->base, file->size, 4};
 	uint64_t tensors, metas;
 	uint32_t version;
-	enum plumb_status status = plumb_cursor_u32(&c, &version, "GGUF version");
-	if (status != PLUMB_OK)
-		return status;
+	enum plumb_status s = plumb_cursor_u32(&c, &version, "GGUF version");
+	if (s)
+		return s;
 	if (version != 0 && (version & 0xffff) == 0)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte 4: GGUF version is 0x%08" PRIx32 ": the file is big-endian, only "
 			"little-endian is supported", version);
@@ -287,14 +287,14 @@ static enum plumb_status gguf_open(struct plumb_file *file)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte 4: GGUF version is %" PRIu32 ", expected 2 or 3", version);
 	file->format_name = version == 2 ? "GGUF v2" : "GGUF v3";
 	/* Least bytes: name length, rank, one dimension, type, offset; key length, type, a byte. */
-	status = plumb_cursor_count(&c, &tensors, 8 + 4 + 8 + 4 + 8, "number of tensors");
-	if (status == PLUMB_OK)
-		status = plumb_cursor_count(&c, &metas, 8 + 4 + 1, "number of metadata values");
-	if (status == PLUMB_OK)
-		status = read_metas(file, &c, metas);
-	if (status == PLUMB_OK)
-		status = read_tensors(file, &c, tensors);
-	return status;
+	s = plumb_cursor_count(&c, &tensors, 8 + 4 + 8 + 4 + 8, "number of tensors");
+	if (!s)
+		s = plumb_cursor_count(&c, &metas, 8 + 4 + 1, "number of metadata values");
+	if (!s)
+		s = read_metas(file, &c, metas);
+	if (!s)
+		s = read_tensors(file, &c, tensors);
+	return s;
 }
 
 const struct plumb_format plumb_format_gguf = {"GGUF", gguf_probe, gguf_open};

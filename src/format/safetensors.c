@@ -34,12 +34,12 @@ static enum plumb_status read_metas(struct plumb_file *file, json_t *metadata, c
 {
 	const char *key;
 	json_t *value;
-	if (metadata == NULL)
+	if (!metadata)
 		return plumb_file_index_metas(file);
 	if (!json_is_object(metadata))
 		return plumb_fail(PLUMB_E_FORMAT, "header: '__metadata__' is not an object");
 	file->meta = calloc(json_object_size(metadata) + 1, sizeof *file->meta);
-	if (file->meta == NULL)
+	if (!file->meta)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu metadata values", json_object_size(metadata));
 	json_object_foreach(metadata, key, value) {
 		struct plumb_meta *meta = &file->meta[file->metas++];
@@ -58,7 +58,7 @@ static enum plumb_status read_dtype(struct plumb_file_tensor *t, const json_t *d
 {
 	char name[PLUMB_QUOTE], quote[PLUMB_QUOTE];
 	const char *s = json_string_value(dtype);
-	if (s == NULL)
+	if (!s)
 		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'dtype' is missing or not a string", plumb_quote(t->name, name));
 	for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
 		if (strcmp(s, dtypes[i].name) == 0) {
@@ -130,32 +130,32 @@ static enum plumb_status read_tensors(struct plumb_file *file, json_t *header, c
 	json_t *value;
 	size_t total;
 	file->tensor = calloc(json_object_size(header) + 1, sizeof *file->tensor);
-	if (file->tensor == NULL)
+	if (!file->tensor)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tensors", json_object_size(header));
 	json_object_foreach(header, key, value) {
 		struct plumb_file_tensor *t = &file->tensor[file->tensors];
 		if (strcmp(key, "__metadata__") == 0)
 			continue;
 		t->name = keep(text, key, strlen(key));
-		enum plumb_status status = read_dtype(t, json_object_get(value, "dtype"));
-		if (status == PLUMB_OK)
-			status = read_shape(t, json_object_get(value, "shape"));
-		if (status == PLUMB_OK)
-			status = read_place(file, t, json_object_get(value, "data_offsets"), start);
-		if (status != PLUMB_OK)
-			return status;
+		enum plumb_status s = read_dtype(t, json_object_get(value, "dtype"));
+		if (!s)
+			s = read_shape(t, json_object_get(value, "shape"));
+		if (!s)
+			s = read_place(file, t, json_object_get(value, "data_offsets"), start);
+		if (s)
+			return s;
 		file->tensors++;
 	}
 	/* File order is that of the data; the header may have any. */
 	qsort(file->tensor, (size_t)file->tensors, sizeof *file->tensor, by_address);
-	enum plumb_status status = plumb_file_index_tensors(file);
-	if (status == PLUMB_OK)
-		status = plumb_file_check_overlap(file, &total);
+	enum plumb_status s = plumb_file_index_tensors(file);
+	if (!s)
+		s = plumb_file_check_overlap(file, &total);
 	/* Apart and inside: they cover the data exactly when the sizes add up, as the format wants. */
-	if (status == PLUMB_OK && total != file->size - start)
-		status = plumb_fail(PLUMB_E_FORMAT, "the tensors hold %zu bytes, the data from byte %zu on has %zu: it must have "
+	if (!s && total != file->size - start)
+		s = plumb_fail(PLUMB_E_FORMAT, "the tensors hold %zu bytes, the data from byte %zu on has %zu: it must have "
 			"no holes", total, start, file->size - start);
-	return status;
+	return s;
 }
 
 static enum plumb_status safetensors_open(struct plumb_file *file)
@@ -164,30 +164,30 @@ static enum plumb_status safetensors_open(struct plumb_file *file)
 	const unsigned char *p;
 	json_error_t error;
 	uint64_t n;
-	enum plumb_status status = plumb_cursor_u64(&c, &n, "header length");
-	if (status == PLUMB_OK && n > MOST_HEADER)
-		status = plumb_fail(PLUMB_E_FORMAT, "byte 0: header length is %" PRIu64 ", expected at most %d", n, MOST_HEADER);
-	if (status == PLUMB_OK)
-		status = plumb_cursor_bytes(&c, n, &p, "JSON header");
-	if (status != PLUMB_OK)
-		return status;
+	enum plumb_status s = plumb_cursor_u64(&c, &n, "header length");
+	if (!s && n > MOST_HEADER)
+		s = plumb_fail(PLUMB_E_FORMAT, "byte 0: header length is %" PRIu64 ", expected at most %d", n, MOST_HEADER);
+	if (!s)
+		s = plumb_cursor_bytes(&c, n, &p, "JSON header");
+	if (s)
+		return s;
 	json_t *header;
-	if ((status = plumb_json_read(&header, (const char *)p, n, JSON_REJECT_DUPLICATES, &error)) == PLUMB_E_FORMAT) {
+	if ((s = plumb_json_read(&header, (const char *)p, n, JSON_REJECT_DUPLICATES, &error)) == PLUMB_E_FORMAT) {
 		char quote[PLUMB_QUOTE];
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: header is not JSON: %s", 8 + (size_t)error.position,
 			plumb_quote((struct plumb_span){error.text, strlen(error.text)}, quote));
 	}
-	if (status != PLUMB_OK)
-		return status;
+	if (s)
+		return s;
 	char *text = file->text = malloc(n + 1);
-	if (text == NULL)
-		status = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " bytes of names", n);
-	if (status == PLUMB_OK)
-		status = read_metas(file, json_object_get(header, "__metadata__"), &text);
-	if (status == PLUMB_OK)
-		status = read_tensors(file, header, &text, c.at);
+	if (!text)
+		s = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " bytes of names", n);
+	if (!s)
+		s = read_metas(file, json_object_get(header, "__metadata__"), &text);
+	if (!s)
+		s = read_tensors(file, header, &text, c.at);
 	json_decref(header);
-	return status;
+	return s;
 }
 
 const struct plumb_format plumb_format_safetensors = {"safetensors", safetensors_probe, safetensors_open};

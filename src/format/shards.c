@@ -15,7 +15,7 @@ enum { MOST_SHARDS = 65535 }; /* the keys are 16 bits wide */
 static enum plumb_status whole(const struct plumb_file *file, const char *key, int64_t low, int64_t high, int64_t *value)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, key);
-	if (m == NULL)
+	if (!m)
 		return plumb_fail(PLUMB_E_FORMAT, "part of a split model, and the key %s is missing", key);
 	if (m->kind != PLUMB_META_INT || m->i < low || m->i > high)
 		return plumb_fail(PLUMB_E_FORMAT, "metadata '%s' must be a whole number from %" PRId64 " to %" PRId64, key, low, high);
@@ -27,14 +27,14 @@ enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, in
 {
 	*no = 0;
 	*count = 1;
-	if (plumb_file_meta_find(file, "split.count") == NULL)
+	if (!plumb_file_meta_find(file, "split.count"))
 		return PLUMB_OK;
-	enum plumb_status status = whole(file, "split.count", 0, MOST_SHARDS, count);
+	enum plumb_status s = whole(file, "split.count", 0, MOST_SHARDS, count);
 	if (*count <= 1)
 		*count = 1;
-	else if (status == PLUMB_OK)
-		status = whole(file, "split.no", 0, *count - 1, no);
-	return status;
+	else if (!s)
+		s = whole(file, "split.no", 0, *count - 1, no);
+	return s;
 }
 
 /* Path of another part; NULL without memory, or where the name of the given one does not have the form. */
@@ -46,7 +46,7 @@ static char *sibling(const char *path, int64_t no, int64_t count, int64_t other)
 		return NULL;
 	snprintf(suffix, sizeof suffix, SUFFIX, (int)other + 1, (int)count);
 	char *p = malloc(n + sizeof suffix);
-	if (p != NULL) {
+	if (p) {
 		memcpy(p, path, n - m);
 		strcpy(p + (n - m), suffix);
 	}
@@ -54,37 +54,37 @@ static char *sibling(const char *path, int64_t no, int64_t count, int64_t other)
 }
 
 /* Open part `other` and compare what it says of itself. */
-static enum plumb_status open_part(struct plumb_file **part, const char *path, int64_t no, int64_t count, int64_t other)
+static enum plumb_status open_part(struct plumb_file **part, const char *path, plumb_open_fn open, int64_t no, int64_t count, int64_t other)
 {
 	int64_t its_no, its_count;
 	char *name = sibling(path, no, count, other);
 	*part = NULL;
-	if (name == NULL)
+	if (!name)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a part");
-	enum plumb_status status = plumb_file_open_one(part, name);
-	if (status != PLUMB_OK) {
-		status = plumb_fail_in(status, "part %" PRId64 " of %" PRId64 " of the split model", other + 1, count);
-	} else if ((status = plumb_shards_of(*part, &its_no, &its_count)) != PLUMB_OK) {
-		status = plumb_fail_in(status, "%s", name);
+	enum plumb_status s = open(part, name);
+	if (s) {
+		s = plumb_fail_in(s, "part %" PRId64 " of %" PRId64 " of the split model", other + 1, count);
+	} else if ((s = plumb_shards_of(*part, &its_no, &its_count))) {
+		s = plumb_fail_in(s, "%s", name);
 	} else if (its_no != other || its_count != count) {
-		status = plumb_fail(PLUMB_E_FORMAT, "%s: says that it is part %" PRId64 " of %" PRId64 ", its name says %" PRId64 " of %"
+		s = plumb_fail(PLUMB_E_FORMAT, "%s: says that it is part %" PRId64 " of %" PRId64 ", its name says %" PRId64 " of %"
 			PRId64, name, its_no + 1, its_count, other + 1, count);
 	}
 	free(name);
-	return status;
+	return s;
 }
 
 /* Each part tells how many tensors all of them hold: one of another model tells another number. */
 static enum plumb_status check_total(const struct plumb_file *part, int64_t number, int64_t total)
 {
 	int64_t said;
-	if (plumb_file_meta_find(part, "split.tensors.count") == NULL)
+	if (!plumb_file_meta_find(part, "split.tensors.count"))
 		return PLUMB_OK;
-	enum plumb_status status = whole(part, "split.tensors.count", 0, INT64_MAX, &said);
-	if (status == PLUMB_OK && said != total)
-		status = plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
+	enum plumb_status s = whole(part, "split.tensors.count", 0, INT64_MAX, &said);
+	if (!s && said != total)
+		s = plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
 			": they are not of one model", total, said);
-	return status == PLUMB_OK ? status : plumb_fail_in(status, "part %" PRId64, number);
+	return s ? plumb_fail_in(s, "part %" PRId64, number) : s;
 }
 
 /* All tensors to the first part, whose names are indexed anew. */
@@ -95,12 +95,12 @@ static enum plumb_status merge(struct plumb_file *root)
 		if (__builtin_add_overflow(total, root->shard[i]->tensors, &total))
 			return plumb_fail(PLUMB_E_FORMAT, "too many tensors in the parts");
 	for (int64_t i = -1; i < root->shards; i++) {
-		enum plumb_status status = check_total(i < 0 ? root : root->shard[i], i + 2, total);
-		if (status != PLUMB_OK)
-			return status;
+		enum plumb_status s = check_total(i < 0 ? root : root->shard[i], i + 2, total);
+		if (s)
+			return s;
 	}
 	struct plumb_file_tensor *all = calloc(total > 0 ? (size_t)total : 1, sizeof *all);
-	if (all == NULL)
+	if (!all)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRId64 " tensors", total);
 	int64_t n = 0;
 	for (int64_t i = -1; i < root->shards; i++) {
@@ -117,30 +117,30 @@ static enum plumb_status merge(struct plumb_file *root)
 	return plumb_file_index_tensors(root);
 }
 
-enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path)
+enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, plumb_open_fn open)
 {
 	int64_t no, count;
-	enum plumb_status status = plumb_shards_of(*file, &no, &count);
-	if (status != PLUMB_OK || count == 1)
-		return status;
+	enum plumb_status s = plumb_shards_of(*file, &no, &count);
+	if (s || count == 1)
+		return s;
 	char *name = sibling(path, no, count, no);
-	if (name == NULL)
+	if (!name)
 		return plumb_fail(PLUMB_E_FORMAT, "part %" PRId64 " of %" PRId64 " of a split model: the others are found by its name, "
 			"which must end in " SUFFIX, no + 1, count, (int)no + 1, (int)count);
 	free(name);
 	struct plumb_file **part = calloc((size_t)count, sizeof *part);
-	if (part == NULL)
+	if (!part)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRId64 " parts", count);
 	part[no] = *file;
-	for (int64_t i = 0; i < count && status == PLUMB_OK; i++)
+	for (int64_t i = 0; i < count && !s; i++)
 		if (i != no)
-			status = open_part(&part[i], path, no, count, i);
-	if (status != PLUMB_OK) {
+			s = open_part(&part[i], path, open, no, count, i);
+	if (s) {
 		for (int64_t i = 0; i < count; i++)
 			if (i != no)
 				plumb_file_close(part[i]);
 		free(part);
-		return status;
+		return s;
 	}
 	struct plumb_file *root = part[0];
 	memmove(part, part + 1, (size_t)(count - 1) * sizeof *part);

@@ -34,7 +34,6 @@ static enum plumb_status find_array(const struct plumb_file *file, const char *k
 	bool needed, const struct plumb_meta **meta)
 {
 	enum plumb_status st = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
-
 	if (st || !*meta)
 		return st;
 	if ((*meta)->n && (*meta)->of != of)
@@ -51,7 +50,6 @@ static enum plumb_status read_string(const struct plumb_file *file, const char *
 {
 	const struct plumb_meta *meta;
 	enum plumb_status st = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
-
 	*text = NULL;
 	if (st || !meta)
 		return st;
@@ -70,7 +68,6 @@ static enum plumb_status read_string(const struct plumb_file *file, const char *
 static enum plumb_status read_id(const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
 {
 	const struct plumb_meta *meta = plumb_file_meta_find(file, key);
-
 	*id = -1;
 	if (!meta)
 		return PLUMB_OK;
@@ -79,9 +76,9 @@ static enum plumb_status read_id(const struct plumb_file *file, const char *key,
 		return PLUMB_OK;
 	}
 	if (odd && meta->kind == PLUMB_META_INT)
-		snprintf(oddity(odd), sizeof(odd->text[0]), "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
+		snprintf(oddity(odd), sizeof odd->text[0], "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
 	else if (odd)
-		snprintf(oddity(odd), sizeof(odd->text[0]), "the key %s is %s, expected a token id; it is taken as none", key,
+		snprintf(oddity(odd), sizeof odd->text[0], "the key %s is %s, expected a token id; it is taken as none", key,
 			kind_name[meta->kind]);
 	else if (meta->kind == PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s is %lld, expected a token id", key, (long long)meta->i);
@@ -95,7 +92,6 @@ static enum plumb_status read_split(const struct plumb_file *file, struct odditi
 {
 	enum plumb_status st = read_string(file, "tokenizer.ggml.pre", false, split);
 	const struct plumb_family *family;
-
 	if (st || (*split && **split))
 		return st;
 	if (!(family = plumb_family_of(file, &st)))
@@ -104,7 +100,7 @@ static enum plumb_status read_split(const struct plumb_file *file, struct odditi
 	free(*split);
 	if (!(*split = strdup(family->split)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a pattern");
-	snprintf(oddity(odd), sizeof(odd->text[0]), "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
+	snprintf(oddity(odd), sizeof odd->text[0], "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
 		family->name, family->split);
 	return PLUMB_OK;
 }
@@ -114,20 +110,18 @@ static enum plumb_status count_rows(const struct plumb_file *file, size_t tokens
 {
 	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
 	int64_t rows = embed ? embed->dim[0] : (int64_t)tokens;
-
 	if (rows < (int64_t)tokens)
 		return plumb_fail(PLUMB_E_FORMAT, "the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
 			tokens, (long long)rows);
 	if (rows > (int64_t)tokens)
-		snprintf(oddity(odd), sizeof(odd->text[0]), "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
+		snprintf(oddity(odd), sizeof odd->text[0], "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
 			(long long)rows, tokens, tokens);
 	return PLUMB_OK;
 }
 
 static enum plumb_status read_spans(const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
 {
-	struct plumb_span *s = calloc(meta->n + 1, sizeof(*s));
-
+	struct plumb_span *s = calloc(meta->n + 1, sizeof *s);
 	*spans = s;
 	*n = (size_t)meta->n;
 	if (!s)
@@ -140,10 +134,9 @@ static enum plumb_status read_spans(const struct plumb_meta *meta, const struct 
 static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens, const int32_t **kinds)
 {
 	int32_t *k;
-
 	if (meta->n != tokens)
 		return plumb_fail(PLUMB_E_FORMAT, "%llu token types for %zu tokens", (unsigned long long)meta->n, tokens);
-	*kinds = k = calloc(tokens + 1, sizeof(*k));
+	*kinds = k = calloc(tokens + 1, sizeof *k);
 	if (!k)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token types", tokens);
 	for (uint64_t i = 0; i < meta->n; i++) {
@@ -157,7 +150,6 @@ static enum plumb_status read_lists(const struct plumb_file *file, struct plumb_
 {
 	const struct plumb_meta *tokens, *merges, *kinds;
 	enum plumb_status st;
-
 	if ((st = find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
 	    (st = find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
 	    (st = find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
@@ -170,7 +162,6 @@ static enum plumb_status read_bos(const struct plumb_file *file, struct oddities
 {
 	const struct plumb_meta *add;
 	enum plumb_status st = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
-
 	if (st)
 		return st;
 	v->add_bos = add && add->i;
@@ -183,7 +174,6 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	struct oddities odd = { .n = 0 };
 	char *model = NULL, *split = NULL, *template = NULL, *name = NULL;
 	enum plumb_status st;
-
 	*tok = NULL;
 	if ((st = read_string(file, "tokenizer.ggml.model", true, &model)))
 		goto fail;

@@ -13,7 +13,7 @@ enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id)
 {
 	if (ids->n == ids->room) {
 		size_t room = ids->room ? 2 * ids->room : 64;
-		int32_t *p = realloc(ids->p, room * sizeof(*p));
+		int32_t *p = realloc(ids->p, room * sizeof *p);
 		if (!p)
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token ids", room);
 		ids->p = p;
@@ -37,7 +37,6 @@ struct encoder {
 static void sift_down(uint64_t *heap, size_t n, size_t i)
 {
 	uint64_t v = heap[i];
-
 	for (size_t child; (child = 2 * i + 1) < n; i = child) {
 		child += child + 1 < n && heap[child + 1] < heap[child];
 		if (v <= heap[child])
@@ -50,7 +49,6 @@ static void sift_down(uint64_t *heap, size_t n, size_t i)
 static void heap_push(struct encoder *e, uint64_t v)
 {
 	size_t i = e->used++;
-
 	for (; i && v < e->heap[(i - 1) / 2]; i = (i - 1) / 2)
 		e->heap[i] = e->heap[(i - 1) / 2];
 	e->heap[i] = v;
@@ -61,7 +59,6 @@ static bool pair_key(const struct encoder *e, int32_t i, uint64_t *key)
 {
 	int32_t next = i < 0 ? -1 : e->symbol[i].next;
 	uint32_t rank = next < 0 ? UINT32_MAX : plumb_merge_rank(e->tok, e->symbol[i].id, e->symbol[next].id);
-
 	*key = (uint64_t)rank << 32 | (uint32_t)i;
 	return rank != UINT32_MAX;
 }
@@ -72,10 +69,10 @@ static enum plumb_status reserve(struct encoder *e, size_t n)
 		return PLUMB_OK;
 	size_t room = n < 256 ? 256 : n + n / 2;
 	/* A merge takes one entry from the heap and adds at most two, so 2n entries are enough. */
-	struct symbol *symbol = realloc(e->symbol, room * sizeof(*symbol));
+	struct symbol *symbol = realloc(e->symbol, room * sizeof *symbol);
 	if (symbol)
 		e->symbol = symbol;
-	uint64_t *heap = realloc(e->heap, 2 * room * sizeof(*heap));
+	uint64_t *heap = realloc(e->heap, 2 * room * sizeof *heap);
 	if (heap)
 		e->heap = heap;
 	if (!symbol || !heap)
@@ -91,7 +88,6 @@ static void merge_all(struct encoder *e)
 		int32_t i = (int32_t)(uint32_t)key;
 		const struct plumb_merge *m = &e->tok->merge[key >> 32];
 		struct symbol *s = &e->symbol[i];
-
 		e->heap[0] = e->heap[--e->used];
 		if (e->used)
 			sift_down(e->heap, e->used, 0);
@@ -115,7 +111,6 @@ static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 {
 	struct encoder *e = user;
 	enum plumb_status st = reserve(e, n);
-
 	if (st)
 		return st;
 	for (size_t i = 0; i < n; i++) {
@@ -143,7 +138,6 @@ static enum plumb_status encode_plain(struct encoder *e, const char *text, size_
 {
 	char *nfc = NULL;
 	enum plumb_status st = PLUMB_OK;
-
 	if (!n)
 		return PLUMB_OK;
 	if (e->tok->nfc)
@@ -160,7 +154,6 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 	struct encoder e = { .tok = tok, .ids = ids };
 	size_t from = 0;
 	enum plumb_status st;
-
 	if (size > MAX_TEXT)
 		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
 	st = plumb_utf8_check("text", text, size);
@@ -186,14 +179,13 @@ enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *
 {
 	struct plumb_ids out = { NULL, 0, 0 };
 	enum plumb_status st = PLUMB_OK;
-
 	*ids = NULL;
 	*count = 0;
 	if (tok->add_bos)
 		st = plumb_ids_add(&out, tok->bos);
 	if (!st)
 		st = plumb_ids_encode(&out, tok, text, size, specials);
-	if (!st && !out.p && !(out.p = malloc(sizeof(*out.p)))) /* never NULL on success */
+	if (!st && !out.p && !(out.p = malloc(sizeof *out.p))) /* never NULL on success */
 		st = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
 	if (st) {
 		free(out.p);

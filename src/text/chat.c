@@ -46,7 +46,6 @@ struct sink {
 static enum plumb_status flush(struct sink *s)
 {
 	enum plumb_status st;
-
 	if (!s->ids || !s->text.n)
 		return PLUMB_OK;
 	st = plumb_ids_encode(s->ids, s->tok, s->text.p, s->text.n, PLUMB_SPECIALS_TEXT);
@@ -58,7 +57,6 @@ static enum plumb_status put_id(struct sink *s, int32_t id)
 {
 	struct plumb_span bytes = plumb_token_bytes(s->tok, id);
 	enum plumb_status st;
-
 	if (!s->ids)
 		return put(&s->text, bytes.p, bytes.n);
 	st = flush(s);
@@ -71,7 +69,6 @@ static enum plumb_status put_text(struct sink *s, const char *text) { return put
 static enum plumb_status put_marker(struct sink *s, const char *text)
 {
 	int32_t id = plumb_special_find(s->tok, text);
-
 	if (!s->ids)
 		return put_text(s, text);
 	return id < 0 ? plumb_fail(PLUMB_E_UNSUPPORTED, "the chat template %s needs the token %s, which is not a special token of this "
@@ -83,7 +80,6 @@ static enum plumb_status put_think(struct sink *s)
 {
 	int32_t id = plumb_special_find(s->tok, "<think>");
 	enum plumb_status st = id < 0 ? put_text(s, "<think>") : put_id(s, id);
-
 	return st ? st : put_text(s, "\n");
 }
 
@@ -91,10 +87,9 @@ static enum plumb_status put_think(struct sink *s)
 static const char *without_thought(const struct plumb_template *t, const char *content, bool last)
 {
 	const char *end = NULL;
-
 	if (t->thought == PLUMB_THOUGHT_ALL || (t->thought == PLUMB_THOUGHT_LAST && last))
 		return content;
-	for (const char *p = content; (p = strstr(p, THOUGHT_END)); end = p += sizeof(THOUGHT_END) - 1)
+	for (const char *p = content; (p = strstr(p, THOUGHT_END)); end = p += sizeof THOUGHT_END - 1)
 		;
 	content = end ? end : content;
 	return t->thought == PLUMB_THOUGHT_CUT ? content : content + strspn(content, "\n");
@@ -103,7 +98,6 @@ static const char *without_thought(const struct plumb_template *t, const char *c
 static enum plumb_status put_opening(struct sink *s, const char *role)
 {
 	enum plumb_status st;
-
 	if ((st = put_marker(s, START)) || (st = put_text(s, role)))
 		return st;
 	return put_text(s, "\n");
@@ -112,7 +106,6 @@ static enum plumb_status put_opening(struct sink *s, const char *role)
 static enum plumb_status put_message(struct sink *s, const char *role, const char *content)
 {
 	enum plumb_status st;
-
 	if ((st = put_opening(s, role)) || (st = put_text(s, content)) || (st = put_marker(s, END)))
 		return st;
 	return put_text(s, "\n");
@@ -127,7 +120,6 @@ static enum plumb_status write_chatml(struct sink *s, const struct part *p)
 {
 	const struct plumb_template *t = s->tok->template;
 	enum plumb_status st = PLUMB_OK;
-
 	if (!p->first && t->system && (!p->count || !is_role(p->m, "system")))
 		st = put_message(s, "system", t->system);
 	for (size_t i = p->first; !st && i < p->count; i++)
@@ -143,7 +135,6 @@ static enum plumb_status write_deepseek(struct sink *s, const struct part *p)
 {
 	const char *system = "";
 	enum plumb_status st = PLUMB_OK;
-
 	for (size_t i = 0; i < p->count; i++)
 		if (is_role(&p->m[i], "system")) {
 			if (p->first && i >= p->first)
@@ -179,7 +170,6 @@ static enum plumb_status write_chat(struct sink *s, const struct plumb_message *
 {
 	struct part part = { messages, first, count, answer };
 	enum plumb_status st = plumb_template_need(s->tok);
-
 	if (st)
 		return st;
 	if (first > count)
@@ -203,7 +193,6 @@ enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const str
 {
 	struct sink s = { .tok = tok };
 	enum plumb_status st = put(&s.text, "", 0);
-
 	*text = NULL;
 	if (!st)
 		st = write_chat(&s, messages, first, count, answer);
@@ -221,12 +210,11 @@ enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const s
 	struct plumb_ids out = { NULL, 0, 0 };
 	struct sink s = { .tok = tok, .ids = &out };
 	enum plumb_status st;
-
 	*ids = NULL;
 	*n = 0;
 	st = write_chat(&s, messages, first, count, answer);
 	free(s.text.p);
-	if (!st && !out.p && !(out.p = malloc(sizeof(*out.p))))
+	if (!st && !out.p && !(out.p = malloc(sizeof *out.p)))
 		st = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
 	if (st) {
 		free(out.p);

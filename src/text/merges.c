@@ -27,7 +27,6 @@ uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32
 static int32_t find_normal(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
 {
 	int32_t id = (int32_t)*plumb_token_slot(tok, a, b) - 1;
-
 	return id >= 0 && tok->kind[id] == PLUMB_TOKEN_NORMAL ? id : -1;
 }
 
@@ -37,7 +36,6 @@ static const char *parse_merge(const struct plumb_tokenizer *tok, struct plumb_s
 {
 	const char *space = s.n ? memchr(s.p, ' ', s.n) : NULL;
 	struct plumb_span left = { scratch, 0 }, right;
-
 	if (!space)
 		return "has no space between its two tokens";
 	size_t n = (size_t)(space - s.p);
@@ -60,7 +58,6 @@ static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t 
 	struct plumb_merge m = { -1, -1, -1 };
 	const char *why = parse_merge(tok, s, &m, alphabet, scratch);
 	uint32_t twin = why ? UINT32_MAX : plumb_merge_rank(tok, m.left, m.right);
-
 	if (why || twin != UINT32_MAX) {
 		if (why)
 			plumb_warn(tok, "merge %zu %s; it is left out", i, why);
@@ -78,13 +75,12 @@ static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t 
 enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
 {
 	size_t longest = 0;
-
 	if (v->merges > INT32_MAX)
 		return plumb_fail(PLUMB_E_FORMAT, "%zu merges, at most %d are taken", v->merges, INT32_MAX);
 	for (size_t i = 0; i < v->merges; i++)
 		longest = v->merge[i].n > longest ? v->merge[i].n : longest;
 	char *scratch = malloc(longest + 1);
-	tok->merge = calloc(v->merges + 1, sizeof(*tok->merge));
+	tok->merge = calloc(v->merges + 1, sizeof *tok->merge);
 	tok->by_pair = plumb_table_new(v->merges, &tok->by_pair_mask);
 	if (!scratch || !tok->merge || !tok->by_pair) {
 		free(scratch);

@@ -21,7 +21,6 @@ static enum plumb_status sort_run(int32_t *run, size_t n)
 {
 	size_t at[256] = { 0 }, sum = 0;
 	int32_t *sorted;
-
 	if (n <= SHORT_RUN) {
 		for (size_t i = 1; i < n; i++) {
 			int32_t c = run[i];
@@ -32,7 +31,7 @@ static enum plumb_status sort_run(int32_t *run, size_t n)
 		}
 		return PLUMB_OK;
 	}
-	sorted = malloc(n * sizeof(*sorted));
+	sorted = malloc(n * sizeof *sorted);
 	if (!sorted)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to order %zu combining marks", n);
 	for (size_t i = 0; i < n; i++)
@@ -44,7 +43,7 @@ static enum plumb_status sort_run(int32_t *run, size_t n)
 	}
 	for (size_t i = 0; i < n; i++)
 		sorted[at[mark_class(run[i]) & 255]++] = run[i];
-	memcpy(run, sorted, n * sizeof(*run));
+	memcpy(run, sorted, n * sizeof *run);
 	free(sorted);
 	return PLUMB_OK;
 }
@@ -70,7 +69,6 @@ static enum plumb_status decompose(const char *text, size_t n, int32_t **out, si
 {
 	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
 	size_t room = 0, used = 0;
-
 	for (size_t i = 0; i < n;) {
 		int32_t c;
 		int boundclass = 0;
@@ -79,7 +77,7 @@ static enum plumb_status decompose(const char *text, size_t n, int32_t **out, si
 			return plumb_fail(PLUMB_E_ARGUMENT, "the text is not valid UTF-8 at byte %zu", i);
 		if (room - used < 32) {
 			room = room ? room + room / 2 : n + 32;
-			int32_t *more = realloc(*out, room * sizeof(*more));
+			int32_t *more = realloc(*out, room * sizeof *more);
 			if (!more)
 				return plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
 			*out = more;
@@ -108,7 +106,6 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	char *bytes = NULL;
 	size_t count = 0, used = 0;
 	enum plumb_status st;
-
 	*out = NULL;
 	*out_n = n;
 	if (plainly_nfc(text, n))

@@ -40,7 +40,6 @@ static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
 static double draw(uint64_t *s)
 {
 	uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
-
 	s[2] ^= s[0];
 	s[3] ^= s[1];
 	s[1] ^= s[2];
@@ -55,7 +54,6 @@ static double exp_negative(double x)
 {
 	double k, r, sum = 1;
 	uint64_t bits;
-
 	if (!(x > -708))
 		return 0;
 	k = (double)(int)(x * 1.44269504088896340736 - 0.5);
@@ -63,7 +61,7 @@ static double exp_negative(double x)
 	for (int i = 14; i > 0; i--)
 		sum = 1 + sum * r / i;
 	bits = (uint64_t)(1023 + (int)k) << 52;
-	memcpy(&k, &bits, sizeof(k));
+	memcpy(&k, &bits, sizeof k);
 	return sum * k;
 }
 
@@ -89,15 +87,14 @@ enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct
 {
 	enum plumb_status st = check_sampling(how);
 	struct plumb_sampler *s;
-
 	*sampler = NULL;
 	if (st)
 		return st;
-	s = calloc(1, sizeof(*s));
+	s = calloc(1, sizeof *s);
 	if (s) {
 		s->how = *how;
 		s->window = how->repeat_window ? how->repeat_window : DEFAULT_WINDOW;
-		s->recent = malloc((size_t)s->window * sizeof(*s->recent));
+		s->recent = malloc((size_t)s->window * sizeof *s->recent);
 	}
 	if (!s || !s->recent) {
 		plumb_sampler_free(s);
@@ -129,12 +126,11 @@ void plumb_sampler_saw(struct plumb_sampler *s, int32_t id)
 static enum plumb_status take_logits(struct plumb_sampler *s, const float *logits, int32_t n)
 {
 	double penalty = s->how.repeat_penalty;
-
 	if (n > s->room) {
-		double *logit = realloc(s->logit, (size_t)n * sizeof(*logit));
+		double *logit = realloc(s->logit, (size_t)n * sizeof *logit);
 		if (logit)
 			s->logit = logit;
-		struct pick *pick = realloc(s->pick, (size_t)n * sizeof(*pick));
+		struct pick *pick = realloc(s->pick, (size_t)n * sizeof *pick);
 		if (pick)
 			s->pick = pick;
 		if (!logit || !pick)
@@ -165,7 +161,6 @@ static bool worse(const struct pick *a, const struct pick *b)
 static void sift_down(struct pick *heap, int32_t n, int32_t i)
 {
 	struct pick v = heap[i];
-
 	for (int32_t child; n > 1 && i <= (n - 2) / 2; i = child) {
 		child = 2 * i + 1;
 		child += child + 1 < n && worse(&heap[child + 1], &heap[child]);
@@ -200,7 +195,6 @@ static void select_best(struct plumb_sampler *s, int32_t n, int32_t k)
 static int32_t find_best(const double *logit, int32_t n)
 {
 	int32_t best = 0;
-
 	for (int32_t i = 1; i < n; i++)
 		if (logit[i] > logit[best])
 			best = i;
@@ -217,7 +211,6 @@ static double weigh(const struct plumb_sampler *s, double logit, double best)
 static int32_t reach(struct plumb_sampler *s, int32_t k, double total, double best)
 {
 	double sum = 0;
-
 	for (int32_t i = 0; i < k; i++) {
 		sum += s->pick[i].weight = weigh(s, s->pick[i].logit, best);
 		if (sum >= s->how.top_p * total)
@@ -231,7 +224,6 @@ static int32_t filter(struct plumb_sampler *s, int32_t n, double best)
 {
 	int32_t k = s->how.top_k && s->how.top_k < n ? s->how.top_k : n, kept = 0;
 	double total = 0;
-
 	if (k == n && s->how.top_p >= 1) { /* nothing to order */
 		for (int32_t i = 0; i < n; i++)
 			s->pick[i] = (struct pick){ s->logit[i], weigh(s, s->logit[i], best), i };
@@ -261,7 +253,6 @@ enum plumb_status plumb_sample(struct plumb_sampler *s, const float *logits, int
 	enum plumb_status st;
 	int32_t best, kept, last = 0;
 	double total = 0, target;
-
 	*id = -1;
 	if (n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%d logits, expected at least 1", (int)n);

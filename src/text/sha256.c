@@ -17,19 +17,18 @@ static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 static void block(uint32_t h[8], const unsigned char *p)
 {
 	uint32_t w[64], v[8];
-
 	for (int i = 0; i < 16; i++)
 		w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
 	for (int i = 16; i < 64; i++) {
 		uint32_t a = w[i - 15], b = w[i - 2];
 		w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] + (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
 	}
-	memcpy(v, h, sizeof(v));
+	memcpy(v, h, sizeof v);
 	for (int i = 0; i < 64; i++) {
 		uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25), s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
 		uint32_t t1 = v[7] + s1 + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
 		uint32_t t2 = s0 + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
-		memmove(v + 1, v, 7 * sizeof(*v));
+		memmove(v + 1, v, 7 * sizeof *v);
 		v[4] += t1;
 		v[0] = t1 + t2;
 	}
@@ -43,7 +42,6 @@ void plumb_sha256(const char *text, size_t n, char hex[PLUMB_SHA256_HEX])
 	uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
 	unsigned char last[128] = { 0 };
 	size_t rest = n % 64, size = rest < 56 ? 64 : 128;
-
 	for (size_t i = 0; i + 64 <= n; i += 64)
 		block(h, (const unsigned char *)text + i);
 	if (rest)

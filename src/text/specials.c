@@ -5,33 +5,15 @@
 #include "core/core.h"
 #include "text.h"
 
-/* Tokens that open and close the turns of a conversation. Marked as anything but control, whoever types one
- * would forge a turn, and the model would never see its own markers. */
-static const char *const control_name[] = {
-	"<|im_start|>", "<|im_end|>", "<|endoftext|>",
-	"<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>",
-};
-
-const char *plumb_control_name(struct plumb_span token)
-{
-	for (size_t i = 0; i < sizeof(control_name) / sizeof(control_name[0]); i++)
-		if (token.n == strlen(control_name[i]) && !memcmp(token.p, control_name[i], token.n))
-			return control_name[i];
-	return NULL;
-}
-
 int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text)
 {
 	int32_t id = plumb_special_at(tok, text, strlen(text), PLUMB_SPECIALS_PARSE);
-
 	return id >= 0 && plumb_token_bytes(tok, id).n == strlen(text) ? id : -1;
 }
 
 static int compare_spans(struct plumb_span a, struct plumb_span b)
 {
 	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-
 	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
@@ -39,7 +21,6 @@ static int compare_spans(struct plumb_span a, struct plumb_span b)
 static void sort_specials(const struct plumb_tokenizer *tok, int32_t *a, int32_t *spare, size_t n)
 {
 	size_t half = n / 2, i = 0, j = half;
-
 	if (n < 2)
 		return;
 	sort_specials(tok, a, spare, half);
@@ -49,7 +30,7 @@ static void sort_specials(const struct plumb_tokenizer *tok, int32_t *a, int32_t
 			compare_spans(plumb_token_bytes(tok, a[i]), plumb_token_bytes(tok, a[j])) < 0);
 		spare[k] = left ? a[i++] : a[j++];
 	}
-	memcpy(a, spare, n * sizeof(*a));
+	memcpy(a, spare, n * sizeof *a);
 }
 
 static bool is_parsed(const struct plumb_tokenizer *tok, size_t i)
@@ -60,10 +41,9 @@ static bool is_parsed(const struct plumb_tokenizer *tok, size_t i)
 enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok)
 {
 	int32_t *spare;
-
 	for (size_t i = 0; i < tok->tokens; i++)
 		tok->specials += is_parsed(tok, i);
-	tok->special = calloc(2 * tok->specials + 1, sizeof(*tok->special));
+	tok->special = calloc(2 * tok->specials + 1, sizeof *tok->special);
 	if (!tok->special)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu special tokens", tok->specials);
 	spare = tok->special + tok->specials;
@@ -82,7 +62,6 @@ int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_
 {
 	size_t lo = 0, hi = tok->specials;
 	int32_t best = -1;
-
 	for (size_t d = 0; d < n && lo < hi; d++) {
 		unsigned char c = (unsigned char)p[d];
 		size_t edge[2] = { lo, lo };

@@ -50,9 +50,8 @@ enum plumb_status plumb_split_new(struct plumb_split **split, const char *name)
 	const struct pattern *pattern = NULL;
 	int error = 0;
 	PCRE2_SIZE at = 0;
-
 	*split = NULL;
-	for (size_t i = 0; name && i < sizeof(patterns) / sizeof(patterns[0]); i++)
+	for (size_t i = 0; name && i < sizeof patterns / sizeof patterns[0]; i++)
 		if (!strcmp(patterns[i].name, name))
 			pattern = &patterns[i];
 	if (!pattern)
@@ -65,7 +64,7 @@ enum plumb_status plumb_split_new(struct plumb_split **split, const char *name)
 		PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &at, NULL);
 	if (!(*split)->code) {
 		char text[128] = "";
-		pcre2_get_error_message(error, (PCRE2_UCHAR *)text, sizeof(text));
+		pcre2_get_error_message(error, (PCRE2_UCHAR *)text, sizeof text);
 		plumb_split_free(*split);
 		*split = NULL;
 		return plumb_fail(error == PCRE2_ERROR_HEAP_FAILED ? PLUMB_E_MEMORY : PLUMB_E_INTERNAL, "split pattern %s: %s at %zu", name, text, (size_t)at);
@@ -88,7 +87,6 @@ static enum plumb_status run_matches(const struct plumb_split *split, const char
 {
 	uint32_t options = PCRE2_NO_UTF_CHECK;
 	enum plumb_status st = PLUMB_OK;
-
 	for (size_t at = 0; !st && at < n;) {
 		int rc = pcre2_match(split->code, (PCRE2_SPTR)text, n, at, options, data, context);
 		if (rc == PCRE2_ERROR_JIT_STACKLIMIT && !(options & PCRE2_NO_JIT)) {
@@ -99,7 +97,7 @@ static enum plumb_status run_matches(const struct plumb_split *split, const char
 		if (end <= at) {
 			char why[128] = "an empty match";
 			if (rc < 0)
-				pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof(why));
+				pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
 			return plumb_fail(rc == PCRE2_ERROR_NOMEMORY ? PLUMB_E_MEMORY : PLUMB_E_INTERNAL, "split pattern at byte %zu: %s", at, why);
 		}
 		st = fn(user, text + at, end - at);
@@ -114,7 +112,6 @@ enum plumb_status plumb_split_run(const struct plumb_split *split, const char *t
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	pcre2_match_context *context = pcre2_match_context_create(NULL);
 	enum plumb_status st;
-
 	if (!data || !context) {
 		st = plumb_fail(PLUMB_E_MEMORY, "no memory to split %zu bytes of text", n);
 	} else {

@@ -9,7 +9,6 @@
 static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
 {
 	size_t written = 0;
-
 	s->held[s->count++] = byte;
 	while (s->count) {
 		int len = plumb_utf8_step(s->held, (size_t)s->count);
@@ -31,7 +30,6 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 	struct plumb_span token = plumb_token_bytes(tok, id);
 	struct plumb_stream probe = *stream;
 	size_t need = 0;
-
 	*written = 0;
 	if (id < 0 || (size_t)id >= plumb_tokenizer_size(tok)) /* an empty token is one, too */
 		return plumb_fail(PLUMB_E_ARGUMENT, "token id %d, expected 0 to %zu", (int)id, plumb_tokenizer_size(tok) - 1);
@@ -53,7 +51,6 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 size_t plumb_stream_end(struct plumb_stream *stream, char *out, size_t size)
 {
 	bool held = stream->count > 0;
-
 	stream->count = 0;
 	if (!held || size < PLUMB_UTF8_REPLACEMENT_SIZE)
 		return 0;

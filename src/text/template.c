@@ -16,7 +16,7 @@ static const struct plumb_template templates[] = {
 	{ .name = "qwq-first", .form = PLUMB_FORM_CHATML, .thought = PLUMB_THOUGHT_NONE },
 	{ .name = "deepseek-r1", .form = PLUMB_FORM_DEEPSEEK, .thought = PLUMB_THOUGHT_CUT, .think = true },
 };
-#define TEMPLATES (int)(sizeof(templates) / sizeof(templates[0]))
+#define TEMPLATES (int)(sizeof templates / sizeof templates[0])
 
 /* Of texts without a last line break, which Jinja leaves out. tests/data/text/templates.json has the texts and what Jinja makes
  * of them; a row here needs one there. */
@@ -50,7 +50,7 @@ const char *plumb_template_name(int i) { return i < 0 || i >= TEMPLATES ? NULL :
 const struct plumb_template *plumb_template_of(const char *text, size_t n, char hex[PLUMB_SHA256_HEX])
 {
 	plumb_sha256(text, n && text[n - 1] == '\n' ? n - 1 : n, hex);
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (!strcmp(known[i].sha256, hex))
 			return named(known[i].name);
 	return NULL;
@@ -60,7 +60,6 @@ const struct plumb_template *plumb_template_of(const char *text, size_t n, char 
 static void show(const char *text, size_t n, char *out, size_t most)
 {
 	size_t k = 0;
-
 	for (; k < n && k + 1 < most; k++)
 		out[k] = text[k] < ' ' || text[k] > '~' ? ' ' : text[k];
 	out[k] = 0;
@@ -69,17 +68,15 @@ static void show(const char *text, size_t n, char *out, size_t most)
 void plumb_template_read(struct plumb_tokenizer *tok, const char *text, size_t n)
 {
 	char hex[PLUMB_SHA256_HEX], start[41];
-
 	tok->template = plumb_template_of(text, n, hex);
-	show(text, n, start, sizeof(start));
-	snprintf(tok->unknown, sizeof(tok->unknown), "a chat template that plumb does not know (\"%s%s\", SHA-256 %.16s)", start,
-		n >= sizeof(start) ? " ..." : "", hex);
+	show(text, n, start, sizeof start);
+	snprintf(tok->unknown, sizeof tok->unknown, "a chat template that plumb does not know (\"%s%s\", SHA-256 %.16s)", start,
+		n >= sizeof start ? " ..." : "", hex);
 }
 
 enum plumb_status plumb_tokenizer_use_template(struct plumb_tokenizer *tok, const char *name)
 {
 	const struct plumb_template *t = named(name);
-
 	if (!t)
 		return plumb_fail(PLUMB_E_ARGUMENT, "\"%.64s\" is not the name of a chat template", name);
 	tok->template = t;
@@ -90,11 +87,10 @@ enum plumb_status plumb_tokenizer_read_template(struct plumb_tokenizer *tok, con
 {
 	char hex[PLUMB_SHA256_HEX], start[41];
 	const struct plumb_template *t = plumb_template_of(text, size, hex);
-
-	show(text, size, start, sizeof(start));
+	show(text, size, start, sizeof start);
 	if (!t)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "plumb does not know the chat template \"%s%s\" (SHA-256 %.16s)", start,
-			size >= sizeof(start) ? " ..." : "", hex);
+			size >= sizeof start ? " ..." : "", hex);
 	tok->template = t;
 	return PLUMB_OK;
 }

@@ -53,6 +53,10 @@ struct plumb_tokenizer {
 };
 
 /* --- tokens.c --- */
+#define PLUMB_ALPHABET 324 /* code points of GPT-2's byte alphabet are below this */
+/* alphabet[c] becomes the byte of code point c, -1 for none: printable bytes stand for themselves, the others are counted up from U+0100. */
+void plumb_alphabet_fill(int16_t alphabet[PLUMB_ALPHABET]);
+enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
 /* Translate a span of the byte alphabet into bytes (never longer). False: not of the alphabet. */
 bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *out, size_t *n);
 /* Slot of the token whose bytes are a followed by b, or the free slot where it belongs. */
@@ -66,8 +70,6 @@ enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct pl
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right);
 
 /* --- specials.c --- */
-/* The name when the token is a marker of turns, whatever it is marked as; else NULL. */
-const char *plumb_control_name(struct plumb_span token);
 enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok);
 /* Longest special that is a prefix of p (of TEXT: longest user-defined one); -1: none. */
 int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer's tokens by id and by bytes. What a vocabulary can have wrong is found when it is built, here, in merges.c and
- * in specials.c: an error where encoding needs it, else a warning. Encoding is in bpe.c. */
+/* The tokenizer's tokens by id and by bytes. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -8,15 +7,10 @@
 #include "core/utf8.h"
 #include "text.h"
 
-#define ALPHABET 324 /* code points of GPT-2's byte alphabet are below this */
-
-/* alphabet[c] is the byte of code point c, -1 for none: printable bytes stand for themselves,
- * the others are counted up from U+0100. */
-static void alphabet_fill(int16_t *alphabet)
+void plumb_alphabet_fill(int16_t alphabet[PLUMB_ALPHABET])
 {
 	int next = 256;
-
-	memset(alphabet, -1, ALPHABET * sizeof(*alphabet));
+	memset(alphabet, -1, PLUMB_ALPHABET * sizeof *alphabet);
 	for (int b = 0; b < 256; b++) {
 		bool plain = (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
 		alphabet[plain ? b : next++] = (int16_t)b;
@@ -29,8 +23,8 @@ bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *o
 	for (size_t i = 0; i < s.n;) {
 		const unsigned char *p = (const unsigned char *)s.p + i;
 		int len = plumb_utf8_step(p, s.n - i);
-		int c = len == 1 ? p[0] : len == 2 ? (p[0] & 0x1f) << 6 | (p[1] & 0x3f) : ALPHABET;
-		if (c >= ALPHABET || alphabet[c] < 0)
+		int c = len == 1 ? p[0] : len == 2 ? (p[0] & 0x1f) << 6 | (p[1] & 0x3f) : PLUMB_ALPHABET;
+		if (c >= PLUMB_ALPHABET || alphabet[c] < 0)
 			return false;
 		out[(*n)++] = (char)alphabet[c];
 		i += (size_t)len;
@@ -41,7 +35,6 @@ bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *o
 uint32_t *plumb_token_slot(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
 {
 	uint64_t h = plumb_hash_bytes(plumb_hash_bytes(tok->seed, a.p, a.n), b.p, b.n);
-
 	for (size_t i = plumb_hash_end(h);; i++) {
 		uint32_t *slot = &tok->by_bytes[i & tok->by_bytes_mask];
 		if (!*slot)
@@ -69,19 +62,34 @@ int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char *bytes, s
 uint32_t *plumb_table_new(size_t n, size_t *mask)
 {
 	size_t size = 16;
-
 	while (size < 2 * n)
 		size *= 2;
 	*mask = size - 1;
 	return calloc(size, sizeof(uint32_t));
 }
 
+/* Tokens that open and close the turns of a conversation. Marked as anything but control, whoever types one
+ * would forge a turn, and the model would never see its own markers. */
+static const char *const control_name[] = {
+	"<|im_start|>", "<|im_end|>", "<|endoftext|>",
+	"<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>",
+};
+
+/* The name when the token is a marker of turns, whatever it is marked as; else NULL. */
+static const char *tokens_control(struct plumb_span token)
+{
+	for (size_t i = 0; i < sizeof control_name / sizeof control_name[0]; i++)
+		if (token.n == strlen(control_name[i]) && !memcmp(token.p, control_name[i], token.n))
+			return control_name[i];
+	return NULL;
+}
+
 /* The kind that a token is handled as, with a warning where that is not the one it is marked as. */
 static int32_t kind_of(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i)
 {
 	int32_t kind = v->kind ? v->kind[i] : PLUMB_TOKEN_NORMAL;
-	const char *control = kind == PLUMB_TOKEN_CONTROL ? NULL : plumb_control_name(v->token[i]);
-
+	const char *control = kind == PLUMB_TOKEN_CONTROL ? NULL : tokens_control(v->token[i]);
 	if (control) {
 		plumb_warn(tok, "token %zu, %s, is not marked as a control token (kind %d, not 3); it is handled as one", i, control,
 			(int)kind);
@@ -98,7 +106,6 @@ static enum plumb_status meet_twin(struct plumb_tokenizer *tok, const struct plu
 {
 	struct plumb_span a = v->token[i], b = v->token[twin];
 	bool same = a.n == b.n && !memcmp(a.p, b.p, a.n);
-
 	if (same && tok->kind[i] <= PLUMB_TOKEN_USER && tok->kind[twin] <= PLUMB_TOKEN_USER)
 		return plumb_fail(PLUMB_E_FORMAT, "token %zu is the same as token %zu", i, twin);
 	/* A normal token is found by its bytes, a special one by its text; the others are found by nothing. */
@@ -116,7 +123,6 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	size_t n = s.n;
 	bool keep = true;
 	enum plumb_status st = PLUMB_OK;
-
 	if (s.n && (kind != PLUMB_TOKEN_NORMAL || !plumb_alphabet_decode(alphabet, s, out, &n))) {
 		if (kind == PLUMB_TOKEN_NORMAL) {
 			plumb_warn(tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
@@ -142,10 +148,9 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_tokens(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
 {
 	uint64_t total = 0;
-
 	if (!v->tokens || v->tokens > INT32_MAX / 4)
 		return plumb_fail(PLUMB_E_FORMAT, "%zu tokens, expected 256 to %d", v->tokens, INT32_MAX / 4);
 	for (size_t i = 0; i < v->tokens; i++) {
@@ -157,7 +162,7 @@ static enum plumb_status read_tokens(struct plumb_tokenizer *tok, const struct p
 		return plumb_fail(PLUMB_E_FORMAT, "the tokens have %llu bytes together, at most 2 GiB is taken",
 			(unsigned long long)total);
 	tok->bytes = malloc((size_t)total + 1);
-	tok->start = calloc(v->tokens + 1, sizeof(*tok->start));
+	tok->start = calloc(v->tokens + 1, sizeof *tok->start);
 	tok->kind = calloc(v->tokens, 1);
 	tok->seed = plumb_hash_seed();
 	tok->by_bytes = plumb_table_new(v->tokens, &tok->by_bytes_mask);
@@ -173,90 +178,4 @@ static enum plumb_status read_tokens(struct plumb_tokenizer *tok, const struct p
 		if (tok->byte_id[b] < 0)
 			plumb_warn(tok, "there is no token for the byte 0x%02x; text that holds it is refused", (unsigned)b);
 	return PLUMB_OK;
-}
-
-static bool is_id(const struct plumb_tokenizer *tok, int32_t id)
-{
-	return id == -1 || (id >= 0 && (size_t)id < tok->tokens);
-}
-
-/* What ends a turn or begins a text is needed; what fills up batches is not. */
-static enum plumb_status read_ids(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
-{
-	if (!is_id(tok, v->eos))
-		return plumb_fail(PLUMB_E_FORMAT, "the eos token is %d, expected an id below %zu", (int)v->eos, tok->tokens);
-	if (v->add_bos && v->bos == -1)
-		return plumb_fail(PLUMB_E_FORMAT, "a bos token is to be added, but there is none");
-	if (v->add_bos && !is_id(tok, v->bos))
-		return plumb_fail(PLUMB_E_FORMAT, "the bos token is %d, expected an id below %zu", (int)v->bos, tok->tokens);
-	if (!is_id(tok, v->bos))
-		plumb_warn(tok, "the bos token is %d, there are %zu tokens; no text begins with it", (int)v->bos, tok->tokens);
-	if (!is_id(tok, v->pad))
-		plumb_warn(tok, "the padding token is %d, there are %zu tokens; plumb never needs it", (int)v->pad, tok->tokens);
-	tok->bos = is_id(tok, v->bos) ? v->bos : -1;
-	tok->eos = v->eos;
-	tok->add_bos = v->add_bos;
-	return PLUMB_OK;
-}
-
-enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct plumb_vocab *v)
-{
-	struct plumb_tokenizer *tok = calloc(1, sizeof(*tok));
-	int16_t alphabet[ALPHABET];
-	enum plumb_status st;
-
-	*out = NULL;
-	if (!tok)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
-	alphabet_fill(alphabet);
-	memset(tok->byte_id, -1, sizeof(tok->byte_id));
-	if ((st = plumb_split_new(&tok->split, v->split)) || (st = read_tokens(tok, v, alphabet)) ||
-	    (st = plumb_merges_read(tok, v, alphabet)) || (st = plumb_specials_read(tok)) || (st = read_ids(tok, v)))
-		goto fail;
-	tok->im_start = plumb_special_find(tok, "<|im_start|>");
-	tok->im_end = plumb_special_find(tok, "<|im_end|>");
-	tok->endoftext = plumb_special_find(tok, "<|endoftext|>");
-	for (size_t i = 0; v->name && v->name[i] && i < sizeof(tok->name) - 1; i++)
-		tok->name[i] = v->name[i] < ' ' || v->name[i] > '~' ? '?' : v->name[i];
-	if (v->chat_template)
-		plumb_template_read(tok, v->chat_template, strlen(v->chat_template));
-	*out = tok;
-	return PLUMB_OK;
-fail:
-	plumb_tokenizer_free(tok);
-	return st;
-}
-
-void plumb_tokenizer_free(struct plumb_tokenizer *tok)
-{
-	if (!tok)
-		return;
-	plumb_split_free(tok->split);
-	free(tok->bytes);
-	free(tok->start);
-	free(tok->kind);
-	free(tok->by_bytes);
-	free(tok->merge);
-	free(tok->by_pair);
-	free(tok->special);
-	free(tok);
-}
-
-void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc) { tok->nfc = nfc; }
-void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add) { tok->add_bos = add && tok->bos >= 0; }
-
-size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok) { return tok->tokens; }
-int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok) { return tok->bos; }
-int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok) { return tok->eos; }
-
-bool plumb_tokenizer_is_end(const struct plumb_tokenizer *tok, int32_t id)
-{
-	return id >= 0 && (id == tok->eos || id == tok->im_end || id == tok->endoftext);
-}
-
-/* User-defined tokens such as <tool_call> are part of what a model says: they are not special. */
-bool plumb_tokenizer_is_special(const struct plumb_tokenizer *tok, int32_t id)
-{
-	return id >= 0 && (size_t)id < tok->tokens && tok->kind[id] != PLUMB_TOKEN_NORMAL &&
-		tok->kind[id] != PLUMB_TOKEN_USER && tok->kind[id] != PLUMB_TOKEN_LITERAL;
 }

@@ -11,18 +11,17 @@ void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...)
 {
 	struct plumb_warning *w = tok->warning;
 	va_list args;
-
 	for (; w < tok->warning + tok->warnings; w++)
 		if (w->format && !strcmp(w->format, format)) {
 			w->more++;
 			/* The count is part of the text; it is written again over the old one. */
-			snprintf(w->text + w->n, sizeof(w->text) - w->n, " (and %zu more like it)", w->more);
+			snprintf(w->text + w->n, sizeof w->text - w->n, " (and %zu more like it)", w->more);
 			return;
 		}
 	if (tok->warnings == PLUMB_WARNINGS)
 		return;
 	va_start(args, format);
-	plumb_vformat(w->text, sizeof(w->text) - PLUMB_WARNING_MORE, format, args);
+	plumb_vformat(w->text, sizeof w->text - PLUMB_WARNING_MORE, format, args);
 	va_end(args);
 	w->n = strlen(w->text);
 	w->format = format;
@@ -32,10 +31,9 @@ void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...)
 void plumb_tokenizer_warn(struct plumb_tokenizer *tok, const char *text)
 {
 	struct plumb_warning *w = tok->warning + tok->warnings;
-
 	if (tok->warnings == PLUMB_WARNINGS)
 		return;
-	snprintf(w->text, sizeof(w->text), "%s", text);
+	snprintf(w->text, sizeof w->text, "%s", text);
 	tok->warnings++;
 }
 
