@@ -38,7 +38,7 @@ dumps() {
 }
 
 parts() {
-	for part in report verdict growth diverge isolate components convention precision blindspots fingerprint trace stability biography weights; do
+	for part in report verdict growth diverge isolate components convention precision blindspots fingerprint trace stability biography weights special; do
 		diag $part "$model" all; expect 0 "[a-z]\{3,\}" "$part"
 		[ ! -s err ]; report $? "$part says nothing on standard error"
 		awk 'length($0) > 130 { exit 1 }' out; report $? "$part keeps within the terminal" # bytes; a character may have three
@@ -104,6 +104,14 @@ bad_references() {
 
 usage() {
 	diag --help; expect 0 "^Usage: plumb diag" "diag --help"
+	sed -n '/^Parts/,/^Also/s/^  \([a-z]*\) *\(.*\)/\1 \2/p' out | sed 's/ (\*)$//' >parts
+	[ "$(wc -l <parts)" -gt 10 ]; report $? "... lists the parts"
+	sed 's/^\.It Cm \([a-z]*\)$/@\1/; /^\./d; s/\\&//' "$srcdir/doc/plumb.1" | tr '\n' ' ' >man
+	while read -r name question; do
+		grep -qF -- "@$name $question" man && grep -qF -- "| \`$name\` | $question |" "$srcdir/doc/diagnosis.md"
+		report $? "plumb(1) and doc/diagnosis.md have $name with its question"
+	done <parts
+	diag growth --help; expect 0 "^How does the error grow" "help of one part"
 	diag; expect 2 "needs a part" "no part"
 	diag nonsense "$model"; expect 2 '"nonsense" is no part' "unknown part"
 	diag report; expect 2 "needs a model file" "no model"

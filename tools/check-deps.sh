@@ -22,7 +22,7 @@ allow format core
 allow text core
 allow model format text op core
 allow diag model drivers core
-allow report core
+allow report diag core
 allow cli
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	case $f in

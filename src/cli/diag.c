@@ -14,56 +14,7 @@ const struct cli_command cli_diag = {
 	"\n"
 	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
 	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"
-	"tools/export-reference.py make them.\n"
-	"\n"
-	"Parts:\n"
-	"  report       is the port right, and if not, why? All parts, one verdict; several references may follow\n"
-	"  verdict      the verdict alone\n"
-	"  growth       error and growth from layer to layer, what each layer does to it, and why it jumps\n"
-	"  diverge      the first capture point that is beyond what rounding explains\n"
-	"  isolate      each layer fed with the reference's own input\n"
-	"  components   each component fed with the reference's own input\n"
-	"  convention   how each file of the reference is to be read: raw, already normed, a layer off ...\n"
-	"  precision    the precision the reference was made in, and the errors it cannot show\n"
-	"  blindspots   which bugs this reference cannot notice, tried one by one\n"
-	"  fingerprint  which bug a difference looks like\n"
-	"  trace        every capture point of a run (REFERENCE may be left out)\n"
-	"  stability    ranges, NaN, infinity, and what must stay wide in fp16 and bf16 (the same)\n"
-	"  biography    massive activations: who writes, carries and removes them (the same)\n"
-	"  weights      what the tensors hold, and which layers are unusual (needs no prompt)\n"
-	"Also:\n"
-	"  dump         write the values of a run as a reference: --out, --format, --points\n"
-	"  bisect       which operators of one driver must move to another for the answer to be right: --good, --bad\n"
-	"  faults       list the bugs that --fault can put in\n"
-	"\n"
-	"  --tokens IDS         the prompt as token ids (default: as the reference tells, or found from its embeddings)\n"
-	"  --prompt TEXT        the prompt as plain text\n"
-	"  --chat TEXT          the prompt as a message in the model's chat template\n"
-	CLI_TEMPLATE_HELP
-	"  --layer N            look into this layer only (isolate, components, trace)\n"
-	"  --layers N           evaluate the first N layers only\n"
-	"  --fault NAME[@LAYER][=VALUE]  break the port on purpose\n"
-	"  --html FILE          of report: write one self-contained page, and print the verdict only (also --out FILE)\n"
-	"  --out FOLDER         of dump: where to\n"
-	"  --format F           of dump: safetensors (default, every position) or bin (the last position, as the seed's files)\n"
-	"  --points LIST        of dump: capture points, e.g. embeddings,output,logits (default: all)\n"
-	"  --good LIST          of bisect: drivers that are right (default native)\n"
-	"  --bad LIST           of bisect: drivers that are not (default cl)\n"
-	"  --tolerance X        of bisect: relative error of the logits that is still right (default 1e-3)\n"
-	CLI_COMMON_HELP
-	"\n"
-	"Exit codes of report and verdict: 0 right, 20 right once the reference's convention is undone, 21 right as far as\n"
-	"the reference's precision can tell, 22 a real divergence, 23 the reference cannot be used. Of several references\n"
-	"the gravest counts: 22, 23, 21, 20, 0. bisect: 0 the drivers agree, 22 they do not.\n"
-	"\n"
-	"Examples:\n"
-	"  plumb diag report model.gguf reference/ --html report.html\n"
-	"  plumb diag report model.gguf hello-bf16/ chat-bf16/ --driver cl --json\n"
-	"  plumb diag components model.gguf reference.safetensors --layer 5\n"
-	"  plumb diag dump model.gguf --chat \"Hello\" --out mine --format bin\n"
-	"  plumb diag bisect model.gguf --good native --bad cl --tokens 9707\n"
-	"  plumb diag verdict model.gguf reference/ --fault k_bias@5      # see that a missing K bias is found\n"
-	"  plumb diag stability model.gguf --prompt \"The quick brown fox\"\n",
+	"tools/export-reference.py make them.\n",
 	run
 };
 
@@ -79,6 +30,7 @@ static const struct option options[] = {
 static int take(struct cli_diag *r, int option)
 {
 	switch (option) {
+	case 'h': r->help = true; return 0;
 	case 'k': r->ids = optarg; return 0;
 	case 'p': r->prompt = optarg; return 0;
 	case 'c': r->chat = optarg; return 0;
@@ -145,6 +97,10 @@ static int parse(struct cli_diag *r, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT, options, NULL)) != -1)
 		if ((leave = take(r, option)))
 			return leave;
+	if (r->help) {
+		cli_diag_help(&cli_diag, optind < argc ? argv[optind] : "");
+		return CLI_OK + 1;
+	}
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "diag needs a part, such as report; try 'plumb diag --help'") + 1;
 	r->part = argv[optind++];

@@ -13,7 +13,7 @@ struct cli_diag {
 	int ref_count;
 	const char *ids, *prompt, *chat, *fault, *out, *html, *good, *bad;
 	long layer, layers; /* -1: all; 0: all */
-	bool bins;
+	bool bins, help;
 	unsigned points;    /* 0: all */
 	double tolerance;   /* 0: the library's */
 	/* once a model is open */
@@ -27,6 +27,10 @@ int cli_diag_tokens(struct cli_diag *r, const struct plumb_model *model);
 struct plumb_diag_options cli_diag_options(const struct cli_diag *r);
 /* Progress on a terminal; false once Ctrl-C was pressed. */
 bool cli_diag_progress(void *user, const char *what, double done, double total);
+
+/* --- diag_help.c --- */
+/* What --help prints: of one part when `part` is the name of one, else all. */
+void cli_diag_help(const struct cli_command *diag, const char *part);
 
 /* --- diag_report.c --- */
 /* A part against each reference: results printed, page written. */

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A diagnosis: the table of its checks, the tokens it works on, and the results as text. */
+/* A diagnosis: its checks by name, the tokens it works on, and the results as text. */
 #include <stdlib.h>
 #include <string.h>
 #include "diag/diag.h"
+#include "diag/checks.h"
 #include "core/json.h"
 
-/* In the order in which they are shown to a user. */
-static const struct plumb_check *const table[] = {
-	&plumb_diag_report, &plumb_check_verdict, &plumb_check_weights, &plumb_check_isolate, &plumb_check_components, &plumb_check_diverge,
-	&plumb_check_trace, &plumb_check_stability, &plumb_check_growth, &plumb_check_convention, &plumb_check_precision, &plumb_check_biography,
-	&plumb_check_blindspots, &plumb_check_fingerprint,
-};
-static const int rows = (int)(sizeof table / sizeof *table);
+/* The report is of all checks, so it is none of the table's. */
+static const struct plumb_check *check_at(int index)
+{
+	const struct plumb_check_row *row = plumb_check_row(index - 1);
+	return !index ? &plumb_diag_report : row && row->check->run ? row->check : NULL;
+}
 
 bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference)
 {
-	if (index < 0 || index >= rows)
+	const struct plumb_check *check = check_at(index);
+	if (!check)
 		return false;
-	*name = table[index]->name;
-	*question = table[index]->question;
-	*needs_reference = table[index]->reference;
+	*name = check->name;
+	*question = check->question;
+	*needs_reference = check->reference;
 	return true;
 }
 
@@ -143,9 +144,10 @@ void plumb_diag_free(struct plumb_diag *d)
 enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t **part)
 {
 	*part = NULL;
-	for (int i = 0; i < rows; i++)
-		if (!strcmp(table[i]->name, name))
-			return plumb_check_result(d, table[i], part);
+	const struct plumb_check *check;
+	for (int i = 0; (check = check_at(i)); i++)
+		if (!strcmp(check->name, name))
+			return plumb_check_result(d, check, part);
 	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);
 }
 

@@ -6,15 +6,7 @@
 #include <time.h>
 #include <plumb/version.h>
 #include "diag/diag.h"
-
-/* In the order of work, with their usual share of the time: the verdict decides what is worth doing after it. */
-enum when { ALWAYS, COMPARED, INNER, JUDGED, DIVERGED };
-static const struct item { const struct plumb_check *check; enum when when; double share; } items[] = {
-	{ &plumb_check_convention, COMPARED, 5 }, { &plumb_check_precision, COMPARED, 1 }, { &plumb_check_growth, COMPARED, 16 }, { &plumb_check_components, INNER, 4 },
-	{ &plumb_check_verdict, COMPARED, 8 }, { &plumb_check_weights, ALWAYS, 16 }, { &plumb_check_biography, ALWAYS, 4 }, { &plumb_check_stability, ALWAYS, 14 },
-	{ &plumb_check_blindspots, JUDGED, 31 }, { &plumb_check_fingerprint, DIVERGED, 1 }, /* the verdict has asked for it already */
-};
-#define ITEMS (sizeof items / sizeof *items)
+#include "diag/checks.h"
 
 /* The user hears one progress, of the whole report. */
 struct scaled {
@@ -82,15 +74,16 @@ static json_t *describe_tokens(struct plumb_diag *d)
 	return array;
 }
 
-static bool wanted(struct plumb_diag *d, enum when when, int code)
+static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
 {
 	const struct plumb_errors *errors;
 	switch (when) {
-	case ALWAYS: return true;
-	case COMPARED: return d->reference;
-	case INNER: return d->reference && !plumb_diag_errors(d, &errors) && errors->inner;
-	case JUDGED: return d->reference && code != PLUMB_UNUSABLE;
-	case DIVERGED: return d->reference && code == PLUMB_DIVERGES;
+	case PLUMB_WHEN_ASKED: return false;
+	case PLUMB_WHEN_ALWAYS: return true;
+	case PLUMB_WHEN_COMPARED: return d->reference;
+	case PLUMB_WHEN_INNER: return d->reference && !plumb_diag_errors(d, &errors) && errors->inner;
+	case PLUMB_WHEN_JUDGED: return d->reference && code != PLUMB_UNUSABLE;
+	case PLUMB_WHEN_DIVERGED: return d->reference && code == PLUMB_DIVERGES;
 	}
 	return false;
 }
@@ -116,31 +109,38 @@ static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const st
 /* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
 static void add_blindspots(struct plumb_diag *d, json_t *report)
 {
-	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text");
-	if (text)
-		plumb_diag_add(d, json_object_get(json_object_get(report, "verdict"), "sentences"), json_incref(text));
+	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text"), *verdict = json_object_get(report, "verdict");
+	if (!text)
+		return;
+	plumb_diag_add(d, json_object_get(verdict, "sentences"), json_incref(text));
+	plumb_diag_add(d, json_object_get(verdict, "said"), json_string("blindspots"));
 }
 
+static const struct plumb_check_row *of_turn(int turn)
+{
+	const struct plumb_check_row *row;
+	for (int i = 0; (row = plumb_check_row(i)); i++)
+		if (row->turn == turn)
+			break;
+	return row;
+}
+
+/* The verdict decides what is worth doing after it. */
 static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct scaled *scaled)
 {
+	const struct plumb_check_row *row;
 	int code = PLUMB_UNUSABLE;
-	for (size_t i = 0; i < ITEMS; i++) {
-		scaled->share = items[i].share;
-		PLUMB_TRY(plumb_diag_progress(d, items[i].check->name, 0, 1));
-		PLUMB_TRY(put_item(d, report, items[i].check, wanted(d, items[i].when, code)));
+	for (int turn = 1; (row = of_turn(turn)); turn++) {
+		scaled->share = row->share;
+		PLUMB_TRY(plumb_diag_progress(d, row->check->name, 0, 1));
+		PLUMB_TRY(put_item(d, report, row->check, wanted(d, row->when, code)));
 		const json_t *verdict = json_object_get(report, "verdict");
 		if (verdict && json_is_integer(json_object_get(verdict, "code")))
 			code = (int)json_integer_value(json_object_get(verdict, "code"));
 		scaled->before += scaled->share;
 	}
 	add_blindspots(d, report);
-	json_t *special = NULL;
-	enum plumb_status s = plumb_diag_special(d, &special);
-	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY)
-		return s;
-	if (s)
-		special = json_pack("{s:o}", "failed", plumb_json_text(plumb_last_error()));
-	return special && !json_object_set_new(report, "special", special) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+	return PLUMB_OK;
 }
 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
@@ -170,4 +170,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 /* Asks for no reference: without one it says what can be said of the model alone. */
-const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All parts, one verdict", false, run };
+const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, run };

@@ -32,6 +32,12 @@ const char *plumb_field_text(const json_t *root, const char *path)
 	return text ? text : "";
 }
 
+const char *plumb_element_text(const json_t *array, size_t i)
+{
+	const char *text = json_string_value(json_array_get(array, i));
+	return text ? text : "";
+}
+
 bool plumb_field_true(const json_t *root, const char *path)
 {
 	return json_is_true(plumb_field(root, path));

@@ -27,10 +27,8 @@ static void put_verdict(struct plumb_string *s, const json_t *verdict, const cha
 	plumb_string_format(s, "</%s>\n", heading);
 	if (json_array_size(sentences))
 		plumb_string_put(s, "<ul>\n");
-	for (size_t i = 0; i < json_array_size(sentences); i++) {
-		const char *text = json_string_value(json_array_get(sentences, i));
-		element(s, "<li>", text ? text : "", "</li>\n");
-	}
+	for (size_t i = 0; i < json_array_size(sentences); i++)
+		element(s, "<li>", plumb_element_text(sentences, i), "</li>\n");
 	if (json_array_size(sentences))
 		plumb_string_put(s, "</ul>\n");
 	element(s, "<p class=soft>In one word: <span class=word>", plumb_field_text(verdict, "word"), "</span>");
@@ -118,68 +116,65 @@ static void put_causes(struct plumb_string *s, const json_t *part)
 	plumb_string_put(s, "</ul>\n<p class=soft>1: the error has exactly the pattern that this break makes; 0: nothing in common.</p>\n");
 }
 
-/* What a part has besides its text and tables. */
-static void put_pictures(struct plumb_string *s, const char *name, const json_t *part, const json_t *report)
+/* What a check has besides its text and tables. */
+static void put_figure(struct plumb_string *s, enum plumb_figure figure, const json_t *result, const json_t *report)
 {
-	if (!strcmp(name, "growth")) {
-		plumb_html_growth(s, part);
+	switch (figure) {
+	case PLUMB_FIGURE_NONE: return;
+	case PLUMB_FIGURE_LAYERS:
+		plumb_html_growth(s, result);
 		if (!json_array_size(plumb_field(report, "components.layers")))
-			plumb_html_heat(s, NULL, part);
-	} else if (!strcmp(name, "components"))
-		plumb_html_heat(s, part, NULL);
-	else if (!strcmp(name, "biography"))
-		plumb_html_biography(s, part);
-	else if (!strcmp(name, "blindspots"))
-		put_blind(s, part);
-	else if (!strcmp(name, "fingerprint"))
-		put_causes(s, part);
+			plumb_html_heat(s, NULL, result);
+		return;
+	case PLUMB_FIGURE_HEAT: plumb_html_heat(s, result, NULL); return;
+	case PLUMB_FIGURE_CHANNEL: plumb_html_biography(s, result); return;
+	case PLUMB_FIGURE_NOTICED: put_blind(s, result); return;
+	case PLUMB_FIGURE_CAUSES: put_causes(s, result); return;
+	}
 }
 
-static const char *const order[] = { "fingerprint", "growth", "components", "special", "biography", "weights", "stability", "blindspots", "convention", "precision" };
-#define PARTS (sizeof order / sizeof *order)
-
-/* Without massive activations and odd weights nothing is special. */
-static bool has(const json_t *report, const char *name)
+static void put_check(struct plumb_string *s, const struct plumb_check_row *row, const json_t *result, const json_t *report)
 {
-	const json_t *part = plumb_field(report, name);
-	return json_is_object(part) && (strcmp(name, "special") || *plumb_field_text(part, "text"));
+	const json_t *others = plumb_field(result, "others");
+	if (!json_array_size(plumb_field(result, "channels"))) /* else the first is told beside its picture */
+		element(s, "<p class=lines>", plumb_field_text(result, "text"), "</p>\n");
+	if (*plumb_field_text(result, "failed")) {
+		element(s, "<p>This part could not be done: ", plumb_field_text(result, "failed"), "</p>\n");
+		return;
+	}
+	put_figure(s, row->figure, result, report);
+	for (size_t i = 0; i < json_array_size(others); i++)
+		element(s, "<p>", plumb_element_text(others, i), "</p>\n");
+	for (int i = 0; row->table[i]; i++)
+		plumb_html_table(s, row->table[i], result);
 }
 
-static void put_parts(struct plumb_string *s, const json_t *report, int number)
+static void put_checks(struct plumb_string *s, const json_t *report, int number)
 {
-	for (size_t i = 0; i < PARTS; i++) {
-		const json_t *part = plumb_field(report, order[i]);
-		if (!has(report, order[i]))
+	const struct plumb_check_row *row;
+	for (int i = 0; (row = plumb_check_row(i)); i++) {
+		const json_t *result = plumb_report_section(report, row);
+		if (!result)
 			continue;
-		plumb_string_format(s, "<section id=r%d-%s>\n<h2>%s</h2>\n", number, order[i], plumb_section(order[i])->title);
-		const char *text = plumb_field_text(part, "text");
-		bool life = json_array_size(plumb_field(part, "channels")) > 0; /* then the first line is told beside its picture */
-		if (!life)
-			element(s, "<p class=lines>", text, "</p>\n");
-		if (*plumb_field_text(part, "failed"))
-			element(s, "<p>This part could not be done: ", plumb_field_text(part, "failed"), "</p>\n");
-		else {
-			put_pictures(s, order[i], part, report);
-			if (life && strchr(text, '\n'))
-				element(s, "<p class=lines>", strchr(text, '\n') + 1, "</p>\n");
-			plumb_html_tables(s, order[i], part);
-		}
+		plumb_string_format(s, "<section id=r%d-%s>\n<h2>%s</h2>\n", number, row->check->name, row->title);
+		put_check(s, row, result, report);
 		plumb_string_put(s, "</section>\n");
 	}
 }
 
 static void put_report(struct plumb_string *s, const json_t *report, int number, bool alone)
 {
+	const struct plumb_check_row *row;
 	plumb_string_format(s, "<article id=r%d>\n<p class=kicker>", number);
 	element(s, alone ? "plumb diag report: " : "Reference ", plumb_field_text(report, "reference.path"), "");
 	plumb_string_put(s, "</p>\n");
 	put_verdict(s, plumb_field(report, "verdict"), alone ? "h1" : "h2");
 	plumb_string_put(s, "<nav aria-label=Parts><ul>\n");
-	for (size_t i = 0; i < PARTS; i++)
-		if (has(report, order[i]))
-			plumb_string_format(s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, order[i], plumb_section(order[i])->title);
+	for (int i = 0; (row = plumb_check_row(i)); i++)
+		if (plumb_report_section(report, row))
+			plumb_string_format(s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, row->check->name, row->title);
 	plumb_string_put(s, "</ul></nav>\n");
-	put_parts(s, report, number);
+	put_checks(s, report, number);
 	plumb_string_put(s, "<section><h2>What was compared</h2>\n");
 	put_facts(s, report);
 	put_problems(s, plumb_field(report, "reference.problems"));

@@ -13,8 +13,6 @@ void plumb_html_text(struct plumb_string *s, const char *text); /* escaped, also
 /* --- html_table.c --- */
 /* The rows that matter, the whole table folded below them. */
 void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part);
-/* All tables of a part. */
-void plumb_html_tables(struct plumb_string *s, const char *name, const json_t *part);
 
 /* --- html_chart.c --- */
 struct plumb_series {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of the page, from the declarations of table.c: each in a box that scrolls by itself. */
+/* Tables of the page, from the declarations of diag/checks.c: each in a box that scrolls by itself. */
 #include <stdlib.h>
 #include <string.h>
 #include "report/html.h"
@@ -53,11 +53,4 @@ void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, c
 	plumb_string_format(s, "<details><summary>%s: all %zu rows</summary>\n", table->title, rows);
 	put_table(s, table, part, false, false);
 	plumb_string_put(s, "</details>\n");
-}
-
-void plumb_html_tables(struct plumb_string *s, const char *name, const json_t *part)
-{
-	const struct plumb_section *known = plumb_section(name);
-	for (int i = 0; known && known->table[i]; i++)
-		plumb_html_table(s, known->table[i], part);
 }

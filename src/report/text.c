@@ -168,32 +168,29 @@ static void put_lives(struct plumb_string *s, const json_t *channels, size_t mos
 		if (json_array_size(sentences))
 			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 		for (size_t j = 0; j < json_array_size(sentences); j++) {
-			const char *text = json_string_value(json_array_get(sentences, j));
 			plumb_string_format(s, "%3zu. ", j + 1);
-			wrap(s, text ? text : "-", 5, 5);
+			wrap(s, plumb_element_text(sentences, j), 5, 5);
 		}
 	}
 }
 
 /* said: its text was among the sentences of the verdict. */
-static void put_part(struct plumb_string *s, const char *name, const json_t *part, bool brief, bool said)
+static void put_check(struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
 {
-	const struct plumb_section *known = plumb_section(name);
-	if (*plumb_field_text(part, "failed")) {
+	const struct plumb_check_row *row = plumb_check_named(name);
+	const json_t *channels = plumb_field(result, "channels"), *others = plumb_field(result, "others");
+	if (*plumb_field_text(result, "failed")) {
 		plumb_string_put(s, "This part could not be done: ");
-		wrap(s, plumb_field_text(part, "failed"), 29, 2);
+		wrap(s, plumb_field_text(result, "failed"), 29, 2);
 		return;
 	}
-	const char *text = plumb_field_text(part, "text");
-	bool life = json_array_size(plumb_field(part, "channels")) > 0;
-	if (life) /* the first line is told below, chapter by chapter */
-		text += strcspn(text, "\n") + (strchr(text, '\n') != NULL);
-	if (!said)
-		paragraph(s, text);
-	for (int i = 0; known && known->table[i]; i++)
-		put_table(s, known->table[i], part, brief, known->name);
-	if (life)
-		put_lives(s, plumb_field(part, "channels"), brief ? 1 : SIZE_MAX);
+	if (!said && !json_array_size(channels)) /* else the first is told below, chapter by chapter */
+		paragraph(s, plumb_field_text(result, "text"));
+	for (size_t i = 0; !said && i < json_array_size(others); i++)
+		paragraph(s, plumb_element_text(others, i));
+	for (int i = 0; row && row->table[i]; i++)
+		put_table(s, row->table[i], result, brief, name);
+	put_lives(s, channels, brief ? 1 : SIZE_MAX);
 }
 
 /* --- reports --- */
@@ -203,9 +200,8 @@ static void put_verdict(struct plumb_string *s, const json_t *verdict)
 	paragraph(s, plumb_field_text(verdict, "text"));
 	const json_t *sentences = plumb_field(verdict, "sentences");
 	for (size_t i = 0; i < json_array_size(sentences); i++) {
-		const char *text = json_string_value(json_array_get(sentences, i));
 		plumb_string_put(s, "  - ");
-		wrap(s, text ? text : "-", 4, 4);
+		wrap(s, plumb_element_text(sentences, i), 4, 4);
 	}
 	if (!isnan(plumb_field_number(verdict, "code")))
 		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"), plumb_field_number(verdict, "code"));
@@ -249,29 +245,18 @@ static void put_facts(struct plumb_string *s, const json_t *report)
 		plumb_string_format(s, "%-11s %.1f s\n", "Took", plumb_field_number(report, "seconds"));
 }
 
-static bool was_said(const json_t *report, const char *text)
-{
-	const json_t *sentences = plumb_field(report, "verdict.sentences");
-	for (size_t i = 0; i < json_array_size(sentences); i++) {
-		const char *one = json_string_value(json_array_get(sentences, i));
-		if (one && !strcmp(one, text))
-			return true;
-	}
-	return false;
-}
-
 static void put_report(struct plumb_string *s, const json_t *report)
 {
-	static const char *const order[] = { "convention", "precision", "growth", "components", "fingerprint", "special", "weights", "biography", "stability", "blindspots" };
+	const struct plumb_check_row *row;
 	put_verdict(s, plumb_field(report, "verdict"));
 	plumb_string_put(s, "\n");
 	put_facts(s, report);
-	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
-		const json_t *part = plumb_field(report, order[i]);
-		if (!json_is_object(part) || (!*plumb_field_text(part, "text") && !*plumb_field_text(part, "failed")))
+	for (int i = 0; (row = plumb_check_row(i)); i++) {
+		const json_t *result = plumb_report_section(report, row);
+		if (!result)
 			continue;
-		heading(s, plumb_section(order[i])->title);
-		put_part(s, order[i], part, true, was_said(report, plumb_field_text(part, "text")));
+		heading(s, row->title);
+		put_check(s, row->check->name, result, true, plumb_report_said(report, row));
 	}
 }
 
@@ -283,7 +268,7 @@ static void put_any(struct plumb_string *s, const json_t *part)
 	else if (!strcmp(name, "verdict"))
 		put_verdict(s, part);
 	else {
-		put_part(s, name, part, false, false);
+		put_check(s, name, part, false, false);
 		const json_t *reference = plumb_field(part, "reference");
 		if (json_array_size(plumb_field(reference, "problems"))) {
 			plumb_string_put(s, "\n");

@@ -316,30 +316,41 @@ static void list_layers(struct plumb_string *f, const json_t *deeds, const char 
 	}
 }
 
-/* The largest with all its chapters, the others in a line each. */
-static json_t *text_of(const struct work *w, const json_t *channels)
+/* All but the largest, in a line each. */
+static json_t *others_of(struct work *w, const json_t *channels)
 {
-	size_t i, k;
-	json_t *one, *chapter;
+	json_t *lines = json_array(), *one;
+	size_t i;
+	json_array_foreach(channels, i, one) {
+		const struct life *l = &w->life[i];
+		struct plumb_string line = { NULL, 0, 0, false };
+		if (!i)
+			continue;
+		plumb_string_format(&line, "Also channel %lld at position %lld (token %d): %.4g after layer %d", (long long)l->channel,
+			(long long)l->row, w->d->tokens[l->row], l->value[l->peak], l->peak - 1);
+		list_layers(&line, json_object_get(one, "written"), "written");
+		list_layers(&line, json_object_get(one, "removed"), "removed");
+		plumb_string_put(&line, ".");
+		w->failed |= json_array_append_new(lines, plumb_string_json(&line)) != 0;
+	}
+	if (w->found > w->lives)
+		w->failed |= json_array_append_new(lines, plumb_json_format("And %d smaller ones.", w->found - w->lives)) != 0;
+	return lines;
+}
+
+/* The largest with all its chapters, then the others. */
+static json_t *text_of(const struct work *w, const json_t *channels, const json_t *others)
+{
+	size_t i;
+	json_t *one;
 	struct plumb_string all = { NULL, 0, 0, false }, *f = &all;
 	if (!w->lives)
 		plumb_string_format(f, "No massive activation: no value after any layer is beyond %g and %g times the median of its position.",
 			criteria.least, criteria.over_median);
-	json_array_foreach(channels, i, one) {
-		const struct life *l = &w->life[i];
-		if (i) {
-			plumb_string_format(f, "\nAlso channel %lld at position %lld (token %d): %.4g after layer %d", (long long)l->channel, (long long)l->row,
-				w->d->tokens[l->row], l->value[l->peak], l->peak - 1);
-			list_layers(f, json_object_get(one, "written"), "written");
-			list_layers(f, json_object_get(one, "removed"), "removed");
-			plumb_string_put(f, ".");
-			continue;
-		}
-		json_array_foreach(json_object_get(one, "chapters"), k, chapter)
-			plumb_string_format(f, "%s%s", k ? " " : "", json_string_value(chapter));
-	}
-	if (w->found > w->lives)
-		plumb_string_format(f, "\nAnd %d smaller ones.", w->found - w->lives);
+	json_array_foreach(json_object_get(json_array_get(channels, 0), "chapters"), i, one)
+		plumb_string_format(f, "%s%s", i ? " " : "", json_string_value(one));
+	json_array_foreach(others, i, one)
+		plumb_string_format(f, "\n%s", json_string_value(one));
 	return plumb_string_json(f);
 }
 
@@ -371,9 +382,11 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 		if (!s)
 			s = tell_life(&w, &w.life[i], channels);
 	}
+	json_t *others = s ? NULL : others_of(&w, channels);
 	if (!s)
-		*result = json_pack("{s:s, s:O, s:{s:f, s:f}, s:i, s:o}", "part", "biography", "channels", channels, "criterion", "above", criteria.least,
-			"over_median", criteria.over_median, "found", w.found, "text", text_of(&w, channels));
+		*result = json_pack("{s:s, s:O, s:{s:f, s:f}, s:i, s:O, s:o}", "part", "biography", "channels", channels, "criterion", "above", criteria.least,
+			"over_median", criteria.over_median, "found", w.found, "others", others, "text", text_of(&w, channels, others));
+	json_decref(others);
 	if (!s && (!*result || w.failed)) {
 		json_decref(*result);
 		*result = NULL;
@@ -386,4 +399,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_biography = { "biography",
-	"which massive activations are there, and who writes, carries and removes them?", false, run };
+	"Which massive activations are there, and which layers write, carry and remove them?", false, run };

@@ -227,4 +227,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return status;
 }
 
-const struct plumb_check plumb_check_blindspots = { "blindspots", "Which bugs can this reference not notice?", true, run };
+const struct plumb_check plumb_check_blindspots = { "blindspots", "Which bugs can this reference not notice, tried one by one?", true, run };

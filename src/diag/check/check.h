@@ -103,6 +103,6 @@ enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result);
 
 extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components, plumb_check_diverge, plumb_check_trace,
 	plumb_check_stability, plumb_check_growth, plumb_check_convention, plumb_check_precision, plumb_check_biography, plumb_check_blindspots,
-	plumb_check_fingerprint, plumb_check_verdict;
+	plumb_check_fingerprint, plumb_check_special, plumb_check_verdict;
 
 #endif

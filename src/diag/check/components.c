@@ -88,5 +88,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the components");
 }
 
-const struct plumb_check plumb_check_components = { "components", "which component of a layer is wrong by itself?", true,
+const struct plumb_check plumb_check_components = { "components", "Which component is wrong by itself, fed with the reference's own input?", true,
 	run };

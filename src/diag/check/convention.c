@@ -254,7 +254,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return s;
 }
 
-const struct plumb_check plumb_check_convention = { "convention", "Is each value of the reference what its name says?", true, run };
+const struct plumb_check plumb_check_convention = { "convention", "How is each file of the reference to be read: raw, already normed, a layer off ...?", true, run };
 
 enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c)
 {

@@ -55,5 +55,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the differences");
 }
 
-const struct plumb_check plumb_check_diverge = { "diverge", "at which point does the run leave the reference?", true,
+const struct plumb_check plumb_check_diverge = { "diverge", "Which capture point is the first beyond what rounding explains?", true,
 	run };

@@ -245,5 +245,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the growth");
 }
 
-const struct plumb_check plumb_check_growth = { "growth", "how does the error grow from layer to layer, and why?", true,
+const struct plumb_check plumb_check_growth = { "growth", "How does the error grow from layer to layer, and why does it jump?", true,
 	run };

@@ -67,4 +67,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_isolate = { "isolate",
-	"does each layer alone make the reference's output from the reference's input?", true, run };
+	"Which layer is wrong by itself, fed with the reference's own input?", true, run };

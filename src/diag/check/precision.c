@@ -78,4 +78,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_precision = { "precision",
-	"in which precision was the reference computed, and what can it see?", true, run };
+	"In which precision was the reference made, and which errors can it not show?", true, run };

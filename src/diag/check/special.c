@@ -365,10 +365,12 @@ enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result)
 		tell(&w);
 	json_t *text = plumb_string_json(&w.text);
 	if (!w.failed)
-		*result = json_pack("{s:o, s:O}", "text", text, "facts", w.facts);
+		*result = json_pack("{s:s, s:o, s:O}", "part", "special", "text", text, "facts", w.facts);
 	else
 		json_decref(text);
 	json_decref(w.facts);
 	free(w.told);
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory to tell what is special");
 }
+
+const struct plumb_check plumb_check_special = { "special", "Which layers are special, and what makes them so?", false, plumb_diag_special };

@@ -246,4 +246,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_stability = { "stability",
-	"is anything infinite, NaN or near the end of fp16 or bf16, and where first?", false, run };
+	"Is anything NaN or infinite, and what must stay wide in fp16 and bf16?", false, run };

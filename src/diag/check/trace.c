@@ -78,4 +78,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the trace");
 }
 
-const struct plumb_check plumb_check_trace = { "trace", "what does every capture point hold?", false, run };
+const struct plumb_check plumb_check_trace = { "trace", "What does each capture point of a run hold?", false, run };

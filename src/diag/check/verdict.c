@@ -23,6 +23,7 @@ struct verdict {
 	double score;     /* of the cause, or of what is nearest to one */
 	char text[1024];
 	json_t *sentences;
+	json_t *said; /* names of checks whose whole text is among them */
 };
 
 static void say(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -40,6 +41,12 @@ static const char *text_of(const json_t *part)
 {
 	const char *text = json_string_value(json_object_get(part, "text"));
 	return text ? text : "";
+}
+
+static void say_check(struct verdict *v, const struct plumb_check *check, const json_t *result)
+{
+	plumb_diag_add(v->d, v->sentences, plumb_json_text(text_of(result)));
+	plumb_diag_add(v->d, v->said, plumb_json_text(check->name));
 }
 
 static bool plain(const struct verdict *v)
@@ -129,7 +136,7 @@ static void unusable(struct verdict *v)
 	else
 		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
 	if (*text_of(v->convention))
-		say(v, "%s", text_of(v->convention));
+		say_check(v, &plumb_check_convention, v->convention);
 	const json_t *problem;
 	size_t i;
 	json_array_foreach(v->d->problems, i, problem)
@@ -313,12 +320,12 @@ static enum plumb_status say_parts(struct verdict *v)
 	if (*harmless)
 		say(v, "%s", harmless);
 	if (!plain(v) && *text_of(v->convention))
-		say(v, "%s", text_of(v->convention));
+		say_check(v, &plumb_check_convention, v->convention);
 	if (v->errors->stored != PLUMB_STORED_FP32)
-		say(v, "%s", text_of(v->precision));
+		say_check(v, &plumb_check_precision, v->precision);
 	if (json_number_value(json_object_get(v->convention, "weights_differ")) > 0)
 		say(v, "The embeddings differ more than rounding explains, yet nothing else does.");
-	say(v, "%s", text_of(v->growth));
+	say_check(v, &plumb_check_growth, v->growth);
 	json_array_foreach(json_object_get(v->growth, "jumps"), i, one)
 		say(v, "%s", text_of(one));
 	if (*text_of(v->answer))
@@ -361,18 +368,19 @@ static enum plumb_status judge(struct verdict *v)
 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
-	struct verdict v = { .d = d, .point = -1, .layer = PLUMB_NO_CULPRIT, .sentences = json_array() };
+	struct verdict v = { .d = d, .point = -1, .layer = PLUMB_NO_CULPRIT, .sentences = json_array(), .said = json_array() };
 	enum plumb_status s = judge(&v);
 	bool in_layer = v.layer >= 0 && v.layer < d->config->layers, found = v.code == PLUMB_DIVERGES;
 	if (!s)
 		*result = json_pack("{s:s, s:i, s:s, s:o, s:O, s:o, s:o, s:o, "
-			"s:i, s:O}", "part", "verdict", "code", (int)v.code, "word", word(v.code), "text", plumb_json_text(v.text), "sentences", v.sentences,
+			"s:i, s:O, s:O}", "part", "verdict", "code", (int)v.code, "word", word(v.code), "text", plumb_json_text(v.text), "sentences", v.sentences,
 			"layer", found && in_layer ? json_integer(v.layer) : json_null(), "point", found && v.point >= 0 ?
 			plumb_json_text(plumb_point_name(v.point)) : json_null(),
-			"cause", found && v.cause ? plumb_json_text(v.cause) : json_null(), "layers_bad", v.bad, "answer", v.answer);
+			"cause", found && v.cause ? plumb_json_text(v.cause) : json_null(), "layers_bad", v.bad, "answer", v.answer, "said", v.said);
 	json_decref(v.sentences);
+	json_decref(v.said);
 	json_decref(v.answer);
 	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict");
 }
 
-const struct plumb_check plumb_check_verdict = { "verdict", "is the port right, and if not, where and why?", true, run };
+const struct plumb_check plumb_check_verdict = { "verdict", "Is the port right, and if not, where and why? The verdict alone", true, run };

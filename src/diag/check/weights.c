@@ -331,4 +331,4 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return s;
 }
 
-const struct plumb_check plumb_check_weights = { "weights", "is any layer's weight missing, extra or unlike the others'?", false, run };
+const struct plumb_check plumb_check_weights = { "weights", "What do the tensors hold, and which layers are unlike the others? (needs no prompt)", false, run };
