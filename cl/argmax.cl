@@ -53,17 +53,17 @@ static void meet(__local float *best, __local int *at)
 	}
 }
 
-/* One work-group per (chunk, row): the chunk's best into part[row][chunk]. */
+/* One work-group per (block, row): the block's best into partial[row][block]. */
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void argmax_chunks(__global float *part, __global int *part_at, __global const float *x, int x_at, int d, int chunk)
+void argmax_blocks(__global float *partial, __global int *partial_at, __global const float *x, int x_at, int d, int block)
 {
 	__local float best[GROUP];
 	__local int at[GROUP];
-	int i = get_local_id(0), end = min(d, (int)(get_group_id(0) + 1) * chunk);
+	int i = get_local_id(0), end = min(d, (int)(get_group_id(0) + 1) * block);
 	x += x_at + get_group_id(1) * (size_t)d;
 	best[i] = -INFINITY;
 	at[i] = NONE;
-	for (int j = (int)get_group_id(0) * chunk + i; j < end; j += GROUP) {
+	for (int j = (int)get_group_id(0) * block + i; j < end; j += GROUP) {
 		float v = x[j];
 		if (better(v, v == v ? j : NONE, best[i], at[i])) {
 			best[i] = v;
@@ -73,26 +73,26 @@ void argmax_chunks(__global float *part, __global int *part_at, __global const f
 	meet(best, at);
 	if (i == 0) {
 		size_t to = get_group_id(1) * get_num_groups(0) + get_group_id(0);
-		part[to] = best[0];
-		part_at[to] = at[0];
+		partial[to] = best[0];
+		partial_at[to] = at[0];
 	}
 }
 
-/* One work-group per row: the best of its chunks. */
+/* One work-group per row: the best of its blocks. */
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void argmax(__global int *y, int y_at, __global const float *part, __global const int *part_at, int chunks)
+void argmax(__global int *y, int y_at, __global const float *partial, __global const int *partial_at, int blocks)
 {
 	__local float best[GROUP];
 	__local int at[GROUP];
 	int i = get_local_id(0);
-	part += get_group_id(0) * (size_t)chunks;
-	part_at += get_group_id(0) * (size_t)chunks;
+	partial += get_group_id(0) * (size_t)blocks;
+	partial_at += get_group_id(0) * (size_t)blocks;
 	best[i] = -INFINITY;
 	at[i] = NONE;
-	for (int j = i; j < chunks; j += GROUP)
-		if (better(part[j], part_at[j], best[i], at[i])) {
-			best[i] = part[j];
-			at[i] = part_at[j];
+	for (int j = i; j < blocks; j += GROUP)
+		if (better(partial[j], partial_at[j], best[i], at[i])) {
+			best[i] = partial[j];
+			at[i] = partial_at[j];
 		}
 	meet(best, at);
 	if (i == 0)

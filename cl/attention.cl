@@ -184,42 +184,42 @@ __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const
 			y[y_at + at + lid + u * GROUP] = acc[u] / sum;
 }
 
-/* Too few (head, query)s to fill a GPU: one work-group per (part of the keys, head, query), each of `chunk` keys. Per part
- * HD sums of values, then the maximum and the sum of weights. */
-__kernel ALL_OF_GROUP void attention_part(__global float *part, __global const float *q, int q_at, __global const KV *k, int k_at,
-	__global const KV *v, int v_at, int pos, int heads, int kv_heads, float scale, int chunk)
+/* Too few (head, query)s to fill a GPU: the keys are split, one work-group per (split, head, query), each of `each` keys. Per
+ * split HD sums of values, then the maximum and the sum of weights. */
+__kernel ALL_OF_GROUP void attention_split(__global float *partial, __global const float *q, int q_at, __global const KV *k, int k_at,
+	__global const KV *v, int v_at, int pos, int heads, int kv_heads, float scale, int each)
 {
 	__local struct shared l;
-	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD, t = (int)get_group_id(0) * chunk;
+	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD, t = (int)get_group_id(0) * each;
 	size_t at = (size_t)i * heads + h;
 	float acc[EACH], most, sum;
 	for (int j = lid; j < HD; j += GROUP)
 		l.query[j] = q[q_at + at * HD + j];
-	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + chunk), scale);
-	part += (at * get_num_groups(0) + get_group_id(0)) * (HD + 2);
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + each), scale);
+	partial += (at * get_num_groups(0) + get_group_id(0)) * (HD + 2);
 	for (int u = 0; u < EACH; u++)
 		if (lid + u * GROUP < HD)
-			part[lid + u * GROUP] = acc[u];
+			partial[lid + u * GROUP] = acc[u];
 	if (!lid) {
-		part[HD] = most;
-		part[HD + 1] = sum;
+		partial[HD] = most;
+		partial[HD + 1] = sum;
 	}
 }
 
-/* The parts of a (head, query) in one; a part past the query's last key has a sum of 0. */
-__kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *part, int heads, int parts)
+/* Joins the splits of a (head, query). One that is past the query's last key has a sum of 0. */
+__kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *partial, int heads, int splits)
 {
 	size_t at = (size_t)get_group_id(1) * heads + get_group_id(0);
 	float most = -INFINITY, sum = 0.0f;
-	part += at * parts * (HD + 2);
-	for (int p = 0; p < parts; p++)
-		most = fmax(most, part[p * (HD + 2) + HD]);
-	for (int p = 0; p < parts; p++)
-		sum += part[p * (HD + 2) + HD + 1] * exp(part[p * (HD + 2) + HD] - most);
+	partial += at * splits * (HD + 2);
+	for (int p = 0; p < splits; p++)
+		most = fmax(most, partial[p * (HD + 2) + HD]);
+	for (int p = 0; p < splits; p++)
+		sum += partial[p * (HD + 2) + HD + 1] * exp(partial[p * (HD + 2) + HD] - most);
 	for (int j = get_local_id(0); j < HD; j += GROUP) {
 		float a = 0.0f;
-		for (int p = 0; p < parts; p++)
-			a = mad(part[p * (HD + 2) + j], exp(part[p * (HD + 2) + HD] - most), a);
+		for (int p = 0; p < splits; p++)
+			a = mad(partial[p * (HD + 2) + j], exp(partial[p * (HD + 2) + HD] - most), a);
 		y[y_at + at * HD + j] = a / sum;
 	}
 }

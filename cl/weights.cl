@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights as src/cl/driver/weight.c lays them out: eight rows side by side, so that a float8 holds one column of eight rows.
+// Weights as src/cl/driver/pack.c lays them out: eight rows side by side, so that a float8 holds one column of eight rows.
 //
 // DENSE=32, 16 or 17 (float32, float16, bfloat16): for each column, eight elements.
 // Otherwise blocks of 32 columns, RECORD bytes each:

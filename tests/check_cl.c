@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cl/cl.h"
+#include "cl/device/device.h"
 #include "f16_values.h"
 #include "op/op.h"
 #include "op_cases.h"

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "suite.h"
-#include "cl/cl.h"
+#include "cl/driver/kernel.h"
 #include "cl/doctor/doctor.h"
 #include "core/classes.h"
 
@@ -140,7 +140,7 @@ START_TEST(records_outlive_kernels)
 	ck_assert(after.calls == 7 && after.seconds == 2 && after.bytes == 12);
 	plumb_cl_programs_forget(&cl); /* the kernel is gone: not a second time */
 	ck_assert_int_eq(released, 1);
-	plumb_cl_kernels_free(&cl);
+	plumb_cl_launch_forget(&cl);
 	ck_assert(!plumb_cl_class.kernel_row(&driver, 0, &after));
 }
 END_TEST

@@ -15,9 +15,9 @@
 extern "C" {
 #endif
 
-#define PLUMB_TUNE_WAYS 5
+#define PLUMB_TUNE_VARIANTS 5
 /* "mt1", "mt4", "mt8" (plumb's kernel, so many rows of activations a time), "block" (plumb's for many), "clblast"; NULL past the end. */
-PLUMB_API const char *plumb_tune_way(int way);
+PLUMB_API const char *plumb_tune_variant(int variant);
 
 /* A weight {n, k}; data as a file holds it, read while tuning. */
 struct plumb_tune_shape { enum plumb_type type; int64_t n, k; const void *data; };
@@ -32,7 +32,7 @@ struct plumb_tune_row {
 		double seconds; /* median; 0: not measured */
 		int timings;    /* more of short ones; 1: far slower than the best, so not repeated */
 		bool wrong;     /* gave other numbers, or failed */
-	} way[PLUMB_TUNE_WAYS];
+	} variant[PLUMB_TUNE_VARIANTS];
 };
 
 /* Zero-initialise. */

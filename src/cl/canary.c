@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before a kernel's first real use on a device, a slice of that use is compared with the truth. A wrong kernel is put
- * aside: its operator goes to the next driver. The verdict is kept with the binaries, under device, driver version and
- * source, so it is reached once. */
+/* Before a kernel's first real use on a device, a slice of that use is compared with the truth. A wrong kernel is disabled: its
+ * operator goes to the next driver. The verdict is kept with the binaries, under device, driver version and source, so it is
+ * reached once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cl/cl.h"
+#include "cl/canary.h"
+#include "cl/driver/kernel.h"
+#include "cl/tune/tune.h"
 
 enum { UNKNOWN, GOOD, BAD, UNJUDGED /* there was no memory for it, now */ };
 
-/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and the way that it goes. */
-struct plumb_cl_verdict { int op, way; enum plumb_type type[3]; int verdict; };
+/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and the
+ * variant. */
+struct plumb_cl_verdict { int op, variant; enum plumb_type type[3]; int verdict; };
 
-static struct plumb_cl_verdict kind_of(const struct plumb_call *call, int way)
+static struct plumb_cl_verdict canary_kind(const struct plumb_call *call, int variant)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	struct plumb_cl_verdict v = { .op = (int)call->op, .way = way, .type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
+	struct plumb_cl_verdict v = { .op = (int)call->op, .variant = variant, .type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
 	bool cache = call->op == PLUMB_OP_attn_scores || call->op == PLUMB_OP_attn_mix || call->op == PLUMB_OP_attention;
 	if (cache)
 		v.type[0] = call->in[1]->type;
@@ -26,11 +29,11 @@ static struct plumb_cl_verdict kind_of(const struct plumb_call *call, int way)
 }
 
 /* Its row in the list, which is short; NULL: no memory. */
-static struct plumb_cl_verdict *row_of(struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
+static struct plumb_cl_verdict *canary_row(struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
 	for (int i = 0; i < cl->verdict_count; i++) {
 		struct plumb_cl_verdict *row = &cl->verdicts[i];
-		if (row->op == v->op && row->way == v->way && !memcmp(row->type, v->type, sizeof v->type))
+		if (row->op == v->op && row->variant == v->variant && !memcmp(row->type, v->type, sizeof v->type))
 			return row;
 	}
 	struct plumb_cl_verdict *more = realloc(cl->verdicts, (size_t)(cl->verdict_count + 1) * sizeof *more);
@@ -42,7 +45,7 @@ static struct plumb_cl_verdict *row_of(struct plumb_cl_state *cl, const struct p
 }
 
 /* "q5_0", or "q5_0 q5_0 q8_0" of a fused operator's weights. */
-static const char *types_text(const struct plumb_cl_verdict *v, char text[48])
+static const char *canary_types(const struct plumb_cl_verdict *v, char text[48])
 {
 	int at = 0;
 	for (int i = 0; i < 3 && v->type[i] < PLUMB_TYPE_COUNT; i++)
@@ -50,8 +53,9 @@ static const char *types_text(const struct plumb_cl_verdict *v, char text[48])
 	return text;
 }
 
-/* All kernel text that the operator may run: its own file, and for a fused one those of its parts, which may be steps of it. */
-static char *sources(const struct plumb_cl_state *cl, enum plumb_op op)
+/* All kernel text that the operator may run: its own file, and for a fused one those of the basic ones that it
+ * may run. */
+static char *canary_sources(const struct plumb_cl_state *cl, enum plumb_op op)
 {
 	char *all = NULL, *text, *more;
 	for (int i = 0; i < PLUMB_OP_COUNT; i++) {
@@ -74,20 +78,20 @@ static char *sources(const struct plumb_cl_state *cl, enum plumb_op op)
 	return all;
 }
 
-static bool by_clblast(const struct plumb_cl_verdict *v) { return plumb_op_table[v->op]->weights && v->way == PLUMB_CL_CLBLAST; }
+static bool canary_by_clblast(const struct plumb_cl_verdict *v) { return plumb_op_table[v->op]->weights && v->variant == PLUMB_CL_CLBLAST; }
 
-static char *verdict_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
+static char *canary_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
-	char what[512], types[48], *text = sources(cl, (enum plumb_op)v->op), *key = NULL;
-	snprintf(what, sizeof what, "canary %s %s way %d %s%s %s", plumb_op_name(v->op), types_text(v, types), v->way, cl->cpu ? "cpu" : "gpu",
-		cl->subgroups ? " sub-groups" : "", by_clblast(v) ? plumb_cl_clblast_version() : "");
+	char what[512], types[48], *text = canary_sources(cl, (enum plumb_op)v->op), *key = NULL;
+	snprintf(what, sizeof what, "canary %s %s variant %d %s%s %s", plumb_op_name(v->op), canary_types(v, types), v->variant, cl->cpu ? "cpu" : "gpu",
+		cl->subgroups ? " sub-groups" : "", canary_by_clblast(v) ? plumb_clblast_version() : "");
 	if (text)
 		key = plumb_cl_cache_key(&cl->device, plumb_op_name(v->op), what, text);
 	free(text);
 	return key;
 }
 
-static int remembered(const struct plumb_cl_state *cl, const char *key)
+static int canary_remembered(const struct plumb_cl_state *cl, const char *key)
 {
 	unsigned char *byte;
 	size_t size;
@@ -99,11 +103,11 @@ static int remembered(const struct plumb_cl_state *cl, const char *key)
 	return verdict;
 }
 
-static enum plumb_status judge(struct plumb_driver *driver, const struct plumb_call *call, const char *types, const char *key, int *verdict)
+static enum plumb_status canary_judge(struct plumb_driver *driver, const struct plumb_call *call, const char *types, const char *key, int *verdict)
 {
 	double error, allowed;
 	enum plumb_status s = plumb_op_canary(driver, call, &error, &allowed);
-	if (s == PLUMB_E_DEVICE) { /* does not build or run; that may be mended by tomorrow, so it is not remembered */
+	if (s == PLUMB_E_DEVICE) { /* it does not build or run; not kept, since a driver update may fix it */
 		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is put aside: %s", plumb_op_name(call->op), types,
 			plumb_cl_state(driver)->device.info.name, plumb_last_error());
 		*verdict = BAD;
@@ -126,53 +130,60 @@ static enum plumb_status judge(struct plumb_driver *driver, const struct plumb_c
 	return PLUMB_OK;
 }
 
-/* The way of operators that have several. */
-static enum plumb_status way_of(struct plumb_driver *driver, const struct plumb_call *call, int *way)
+/* Of operators that have several kernels; 0 of others. */
+static enum plumb_status canary_variant(struct plumb_driver *driver, const struct plumb_call *call, int *variant)
 {
-	enum plumb_cl_way choice = 0;
-	if (call->op == PLUMB_OP_matmul || (plumb_op_table[call->op]->fused && plumb_op_table[call->op]->weights))
-		PLUMB_TRY(plumb_cl_choice(driver, call, &choice));
-	*way = call->op == PLUMB_OP_attention ? (int)plumb_cl_attention_way(plumb_cl_state(driver), call) : (int)choice;
+	const struct plumb_op_desc *desc = plumb_op_table[call->op];
+	struct plumb_cl_choice choice = { .variant = 0 };
+	if (call->op == PLUMB_OP_matmul || (desc->fused && desc->weights))
+		PLUMB_TRY(plumb_cl_choice_product(driver, call, &choice));
+	*variant = call->op == PLUMB_OP_attention ? (int)plumb_cl_choice_attention(plumb_cl_state(driver), call) : (int)choice.variant;
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_cl_trust(struct plumb_driver *driver, const struct plumb_call *call)
+/* What is known of a kernel, or, when nothing is, what its numbers say. */
+static enum plumb_status canary_find(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_verdict *row)
+{
+	char types[48], *key = canary_key(plumb_cl_state(driver), row);
+	struct plumb_call same = *call;
+	enum plumb_status s = PLUMB_OK;
+	int found = canary_remembered(plumb_cl_state(driver), key);
+	same.variant = 1 + row->variant; /* the slice has few rows, and would take another one */
+	if (found == UNKNOWN)
+		s = canary_judge(driver, &same, canary_types(row, types), key, &found);
+	free(key);
+	if (!s)
+		row->verdict = found;
+	return s;
+}
+
+enum plumb_status plumb_cl_canary(struct plumb_driver *driver, const struct plumb_call *call)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
-	int way;
+	int variant;
 	char types[48];
 	if (!cl->canary || call->out->type == PLUMB_F64)
 		return PLUMB_OK;
-	PLUMB_TRY(way_of(driver, call, &way));
-	const struct plumb_cl_verdict kind = kind_of(call, way);
-	struct plumb_cl_verdict *row = row_of(cl, &kind);
+	PLUMB_TRY(canary_variant(driver, call, &variant));
+	const struct plumb_cl_verdict kind = canary_kind(call, variant);
+	struct plumb_cl_verdict *row = canary_row(cl, &kind);
 	if (!row)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a verdict");
+	if (row->verdict == UNKNOWN)
+		PLUMB_TRY(canary_find(driver, call, row));
 	if (row->verdict == GOOD || row->verdict == UNJUDGED)
 		return PLUMB_OK;
-	types_text(row, types);
-	if (row->verdict == UNKNOWN) {
-		char *key = verdict_key(cl, row);
-		int found = remembered(cl, key);
-		cl->only = way; /* the slice has few rows, and would go another */
-		enum plumb_status s = found == UNKNOWN ? judge(driver, call, types, key, &found) : PLUMB_OK;
-		cl->only = -1;
-		free(key);
-		if (s)
-			return s;
-		row->verdict = found;
-	}
-	if (row->verdict == BAD && by_clblast(row) && !cl->set.matmul) { /* there are other ways than what tuning chose */
+	if (canary_by_clblast(row) && !cl->set.matmul) { /* there are other variants than what tuning chose */
 		plumb_notice(driver->ctx, "cl: products on %s do without CLBlast", cl->device.info.name);
 		cl->no_clblast = true;
-		return plumb_cl_trust(driver, call);
+		return plumb_cl_canary(driver, call);
 	}
-	if (row->verdict == BAD && cl->subgroups) { /* perhaps those alone are at fault */
+	if (cl->subgroups) { /* perhaps those alone are at fault */
 		plumb_notice(driver->ctx, "cl: kernels on %s do without sub-groups", cl->device.info.name);
 		cl->subgroups = 0;
 		cl->verdict_count = 0;
 		plumb_cl_programs_forget(cl);
-		return plumb_cl_trust(driver, call);
+		return plumb_cl_canary(driver, call);
 	}
-	return row->verdict != BAD ? PLUMB_OK : plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", types, cl->device.info.name);
+	return plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", canary_types(row, types), cl->device.info.name);
 }

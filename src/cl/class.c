@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cl driver: one device, one context, one in-order queue. */
+/* The cl driver as the core sees it: the class with its table of operators, and opening and closing one device with one context
+ * and one in-order queue. The only file that names all operators. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include "cl/cl.h"
+#include "cl/canary.h"
+#include "cl/op/op.h"
 #include "core/classes.h"
 
-static void cl_close(struct plumb_driver *driver)
+static void class_close(struct plumb_driver *driver)
 {
 	struct plumb_cl_state *cl = driver->state;
 	if (!cl)
@@ -14,13 +16,14 @@ static void cl_close(struct plumb_driver *driver)
 	if (cl->queue)
 		plumb_cl.clFinish(cl->queue);
 	plumb_cl_programs_forget(cl);
-	plumb_cl_kernels_free(cl);
-	free(cl->rows);
+	plumb_cl_launch_forget(cl);
+	free(cl->tuning.rows);
 	free(cl->verdicts);
-	plumb_cl_clblast_forget(cl);
-	if (cl->rope)
-		plumb_cl.clReleaseMemObject(cl->rope);
-	for (int i = 0; i < PLUMB_CL_SCRATCH; i++)
+	if (cl->clblast)
+		plumb_clblast_forget();
+	if (cl->rope.table)
+		plumb_cl.clReleaseMemObject(cl->rope.table);
+	for (int i = 0; i < PLUMB_CL_SCRATCHES; i++)
 		if (cl->scratch[i])
 			plumb_cl.clReleaseMemObject(cl->scratch[i]);
 	if (cl->queue)
@@ -33,7 +36,7 @@ static void cl_close(struct plumb_driver *driver)
 }
 
 /* Take a queue whose kernels can be timed, or a plain one, in the place of the one there is. */
-static enum plumb_status profile(struct plumb_driver *driver, bool on)
+static enum plumb_status class_profile(struct plumb_driver *driver, bool on)
 {
 	struct plumb_cl_state *cl = driver->state;
 	cl_int code;
@@ -49,7 +52,7 @@ static enum plumb_status profile(struct plumb_driver *driver, bool on)
 	return PLUMB_OK;
 }
 
-static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
+static enum plumb_status class_open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
 {
 	const char *place = driver->ctx->location;
 	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
@@ -64,50 +67,37 @@ static enum plumb_status open_device(struct plumb_driver *driver, struct plumb_c
 	cl->context = plumb_cl.clCreateContext(with, 1, &cl->device.id, NULL, NULL, &code);
 	if (code)
 		return plumb_cl_fail(code, "a context on %s", cl->device.info.name);
-	PLUMB_TRY(profile(driver, cl->set.profile));
+	PLUMB_TRY(class_profile(driver, cl->set.profile));
 	snprintf(driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
 	return PLUMB_OK;
 }
 
-static enum plumb_status cl_open(struct plumb_driver *driver)
+static enum plumb_status class_open(struct plumb_driver *driver)
 {
 	struct plumb_cl_state *cl = calloc(1, sizeof *cl);
 	if (!cl)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a driver");
 	driver->state = cl;
 	cl->owner = driver->ctx;
-	cl->only = -1;
 	enum plumb_status s = plumb_cl_settings_read(&cl->set); /* first, so that a bad value is refused on every machine */
 	if (!s && driver->ctx->precision == PLUMB_FP64)
 		s = plumb_fail(PLUMB_E_DRIVER, "computes in FP32 and FP16; FP64 is native's (AR_HARDWARE_PRECISION)");
 	if (!s)
-		s = plumb_cl_choose(driver->kind, &cl->device);
+		s = plumb_cl_select(driver->kind, &cl->device);
 	if (!s)
-		s = open_device(driver, cl);
+		s = class_open_device(driver, cl);
 	if (!s && cl->set.libs_lost)
 		plumb_notice(driver->ctx, "cl: %s is too long for the path of a cache: kernels are compiled at each start (AR_HARDWARE_LIBS)",
 			cl->set.libs_lost);
 	if (s)
-		cl_close(driver);
+		class_close(driver);
 	return s;
-}
-
-static bool kernel_row(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row)
-{
-	const struct plumb_cl_state *cl = driver->state;
-	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
-		for (const struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next)
-			if (k->calls && !index--) {
-				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds, .bytes = k->bytes };
-				return true;
-			}
-	return false;
 }
 
 const struct plumb_driver_class plumb_cl_class = {
 	.name = "cl",
-	.open = cl_open,
-	.close = cl_close,
+	.open = class_open,
+	.close = class_close,
 	.alloc = plumb_cl_alloc,
 	.free = plumb_cl_free,
 	.upload = plumb_cl_upload,
@@ -115,10 +105,10 @@ const struct plumb_driver_class plumb_cl_class = {
 	.sync = plumb_cl_sync,
 	.prepare = plumb_cl_prepare,
 	.unprepare = plumb_cl_unprepare,
-	.kernel_row = kernel_row,
-	.profile = profile,
+	.kernel_row = plumb_cl_launch_row,
+	.profile = class_profile,
 	.copy_rate = plumb_cl_copy_rate,
-	.trust = plumb_cl_trust,
+	.trust = plumb_cl_canary,
 	.op = {
 #define PLUMB_FUSED(name, inputs, formula)
 #define PLUMB_OP(name, inputs, formula) [PLUMB_OP_##name] = plumb_cl_##name,

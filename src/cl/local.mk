@@ -6,15 +6,16 @@ CL_KERNELS = cl/limits.h cl/types.cl cl/weights.cl cl/product.cl cl/embed.cl cl/
 EXTRA_DIST += $(CL_KERNELS) tools/embed-cl.sh
 if HAVE_OPENCL
 libplumb_all_la_SOURCES += \
-	%D%/cl.h %D%/class.c %D%/canary.c \
-	%D%/device/functions.def %D%/device/device.c %D%/device/error.c %D%/device/loader.c \
-	%D%/driver/cache.c %D%/driver/copy.c %D%/driver/launch.c %D%/driver/memory.c %D%/driver/program.c %D%/driver/settings.c \
-	%D%/driver/source.c %D%/driver/weight.c \
-	%D%/op/add.c %D%/op/argmax.c %D%/op/attention.c %D%/op/attn_mix.c %D%/op/attn_scores.c %D%/op/clblast.c %D%/op/embed.c \
-	%D%/op/f16_overflow.c %D%/op/f16_round.c %D%/op/fallback.c %D%/op/gate_up.c %D%/op/kv_store.c %D%/op/matmul.c \
+	%D%/class.c %D%/canary.c %D%/canary.h \
+	%D%/device/device.h %D%/device/functions.def %D%/device/clblast.c %D%/device/device.c %D%/device/error.c %D%/device/loader.c \
+	%D%/device/select.c \
+	%D%/driver/kernel.h %D%/driver/state.h %D%/driver/weight.h %D%/driver/cache.c %D%/driver/copy.c %D%/driver/launch.c \
+	%D%/driver/memory.c %D%/driver/pack.c %D%/driver/program.c %D%/driver/settings.c %D%/driver/source.c %D%/driver/weight.c \
+	%D%/tune/tune.h %D%/tune/choice.c %D%/tune/file.c %D%/tune/tune.c %D%/tune/variant.c \
+	%D%/op/op.h %D%/op/add.c %D%/op/argmax.c %D%/op/attention.c %D%/op/attn_mix.c %D%/op/attn_scores.c %D%/op/clblast.c \
+	%D%/op/embed.c %D%/op/f16_overflow.c %D%/op/f16_round.c %D%/op/fused.c %D%/op/gate_up.c %D%/op/kv_store.c %D%/op/matmul.c \
 	%D%/op/matmul_add.c %D%/op/qkv.c %D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c %D%/op/swiglu.c \
-	%D%/tune/choice.c %D%/tune/tune.c \
-	%D%/doctor/doctor.h %D%/doctor/child.c %D%/doctor/doctor.c %D%/doctor/icd.c %D%/doctor/pocl.c
+	%D%/doctor/doctor.h %D%/doctor/child.c %D%/doctor/doctor.c %D%/doctor/icd.c %D%/doctor/pocl.c %D%/doctor/wanted.c
 nodist_libplumb_all_la_SOURCES = %D%/embedded.c
 %D%/embedded.c: $(CL_KERNELS) tools/embed-cl.sh
 	$(AM_V_GEN)$(MKDIR_P) %D% && cd $(srcdir) && sh tools/embed-cl.sh $(CL_KERNELS) > $(abs_builddir)/$@.tmp && \

@@ -30,9 +30,9 @@ enum plumb_status plumb_doctor(bool kernels, plumb_finding_fn report, void *user
 	return PLUMB_OK;
 }
 
-const char *plumb_tune_way(int way)
+const char *plumb_tune_variant(int variant)
 {
-	(void)way;
+	(void)variant;
 	return NULL;
 }
 

@@ -71,9 +71,9 @@ static void print_row(const struct plumb_tune_row *r)
 		snprintf(rows, sizeof rows, "%" PRId64 "-%" PRId64, r->m_low, r->m_high);
 	else
 		snprintf(rows, sizeof rows, "%" PRId64 "+", r->m_low);
-	printf("%-5s %6" PRId64 " x %-6" PRId64 " %-7s %-8s", plumb_type_name(r->type), r->n, r->k, rows, plumb_tune_way(r->chosen));
-	for (int i = 0; i < PLUMB_TUNE_WAYS; i++) {
-		const struct plumb_tune_result *w = &r->way[i];
+	printf("%-5s %6" PRId64 " x %-6" PRId64 " %-7s %-8s", plumb_type_name(r->type), r->n, r->k, rows, plumb_tune_variant(r->chosen));
+	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++) {
+		const struct plumb_tune_result *w = &r->variant[i];
 		if (w->wrong)
 			printf(" %10s", "wrong");
 		else if (w->timings)
@@ -81,8 +81,8 @@ static void print_row(const struct plumb_tune_row *r)
 		else
 			printf(" %9s ", "-");
 	}
-	if (r->chosen != r->fixed && r->way[r->chosen].seconds > 0)
-		printf("  %.2fx", r->way[r->fixed].seconds / r->way[r->chosen].seconds);
+	if (r->chosen != r->fixed && r->variant[r->chosen].seconds > 0)
+		printf("  %.2fx", r->variant[r->fixed].seconds / r->variant[r->chosen].seconds);
 	putchar('\n');
 }
 
@@ -98,8 +98,8 @@ static void print(const struct result *x)
 	else
 		fputs("is there", stdout);
 	printf("\n\nMilliseconds; * taken, f the fixed way, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s", "type", "weight", "rows", "taken");
-	for (int i = 0; i < PLUMB_TUNE_WAYS; i++)
-		printf(" %9s ", plumb_tune_way(i));
+	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
+		printf(" %9s ", plumb_tune_variant(i));
 	putchar('\n');
 	for (int i = 0; i < x->count; i++)
 		print_row(&x->rows[i]);
@@ -108,13 +108,13 @@ static void print(const struct result *x)
 static json_t *row_json(const struct plumb_tune_row *r)
 {
 	json_t *ways = json_object();
-	for (int i = 0; i < PLUMB_TUNE_WAYS; i++)
-		if (r->way[i].timings || r->way[i].wrong)
-			json_object_set_new(ways, plumb_tune_way(i), json_pack("{s:f, s:i, s:b}", "seconds", r->way[i].seconds, "timings", r->way[i].timings,
-				"wrong", r->way[i].wrong));
+	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
+		if (r->variant[i].timings || r->variant[i].wrong)
+			json_object_set_new(ways, plumb_tune_variant(i), json_pack("{s:f, s:i, s:b}", "seconds", r->variant[i].seconds, "timings", r->variant[i].timings,
+				"wrong", r->variant[i].wrong));
 	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:o}", "type", plumb_type_name(r->type), "n", (json_int_t)r->n, "k", (json_int_t)r->k,
 		"rows_from", (json_int_t)r->m_low, "rows_to", r->m_high ? json_integer(r->m_high) : json_null(), "measured_rows", (json_int_t)r->m,
-		"fixed", plumb_tune_way(r->fixed), "taken", plumb_tune_way(r->chosen), "ways", ways);
+		"fixed", plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", ways);
 }
 
 static int print_json(const struct result *x)

@@ -132,6 +132,7 @@ struct plumb_call {
 		int64_t pos;
 		struct plumb_attn attn;
 	} s;
+	int variant; /* 1 + the number of the kernel variant to take, by a count of the driver's own; 0: the driver chooses */
 };
 /* PLUMB_E_UNSUPPORTED and PLUMB_E_MEMORY mean: ask the next driver. Who may still fail when something is at work that may write
  * the output sets driver->touched before, and is not asked again, nor is another, where the output is an input too. */
@@ -170,7 +171,6 @@ struct plumb_driver {
 	int index;                   /* place in the context's list */
 	enum plumb_device_kind kind; /* asked for by "cpu" or "gpu" */
 	char note[128];
-	double bytes;                /* that the call under way reads and writes by its operator's contract; who counts them sets 0 */
 	bool touched;                /* the call under way may have begun to write its output */
 	bool in_host_bytes;          /* its copies are the host's bytes, so it must be waited for before the host writes them */
 	void *state;

@@ -36,7 +36,6 @@ enum plumb_status plumb_dispatch_on(struct plumb_driver *driver, const struct pl
 	enum plumb_status s = trust && driver->cls->trust ? driver->cls->trust(driver, call) : PLUMB_OK;
 	driver->touched = false; /* the canary runs calls of its own */
 	PLUMB_TRY(s);
-	driver->bytes = desc->bytes(call);
 	PLUMB_TRY(fn(driver, call));
 	plumb_buffer_written(call->out->buffer, driver);
 	return PLUMB_OK;

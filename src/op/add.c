@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *a, const struct plumb_tensor *b)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_add, y, { a, b }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_add, .out = y, .in = { a, b } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -7,7 +7,7 @@
 enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *q,
 	const struct plumb_tensor *k, const struct plumb_tensor *v, const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_attention, y, { q, k, v }, { .attn = *a } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attention, .out = y, .in = { q, k, v }, .s = { .attn = *a } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

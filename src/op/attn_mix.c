@@ -5,7 +5,7 @@
 enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *p,
 	const struct plumb_tensor *v, const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_attn_mix, y, { p, v }, { .attn = *a } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_mix, .out = y, .in = { p, v }, .s = { .attn = *a } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -6,7 +6,7 @@
 enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s, const struct plumb_tensor *q,
 	const struct plumb_tensor *k, const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_attn_scores, s, { q, k }, { .attn = *a } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_scores, .out = s, .in = { q, k }, .s = { .attn = *a } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -5,7 +5,7 @@
 
 enum plumb_status plumb_embed(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *w, const struct plumb_tensor *ids)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_embed, y, { w, ids }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_embed, .out = y, .in = { w, ids } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

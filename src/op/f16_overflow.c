@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_f16_overflow, y, { x }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_f16_overflow, .out = y, .in = { x } });
 }
 
 static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)

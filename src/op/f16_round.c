@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_f16_round(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_f16_round, y, { x }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_f16_round, .out = y, .in = { x } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

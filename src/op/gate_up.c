@@ -7,7 +7,7 @@ enum { X, NORM, GATE, UP };
 enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
 	const struct plumb_tensor *gate, const struct plumb_tensor *up)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_gate_up, y, { x, norm, gate, up }, { .eps = eps } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_gate_up, .out = y, .in = { x, norm, gate, up }, .s = { .eps = eps } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)
@@ -27,10 +27,10 @@ static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c
 	int64_t rows = x->dim[0], columns = c->out->dim[1];
 	struct plumb_tensor *normed = plumb_steps_temp(s, c, rows, x->dim[1]), *gate = plumb_steps_temp(s, c, rows, columns),
 		*up = plumb_steps_temp(s, c, rows, columns);
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_rmsnorm, normed, { x, c->in[NORM] }, { .eps = c->s.eps } });
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, gate, { normed, c->in[GATE] }, { 0 } });
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, up, { normed, c->in[UP] }, { 0 } });
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_swiglu, c->out, { gate, up }, { 0 } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = gate, .in = { normed, c->in[GATE] } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = up, .in = { normed, c->in[UP] } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = c->out, .in = { gate, up } });
 	return plumb_steps_end(s);
 }
 

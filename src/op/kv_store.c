@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_kv_store(struct plumb_context *ctx, struct plumb_tensor *cache, const struct plumb_tensor *x, int64_t pos)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_kv_store, cache, { x }, { .pos = pos } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_kv_store, .out = cache, .in = { x }, .s = { .pos = pos } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

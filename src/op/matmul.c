@@ -6,7 +6,7 @@
 enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
 	const struct plumb_tensor *w, const struct plumb_tensor *b)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_matmul, y, { x, w, b }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = y, .in = { x, w, b } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -7,7 +7,7 @@ enum { X, WEIGHT, R };
 enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w,
 	const struct plumb_tensor *r)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_matmul_add, y, { x, w, r }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul_add, .out = y, .in = { x, w, r } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)
@@ -29,8 +29,8 @@ static enum plumb_status check(const struct plumb_call *c)
 static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c)
 {
 	struct plumb_tensor *product = plumb_steps_temp(s, c, c->out->dim[0], c->out->dim[1]);
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, product, { c->in[X], c->in[WEIGHT] }, { 0 } });
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_add, c->out, { c->in[R], product }, { 0 } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = product, .in = { c->in[X], c->in[WEIGHT] } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_add, .out = c->out, .in = { c->in[R], product } });
 	return plumb_steps_end(s);
 }
 

@@ -7,7 +7,7 @@ enum { X, NORM, WEIGHT, BIAS = WEIGHT + 3 };
 enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
 	const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3])
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_qkv, y, { x, norm, w[0], w[1], w[2], b[0], b[1], b[2] }, { .eps = eps } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_qkv, .out = y, .in = { x, norm, w[0], w[1], w[2], b[0], b[1], b[2] }, .s = { .eps = eps } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)
@@ -31,12 +31,12 @@ static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c
 	const struct plumb_tensor *x = c->in[X];
 	struct plumb_tensor *normed = plumb_steps_temp(s, c, x->dim[0], x->dim[1]);
 	int64_t first = 0;
-	plumb_step(s, &(struct plumb_call){ PLUMB_OP_rmsnorm, normed, { x, c->in[NORM] }, { .eps = c->s.eps } });
+	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor y;
 		plumb_tensor_part(&y, c->out, first, x->dim[0], c->in[WEIGHT + i]->dim[0]);
 		first += plumb_tensor_count(&y);
-		plumb_step(s, &(struct plumb_call){ PLUMB_OP_matmul, &y, { normed, c->in[WEIGHT + i], c->in[BIAS + i] }, { 0 } });
+		plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &y, .in = { normed, c->in[WEIGHT + i], c->in[BIAS + i] } });
 	}
 	return plumb_steps_end(s);
 }

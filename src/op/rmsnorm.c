@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w, double eps)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_rmsnorm, y, { x, w }, { .eps = eps } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = y, .in = { x, w }, .s = { .eps = eps } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -5,8 +5,8 @@
 enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, int64_t pos,
 	int64_t head_dim, double base, double factor, enum plumb_rope_pairs pairs)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_rope, y, { x },
-		{ .rope = { pos, head_dim, base, factor, pairs } } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_rope, .out = y, .in = { x },
+		.s = { .rope = { pos, head_dim, base, factor, pairs } } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_softmax(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_softmax, y, { x }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_softmax, .out = y, .in = { x } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

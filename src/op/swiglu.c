@@ -4,7 +4,7 @@
 
 enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *gate, const struct plumb_tensor *up)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ PLUMB_OP_swiglu, y, { gate, up }, { 0 } });
+	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = y, .in = { gate, up } });
 }
 
 static enum plumb_status check(const struct plumb_call *c)

@@ -61,7 +61,7 @@ START_TEST(test_long_cache)
 	struct setup t = make(truth, PLUMB_F64, longs[c].cache, longs[c].n, longs[c].pos, rows, longs[c].loud);
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	OK(plumb_attention(truth, &t.y, &t.q, &t.k, &t.v, &t.a));
-	double tolerance = plumb_op_table[PLUMB_OP_attention]->tolerance(&(struct plumb_call){ PLUMB_OP_attention, &s.y, { &s.q, &s.k, &s.v }, { .attn = s.a } });
+	double tolerance = plumb_op_table[PLUMB_OP_attention]->tolerance(&(struct plumb_call){ .op = PLUMB_OP_attention, .out = &s.y, .in = { &s.q, &s.k, &s.v }, .s = { .attn = s.a } });
 	/* a score of size 100 carries an error 100 times larger into the exponent */
 	tolerance *= longs[c].loud > 2 ? longs[c].loud : 1;
 	double distance = special_distance(plumb_host(&s.y), plumb_host(&t.y), n);

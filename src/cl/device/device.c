@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The devices there are, what they can do, and which one to take. No device is refused by name. */
-#include <ctype.h>
+/* The devices there are and what they can do. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include "cl/cl.h"
+#include "cl/device/device.h"
 
 #define MOST 64 /* devices; more are not listed */
 
 /* Queries of OpenCL 3.0 and extensions, absent from 1.2 headers. */
 #define DEVICE_MAX_NUM_SUB_GROUPS 0x105C
 
-static void text_info(cl_device_id id, cl_device_info what, char *text, size_t size)
+static void device_text(cl_device_id id, cl_device_info what, char *text, size_t size)
 {
 	size_t need = 0;
 	char *all;
@@ -24,7 +23,7 @@ static void text_info(cl_device_id id, cl_device_info what, char *text, size_t s
 	free(all);
 }
 
-static uint64_t number_info(cl_device_id id, cl_device_info what, size_t width)
+static uint64_t device_number(cl_device_id id, cl_device_info what, size_t width)
 {
 	uint64_t wide = 0;
 	uint32_t narrow = 0;
@@ -33,7 +32,7 @@ static uint64_t number_info(cl_device_id id, cl_device_info what, size_t width)
 	return plumb_cl.clGetDeviceInfo(id, what, width, &wide, NULL) ? 0 : wide;
 }
 
-static bool has_extension(cl_device_id id, const char *name)
+static bool device_has(cl_device_id id, const char *name)
 {
 	size_t need = 0, n = strlen(name);
 	char *all;
@@ -61,7 +60,7 @@ int plumb_cl_subgroups(const struct plumb_device *d)
 	return version > 2 ? 3 : 2;
 }
 
-static void describe(struct plumb_cl_device *d, int index)
+static void device_describe(struct plumb_cl_device *d, int index)
 {
 	struct plumb_device *i = &d->info;
 	size_t group = 0;
@@ -69,11 +68,11 @@ static void describe(struct plumb_cl_device *d, int index)
 	i->index = index;
 	plumb_cl.clGetPlatformInfo(d->platform, CL_PLATFORM_NAME, sizeof i->platform, i->platform, NULL);
 	i->platform[sizeof i->platform - 1] = 0;
-	text_info(d->id, CL_DEVICE_NAME, i->name, sizeof i->name);
-	text_info(d->id, CL_DEVICE_VENDOR, i->vendor, sizeof i->vendor);
-	text_info(d->id, CL_DEVICE_VERSION, i->version, sizeof i->version);
-	text_info(d->id, CL_DEVICE_OPENCL_C_VERSION, i->c_version, sizeof i->c_version);
-	text_info(d->id, CL_DRIVER_VERSION, i->driver, sizeof i->driver);
+	device_text(d->id, CL_DEVICE_NAME, i->name, sizeof i->name);
+	device_text(d->id, CL_DEVICE_VENDOR, i->vendor, sizeof i->vendor);
+	device_text(d->id, CL_DEVICE_VERSION, i->version, sizeof i->version);
+	device_text(d->id, CL_DEVICE_OPENCL_C_VERSION, i->c_version, sizeof i->c_version);
+	device_text(d->id, CL_DRIVER_VERSION, i->driver, sizeof i->driver);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_TYPE, sizeof d->type, &d->type, NULL);
 	/* Oclgrind says it is everything at once: then it is a CPU. */
 	snprintf(i->type, sizeof i->type, "%s", d->type & CL_DEVICE_TYPE_CPU ? "cpu" : d->type & CL_DEVICE_TYPE_GPU ? "gpu" :
@@ -83,19 +82,19 @@ static void describe(struct plumb_cl_device *d, int index)
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_AVAILABLE, sizeof flag, &flag, NULL);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler, NULL);
 	i->available = flag && compiler;
-	i->memory = number_info(d->id, CL_DEVICE_GLOBAL_MEM_SIZE, 8);
-	i->max_alloc = number_info(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, 8);
-	i->local_memory = number_info(d->id, CL_DEVICE_LOCAL_MEM_SIZE, 8);
-	i->units = (uint32_t)number_info(d->id, CL_DEVICE_MAX_COMPUTE_UNITS, 4);
+	i->memory = device_number(d->id, CL_DEVICE_GLOBAL_MEM_SIZE, 8);
+	i->max_alloc = device_number(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, 8);
+	i->local_memory = device_number(d->id, CL_DEVICE_LOCAL_MEM_SIZE, 8);
+	i->units = (uint32_t)device_number(d->id, CL_DEVICE_MAX_COMPUTE_UNITS, 4);
 	i->units += !i->units; /* work is divided among them */
-	i->floats = (uint32_t)number_info(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 4);
-	i->mhz = (uint32_t)number_info(d->id, CL_DEVICE_MAX_CLOCK_FREQUENCY, 4);
+	i->floats = (uint32_t)device_number(d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 4);
+	i->mhz = (uint32_t)device_number(d->id, CL_DEVICE_MAX_CLOCK_FREQUENCY, 4);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL);
 	i->max_group = (uint32_t)group;
-	i->fp16 = has_extension(d->id, "cl_khr_fp16");
-	i->fp64 = has_extension(d->id, "cl_khr_fp64");
-	i->subgroups = has_extension(d->id, "cl_khr_subgroups") || number_info(d->id, DEVICE_MAX_NUM_SUB_GROUPS, 4) > 0;
-	i->dot = has_extension(d->id, "cl_khr_integer_dot_product");
+	i->fp16 = device_has(d->id, "cl_khr_fp16");
+	i->fp64 = device_has(d->id, "cl_khr_fp64");
+	i->subgroups = device_has(d->id, "cl_khr_subgroups") || device_number(d->id, DEVICE_MAX_NUM_SUB_GROUPS, 4) > 0;
+	i->dot = device_has(d->id, "cl_khr_integer_dot_product");
 }
 
 enum plumb_status plumb_cl_devices(struct plumb_cl_device **devices, int *count)
@@ -118,7 +117,7 @@ enum plumb_status plumb_cl_devices(struct plumb_cl_device **devices, int *count)
 			continue; /* a platform without devices answers -1 */
 		for (cl_uint d = 0; d < nd && d < MOST && *count < MOST; d++) {
 			list[*count] = (struct plumb_cl_device){ .platform = platforms[p], .id = ids[d] };
-			describe(&list[*count], *count);
+			device_describe(&list[*count], *count);
 			++*count;
 		}
 	}
@@ -138,60 +137,4 @@ enum plumb_status plumb_devices(struct plumb_device **devices, int *count)
 		(*devices)[i] = list[i].info;
 	free(list);
 	return *devices ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a list of devices");
-}
-
-static bool contains(const char *text, const char *part)
-{
-	size_t n = strlen(part);
-	for (; *text; text++)
-		if (!strncasecmp(text, part, n))
-			return true;
-	return false;
-}
-
-/* Discrete GPU 4, GPU 3, accelerator 2, CPU 1; 0: not of the kind asked for. */
-static int rank(const struct plumb_cl_device *d, enum plumb_device_kind kind)
-{
-	bool cpu = !strcmp(d->info.type, "cpu"), gpu = !strcmp(d->info.type, "gpu");
-	if (!d->info.available || (kind == PLUMB_KIND_CPU && !cpu) || (kind == PLUMB_KIND_GPU && !gpu))
-		return 0;
-	return gpu ? 3 + !d->info.unified : cpu ? 1 : 2;
-}
-
-static enum plumb_status named(const struct plumb_cl_device *list, int count, const char *wanted, enum plumb_device_kind kind, int *at)
-{
-	char *end;
-	long number = strtol(wanted, &end, 10);
-	bool is_number = isdigit((unsigned char)*wanted) && !*end;
-	for (int i = 0; i < count; i++)
-		if (is_number ? number == i : contains(list[i].info.name, wanted) || contains(list[i].info.platform, wanted)) {
-			if (!rank(&list[i], kind))
-				return plumb_fail(PLUMB_E_DRIVER, "PLUMB_CL_DEVICE=%.64s is \"%s\", which is %s", wanted, list[i].info.name,
-					list[i].info.available ? "not of the type that AR_HARDWARE_DRIVER asks for" : "not available");
-			*at = i;
-			return PLUMB_OK;
-		}
-	return plumb_fail(PLUMB_E_DRIVER, "PLUMB_CL_DEVICE=%.64s matches none of the %d OpenCL devices; 'plumb devices' lists them", wanted, count);
-}
-
-enum plumb_status plumb_cl_choose(enum plumb_device_kind kind, struct plumb_cl_device *chosen)
-{
-	const char *wanted = plumb_env(PLUMB_ENV_CL_DEVICE);
-	struct plumb_cl_device *list;
-	int count, at = -1;
-	PLUMB_TRY(plumb_cl_devices(&list, &count));
-	enum plumb_status s = PLUMB_OK;
-	if (wanted)
-		s = named(list, count, wanted, kind, &at);
-	else
-		for (int i = 0; i < count; i++)
-			if (rank(&list[i], kind) > (at < 0 ? 0 : rank(&list[at], kind)))
-				at = i;
-	if (!s && at < 0)
-		s = plumb_fail(PLUMB_E_DRIVER, "no OpenCL device%s among %d found; 'plumb doctor' says what is missing",
-			kind == PLUMB_KIND_CPU ? " of type cpu" : kind == PLUMB_KIND_GPU ? " of type gpu" : "", count);
-	if (!s)
-		*chosen = list[at];
-	free(list);
-	return s;
 }

@@ -2,9 +2,9 @@
 /* OpenCL's codes as names, and as errors of the library. */
 #include <stdarg.h>
 #include <stdio.h>
-#include "cl/cl.h"
+#include "cl/device/device.h"
 
-static const struct { cl_int code; const char *name; } names[] = {
+static const struct { cl_int code; const char *name; } error_names[] = {
 #define N(name) { name, #name },
 	N(CL_SUCCESS) N(CL_DEVICE_NOT_FOUND) N(CL_DEVICE_NOT_AVAILABLE) N(CL_COMPILER_NOT_AVAILABLE) N(CL_MEM_OBJECT_ALLOCATION_FAILURE)
 	N(CL_OUT_OF_RESOURCES) N(CL_OUT_OF_HOST_MEMORY) N(CL_PROFILING_INFO_NOT_AVAILABLE) N(CL_MEM_COPY_OVERLAP) N(CL_BUILD_PROGRAM_FAILURE)
@@ -21,9 +21,9 @@ static const struct { cl_int code; const char *name; } names[] = {
 
 const char *plumb_cl_error_name(cl_int code)
 {
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (names[i].code == code)
-			return names[i].name;
+	for (size_t i = 0; i < sizeof error_names / sizeof *error_names; i++)
+		if (error_names[i].code == code)
+			return error_names[i].name;
 	return "unknown OpenCL error";
 }
 

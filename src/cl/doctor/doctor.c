@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "cl/cl.h"
+#include "cl/device/device.h"
 #include "cl/doctor/doctor.h"
 #include "drivers/drivers.h"
 #include "core/utf8.h"
@@ -204,21 +204,6 @@ static void platforms(struct plumb_doctor *d)
 	}
 }
 
-/* The kind of device that the list allows; of a list with cl on both kinds ("*") any, the GPU first. */
-static enum plumb_device_kind wanted_kind(void)
-{
-	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
-	enum plumb_device_kind kind = PLUMB_KIND_ANY;
-	int count, found = 0;
-	if (!plumb_driver_parse(plumb_env(PLUMB_ENV_DRIVER), items, &count))
-		for (int i = 0; i < count; i++)
-			if (!strcmp(items[i].name, "cl")) {
-				kind = items[i].kind;
-				found++;
-			}
-	return found == 1 ? kind : PLUMB_KIND_ANY;
-}
-
 /* Does the list ask native before cl on a CPU? */
 static bool listed_after_native(void)
 {
@@ -273,7 +258,7 @@ static void devices(struct plumb_doctor *d, const void *arg)
 	if (!count) {
 		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_DEVICE, "device", stopped ? "let PoCL write its cache: see above" :
 			"do what the lines above advise, or install a CPU driver: pocl-opencl-icd", "no platform has a device");
-	} else if (plumb_cl_choose(wanted_kind(), &chosen)) {
+	} else if (plumb_cl_select(plumb_doctor_wanted(), &chosen)) {
 		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_DEVICE, "choice", wanted ? "unset PLUMB_CL_DEVICE, or set it to an index or name above" :
 			"change AR_HARDWARE_DRIVER, or add a driver for the type asked for", "%s", plumb_last_error());
 	} else {
@@ -314,7 +299,7 @@ static struct plumb_driver *cl_driver(struct plumb_context *ctx)
 static enum plumb_status open_cl(struct plumb_context **ctx)
 {
 	static const char *const lists[] = { [PLUMB_KIND_ANY] = "cl", [PLUMB_KIND_CPU] = "cpu", [PLUMB_KIND_GPU] = "gpu" };
-	return plumb_open(ctx, &(struct plumb_options){ .driver = lists[wanted_kind()], .precision = "FP32", .threads = "1", .memory_scale = "20" });
+	return plumb_open(ctx, &(struct plumb_options){ .driver = lists[plumb_doctor_wanted()], .precision = "FP32", .threads = "1", .memory_scale = "20" });
 }
 
 #define REPORT_IT "take another device (PLUMB_CL_DEVICE) or AR_HARDWARE_DRIVER=native, and report it with this text"
@@ -409,14 +394,5 @@ enum plumb_status plumb_doctor(bool with_kernels, plumb_finding_fn report, void 
 	}
 	*verdict = d->verdict;
 	free(d);
-	return PLUMB_OK;
-}
-
-enum plumb_status plumb_device_choice(int *index)
-{
-	struct plumb_cl_device chosen;
-	*index = -1;
-	PLUMB_TRY(plumb_cl_choose(wanted_kind(), &chosen));
-	*index = chosen.info.index;
 	return PLUMB_OK;
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <plumb/doctor.h>
+#include "core/core.h"
 
 #define PLUMB_DOCTOR_FACTS 64
 struct plumb_doctor {
@@ -37,6 +38,10 @@ bool plumb_doctor_child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *
 /* --- icd.c --- */
 /* Which drivers are registered, and whether their libraries load. Facts: "offers" (a platform's name), "loads". */
 void plumb_doctor_icds(struct plumb_doctor *d);
+
+/* --- wanted.c --- */
+/* The kind of device on which AR_HARDWARE_DRIVER allows the cl driver; PLUMB_KIND_ANY where it allows both. */
+enum plumb_device_kind plumb_doctor_wanted(void);
 
 /* --- pocl.c --- */
 /* Is PoCL among the drivers that load, and can it not write its cache? Then a warning says so: it offers no device. */

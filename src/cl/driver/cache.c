@@ -12,14 +12,14 @@
 #include <time.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#include "cl/cl.h"
+#include "cl/driver/kernel.h"
 #include "core/hash.h"
 
-static const char magic[8] = "plumbcl1";
+static const char cache_magic[8] = "plumbcl1";
 
 #define SEED PLUMB_HASH_BASIS
 
-static bool make_folders(char *path)
+static bool cache_make_folders(char *path)
 {
 	for (char *p = path + 1; *p; p++)
 		if (*p == '/') {
@@ -32,16 +32,16 @@ static bool make_folders(char *path)
 	return !mkdir(path, 0777) || errno == EEXIST;
 }
 
-static bool folder(const struct plumb_cl_state *cl, char path[1024])
+static bool cache_folder(const struct plumb_cl_state *cl, char path[1024])
 {
 	memcpy(path, cl->set.libs, sizeof cl->set.libs);
-	return *path && make_folders(path);
+	return *path && cache_make_folders(path);
 }
 
 bool plumb_cl_cache_path(const struct plumb_cl_state *cl, const char *key, const char *suffix, char path[1100])
 {
 	char where[1024];
-	if (!folder(cl, where))
+	if (!cache_folder(cl, where))
 		return false;
 	snprintf(path, 1100, "%s/%016llx%s", where, (unsigned long long)plumb_hash_bytes(SEED, key, strlen(key)), suffix);
 	return true;
@@ -57,12 +57,12 @@ char *plumb_cl_cache_key(const struct plumb_cl_device *d, const char *file, cons
 	return key;
 }
 
-struct header { char magic[8]; uint64_t key_size, size, sum; };
+struct cache_header { char magic[8]; uint64_t key_size, size, sum; };
 
 bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsigned char **binary, size_t *size)
 {
 	char path[1100];
-	struct header h;
+	struct cache_header h;
 	size_t n = strlen(key);
 	unsigned char *all = NULL;
 	struct stat st;
@@ -72,7 +72,7 @@ bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsig
 	if (!f)
 		return false;
 	/* Sizes must agree with the file's own before anything is allocated on their word. */
-	bool good = !fstat(fileno(f), &st) && fread(&h, sizeof h, 1, f) == 1 && !memcmp(h.magic, magic, sizeof magic) && h.key_size == n &&
+	bool good = !fstat(fileno(f), &st) && fread(&h, sizeof h, 1, f) == 1 && !memcmp(h.magic, cache_magic, sizeof cache_magic) && h.key_size == n &&
 		h.size > 0 && h.size < (uint64_t)st.st_size && (uint64_t)st.st_size == sizeof h + n + h.size && (all = malloc(n + h.size)) != NULL &&
 		fread(all, 1, n + h.size, f) == n + h.size && !memcmp(all, key, n) && plumb_hash_bytes(SEED, all + n, h.size) == h.sum;
 	fclose(f);
@@ -86,7 +86,7 @@ bool plumb_cl_cache_load(const struct plumb_cl_state *cl, const char *key, unsig
 	return good;
 }
 
-bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int parts)
+bool plumb_cl_cache_replace(const char *path, const struct iovec *pieces, int count)
 {
 	char temporary[1200];
 	snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
@@ -100,8 +100,8 @@ bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int part
 		return false;
 	}
 	bool good = true;
-	for (int i = 0; i < parts; i++)
-		good = good && fwrite(part[i].iov_base, 1, part[i].iov_len, f) == part[i].iov_len;
+	for (int i = 0; i < count; i++)
+		good = good && fwrite(pieces[i].iov_base, 1, pieces[i].iov_len, f) == pieces[i].iov_len;
 	good = !fclose(f) && good && !rename(temporary, path);
 	if (!good)
 		unlink(temporary);
@@ -111,17 +111,17 @@ bool plumb_cl_cache_replace(const char *path, const struct iovec *part, int part
 void plumb_cl_cache_store(const struct plumb_cl_state *cl, const char *key, const unsigned char *binary, size_t size)
 {
 	char path[1100];
-	struct header h = { .key_size = strlen(key), .size = size, .sum = plumb_hash_bytes(SEED, binary, size) };
-	struct iovec part[] = { { &h, sizeof h }, { (void *)(uintptr_t)key, h.key_size }, { (void *)(uintptr_t)binary, size } };
-	memcpy(h.magic, magic, sizeof magic);
+	struct cache_header h = { .key_size = strlen(key), .size = size, .sum = plumb_hash_bytes(SEED, binary, size) };
+	struct iovec pieces[] = { { &h, sizeof h }, { (void *)(uintptr_t)key, h.key_size }, { (void *)(uintptr_t)binary, size } };
+	memcpy(h.magic, cache_magic, sizeof cache_magic);
 	if (plumb_cl_cache_path(cl, key, ".clbin", path))
-		plumb_cl_cache_replace(path, part, 3);
+		plumb_cl_cache_replace(path, pieces, 3);
 }
 
 int plumb_cl_cache_lock(const struct plumb_cl_state *cl)
 {
 	char where[1024], path[1100];
-	if (!folder(cl, where))
+	if (!cache_folder(cl, where))
 		return -1;
 	snprintf(path, sizeof path, "%s/lock", where);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How fast the device copies its own memory: the limit that kernels are compared with which do little but read and write. */
-#include "cl/cl.h"
+#include "cl/driver/state.h"
 
 #define MOST ((uint64_t)384 << 20) /* bytes of each buffer: more than the caches of most devices */
 #define PASSES 8                   /* the fastest counts: others were disturbed */
 
-static enum plumb_status timed_copy(cl_command_queue queue, cl_mem from, cl_mem to, size_t bytes, double *rate)
+static enum plumb_status copy_timed(cl_command_queue queue, cl_mem from, cl_mem to, size_t bytes, double *rate)
 {
 	cl_event event;
 	cl_ulong start = 0, end = 0;
@@ -22,7 +22,7 @@ static enum plumb_status timed_copy(cl_command_queue queue, cl_mem from, cl_mem 
 	return PLUMB_OK;
 }
 
-static enum plumb_status measure(const struct plumb_cl_state *cl, cl_command_queue queue, size_t bytes, double *rate)
+static enum plumb_status copy_measure(const struct plumb_cl_state *cl, cl_command_queue queue, size_t bytes, double *rate)
 {
 	const cl_uchar one = 1;
 	double best = 0, now = 0;
@@ -35,7 +35,7 @@ static enum plumb_status measure(const struct plumb_cl_state *cl, cl_command_que
 	if (code)
 		s = plumb_cl_fail(code, "two buffers of %.1f MB to copy", (double)bytes / 1e6);
 	for (int i = 0; !s && i < PASSES; i++)
-		if (!(s = timed_copy(queue, mem[i % 2], mem[1 - i % 2], bytes, &now)))
+		if (!(s = copy_timed(queue, mem[i % 2], mem[1 - i % 2], bytes, &now)))
 			best = now > best ? now : best;
 	if (!s)
 		*rate = best;
@@ -53,13 +53,13 @@ enum plumb_status plumb_cl_copy_rate(struct plumb_driver *driver, double *rate)
 	cl_int code;
 	bytes = bytes < MOST ? bytes : MOST;
 	bytes = (bytes < cl->max_alloc ? bytes : cl->max_alloc) / 4096 * 4096;
-	PLUMB_TRY(plumb_cl_sync(driver)); /* what runs would be in the way */
+	PLUMB_TRY(plumb_cl_sync(driver)); /* what still runs would disturb it */
 	cl_command_queue queue = plumb_cl.clCreateCommandQueue(cl->context, cl->device.id, CL_QUEUE_PROFILING_ENABLE, &code);
 	if (code)
 		return plumb_cl_fail(code, "a queue on %s", cl->device.info.name);
 	enum plumb_status s = plumb_budget_take(driver->ctx, 2 * bytes);
 	if (!s) {
-		s = measure(cl, queue, (size_t)bytes, rate);
+		s = copy_measure(cl, queue, (size_t)bytes, rate);
 		plumb_budget_give(driver->ctx, 2 * bytes);
 	}
 	plumb_cl.clReleaseCommandQueue(queue);

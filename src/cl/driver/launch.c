@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one way to run a kernel: look it up, bind arguments in order, enqueue. Nothing here waits, except
- * while profiling. */
+/* The one place that runs kernels: look one up, bind arguments in order, enqueue. Nothing here waits, except while
+ * profiling. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cl/cl.h"
+#include "cl/driver/kernel.h"
 
-static struct plumb_cl_arg *next_arg(struct plumb_cl_args *a, size_t size)
+static struct plumb_cl_arg *launch_next_arg(struct plumb_cl_args *a, size_t size)
 {
 	if (a->count == (int)(sizeof a->arg / sizeof *a->arg)) {
 		a->status = plumb_fail(PLUMB_E_INTERNAL, "a kernel with more than %d arguments", a->count);
@@ -16,15 +16,14 @@ static struct plumb_cl_arg *next_arg(struct plumb_cl_args *a, size_t size)
 	return &a->arg[a->count++];
 }
 
-void plumb_cl_mem(struct plumb_cl_args *a, cl_mem mem) { next_arg(a, sizeof mem)->value.mem = mem; }
-void plumb_cl_float(struct plumb_cl_args *a, double value) { next_arg(a, sizeof(cl_float))->value.f = (cl_float)value; }
-void plumb_cl_local(struct plumb_cl_args *a, size_t bytes) { next_arg(a, bytes)->value.mem = NULL; }
+void plumb_cl_mem(struct plumb_cl_args *a, cl_mem mem) { launch_next_arg(a, sizeof mem)->value.mem = mem; }
+void plumb_cl_float(struct plumb_cl_args *a, double value) { launch_next_arg(a, sizeof(cl_float))->value.f = (cl_float)value; }
 
 void plumb_cl_int(struct plumb_cl_args *a, int64_t value)
 {
 	if ((value < INT32_MIN || value > INT32_MAX) && !a->status)
 		a->status = plumb_fail(PLUMB_E_UNSUPPORTED, "%lld is beyond the 32-bit indices of kernels", (long long)value);
-	next_arg(a, sizeof(cl_int))->value.i = (cl_int)value;
+	launch_next_arg(a, sizeof(cl_int))->value.i = (cl_int)value;
 }
 
 enum plumb_status plumb_cl_range(const struct plumb_tensor *t)
@@ -38,7 +37,7 @@ enum plumb_status plumb_cl_range(const struct plumb_tensor *t)
 void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t)
 {
 	if (!t) { /* absent: any buffer will do, the offset says that it is not there */
-		next_arg(a, sizeof(cl_mem))->value.mem = a->count > 1 ? a->arg[0].value.mem : NULL;
+		launch_next_arg(a, sizeof(cl_mem))->value.mem = a->count > 1 ? a->arg[0].value.mem : NULL;
 		plumb_cl_int(a, -1);
 		return;
 	}
@@ -50,7 +49,7 @@ void plumb_cl_tensor(struct plumb_cl_args *a, const struct plumb_tensor *t)
 	plumb_cl_int(a, (int64_t)(t->offset / plumb_type_bytes(t->type)));
 }
 
-static unsigned hash(const char *text)
+static unsigned launch_hash(const char *text)
 {
 	unsigned h = 2166136261u;
 	while (*text)
@@ -59,9 +58,9 @@ static unsigned hash(const char *text)
 }
 
 /* The record of a kernel, perhaps a new one. */
-static enum plumb_status record(struct plumb_cl_state *cl, const char *key, struct plumb_cl_kernel **kernel)
+static enum plumb_status launch_record(struct plumb_cl_state *cl, const char *key, struct plumb_cl_kernel **kernel)
 {
-	struct plumb_cl_kernel **bucket = &cl->kernels[hash(key)], *k;
+	struct plumb_cl_kernel **bucket = &cl->kernels[launch_hash(key)], *k;
 	for (k = *bucket; k; k = k->next)
 		if (!strcmp(k->key, key)) {
 			*kernel = k;
@@ -76,7 +75,7 @@ static enum plumb_status record(struct plumb_cl_state *cl, const char *key, stru
 	return PLUMB_OK;
 }
 
-void plumb_cl_kernels_free(struct plumb_cl_state *cl)
+void plumb_cl_launch_forget(struct plumb_cl_state *cl)
 {
 	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
 		for (struct plumb_cl_kernel *k; (k = cl->kernels[i]); free(k)) {
@@ -85,14 +84,14 @@ void plumb_cl_kernels_free(struct plumb_cl_state *cl)
 		}
 }
 
-static enum plumb_status find_kernel(struct plumb_driver *driver, const char *file, const char *name, const char *options, struct plumb_cl_kernel **kernel)
+static enum plumb_status launch_find(struct plumb_driver *driver, const char *file, const char *name, const char *options, struct plumb_cl_kernel **kernel)
 {
 	char key[512];
 	cl_program program;
 	cl_int code;
 	if ((size_t)snprintf(key, sizeof key, "%s %s %s", file, name, options) >= sizeof key)
 		return plumb_fail(PLUMB_E_INTERNAL, "kernel options are too long: %s", options);
-	PLUMB_TRY(record(plumb_cl_state(driver), key, kernel));
+	PLUMB_TRY(launch_record(plumb_cl_state(driver), key, kernel));
 	if ((*kernel)->kernel)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_cl_program(driver, file, options, &program));
@@ -103,7 +102,7 @@ static enum plumb_status find_kernel(struct plumb_driver *driver, const char *fi
 	return PLUMB_OK;
 }
 
-static enum plumb_status measure(struct plumb_cl_kernel *k, cl_event event)
+static enum plumb_status launch_measure(struct plumb_cl_kernel *k, cl_event event)
 {
 	cl_ulong start = 0, end = 0;
 	cl_int code = plumb_cl.clWaitForEvents(1, &event);
@@ -125,11 +124,9 @@ enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, con
 	cl_event event;
 	if (a->status)
 		return a->status;
-	PLUMB_TRY(find_kernel(a->driver, file, kernel, options, &k));
+	PLUMB_TRY(launch_find(a->driver, file, kernel, options, &k));
 	for (int i = 0; i < a->count; i++) {
-		/* Local memory has a size and no value. */
-		bool is_local = a->arg[i].size != sizeof(cl_int) && !a->arg[i].value.mem;
-		cl_int code = plumb_cl.clSetKernelArg(k->kernel, (cl_uint)i, a->arg[i].size, is_local ? NULL : &a->arg[i].value);
+		cl_int code = plumb_cl.clSetKernelArg(k->kernel, (cl_uint)i, a->arg[i].size, &a->arg[i].value);
 		if (code)
 			return plumb_cl_fail(code, "argument %d of kernel %s", i, k->key);
 	}
@@ -138,11 +135,10 @@ enum plumb_status plumb_cl_launch(struct plumb_cl_args *a, const char *file, con
 	cl_int code = plumb_cl.clEnqueueNDRangeKernel(cl->queue, k->kernel, (cl_uint)dims, NULL, rounded, local, 0, NULL, cl->profile ? &event : NULL);
 	if (code)
 		return plumb_cl_fail(code, "kernel %s", k->key);
-	a->driver->touched = true; /* whatever the kernel writes: who launches several may fail at the next */
+	a->driver->touched = true; /* whatever this kernel writes: an operator of several launches may fail at the next */
 	k->calls++;
-	k->bytes += a->driver->bytes; /* once a call: further launches work on what the first one left in scratch, or on the rest of the bytes */
-	a->driver->bytes = 0;
-	return cl->profile ? measure(k, event) : PLUMB_OK;
+	k->bytes += a->bytes;
+	return cl->profile ? launch_measure(k, event) : PLUMB_OK;
 }
 
 enum plumb_status plumb_cl_launch_elements(struct plumb_cl_args *a, const char *file, const char *kernel, const char *options, int64_t n)
@@ -161,21 +157,14 @@ enum plumb_status plumb_cl_launch_rows(struct plumb_cl_args *a, const char *file
 	return plumb_cl_launch(a, file, kernel, options, 2, (size_t[]){ (size_t)columns * group, (size_t)rows }, (size_t[]){ group, 1 });
 }
 
-enum plumb_status plumb_cl_scratch(struct plumb_driver *driver, int index, size_t bytes, cl_mem *mem)
+bool plumb_cl_launch_row(const struct plumb_driver *driver, int index, struct plumb_kernel_time *row)
 {
-	struct plumb_cl_state *cl = plumb_cl_state(driver);
-	cl_int code;
-	if (cl->scratch_bytes[index] < bytes) {
-		if (cl->scratch[index])
-			plumb_cl.clReleaseMemObject(cl->scratch[index]); /* lives on until the kernels that use it have ended */
-		cl->scratch_bytes[index] = 0;
-		cl->scratch[index] = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-		if (code) {
-			cl->scratch[index] = NULL;
-			return plumb_cl_fail(code, "a buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
-		}
-		cl->scratch_bytes[index] = bytes;
-	}
-	*mem = cl->scratch[index];
-	return PLUMB_OK;
+	const struct plumb_cl_state *cl = driver->state;
+	for (int i = 0; i < PLUMB_CL_BUCKETS; i++)
+		for (const struct plumb_cl_kernel *k = cl->kernels[i]; k; k = k->next)
+			if (k->calls && !index--) {
+				*row = (struct plumb_kernel_time){ .kernel = k->key, .calls = k->calls, .seconds = 1e-9 * (double)k->nanoseconds, .bytes = k->bytes };
+				return true;
+			}
+	return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Buffers on the device, by AR_HARDWARE_MEMORY_LOCATION: device memory, host memory that the
  * device can reach (pinned), or the host's own bytes (delegate). */
-#include "cl/cl.h"
+#include "cl/driver/state.h"
 
 enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffer *buffer, void **handle)
 {
@@ -55,4 +55,23 @@ enum plumb_status plumb_cl_sync(struct plumb_driver *driver)
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	cl_int code = plumb_cl.clFinish(cl->queue);
 	return code ? plumb_cl_fail(code, "waiting for %s", cl->device.info.name) : PLUMB_OK;
+}
+
+enum plumb_status plumb_cl_scratch(struct plumb_driver *driver, int index, size_t bytes, cl_mem *mem)
+{
+	struct plumb_cl_state *cl = plumb_cl_state(driver);
+	cl_int code;
+	if (cl->scratch_bytes[index] < bytes) {
+		if (cl->scratch[index])
+			plumb_cl.clReleaseMemObject(cl->scratch[index]); /* lives on until the kernels that use it have ended */
+		cl->scratch_bytes[index] = 0;
+		cl->scratch[index] = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
+		if (code) {
+			cl->scratch[index] = NULL;
+			return plumb_cl_fail(code, "a buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
+		}
+		cl->scratch_bytes[index] = bytes;
+	}
+	*mem = cl->scratch[index];
+	return PLUMB_OK;
 }

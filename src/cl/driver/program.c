@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cl/cl.h"
+#include "cl/driver/kernel.h"
 
-static enum plumb_status build_error(const struct plumb_cl_state *cl, cl_program program, cl_int code, const char *file, const char *options)
+static enum plumb_status program_build_error(const struct plumb_cl_state *cl, cl_program program, cl_int code, const char *file, const char *options)
 {
 	size_t need = 0;
 	char *log = NULL;
@@ -21,7 +21,7 @@ static enum plumb_status build_error(const struct plumb_cl_state *cl, cl_program
 }
 
 /* The binary of a program with one device; malloc'ed. */
-static unsigned char *binary_of(cl_program program, size_t *size)
+static unsigned char *program_binary_of(cl_program program, size_t *size)
 {
 	*size = 0;
 	if (plumb_cl.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof *size, size, NULL) || !*size)
@@ -34,7 +34,7 @@ static unsigned char *binary_of(cl_program program, size_t *size)
 	return bytes;
 }
 
-static bool from_cache(const struct plumb_cl_state *cl, const char *key, const char *options, cl_program *program)
+static bool program_from_cache(const struct plumb_cl_state *cl, const char *key, const char *options, cl_program *program)
 {
 	unsigned char *binary;
 	size_t size;
@@ -54,7 +54,7 @@ static bool from_cache(const struct plumb_cl_state *cl, const char *key, const c
 	return !code;
 }
 
-static enum plumb_status from_source(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
+static enum plumb_status program_from_source(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
 	cl_program *program)
 {
 	cl_int code;
@@ -71,11 +71,11 @@ static enum plumb_status from_source(const struct plumb_cl_state *cl, const char
 	if (cl->owner->busy)
 		cl->owner->busy(cl->owner->notice_user, NULL);
 	if (code) {
-		enum plumb_status s = build_error(cl, *program, code, file, options);
+		enum plumb_status s = program_build_error(cl, *program, code, file, options);
 		plumb_cl.clReleaseProgram(*program);
 		return s;
 	}
-	unsigned char *binary = binary_of(*program, &size);
+	unsigned char *binary = program_binary_of(*program, &size);
 	if (binary)
 		plumb_cl_cache_store(cl, key, binary, size);
 	free(binary);
@@ -83,28 +83,28 @@ static enum plumb_status from_source(const struct plumb_cl_state *cl, const char
 }
 
 /* One process compiles, the others wait and find its binary. */
-static enum plumb_status build_locked(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
+static enum plumb_status program_build_locked(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
 	cl_program *program)
 {
 	int lock = plumb_cl_cache_lock(cl);
-	enum plumb_status s = from_cache(cl, key, options, program) ? PLUMB_OK : from_source(cl, file, text, key, options, program);
+	enum plumb_status s = program_from_cache(cl, key, options, program) ? PLUMB_OK : program_from_source(cl, file, text, key, options, program);
 	plumb_cl_cache_unlock(lock);
 	return s;
 }
 
-static enum plumb_status build_with(const struct plumb_cl_state *cl, const char *file, const char *text, const char *options, cl_program *program)
+static enum plumb_status program_build_with(const struct plumb_cl_state *cl, const char *file, const char *text, const char *options, cl_program *program)
 {
 	char *key = plumb_cl_cache_key(&cl->device, file, options, text);
 	enum plumb_status s = PLUMB_OK;
 	if (!key)
 		s = plumb_fail(PLUMB_E_MEMORY, "no memory for a cache key");
-	else if (!from_cache(cl, key, options, program))
-		s = build_locked(cl, file, text, key, options, program);
+	else if (!program_from_cache(cl, key, options, program))
+		s = program_build_locked(cl, file, text, key, options, program);
 	free(key);
 	return s;
 }
 
-static enum plumb_status build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
+static enum plumb_status program_build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
 {
 	char options[768], *text;
 	enum plumb_status s = PLUMB_E_DEVICE;
@@ -115,11 +115,11 @@ static enum plumb_status build(const struct plumb_cl_state *cl, const char *file
 	const char *line = strstr(text, options);
 	if (cl->subgroups && line && strstr(line, "PLUMB_SUBGROUPS")) {
 		snprintf(options, sizeof options, "-cl-std=CL%d.0 -w -DPLUMB_CPU=%d -DPLUMB_SUBGROUPS=1 %s", cl->subgroups, cl->cpu, own);
-		s = build_with(cl, file, text, options, program);
+		s = program_build_with(cl, file, text, options, program);
 	}
 	if (s == PLUMB_E_DEVICE) {
 		snprintf(options, sizeof options, "-cl-std=CL1.2 -w -DPLUMB_CPU=%d %s", cl->cpu, own);
-		s = build_with(cl, file, text, options, program);
+		s = program_build_with(cl, file, text, options, program);
 	}
 	free(text);
 	return s;
@@ -141,7 +141,7 @@ enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file
 		free(p);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a program");
 	}
-	enum plumb_status s = build(cl, file, options, &p->program);
+	enum plumb_status s = program_build(cl, file, options, &p->program);
 	if (s) {
 		free(p->key);
 		free(p);

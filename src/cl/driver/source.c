@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cl/cl.h"
+#include "cl/driver/kernel.h"
 
 struct plumb_cl_embedded { const char *name; const char *text; size_t size; };
 extern const struct plumb_cl_embedded plumb_cl_embedded[]; /* made by tools/embed-cl.sh; ends with name NULL */
 
 enum { MOST_BYTES = 1 << 20, MOST_DEPTH = 4 /* of files that include files */ };
 
-static enum plumb_status read_file(const char *folder, const char *name, char **text)
+static enum plumb_status source_read(const char *folder, const char *name, char **text)
 {
 	char path[1024];
 	if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
@@ -37,11 +37,11 @@ static enum plumb_status read_file(const char *folder, const char *name, char **
 	return PLUMB_OK;
 }
 
-static enum plumb_status one_text(const char *folder, const char *name, char **text)
+static enum plumb_status source_one(const char *folder, const char *name, char **text)
 {
 	*text = NULL;
 	if (folder && strcmp(name, "limits.h")) /* the host has the embedded one's numbers */
-		return read_file(folder, name, text);
+		return source_read(folder, name, text);
 	for (const struct plumb_cl_embedded *e = plumb_cl_embedded; e->name; e++)
 		if (!strcmp(e->name, name)) {
 			*text = malloc(e->size + 1);
@@ -55,7 +55,7 @@ static enum plumb_status one_text(const char *folder, const char *name, char **t
 }
 
 /* A file, line by line. #line keeps a compiler's messages about it right. */
-static enum plumb_status put_file(FILE *out, const char *folder, const char *name, int depth)
+static enum plumb_status source_put(FILE *out, const char *folder, const char *name, int depth)
 {
 	static const char include[] = "#include \"";
 	char *own, inner[32];
@@ -63,14 +63,14 @@ static enum plumb_status put_file(FILE *out, const char *folder, const char *nam
 	int line = 1;
 	if (depth > MOST_DEPTH)
 		return plumb_fail(PLUMB_E_FORMAT, "%s: kernel files include each other more than %d deep; does one include itself?", name, MOST_DEPTH);
-	PLUMB_TRY(one_text(folder, name, &own));
+	PLUMB_TRY(source_one(folder, name, &own));
 	fprintf(out, "#line 1 \"%s\"\n", name);
 	for (const char *p = own; !s && *p; line++) {
 		size_t n = strcspn(p, "\n");
 		n += p[n] == '\n';
 		bool found = n < 64 && !strncmp(p, include, sizeof include - 1) && sscanf(p + sizeof include - 1, "%31[a-z_.]\"", inner) == 1;
 		if (found) {
-			s = put_file(out, folder, inner, depth + 1);
+			s = source_put(out, folder, inner, depth + 1);
 			fprintf(out, "\n#line %d \"%s\"\n", line + 1, name);
 		} else {
 			fwrite(p, 1, n, out);
@@ -91,9 +91,9 @@ enum plumb_status plumb_cl_source(const struct plumb_cl_state *cl, const char *f
 	FILE *out = open_memstream(&all, &size);
 	if (!out)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %s", name);
-	enum plumb_status s = put_file(out, cl->set.path, "types.cl", 1);
+	enum plumb_status s = source_put(out, cl->set.path, "types.cl", 1);
 	if (!s)
-		s = put_file(out, cl->set.path, name, 1);
+		s = source_put(out, cl->set.path, name, 1);
 	bool failed = ferror(out);
 	failed = fclose(out) || failed;
 	if (!s && failed)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attn_mix on an OpenCL device. */
 #include <stdio.h>
-#include "cl/cl.h"
+#include "cl/op/op.h"
 
 enum plumb_status plumb_cl_attn_mix(struct plumb_driver *driver, const struct plumb_call *call)
 {
-	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
+	struct plumb_cl_args a = PLUMB_CL_FIRST_ARGS(driver, call);
 	const struct plumb_tensor *y = call->out, *p = call->in[0], *v = call->in[1];
 	const struct plumb_attn *attn = &call->s.attn;
 	size_t n = (size_t)y->dim[0], heads = (size_t)attn->heads;

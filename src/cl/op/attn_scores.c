@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* attn_scores on an OpenCL device. */
 #include <stdio.h>
-#include "cl/cl.h"
+#include "cl/op/op.h"
 
 enum plumb_status plumb_cl_attn_scores(struct plumb_driver *driver, const struct plumb_call *call)
 {
-	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
+	struct plumb_cl_args a = PLUMB_CL_FIRST_ARGS(driver, call);
 	const struct plumb_tensor *s = call->out, *q = call->in[0], *k = call->in[1];
 	const struct plumb_attn *attn = &call->s.attn;
 	size_t n = (size_t)q->dim[0], heads = (size_t)attn->heads;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* f16_round on an OpenCL device. */
-#include "cl/cl.h"
+#include "cl/op/op.h"
 
 enum plumb_status plumb_cl_f16_round(struct plumb_driver *driver, const struct plumb_call *call)
 {
-	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
+	struct plumb_cl_args a = PLUMB_CL_FIRST_ARGS(driver, call);
 	plumb_cl_tensor(&a, call->out);
 	plumb_cl_tensor(&a, call->in[0]);
 	return plumb_cl_launch_elements(&a, "f16_round", "f16_round", "", plumb_tensor_count(call->out));

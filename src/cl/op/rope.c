@@ -3,12 +3,12 @@
  * exist; the table of a position's turns is kept in the driver and grows by doubling. */
 #include <math.h>
 #include <stdlib.h>
-#include "cl/cl.h"
+#include "cl/op/op.h"
 
 #define FEWEST 128 /* positions of a table */
 
 /* Per position the cosines of all pairs, then their sines. */
-static void fill(float *table, int64_t positions, int64_t pairs, double base, double factor)
+static void rope_fill(float *table, int64_t positions, int64_t pairs, double base, double factor)
 {
 	for (int64_t j = 0; j < pairs; j++) {
 		double turn = pow(base, -2.0 * (double)j / (double)(2 * pairs));
@@ -21,14 +21,14 @@ static void fill(float *table, int64_t positions, int64_t pairs, double base, do
 }
 
 /* A table of at least that many positions. */
-static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim,
+static enum plumb_status rope_need_table(struct plumb_cl_state *cl, int64_t positions, int64_t head_dim,
 	double base, double factor)
 {
 	int64_t have = FEWEST;
 	size_t bytes;
 	cl_int code;
-	if (cl->rope && cl->rope_positions >= positions && cl->rope_head_dim == head_dim &&
-		cl->rope_base == base && cl->rope_factor == factor)
+	if (cl->rope.table && cl->rope.positions >= positions && cl->rope.head_dim == head_dim &&
+		cl->rope.base == base && cl->rope.factor == factor)
 		return PLUMB_OK;
 	while (have < positions && have < INT32_MAX)
 		have *= 2;
@@ -38,32 +38,32 @@ static enum plumb_status need_table(struct plumb_cl_state *cl, int64_t positions
 	float *table = malloc(bytes);
 	if (!table)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the angles of %lld positions", (long long)have);
-	fill(table, have, head_dim / 2, base, factor);
+	rope_fill(table, have, head_dim / 2, base, factor);
 	cl_mem mem = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, table, &code);
 	free(table);
 	if (code)
 		return plumb_cl_fail(code, "the angles of %lld positions", (long long)have);
-	if (cl->rope)
-		plumb_cl.clReleaseMemObject(cl->rope); /* lives on until the kernels that use it have ended */
-	cl->rope = mem;
-	cl->rope_positions = have;
-	cl->rope_head_dim = head_dim;
-	cl->rope_base = base;
-	cl->rope_factor = factor;
+	if (cl->rope.table)
+		plumb_cl.clReleaseMemObject(cl->rope.table); /* lives on until the kernels that use it have ended */
+	cl->rope.table = mem;
+	cl->rope.positions = have;
+	cl->rope.head_dim = head_dim;
+	cl->rope.base = base;
+	cl->rope.factor = factor;
 	return PLUMB_OK;
 }
 
 enum plumb_status plumb_cl_rope(struct plumb_driver *driver, const struct plumb_call *call)
 {
-	struct plumb_cl_args a = PLUMB_CL_ARGS(driver);
+	struct plumb_cl_args a = PLUMB_CL_FIRST_ARGS(driver, call);
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	int64_t n = call->out->dim[0], d = call->out->dim[1], head_dim = call->s.rope.head_dim;
 	if (call->s.rope.pos > INT32_MAX - n)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "position %lld is beyond 32 bits", (long long)call->s.rope.pos);
-	PLUMB_TRY(need_table(cl, call->s.rope.pos + n, head_dim, call->s.rope.base, call->s.rope.factor));
+	PLUMB_TRY(rope_need_table(cl, call->s.rope.pos + n, head_dim, call->s.rope.base, call->s.rope.factor));
 	plumb_cl_tensor(&a, call->out);
 	plumb_cl_tensor(&a, call->in[0]);
-	plumb_cl_mem(&a, cl->rope);
+	plumb_cl_mem(&a, cl->rope.table);
 	plumb_cl_int(&a, call->s.rope.pos);
 	plumb_cl_int(&a, d / head_dim);
 	plumb_cl_int(&a, head_dim / 2);
