@@ -25,7 +25,7 @@ static int answer(struct plumb_model *model, const char *prompt)
 	char text[512];
 	int code = EXIT_FAILURE;
 	if (!tok || plumb_chat_tokenize(tok, &message, 0, 1, true, &ids, &n) ||
-		plumb_sampler_new(&sampler, &(struct plumb_sampling){ .top_p = 1, .repeat_penalty = 1 }) ||
+		plumb_sampler_new(&sampler, PLUMB_SAMPLING(.top_p = 1, .repeat_penalty = 1)) ||
 		plumb_session_new(&session, model, NULL) || plumb_session_eval(session, ids, (int64_t)n, PLUMB_LOGITS_LAST))
 		goto done;
 	for (int i = 0; i < 64; i++) {

@@ -53,7 +53,7 @@ START_TEST(test_class)
 	const char *had = getenv("PLUMB_CL_CLASS");
 	char *keep = had ? strdup(had) : NULL;
 	setenv("PLUMB_CL_CLASS", "toaster", 1);
-	ck_assert_int_eq(plumb_open(&other, &(struct plumb_options){ .driver = "cl" }), PLUMB_E_ARGUMENT);
+	ck_assert_int_eq(plumb_open(&other, PLUMB_OPTIONS(.driver = "cl")), PLUMB_E_ARGUMENT);
 	ck_assert_msg(strstr(plumb_last_error(), "PLUMB_CL_CLASS is \"toaster\""), "%s", plumb_last_error());
 	if (keep)
 		setenv("PLUMB_CL_CLASS", keep, 1);
@@ -174,7 +174,7 @@ START_TEST(test_half)
 	int done[PLUMB_OP_COUNT] = { 0 };
 	const char *small = getenv("PLUMB_TEST_SMALL");
 	start_random(1);
-	need(plumb_open(&half, &(struct plumb_options){ .driver = "cl", .precision = "FP16" }), "FP16");
+	need(plumb_open(&half, PLUMB_OPTIONS(.driver = "cl", .precision = "FP16")), "FP16");
 	check_f16(half, small && atoi(small) > 0);
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		each_problem((enum plumb_op)op, check_half_problem, done);
@@ -228,7 +228,7 @@ START_TEST(test_canary_without_memory)
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	setenv("AR_HARDWARE_LIBS", folder, 1); /* where no verdict is */
 	setenv("PLUMB_CANARY", "1", 1);
-	need(plumb_open(&other, &(struct plumb_options){ .driver = "cl", .precision = "FP32", .notice = hear }), "a context");
+	need(plumb_open(&other, PLUMB_OPTIONS(.driver = "cl", .precision = "FP32", .notice = hear)), "a context");
 	ctx = other;
 	struct plumb_tensor a = noise(values[0], N, D, 1), b = noise(values[1], N, D, 1), out;
 	need(plumb_tensor_new(other, &out, PLUMB_F32, 2, a.dim), "a tensor");
@@ -255,7 +255,7 @@ END_TEST
 
 int main(void)
 {
-	if (plumb_open(&ctx, &(struct plumb_options){ .driver = "cl", .precision = "FP32" })) {
+	if (plumb_open(&ctx, PLUMB_OPTIONS(.driver = "cl", .precision = "FP32"))) {
 		printf("skipped: %s\n", plumb_last_error());
 		return 77;
 	}

@@ -102,7 +102,7 @@ static const struct { const char *driver, *precision; enum plumb_status status; 
 START_TEST(opening)
 {
 	struct plumb_context *ctx;
-	struct plumb_options o = { .driver = opens[_i].driver, .precision = opens[_i].precision };
+	struct plumb_options o = { .size = sizeof o, .driver = opens[_i].driver, .precision = opens[_i].precision };
 	if (opens[_i].status) {
 		ck_bad(plumb_open(&ctx, &o), opens[_i].status, opens[_i].text);
 		ck_assert_ptr_null(ctx);
@@ -120,7 +120,7 @@ START_TEST(driver_from_environment)
 	struct plumb_context *ctx;
 	setenv("AR_HARDWARE_DRIVER", "cuda", 1);
 	ck_bad(plumb_open(&ctx, NULL), PLUMB_E_DRIVER, "Unknown driver cuda");
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" })); /* the option wins */
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native"))); /* the option wins */
 	plumb_close(ctx);
 	setenv("AR_HARDWARE_DRIVER", "", 1); /* empty is unset */
 	ck_good(plumb_open(&ctx, NULL));
@@ -242,7 +242,7 @@ END_TEST
 static struct plumb_context *open_native(void)
 {
 	struct plumb_context *ctx;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	return ctx;
 }
 
@@ -316,7 +316,7 @@ START_TEST(memory_limit)
 	struct plumb_context *ctx;
 	struct plumb_tensor a, b;
 	uint64_t now, peak, limit;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .memory_scale = "0" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .memory_limit = UINT64_C(64) << 20)));
 	plumb_memory(ctx, &now, &peak, &limit);
 	ck_assert_uint_eq(limit, 64 << 20);
 	uint64_t base = now;
@@ -460,6 +460,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	suite_add_tcase(suite, core_fork_case());
 	suite_add_tcase(suite, core_json_case());
+	suite_add_tcase(suite, core_options_case());
 	suite_add_tcase(suite, core_variables_case());
 	return run_suite(suite);
 }

@@ -18,7 +18,7 @@ static struct loaded load(const char *type)
 	struct loaded l;
 	char name[64];
 	snprintf(name, sizeof name, "tiny-%s.gguf", type);
-	ck_good(plumb_open(&l.ctx, &(struct plumb_options){ .driver = test_driver() }));
+	ck_good(plumb_open(&l.ctx, PLUMB_OPTIONS(.driver = test_driver())));
 	ck_good(plumb_model_load(&l.model, l.ctx, data_path(name), NULL, NULL));
 	return l;
 }
@@ -36,8 +36,8 @@ static struct opened open_diag(struct plumb_model *model, const char *dir, const
 	ck_good(plumb_reference_open(&o.reference, dir, plumb_model_config(model)));
 	if (row >= 0)
 		o.reference->position = row;
-	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, &(struct plumb_diag_options){ .tokens = tokens,
-		.token_count = n, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, PLUMB_DIAG_OPTIONS(.tokens = tokens,
+		.token_count = n, .layer = -1, .fault = fault)));
 	return o;
 }
 

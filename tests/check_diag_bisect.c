@@ -17,8 +17,8 @@ static void open_pair(void)
 {
 	broken = plumb_native_class;
 	broken.name = "broken";
-	ck_good(plumb_open(&right_ctx, &(struct plumb_options){ .driver = "native" }));
-	ck_good(plumb_open(&bad_ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&right_ctx, PLUMB_OPTIONS(.driver = "native")));
+	ck_good(plumb_open(&bad_ctx, PLUMB_OPTIONS(.driver = "native")));
 	bad_ctx->driver[0].cls = &broken;
 	ck_good(plumb_model_load(&right, right_ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	ck_good(plumb_model_load(&bad, bad_ctx, data_path("tiny-f32.gguf"), NULL, NULL));
@@ -157,7 +157,8 @@ START_TEST(errors)
 	ck_bad(plumb_diag_bisect(right, right, prompt, N, NULL, &text), PLUMB_E_ARGUMENT, "compares two drivers");
 	ck_bad(plumb_diag_bisect(right, bad, prompt, 0, NULL, &text), PLUMB_E_ARGUMENT, "tokens");
 	broken.op[PLUMB_OP_rope] = spoil;
-	ck_bad(plumb_diag_bisect(right, bad, prompt, N, &(struct plumb_bisect_options){ .progress = stop, .user = &calls }, &text), PLUMB_E_CANCELLED, "stopped");
+	ck_bad(plumb_diag_bisect(right, bad, prompt, N, &(const struct plumb_bisect_options){ .tolerance = 1 }, &text), PLUMB_E_ARGUMENT, "size is 0");
+	ck_bad(plumb_diag_bisect(right, bad, prompt, N, PLUMB_BISECT_OPTIONS(.progress = stop, .user = &calls), &text), PLUMB_E_CANCELLED, "stopped");
 	ck_assert(!text && calls == 4 && bad_ctx->avoid[0] == 0);
 	close_pair();
 }
@@ -209,7 +210,7 @@ START_TEST(avoid_errors)
 {
 	struct plumb_context *ctx;
 	setenv("PLUMB_AVOID", wrong[_i].text, 1);
-	ck_bad(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }), PLUMB_E_ARGUMENT, wrong[_i].words);
+	ck_bad(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")), PLUMB_E_ARGUMENT, wrong[_i].words);
 	ck_assert_ptr_null(ctx);
 }
 END_TEST

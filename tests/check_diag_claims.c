@@ -14,7 +14,7 @@ static char dir[64];
 static struct loaded load_plain(const char *path)
 {
 	struct loaded l = { .diag = NULL };
-	ck_good(plumb_open(&l.ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&l.ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&l.model, l.ctx, path, NULL, NULL));
 	return l;
 }
@@ -51,7 +51,7 @@ static struct judged judge(struct loaded *l, const char *fault)
 {
 	struct judged j;
 	ck_good(plumb_reference_open(&j.r, dir, plumb_model_config(l->model)));
-	ck_good(plumb_diag_new(&j.d, l->model, NULL, j.r, &(struct plumb_diag_options){ .tokens = prompt, .token_count = N, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&j.d, l->model, NULL, j.r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
 	j.verdict = part(j.d, "verdict");
 	return j;
 }
@@ -383,7 +383,7 @@ START_TEST(what_does_not_show_is_not_harmless)
 		make_tensors(dir, &c, PLUMB_POINTS_ALL);
 		plumb_capture_free(&c);
 		ck_good(plumb_reference_open(&j.r, dir, plumb_model_config(l.model)));
-		ck_good(plumb_diag_new(&j.d, l.model, NULL, j.r, &(struct plumb_diag_options){ .tokens = prompt, .token_count = 1, .layer = -1, .fault = faults[f] }));
+		ck_good(plumb_diag_new(&j.d, l.model, NULL, j.r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = 1, .layer = -1, .fault = faults[f])));
 		j.verdict = part(j.d, "verdict");
 		ck_assert_msg(code(&j) == PLUMB_DIVERGES, "%s: %s", faults[f], word(j.verdict, "text"));
 		finish(&j);

@@ -15,7 +15,7 @@ static const int32_t prompt[] = { 3, 147, 9, 234, 98, 197, 183, 112, 58, 97, 258
 
 static void setup(void)
 {
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	config = plumb_model_config(model);
 }
@@ -247,7 +247,7 @@ static json_t *diagnose(const char *part, const char *fault, int64_t n)
 	char *text;
 	json_error_t error;
 	ck_good(plumb_reference_open(&r, folder, config));
-	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .tokens = prompt, .token_count = n, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = n, .layer = -1, .fault = fault)));
 	ck_good(plumb_diag_json(d, part, &text));
 	json_t *result = json_loads(text, 0, &error);
 	ck_assert_msg(result != NULL, "%s", error.text);

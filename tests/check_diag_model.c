@@ -234,8 +234,8 @@ START_TEST(real_model)
 	struct loaded l = load(model_path, &hello, 1);
 	plumb_diag_free(l.diag);
 	ck_good(plumb_reference_open(&reference, data_path("real/hello-bf16"), plumb_model_config(l.model)));
-	ck_good(plumb_diag_new(&l.diag, l.model, NULL, reference, &(struct plumb_diag_options){ .tokens = &hello, .token_count = 1,
-		.layer = -1 }));
+	ck_good(plumb_diag_new(&l.diag, l.model, NULL, reference, PLUMB_DIAG_OPTIONS(.tokens = &hello, .token_count = 1,
+		.layer = -1)));
 	json_t *channels = json_object_get(part(l.diag, "biography"), "channels"), *w = part(l.diag, "weights"), *s = part(l.diag, "stability");
 	ck_assert_uint_eq(json_array_size(channels), 1);
 	check_channel_62(json_array_get(channels, 0));

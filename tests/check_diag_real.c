@@ -10,7 +10,7 @@ static struct plumb_model *model;
 
 static void setup(void)
 {
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = test_driver() }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = test_driver())));
 	ck_good(plumb_model_load(&model, ctx, model_path, NULL, NULL));
 }
 
@@ -45,8 +45,8 @@ static struct opened open_set(const char *path, const char *fault)
 	struct opened o;
 	read_prompt(path);
 	ck_good(plumb_reference_open(&o.reference, path, plumb_model_config(model)));
-	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, &(struct plumb_diag_options){ .tokens = prompt,
-		.token_count = prompt_length, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, PLUMB_DIAG_OPTIONS(.tokens = prompt,
+		.token_count = prompt_length, .layer = -1, .fault = fault)));
 	return o;
 }
 

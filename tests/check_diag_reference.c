@@ -182,7 +182,7 @@ START_TEST(bins_of_all_positions)
 	}
 	ck_assert_int_eq(plumb_capture_at(&r->raw, -1, PLUMB_POINT_LOGITS)->rows, logits ? N : 1);
 	for (int cut = 0; cut < 2; cut++) { /* also a prompt of the first positions only */
-		ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .layer = -1, .tokens = cut ? prompt : NULL, .token_count = cut ? 8 : 0 }));
+		ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1, .tokens = cut ? prompt : NULL, .token_count = cut ? 8 : 0)));
 		ck_assert_int_eq(d->n, cut ? 8 : N);
 		ck_good(plumb_diag_part(d, "verdict", &verdict));
 		int code = (int)json_integer_value(json_object_get(verdict, "code"));
@@ -205,7 +205,7 @@ START_TEST(another_prompt_is_told)
 	other[3] = 5; /* the reference is of the last position, whose token is the same */
 	good_bins();
 	ck_good(plumb_reference_open(&r, dir, config));
-	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .layer = -1, .tokens = other, .token_count = N }));
+	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1, .tokens = other, .token_count = N)));
 	ck_good(plumb_diag_part(d, "verdict", &verdict));
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_UNUSABLE);
 	ck_assert(told(d->problems, "", "token 234 at position 3, where the prompt has 5", "two prompts"));

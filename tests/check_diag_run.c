@@ -10,7 +10,7 @@ static const int32_t prompt[] = { 5, 17, 3, 99, 42, 8 };
 
 static void setup(void)
 {
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 }
 

@@ -15,7 +15,7 @@ static char dir[64];
 static void setup(void)
 {
 	struct plumb_capture c = { .layers = 0 };
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .out = &c };
 	ck_good(plumb_run_watched(&run));
@@ -41,8 +41,8 @@ static bool hear(void *user, const char *what, double done, double total)
 static struct plumb_diag *diagnose(const struct plumb_reference *r, const char *fault, struct stop *stop)
 {
 	struct plumb_diag *d;
-	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .tokens = prompt, .token_count = N, .layer = -1, .fault = fault,
-		.progress = stop ? hear : NULL, .user = stop }));
+	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault,
+		.progress = stop ? hear : NULL, .user = stop)));
 	return d;
 }
 
@@ -187,7 +187,7 @@ START_TEST(two_on_one_reference)
 	memcpy(others, prompt, sizeof others);
 	others[4] = 7;
 	struct plumb_diag *a = diagnose(r, NULL, NULL), *b = diagnose(r, NULL, NULL), *c;
-	ck_good(plumb_diag_new(&c, model, NULL, r, &(struct plumb_diag_options){ .tokens = others, .token_count = N, .layer = -1 }));
+	ck_good(plumb_diag_new(&c, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = others, .token_count = N, .layer = -1)));
 	part(a, "convention");
 	part(c, "verdict"); /* finds other tokens, which is a problem of this diagnosis alone */
 	part(b, "convention");

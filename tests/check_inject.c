@@ -50,7 +50,7 @@ static enum plumb_status speak(struct plumb_session *session, struct plumb_model
 	if (s || (s = plumb_session_eval(session, &next, 1, PLUMB_LOGITS_LAST)))
 		return s;
 	sum_up(session, model, r);
-	if ((s = plumb_sampler_new(&sampler, &(struct plumb_sampling){ .temperature = 1, .top_k = 5, .top_p = 1, .repeat_penalty = 1, .seed = 1 })))
+	if ((s = plumb_sampler_new(&sampler, PLUMB_SAMPLING(.temperature = 1, .top_k = 5, .top_p = 1, .repeat_penalty = 1, .seed = 1))))
 		return s;
 	s = plumb_sample(sampler, r->logits, (int32_t)r->n, &id);
 	plumb_sampler_free(sampler);
@@ -63,7 +63,7 @@ static enum plumb_status whole(struct result *r)
 	struct plumb_context *ctx = NULL;
 	struct plumb_model *model = NULL;
 	struct plumb_session *session = NULL;
-	enum plumb_status s = plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "1" });
+	enum plumb_status s = plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 1));
 	if (!s)
 		s = plumb_model_load(&model, ctx, data_path("tiny-q4_0.gguf"), NULL, NULL);
 	if (!s)
@@ -83,7 +83,7 @@ static struct plumb_model *diagnosed;
 static enum plumb_status diagnosis(struct result *r)
 {
 	static const int32_t tokens[] = { 1, 2, 3 };
-	struct plumb_diag_options options = { .tokens = tokens, .token_count = 3, .layer = -1 };
+	struct plumb_diag_options options = { .size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1 };
 	struct plumb_diag *diag = NULL;
 	char *json = NULL;
 	enum plumb_status s = plumb_diag_new(&diag, diagnosed, NULL, NULL, &options);
@@ -101,7 +101,7 @@ static struct plumb_reference *reference;
 /* A part whose work is done already, but for what it makes of it: a median that is lost for want of memory is no result (precision.c). */
 static enum plumb_status precision(struct result *r)
 {
-	struct plumb_diag_options options = { .layer = -1 };
+	struct plumb_diag_options options = { .size = sizeof options, .layer = -1 };
 	struct plumb_diag *diag;
 	char *json = NULL;
 	const bool armed = inject->armed;
@@ -125,7 +125,7 @@ static enum plumb_status precision(struct result *r)
 static void refer(void)
 {
 	static const int32_t tokens[] = { 1, 2, 3 };
-	struct plumb_diag_options options = { .tokens = tokens, .token_count = 3, .layer = -1 };
+	struct plumb_diag_options options = { .size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1 };
 	struct plumb_diag *diag;
 	char folder[] = "/tmp/check_inject.XXXXXX", command[64];
 	ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -189,7 +189,7 @@ START_TEST(session_as_before)
 {
 	struct plumb_context *ctx;
 	struct plumb_model *model;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "1" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 1)));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-q4_0.gguf"), NULL, NULL));
 	ck_good(plumb_session_new(&kept, model, NULL));
 	sweep("a session", going_on, false, 400);

@@ -36,10 +36,10 @@ static char *everything(void)
 	char *all, *json, *text, *page;
 	size_t size;
 	FILE *f = open_memstream(&all, &size);
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	ck_good(plumb_reference_open(&r, data_path("tiny-f32.safetensors"), plumb_model_config(model)));
-	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .layer = -1, .fault = "eps@2=0.5" }));
+	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1, .fault = "eps@2=0.5")));
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		json_t *made = part(d, parts[i]);
 		if (!strcmp(parts[i], "report"))

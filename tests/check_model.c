@@ -78,7 +78,7 @@ static void against_reference(struct loaded *l, const char *type, bool single, d
 
 START_TEST(every_weight_type)
 {
-	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load(models[_i], PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	against_reference(&l, models[_i], false, TOLERANCE_FP32);
 	against_reference(&l, models[_i], true, TOLERANCE_FP32);
 	unload(&l);
@@ -88,7 +88,7 @@ END_TEST
 START_TEST(every_weight_type_portable)
 {
 	setenv("PLUMB_NATIVE_ISA", "c", 1);
-	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = "native" }, NULL);
+	struct loaded l = load(models[_i], PLUMB_OPTIONS(.driver = "native"), NULL);
 	against_reference(&l, models[_i], false, TOLERANCE_FP32);
 	unload(&l);
 }
@@ -96,7 +96,7 @@ END_TEST
 
 START_TEST(every_weight_type_fp64)
 {
-	struct loaded l = load(models[_i], &(struct plumb_options){ .driver = "native", .precision = "FP64" }, NULL);
+	struct loaded l = load(models[_i], PLUMB_OPTIONS(.driver = "native", .precision = "FP64"), NULL);
 	against_reference(&l, models[_i], false, TOLERANCE_FP64);
 	against_reference(&l, models[_i], true, TOLERANCE_FP64);
 	unload(&l);
@@ -105,16 +105,16 @@ END_TEST
 
 START_TEST(half_cache)
 {
-	struct loaded l = load("q8_0", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .kv_type = PLUMB_F16 });
+	struct loaded l = load("q8_0", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.kv_type = PLUMB_F16));
 	against_reference(&l, "q8_0", false, TOLERANCE_KV_F16);
 	unload(&l);
 }
 END_TEST
 
 /* Logits of 200 tokens, in one way or another. */
-static float *logits_of(const char *threads, int64_t batch, int64_t step)
+static float *logits_of(int threads, int64_t batch, int64_t step)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver(), .threads = threads }, &(struct plumb_session_options){ .batch = batch });
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver(), .threads = threads), PLUMB_SESSION_OPTIONS(.batch = batch));
 	int64_t n = 200, rows, vocab = plumb_model_config(l.model)->vocab;
 	int32_t ids[200];
 	const float *logits;
@@ -133,8 +133,8 @@ static float *logits_of(const char *threads, int64_t batch, int64_t step)
 
 START_TEST(threads_change_no_bit)
 {
-	float *one = logits_of("1", 0, 200);
-	static const char *const counts[] = { "2", "3", "5" };
+	float *one = logits_of(1, 0, 200);
+	static const int counts[] = { 2, 3, 5 };
 	for (int i = 0; i < 3; i++) {
 		float *more = logits_of(counts[i], 0, 200);
 		ck_assert_mem_eq(one, more, sizeof *one * 320);
@@ -146,10 +146,10 @@ END_TEST
 
 START_TEST(passes_agree) /* and the cache grows on the way */
 {
-	float *whole = logits_of("2", 0, 200);
+	float *whole = logits_of(2, 0, 200);
 	static const int64_t ways[][2] = { { 64, 200 }, { 3, 200 }, { 0, 17 }, { 0, 1 } };
 	for (int i = 0; i < 4; i++) {
-		float *parts = logits_of("2", ways[i][0], ways[i][1]);
+		float *parts = logits_of(2, ways[i][0], ways[i][1]);
 		double error = relative_l2(parts, whole, 320);
 		ck_assert_msg(error <= TOLERANCE_FP32, "batch %lld, step %lld: %g", (long long)ways[i][0], (long long)ways[i][1], error);
 		free(parts);
@@ -160,7 +160,7 @@ END_TEST
 
 START_TEST(rewind_repeats_bits)
 {
-	struct loaded l = load("q4_0", &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load("q4_0", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	int32_t ids[] = { 5, 6, 7, 8, 9 };
 	const float *logits;
 	float first[320];
@@ -187,7 +187,7 @@ static bool cancelled(void *user) { return atomic_load((atomic_int *)user) != 0;
 START_TEST(refusals_keep_the_session)
 {
 	atomic_int cancel = 0;
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .context = 8, .cancel = cancelled, .cancel_user = &cancel });
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.context = 8, .cancel = cancelled, .cancel_user = &cancel));
 	int32_t ids[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 	const float *logits;
 	int64_t rows;
@@ -210,15 +210,16 @@ START_TEST(refusals_keep_the_session)
 END_TEST
 
 static const struct { struct plumb_session_options options; enum plumb_status status; const char *text; } bad_sessions[] = {
-	{ { .context = 257 }, PLUMB_E_ARGUMENT, "257 is not within the model's 256" },
-	{ { .context = -1 }, PLUMB_E_ARGUMENT, "-1" },
-	{ { .batch = -5 }, PLUMB_E_ARGUMENT, "-5" },
-	{ { .kv_type = PLUMB_Q8_0 }, PLUMB_E_TYPE, "q8_0" },
+	{ { .context = 8 }, PLUMB_E_ARGUMENT, "struct plumb_session_options: size is 0" },
+	{ { .size = sizeof(struct plumb_session_options), .context = 257 }, PLUMB_E_ARGUMENT, "257 is not within the model's 256" },
+	{ { .size = sizeof(struct plumb_session_options), .context = -1 }, PLUMB_E_ARGUMENT, "-1" },
+	{ { .size = sizeof(struct plumb_session_options), .batch = -5 }, PLUMB_E_ARGUMENT, "-5" },
+	{ { .size = sizeof(struct plumb_session_options), .kv_type = PLUMB_Q8_0 }, PLUMB_E_TYPE, "q8_0" },
 };
 
 START_TEST(session_options)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	struct plumb_session *s;
 	ck_bad(plumb_session_new(&s, l.model, &bad_sessions[_i].options), bad_sessions[_i].status, bad_sessions[_i].text);
 	ck_assert_ptr_null(s);
@@ -245,7 +246,7 @@ static enum plumb_status meddle(void *user, int layer, enum plumb_point point, s
 
 START_TEST(tap_changes_what_follows)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	int32_t ids[] = { 5, 6, 7 };
 	const float *logits;
 	float before[320];
@@ -270,7 +271,7 @@ END_TEST
 
 START_TEST(tap_ends_evaluation)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	struct meddler m = { 1, PLUMB_POINT_ATTN_SOFTMAX, PLUMB_E_CANCELLED, 0 };
 	int32_t id = 5;
 	plumb_session_tap(l.session, PLUMB_POINTS_ALL, meddle, &m);
@@ -284,7 +285,7 @@ END_TEST
 
 START_TEST(placement_is_counted)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, NULL);
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	int32_t id = 5;
 	ck_good(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST));
 	ck_assert_uint_eq(plumb_placement(l.ctx, PLUMB_OP_matmul, 0), 3 * 7 + 1);
@@ -339,7 +340,7 @@ static enum plumb_status load_bytes(const char *bytes, size_t size)
 	struct plumb_model *model;
 	ck_assert(fd >= 0 && write(fd, bytes, size) == (ssize_t)size);
 	close(fd);
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = test_driver(), .threads = "1" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = test_driver(), .threads = 1)));
 	enum plumb_status s = plumb_model_load(&model, ctx, path, NULL, NULL);
 	ck_assert(!s == (model != NULL));
 	plumb_model_free(model);
@@ -379,7 +380,7 @@ END_TEST
 START_TEST(no_memory_for_cache)
 {
 	/* 64 MB hold the passes of this model but no batch of a million rows. */
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver(), .memory_scale = "0" }, NULL);
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver(), .memory_limit = UINT64_C(64) << 20), NULL);
 	struct plumb_tensor fill;
 	uint64_t now, peak, limit;
 	int32_t id = 1;
@@ -400,13 +401,13 @@ END_TEST
 /* Sequences of different lengths in one pass give what each gives alone; a refused step changes no session. */
 START_TEST(shared_step)
 {
-	struct loaded l = load("f32", &(struct plumb_options){ .driver = test_driver() }, &(struct plumb_session_options){ .context = 8, .batch = 4 });
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.context = 8, .batch = 4));
 	static const int32_t ids[] = { 5, 17, 3, 99, 42, 8, 7 }, more[][4] = { { 1, 2, 3, 4 }, { 30, 31, 32, 33 } };
 	struct plumb_session *shared[4], *alone[4], *twice[2];
 	const float *a, *b;
 	int64_t rows, vocab = plumb_model_config(l.model)->vocab;
 	for (int i = 0; i < 4; i++) {
-		ck_good(plumb_session_new(&shared[i], l.model, &(struct plumb_session_options){ .context = 8, .batch = 4 }));
+		ck_good(plumb_session_new(&shared[i], l.model, PLUMB_SESSION_OPTIONS(.context = 8, .batch = 4)));
 		ck_good(plumb_session_new(&alone[i], l.model, NULL));
 		ck_good(plumb_session_eval(shared[i], ids + i, i + 1, PLUMB_LOGITS_NONE));
 		ck_good(plumb_session_eval(alone[i], ids + i, i + 1, PLUMB_LOGITS_NONE));

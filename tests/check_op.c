@@ -39,14 +39,13 @@ START_TEST(test_op)
 	for (; (name = plumb_simd_at(c.sets / MODES)); c.sets++) {
 		setenv("PLUMB_NATIVE_ISA", name, 1);
 		for (int i = 0; i < THREADS; i++) {
-			char threads[] = { (char)('1' + i), 0 };
 			struct plumb_context **ctx = &c.ctx[c.sets][i];
-			need(plumb_open(ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = threads,
-				.mode = modes[c.sets % MODES] }), name);
+			need(plumb_open(ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = 1 + i,
+				.mode = modes[c.sets % MODES])), name);
 			ck_assert_ptr_nonnull(strstr(plumb_driver_note(*ctx, 0), name));
 		}
 	}
-	need(plumb_open(&c.half, &(struct plumb_options){ .driver = "native", .precision = "FP16" }), "FP16");
+	need(plumb_open(&c.half, PLUMB_OPTIONS(.driver = "native", .precision = "FP16")), "FP16");
 	ck_assert_int_gt(each_problem((enum plumb_op)_i, check_problem, &c), 0);
 	plumb_close(c.half);
 	for (int s = 0; s < c.sets; s += MODES) /* default: a fused one may be composed for some weights, not for all */

@@ -7,23 +7,23 @@
 int special_sets(void) { return simd_sets(); }
 int special_runs(void) { return 2 * simd_sets(); }
 
-struct plumb_context *special_open_in(int set, const char *threads, const char *mode)
+struct plumb_context *special_open_in(int set, int threads, const char *mode)
 {
 	struct plumb_context *ctx;
 	setenv("PLUMB_NATIVE_ISA", plumb_simd_at(set), 1);
-	OK(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32", .threads = threads, .mode = mode }));
+	OK(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = threads, .mode = mode)));
 	return ctx;
 }
 
 struct plumb_context *special_open(int run)
 {
-	return special_open_in(run / 2, "2", run % 2 ? "exact" : "default");
+	return special_open_in(run / 2, 2, run % 2 ? "exact" : "default");
 }
 
 struct plumb_context *special_truth(void)
 {
 	struct plumb_context *ctx;
-	OK(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP64" }));
+	OK(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")));
 	return ctx;
 }
 

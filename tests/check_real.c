@@ -11,7 +11,7 @@ static struct plumb_session *session;
 
 static void open_model(const char *precision, const char *mode)
 {
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = test_driver(), .precision = precision, .mode = mode }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = test_driver(), .precision = precision, .mode = mode)));
 	ck_good(plumb_model_load(&model, ctx, model_path, NULL, NULL));
 	ck_good(plumb_session_new(&session, model, NULL));
 }

@@ -59,7 +59,7 @@ START_TEST(test_unknown)
 	for (int i = 0; plumb_simd_at(i); i++)
 		ck_assert_msg(strstr(plumb_last_error(), plumb_simd_at(i)), "\"%s\" does not list %s", plumb_last_error(), plumb_simd_at(i));
 	setenv("PLUMB_NATIVE_ISA", "sse9", 1);
-	ck_assert_int_eq(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP32" }), PLUMB_E_ARGUMENT);
+	ck_assert_int_eq(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32")), PLUMB_E_ARGUMENT);
 	ck_assert_ptr_null(ctx);
 	ck_assert_msg(strstr(plumb_last_error(), "PLUMB_NATIVE_ISA") && strstr(plumb_last_error(), "sse9"), "\"%s\"", plumb_last_error());
 }

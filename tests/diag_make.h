@@ -67,7 +67,7 @@ static inline void make_open(struct make_model *m, const char *path, enum make_s
 	m->owned = 0;
 	if (source == MAKE_PORTABLE)
 		setenv("PLUMB_NATIVE_ISA", "c", 1);
-	ck_good(plumb_open(&m->ctx, &(struct plumb_options){ .driver = "native", .precision = fp64 ? "FP64" : "FP32" }));
+	ck_good(plumb_open(&m->ctx, PLUMB_OPTIONS(.driver = "native", .precision = fp64 ? "FP64" : "FP32")));
 	unsetenv("PLUMB_NATIVE_ISA");
 	ck_good(plumb_model_load(&m->model, m->ctx, path, NULL, NULL));
 	if (source == MAKE_BF16_RUN || source == MAKE_FP16_RUN)

@@ -14,7 +14,7 @@ struct subject { const char *name, *path; bool theirs; int64_t layers,
 
 static void subject_open(struct subject *s)
 {
-	ck_good(plumb_open(&s->ctx, &(struct plumb_options){ .driver = test_driver() }));
+	ck_good(plumb_open(&s->ctx, PLUMB_OPTIONS(.driver = test_driver())));
 	ck_good(plumb_model_load(&s->model, s->ctx, s->path, NULL, NULL));
 	make_open(&s->maker, s->path, MAKE_PORTABLE);
 }
@@ -88,9 +88,9 @@ static void one(struct subject *s, const struct plumb_fault_kind *kind, int seed
 	ck_good(plumb_reference_open(&reference, dir, plumb_model_config(s->model)));
 	if (layout == MAKE_RAW)
 		reference->position = n - 1;
-	enum plumb_status status = plumb_diag_new(&d, s->model, NULL, reference, &(struct plumb_diag_options){ .tokens = tokens,
+	enum plumb_status status = plumb_diag_new(&d, s->model, NULL, reference, PLUMB_DIAG_OPTIONS(.tokens = tokens,
 		.token_count = n, .layer = -1,
-		.layers = layers, .fault = s->theirs ? NULL : fault });
+		.layers = layers, .fault = s->theirs ? NULL : fault));
 	if (!status) {
 		judge(count, kind, fault, layer, d, s->name, seed);
 		plumb_diag_free(d);

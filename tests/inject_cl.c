@@ -117,11 +117,11 @@ static struct result run(const char *model_path, const struct scenario *s, int k
 	set_libs(s->libs);
 	alarm(HANG);
 	arm(kind, n, code, on);
-	enum plumb_status status = plumb_open(&ctx, &(struct plumb_options){ .driver = s->driver, .threads = "1", .mode = "default" });
+	enum plumb_status status = plumb_open(&ctx, PLUMB_OPTIONS(.driver = s->driver, .threads = 1, .mode = "default"));
 	if (!status)
 		status = plumb_model_load(&model, ctx, model_path, NULL, NULL);
 	if (!status)
-		status = plumb_session_new(&session, model, &(struct plumb_session_options){ .context = 32, .batch = 8 });
+		status = plumb_session_new(&session, model, PLUMB_SESSION_OPTIONS(.context = 32, .batch = 8));
 	if (!status)
 		status = run_session(session, &r);
 	if (status)

@@ -62,7 +62,7 @@ CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_di
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
-check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/json.c %D%/core/variables.c %D%/core/parts.h
+check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/json.c %D%/core/options.c %D%/core/variables.c %D%/core/parts.h
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 

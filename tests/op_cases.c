@@ -204,7 +204,7 @@ static void make_problem(struct problem *p, enum plumb_op op, int index, enum pl
 	p->truth = malloc(sizeof *p->truth * (size_t)p->count);
 	snprintf(p->text, sizeof p->text, "%s \"%s\"%s%s", desc->name, p->shape->name, desc->weights ? " weight " : "",
 		desc->weights ? plumb_type_name(weight) : "");
-	need(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP64" }), p->text);
+	need(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")), p->text);
 	/* A lone sum may cancel by chance, and the tolerance is relative to the result: draw until it did not. */
 	double norm;
 	do {

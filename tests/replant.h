@@ -133,9 +133,9 @@ struct loaded { struct plumb_context *ctx; struct plumb_model *model; struct plu
 static inline struct loaded load(const char *path, const int32_t *ids, int64_t n)
 {
 	struct loaded l;
-	ck_good(plumb_open(&l.ctx, &(struct plumb_options){ .driver = test_driver() }));
+	ck_good(plumb_open(&l.ctx, PLUMB_OPTIONS(.driver = test_driver())));
 	ck_good(plumb_model_load(&l.model, l.ctx, path, NULL, NULL));
-	ck_good(plumb_diag_new(&l.diag, l.model, NULL, NULL, &(struct plumb_diag_options){ .tokens = ids, .token_count = n, .layer = -1 }));
+	ck_good(plumb_diag_new(&l.diag, l.model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = ids, .token_count = n, .layer = -1)));
 	return l;
 }
 

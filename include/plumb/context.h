@@ -14,6 +14,7 @@
 #define PLUMB_CONTEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <plumb/status.h>
 
@@ -23,16 +24,22 @@ extern "C" {
 
 enum plumb_precision { PLUMB_FP32, PLUMB_FP64, PLUMB_FP16 };
 
-/* Zero-initialise; a zero or NULL field means: from the environment, else the default. */
+/* Structures that a program fills in begin with their size, so that a later library can have more fields and still know what
+ * an earlier program gave it. Set `size` to sizeof the structure and leave what you don't need zero, which means the
+ * default, unless it says otherwise. PLUMB_E_ARGUMENT: the size is none that any version had, or a field that this version does not know is set. In C the macro
+ * beside each structure sets the size: plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")). */
 struct plumb_options {
+	size_t size;           /* sizeof(struct plumb_options) */
+	/* A zero or NULL field means: from the environment, else the default. */
 	const char *driver;    /* list as in AR_HARDWARE_DRIVER; NULL: the variable, else "*" */
 	const char *precision; /* "FP32", "FP64", "FP16"; NULL: AR_HARDWARE_PRECISION, else FP32 */
 	/* How products with quantised weights are made: "exact" in float32; "default" with activations of 16 bits and a
 	 * scale per 32 of them; "fast" may use fewer bits. NULL: PLUMB_MODE, else "default". */
 	const char *mode;
-	const char *memory_scale; /* s as text; NULL: AR_HARDWARE_MEMORY_SCALE, else no limit */
+	/* Bytes that tensors and packed weights may take; 0: AR_HARDWARE_MEMORY_SCALE, else no limit; UINT64_MAX: no limit. */
+	uint64_t memory_limit;
 	const char *memory_location; /* "device", "host", "delegate"; NULL: the variable, else device */
-	const char *threads;   /* number as text; NULL: PLUMB_THREADS, else the CPUs allowed */
+	int threads;           /* 1 to 256; 0: PLUMB_THREADS, else the CPUs allowed */
 	/* Hears, in one line each, of what the user should know though nothing failed: a kernel that gave wrong
 	 * numbers and was put aside, an operator that went to the next driver. NULL: nobody hears. */
 	void (*notice)(void *user, const char *line);
@@ -41,6 +48,7 @@ struct plumb_options {
 	 * NULL: nobody hears. */
 	void (*busy)(void *user, const char *what);
 };
+#define PLUMB_OPTIONS(...) (&(struct plumb_options){ .size = sizeof(struct plumb_options), __VA_ARGS__ })
 
 /* Shall what is under way stop? A callback, so that a caller may look at a flag of any kind that its threads or its signal
  * handler may set, such as a C11 or a C++ atomic. It must not call functions that take a context. */

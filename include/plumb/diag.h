@@ -5,6 +5,7 @@
 #define PLUMB_DIAG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <plumb/model.h>
 
@@ -46,7 +47,8 @@ PLUMB_API void plumb_reference_free(struct plumb_reference *reference);
 PLUMB_API char *plumb_reference_problems(const struct plumb_reference *reference);
 
 /* --- diagnosis --- */
-struct plumb_diag_options { /* zero-initialise */
+struct plumb_diag_options { /* see struct plumb_options */
+	size_t size; /* sizeof(struct plumb_diag_options) */
 	const int32_t *tokens;    /* of the prompt; NULL: as the reference tells, else found from its embeddings */
 	int64_t token_count;
 	int64_t layers;           /* evaluate only so many (0: all); faster, and then there are no logits */
@@ -56,6 +58,7 @@ struct plumb_diag_options { /* zero-initialise */
 	bool (*progress)(void *user, const char *what, double done, double total);
 	void *user;
 };
+#define PLUMB_DIAG_OPTIONS(...) (&(struct plumb_diag_options){ .size = sizeof(struct plumb_diag_options), __VA_ARGS__ })
 struct plumb_diag;
 /* A diagnosis changes neither the models nor the reference, so several may share them; all must outlive it. port: the model as it is to be
  * judged. trusted: the same file on the driver to trust (native, FP32, exact); NULL: the port itself.
@@ -89,7 +92,13 @@ PLUMB_API enum plumb_status plumb_diag_html(const char *report_json, char **html
 PLUMB_API enum plumb_status plumb_diag_text(const char *part_json, char **text);
 
 /* --- bisect: which operators of `bad` must run as in `good` for the answer to be right --- */
-struct plumb_bisect_options { bool (*progress)(void *user, const char *what, double done, double total); void *user; double tolerance; /* relative L2 of logits; 0: 1e-3 */ };
+struct plumb_bisect_options { /* see struct plumb_options */
+	size_t size; /* sizeof(struct plumb_bisect_options) */
+	bool (*progress)(void *user, const char *what, double done, double total); /* as in struct plumb_diag_options */
+	void *user;
+	double tolerance; /* relative L2 of logits; 0: 1e-3 */
+};
+#define PLUMB_BISECT_OPTIONS(...) (&(struct plumb_bisect_options){ .size = sizeof(struct plumb_bisect_options), __VA_ARGS__ })
 /* Both of the same file, in contexts of their own (different drivers). JSON: doc/diagnosis.md, "bisect". */
 PLUMB_API enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model *bad, const int32_t *tokens, int64_t n,
 	const struct plumb_bisect_options *options, char **json);

@@ -119,7 +119,8 @@ typedef enum plumb_status (*plumb_tap_fn)(void *user, int layer, enum plumb_poin
 #define PLUMB_POINTS_ALL ((1u << PLUMB_POINT_COUNT) - 1)
 
 /* --- sessions: one sequence each --- */
-struct plumb_session_options { /* zero-initialise; 0 means the default */
+struct plumb_session_options { /* see struct plumb_options */
+	size_t size; /* sizeof(struct plumb_session_options) */
 	int64_t context;         /* most positions; default the model's */
 	int64_t batch;           /* most tokens in one pass; default 512 */
 	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
@@ -128,6 +129,7 @@ struct plumb_session_options { /* zero-initialise; 0 means the default */
 	plumb_cancel_fn cancel;
 	void *cancel_user;
 };
+#define PLUMB_SESSION_OPTIONS(...) (&(struct plumb_session_options){ .size = sizeof(struct plumb_session_options), __VA_ARGS__ })
 struct plumb_session;
 PLUMB_API enum plumb_status plumb_session_new(struct plumb_session **session, struct plumb_model *model,
 	const struct plumb_session_options *options);

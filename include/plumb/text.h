@@ -132,7 +132,9 @@ PLUMB_API enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *to
 	size_t first, size_t count, bool answer, int32_t **ids, size_t *n);
 
 /* --- sampling --- */
+/* As struct plumb_options, but for top_p and repeat_penalty, of which 0 is refused: it would not mean "off". */
 struct plumb_sampling {
+	size_t size; /* sizeof(struct plumb_sampling) */
 	double temperature;    /* 0: greedy, the rest is then ignored (but the penalty) */
 	int top_k;             /* 0: off */
 	double top_p;          /* 1: off */
@@ -141,6 +143,7 @@ struct plumb_sampling {
 	int repeat_window;     /* recent tokens looked at; 0: 64 */
 	uint64_t seed;
 };
+#define PLUMB_SAMPLING(...) (&(struct plumb_sampling){ .size = sizeof(struct plumb_sampling), __VA_ARGS__ })
 struct plumb_sampler;
 /* PLUMB_E_ARGUMENT names the value out of range. */
 PLUMB_API enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct plumb_sampling *how);

@@ -5,6 +5,7 @@
 #define PLUMB_TUNE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <plumb/context.h>
 #include <plumb/model.h>
@@ -35,14 +36,15 @@ struct plumb_tune_row {
 	} variant[PLUMB_TUNE_VARIANTS];
 };
 
-/* Zero-initialise. */
-struct plumb_tune_options {
+struct plumb_tune_options { /* see struct plumb_options */
+	size_t size; /* sizeof(struct plumb_tune_options) */
 	int timings;                /* of each way, at least; 0: 5 */
 	plumb_progress_fn progress; /* may be NULL */
 	void *user;
 	plumb_cancel_fn cancel;     /* true: PLUMB_E_CANCELLED, nothing is written; NULL: nobody is asked */
 	void *cancel_user;
 };
+#define PLUMB_TUNE_OPTIONS(...) (&(struct plumb_tune_options){ .size = sizeof(struct plumb_tune_options), __VA_ARGS__ })
 /* Measure all ways for these shapes and keep the result, together with earlier ones for other shapes. PLUMB_E_UNSUPPORTED:
  * no driver of the context has a choice (native has none); PLUMB_E_IO: there is no folder to keep it in. */
 PLUMB_API enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, const struct plumb_tune_options *options);

@@ -167,6 +167,7 @@ int bench_measure(struct bench_request *r, struct bench_rig *rigs, int count)
 	if (!ids)
 		return cli_complain(CLI_ERROR, "no memory for %ld token ids", r->depth + more);
 	bench_tokens(ids, r->depth + more, c->vocab);
+	r->session.size = sizeof r->session;
 	r->session.context = r->depth + more;
 	enum plumb_status s = PLUMB_OK;
 	for (int k = 0; !s && k < count; k++)

@@ -43,7 +43,7 @@ static enum plumb_status add_position(struct gap *g, const float *exact, const f
 /* Logits of all positions; malloc'ed. */
 static int read_logits(const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
 {
-	struct plumb_session_options options = { .context = n, .batch = n, .kv_type = r->session.kv_type, .cancel = r->session.cancel,
+	struct plumb_session_options options = { .size = sizeof options, .context = n, .batch = n, .kv_type = r->session.kv_type, .cancel = r->session.cancel,
 		.cancel_user = r->session.cancel_user };
 	struct plumb_session *session;
 	const float *logits;

@@ -341,7 +341,7 @@ static int open_session(struct chat *c, struct plumb_model *model)
 
 static int run(int argc, char **argv)
 {
-	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options.cancel = cli_cancelled };
+	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	int code = parse(&c, argc, argv);

@@ -226,6 +226,6 @@ struct cli_sampling {
 int cli_sampling_option(struct cli_sampling *sampling, int option, const char *value);
 /* Draw a seed where chance decides and none was given, and say on stderr which one holds unless quiet. */
 void cli_sampling_seed(struct cli_sampling *sampling, bool quiet);
-#define CLI_SAMPLING_DEFAULT { .how = { .temperature = 0, .top_p = 1, .repeat_penalty = 1 } }
+#define CLI_SAMPLING_DEFAULT { .how = { .size = sizeof(struct plumb_sampling), .temperature = 0, .top_p = 1, .repeat_penalty = 1 } }
 
 #endif

@@ -5,7 +5,7 @@
 
 static int bisect(struct cli_diag *r, struct plumb_model *good, struct plumb_model *bad)
 {
-	struct plumb_bisect_options options = { .progress = cli_diag_progress, .tolerance = r->tolerance };
+	struct plumb_bisect_options options = { .size = sizeof options, .progress = cli_diag_progress, .tolerance = r->tolerance };
 	char *json = NULL, *text = NULL;
 	int code = cli_diag_tokens(r, good);
 	if (code)

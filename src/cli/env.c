@@ -22,8 +22,11 @@ static const struct option options[] = { CLI_COMMON_LONG, { NULL, 0, NULL, 0 } }
 /* The command line's value for a variable, if an option stands for it. */
 static const char *given(const struct plumb_options *o, const char *name)
 {
+	static char threads[16];
+	if (o->threads)
+		snprintf(threads, sizeof threads, "%d", o->threads);
 	const struct { const char *name, *value; } pairs[] = {
-		{ "AR_HARDWARE_DRIVER", o->driver }, { "AR_HARDWARE_PRECISION", o->precision }, { "PLUMB_THREADS", o->threads },
+		{ "AR_HARDWARE_DRIVER", o->driver }, { "AR_HARDWARE_PRECISION", o->precision }, { "PLUMB_THREADS", o->threads ? threads : NULL },
 		{ "PLUMB_MODE", o->mode },
 	};
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)

@@ -75,6 +75,7 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 {
 	*model = NULL;
 	struct plumb_options options = common->open;
+	options.size = sizeof options;
 	options.notice = notice;
 	options.busy = busy;
 	enum plumb_status s = plumb_open(ctx, &options);

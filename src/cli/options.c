@@ -67,6 +67,7 @@ int cli_session_option(struct plumb_session_options *session, long least, int op
 
 int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
 {
+	long threads;
 	switch (option) {
 	case 1000: common->open.driver = value; return 0;
 	case 1001: common->open.precision = value; return 0;
@@ -75,7 +76,11 @@ int cli_common_option(struct cli_common *common, const struct cli_command *comma
 	case 1004: common->open.mode = value; return 0;
 	case 1005: common->no_bos = true; return 0;
 	case 1006: common->template = value; return 0;
-	case 't': common->open.threads = value; return 0;
+	case 't':
+		if (!cli_whole("--threads", value, 1, 256, &threads))
+			return CLI_USAGE + 1;
+		common->open.threads = (int)threads;
+		return 0;
 	case 'h': fputs(command->help, stdout); return CLI_OK + 1;
 	default: /* getopt has named the option already */
 		fprintf(stderr, "Try 'plumb %s --help'.\n", command->name);

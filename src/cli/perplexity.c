@@ -198,7 +198,7 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok, in
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .most = -1, .session = { .cancel = cli_cancelled } };
+	struct request r = { .most = -1, .session = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	int32_t *ids = NULL;

@@ -245,7 +245,7 @@ static int check_ids(const int32_t *ids, size_t n, const struct plumb_model *mod
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session.cancel = cli_cancelled };
+	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_session *session;

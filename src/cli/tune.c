@@ -140,7 +140,7 @@ static enum plumb_status measure(const struct request *r, struct plumb_context *
 	enum plumb_status s = PLUMB_OK;
 	if (!r->explain) {
 		cli_catch_interrupt();
-		s = plumb_tune(ctx, shapes, count, &(struct plumb_tune_options){ r->quick ? 3 : 0, progress, NULL, cli_cancelled, NULL });
+		s = plumb_tune(ctx, shapes, count, PLUMB_TUNE_OPTIONS(r->quick ? 3 : 0, progress, NULL, cli_cancelled, NULL));
 		cli_progress_end();
 	}
 	if (!s)
@@ -197,7 +197,7 @@ static bool list_is_set(void)
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .explain = false };
+	struct request r = { .common.open.size = sizeof r.common.open };
 	struct plumb_context *ctx;
 	int option, leave;
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)

@@ -234,6 +234,10 @@ const char *plumb_env(enum plumb_env_name name);
 enum plumb_env_kind plumb_env_kind(enum plumb_env_name name);
 /* A value (of the environment, or an option in its place) by the row's kind: a number, 0 or 1 of a flag, the index of a word. text NULL: *value
  * stays. Else PLUMB_E_ARGUMENT, naming the variable and what it may be. */
+/* A structure that a program fills in, which begins with its size, into ours of the same kind (of size `ours`, of which the first version had
+ * `first` bytes): what the program's version did not have is 0. from NULL: all is 0, the default. PLUMB_E_ARGUMENT: the size is of no version, or a
+ * field is set that this version does not know. */
+enum plumb_status plumb_options_take(const char *name, void *to, size_t ours, size_t first, const void *from);
 enum plumb_status plumb_env_parse(enum plumb_env_name name, const char *text, int64_t *value);
 const char *plumb_env_word(enum plumb_env_name name, int64_t index);
 /* The environment's numbers, flags and words, all of them: for commands that open nothing. */

@@ -14,7 +14,7 @@ enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes)
 		if (__builtin_add_overflow(used, bytes, &wanted) || (ctx->limit && wanted > ctx->limit))
 			return plumb_fail(PLUMB_E_LIMIT,
 				"memory: %.1f MB asked for, %.1f MB of the allowed %.1f MB in use; raise AR_HARDWARE_MEMORY_SCALE "
-				"(limit 64 MB * 2^s)", (double)bytes / 1e6, (double)used / 1e6, (double)ctx->limit / 1e6);
+				"(limit 64 MB * 2^s), or memory_limit of the options", (double)bytes / 1e6, (double)used / 1e6, (double)ctx->limit / 1e6);
 	} while (!atomic_compare_exchange_weak(&ctx->used, &used, wanted));
 	uint64_t peak = atomic_load(&ctx->peak);
 	while (wanted > peak && !atomic_compare_exchange_weak(&ctx->peak, &peak, wanted))

@@ -107,6 +107,10 @@ enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *po
 	const struct plumb_reference *reference, const struct plumb_diag_options *options)
 {
 	*out = NULL;
+	struct plumb_diag_options taken;
+	PLUMB_TRY(plumb_options_take("plumb_diag_options", &taken, sizeof taken, sizeof taken, options));
+	if (!options)
+		taken.layer = -1;
 	struct plumb_diag *d = calloc(1, sizeof *d);
 	if (!d)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
@@ -114,7 +118,7 @@ enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *po
 	d->trusted = trusted ? trusted : port;
 	d->config = plumb_model_config(port);
 	d->reference = reference;
-	d->options = options ? *options : (struct plumb_diag_options){ .layer = -1 };
+	d->options = taken;
 	enum plumb_status s = set_up(d);
 	if (s) {
 		plumb_diag_free(d);

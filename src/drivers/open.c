@@ -7,25 +7,40 @@
 
 /* --- options --- */
 
-#define PICK(field, env) (options && options->field ? options->field : plumb_env(env))
+static const char *open_pick(const char *option, enum plumb_env_name env) { return option ? option : plumb_env(env); }
+
+/* The numbers: an option that is set goes before its variable, which is then not looked at. */
+static enum plumb_status open_numbers(struct plumb_context *ctx, const struct plumb_options *options, int64_t *threads)
+{
+	int64_t scale = -1;
+	if (options->threads < 0 || options->threads > 256)
+		return plumb_fail(PLUMB_E_ARGUMENT, "%d threads, must be 1 to 256, or 0 for the default", options->threads);
+	*threads = options->threads ? options->threads : plumb_cpus_allowed();
+	if (!options->threads)
+		PLUMB_TRY(plumb_env_parse(PLUMB_ENV_THREADS, plumb_env(PLUMB_ENV_THREADS), threads));
+	if (!options->memory_limit)
+		PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_SCALE, plumb_env(PLUMB_ENV_MEMORY_SCALE), &scale));
+	if (options->memory_limit && options->memory_limit < UINT64_MAX)
+		ctx->limit = options->memory_limit;
+	else if (scale >= 0)
+		ctx->limit = (UINT64_C(64) << 20) << scale;
+	return PLUMB_OK;
+}
 
 /* Everything that has a value of the table, once: later nobody asks the environment. */
-static enum plumb_status open_configure(struct plumb_context *ctx, const struct plumb_options *options, int64_t *threads)
+static enum plumb_status open_configure(struct plumb_context *ctx, const struct plumb_options *options)
 {
-	int64_t precision = 0, mode = 0, place = 0, scale = -1, strict = 0;
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_PRECISION, PICK(precision, PLUMB_ENV_PRECISION), &precision));
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MODE, PICK(mode, PLUMB_ENV_MODE), &mode));
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_LOCATION, PICK(memory_location, PLUMB_ENV_MEMORY_LOCATION), &place));
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_SCALE, PICK(memory_scale, PLUMB_ENV_MEMORY_SCALE), &scale));
+	int64_t precision = 0, mode = 0, place = 0, strict = 0;
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_PRECISION, open_pick(options->precision, PLUMB_ENV_PRECISION), &precision));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MODE, open_pick(options->mode, PLUMB_ENV_MODE), &mode));
+	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_LOCATION, open_pick(options->memory_location, PLUMB_ENV_MEMORY_LOCATION), &place));
 	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_STRICT, plumb_env(PLUMB_ENV_STRICT), &strict));
 	ctx->precision = (enum plumb_precision)precision;
 	ctx->after = ctx->precision == PLUMB_FP16 ? plumb_op_f16 : NULL;
 	ctx->mode = (enum plumb_mode)mode;
 	ctx->location = plumb_env_word(PLUMB_ENV_MEMORY_LOCATION, place);
-	ctx->limit = scale < 0 ? ctx->limit : (UINT64_C(64) << 20) << scale;
 	ctx->strict = strict;
-	*threads = plumb_cpus_allowed();
-	return plumb_env_parse(PLUMB_ENV_THREADS, PICK(threads, PLUMB_ENV_THREADS), threads);
+	return PLUMB_OK;
 }
 
 /* --- opening --- */
@@ -100,22 +115,26 @@ enum plumb_status plumb_driver_add(struct plumb_context *ctx, const char *name)
 	return open_one(ctx, &(struct plumb_driver_item){ k->name, PLUMB_KIND_ANY, true, 0 });
 }
 
-enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_options *options)
+enum plumb_status plumb_open(struct plumb_context **out, const struct plumb_options *given)
 {
+	struct plumb_options o;
 	*out = NULL;
+	PLUMB_TRY(plumb_options_take("plumb_options", &o, sizeof o, sizeof o, given));
 	struct plumb_context *ctx = calloc(1, sizeof *ctx);
 	if (!ctx)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a context");
 	int64_t threads;
 	ctx->operators = plumb_op_table;
-	ctx->notice = options ? options->notice : NULL;
-	ctx->notice_user = options ? options->notice_user : NULL;
-	ctx->busy = options ? options->busy : NULL;
-	enum plumb_status s = open_configure(ctx, options, &threads);
+	ctx->notice = o.notice;
+	ctx->notice_user = o.notice_user;
+	ctx->busy = o.busy;
+	enum plumb_status s = open_configure(ctx, &o);
+	if (!s)
+		s = open_numbers(ctx, &o, &threads);
 	if (!s)
 		s = plumb_pool_new(&ctx->pool, (int)threads);
 	if (!s)
-		s = open_list(ctx, PICK(driver, PLUMB_ENV_DRIVER));
+		s = open_list(ctx, open_pick(o.driver, PLUMB_ENV_DRIVER));
 	if (!s)
 		s = plumb_avoid_set(ctx, plumb_env(PLUMB_ENV_AVOID));
 	if (s) {

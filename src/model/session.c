@@ -27,10 +27,10 @@ static enum plumb_status allocate(struct plumb_session *s)
 
 enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_model *model, const struct plumb_session_options *options)
 {
-	static const struct plumb_session_options none;
-	const struct plumb_session_options *o = options ? options : &none;
+	struct plumb_session_options taken, *o = &taken;
 	bool fp64 = model->ctx->precision == PLUMB_FP64, fp16 = model->ctx->precision == PLUMB_FP16;
 	*out = NULL;
+	PLUMB_TRY(plumb_options_take("plumb_session_options", o, sizeof taken, sizeof taken, options));
 	if (o->context < 0 || o->context > model->config.context)
 		return plumb_fail(PLUMB_E_ARGUMENT, "a context of %lld is not within the model's %lld", (long long)o->context, (long long)model->config.context);
 	if (o->batch < 0)

@@ -85,11 +85,12 @@ static enum plumb_status check_sampling(const struct plumb_sampling *how)
 
 enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct plumb_sampling *how)
 {
-	enum plumb_status st = check_sampling(how);
+	struct plumb_sampling taken;
 	struct plumb_sampler *s;
 	*sampler = NULL;
-	if (st)
-		return st;
+	PLUMB_TRY(plumb_options_take("plumb_sampling", &taken, sizeof taken, sizeof taken, how));
+	how = &taken;
+	PLUMB_TRY(check_sampling(how));
 	s = calloc(1, sizeof *s);
 	if (s) {
 		s->how = *how;

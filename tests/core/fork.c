@@ -68,7 +68,7 @@ static int open_another(struct plumb_context *ctx)
 	float sum;
 	struct plumb_context *own;
 	plumb_close(ctx);
-	int good = !plumb_open(&own, &(struct plumb_options){ .driver = "native", .threads = "3" }) && !add(own, &sum) && sum == expected;
+	int good = !plumb_open(&own, PLUMB_OPTIONS(.driver = "native", .threads = 3)) && !add(own, &sum) && sum == expected;
 	plumb_close(own);
 	return good ? 9 : 1;
 }
@@ -81,7 +81,7 @@ START_TEST(a_child_closes_and_uses_a_context)
 	static const int code[] = { 7, 8, 7, 9 };
 	struct plumb_context *ctx;
 	float sum;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "4" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 4)));
 	ck_good(add(ctx, &expected));
 	ck_assert_float_gt(expected, 64 * N);
 	ck_assert_int_eq(in_child(fn[_i], ctx), code[_i]);

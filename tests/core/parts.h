@@ -7,6 +7,7 @@
 
 TCase *core_fork_case(void);
 TCase *core_json_case(void);
+TCase *core_options_case(void);
 TCase *core_variables_case(void);
 
 #endif

@@ -94,7 +94,7 @@ START_TEST(strict_means_what_it_says)
 	for (size_t i = 0; i < sizeof is / sizeof *is; i++) {
 		struct plumb_context *ctx;
 		setenv("PLUMB_STRICT", is[i].text, 1);
-		ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+		ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 		ck_assert_msg(ctx->strict == is[i].strict, "PLUMB_STRICT=%s", is[i].text);
 		setenv("PLUMB_STRICT", "1", 1); /* it was read once */
 		ck_assert_int_eq(ctx->strict, is[i].strict);

@@ -203,7 +203,7 @@ START_TEST(fewer_layers_judge_less)
 		like[i] = out(0)[i] * (i % 2 ? 1.02f : 0.98f);
 	write_values("after_layer_1.bin", 64, like, 64);
 	ck_good(plumb_reference_open(&r, dir, config));
-	ck_good(plumb_diag_new(&d, model, NULL, r, &(struct plumb_diag_options){ .tokens = prompt, .token_count = N, .layer = -1, .layers = 1 }));
+	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .layers = 1)));
 	ck_good(plumb_diag_part(d, "convention", &part));
 	ck_assert_str_eq(text(part, "convention"), "raw");
 	ck_assert(json_is_null(json_object_get(find_file(part, "after_layer_2.bin"), "error")) && json_is_real(json_object_get(find_file(part, "after_layer_0.bin"), "error")));

@@ -7,7 +7,7 @@
 static struct plumb_diag *plain(const char *fault)
 {
 	struct plumb_diag *d;
-	ck_good(plumb_diag_new(&d, model, NULL, NULL, &(struct plumb_diag_options){ .tokens = prompt, .token_count = N, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&d, model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
 	return d;
 }
 

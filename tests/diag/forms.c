@@ -33,7 +33,7 @@ static void setup(void)
 {
 	char path[64];
 	made_write(&form, &numbers, path);
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, path, NULL, NULL));
 	unlink(path);
 	capture(&clean, NULL);

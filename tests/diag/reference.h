@@ -29,7 +29,7 @@ static inline void capture(struct plumb_capture *c, const struct plumb_fault *fa
 
 static inline void setup(void)
 {
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	config = plumb_model_config(model);
 	capture(&truth, NULL);
@@ -129,7 +129,7 @@ static inline struct opened judge(const int32_t *tokens, const char *fault)
 {
 	struct opened o;
 	ck_good(plumb_reference_open(&o.r, dir, config));
-	ck_good(plumb_diag_new(&o.d, model, NULL, o.r, &(struct plumb_diag_options){ .tokens = tokens, .token_count = tokens ? N : 0, .layer = -1, .fault = fault }));
+	ck_good(plumb_diag_new(&o.d, model, NULL, o.r, PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = tokens ? N : 0, .layer = -1, .fault = fault)));
 	ck_good(plumb_diag_part(o.d, "convention", &o.part));
 	return o;
 }

@@ -22,9 +22,9 @@ static struct run open_tiny(const char *precision)
 	struct run r;
 	heard[0] = 0;
 	lines = 0;
-	ck_good(plumb_open(&r.ctx, &(struct plumb_options){ .driver = precision[2] == '6' ? "native" : test_driver(), .precision = precision, .mode = "exact", .notice = hear }));
+	ck_good(plumb_open(&r.ctx, PLUMB_OPTIONS(.driver = precision[2] == '6' ? "native" : test_driver(), .precision = precision, .mode = "exact", .notice = hear)));
 	ck_good(plumb_model_load(&r.model, r.ctx, data_path("tiny-f32.gguf"), NULL, NULL));
-	ck_good(plumb_session_new(&r.session, r.model, &(struct plumb_session_options){ .batch = 8 }));
+	ck_good(plumb_session_new(&r.session, r.model, PLUMB_SESSION_OPTIONS(.batch = 8)));
 	return r;
 }
 

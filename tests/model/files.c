@@ -86,11 +86,11 @@ static void compare(const struct made *m, int way, const char *path, const float
 	int64_t rows;
 	int seen = 0;
 	ck_good(plumb_open(&ctx,
-		&(struct plumb_options){ .driver = ways[way].precision ? "native" : test_driver(), .threads = "2",
-		.precision = ways[way].precision, .mode = ways[way].mode }));
+		PLUMB_OPTIONS(.driver = ways[way].precision ? "native" : test_driver(), .threads = 2,
+		.precision = ways[way].precision, .mode = ways[way].mode)));
 	ck_good(plumb_model_load(&model, ctx, path, NULL, NULL));
 	ck_assert_uint_eq(plumb_model_config(model)->biases, m->biases);
-	ck_good(plumb_session_new(&session, model, &(struct plumb_session_options){ .batch = ways[way].batch }));
+	ck_good(plumb_session_new(&session, model, PLUMB_SESSION_OPTIONS(.batch = ways[way].batch)));
 	if (ways[way].tap)
 		plumb_session_tap(session, PLUMB_POINTS_ALL, look, &seen);
 	for (int i = 0; i < MADE_TOKENS; i += ways[way].batch ? 1 : MADE_TOKENS) {
@@ -143,7 +143,7 @@ static enum plumb_status load(const struct made *m)
 	char path[64];
 	*notices = 0;
 	made_write(m, &numbers, path);
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .threads = "1", .notice = hear }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 1, .notice = hear)));
 	enum plumb_status s = plumb_model_load(&model, ctx, path, NULL, NULL);
 	ck_assert(!s == (model != NULL));
 	plumb_model_free(model);

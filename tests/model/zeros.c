@@ -43,7 +43,7 @@ static enum plumb_status load_with_zeros(const char *tensor, double from, bool r
 		fputc(0, f);
 	ck_assert(!fclose(f));
 	heard[0] = 0;
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .notice = hear }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .notice = hear)));
 	enum plumb_status s = plumb_model_load(&model, ctx, path, NULL, NULL);
 	plumb_model_free(model);
 	plumb_close(ctx);
@@ -94,7 +94,7 @@ START_TEST(zeros_at_the_end_of_a_part)
 		FILE *f = fopen(path[part], "wb");
 		ck_assert(f && fwrite(g.bytes, 1, g.n, f) == g.n && !fclose(f));
 	}
-	ck_good(plumb_open(&ctx, &(struct plumb_options){ .driver = "native" }));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_file_open(&file, path[0]));
 	ck_bad(plumb_zeros_check(ctx, file, path[0]), PLUMB_E_FORMAT, _i ? "byte 100 of the tensor second to the end of part 2 of 2"
 		: "byte 100 of the tensor first to the end of part 1 of 2");

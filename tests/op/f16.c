@@ -16,7 +16,7 @@ START_TEST(test_note)
 {
 	struct plumb_context *ctx;
 	float a[3][4] = { { 60000, 1, INFINITY, 1 }, { 1, 1, 1, 40000 }, { 1, 60000, -40000, 1 } }, y[3][4];
-	OK(plumb_open(&ctx, &(struct plumb_options){ .driver = "native", .precision = "FP16" }));
+	OK(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP16")));
 	struct plumb_tensor x = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]), twice = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]);
 	OK(plumb_add(ctx, &twice, &x, &x));
 	OK(plumb_tensor_read(&twice, y, sizeof y));

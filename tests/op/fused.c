@@ -126,7 +126,7 @@ static void try_add(struct plumb_context *ctx, struct set *s, int64_t m, const c
 }
 
 /* A mix of types with every number of rows. */
-static void try_mix(struct plumb_context *ctx, int mix, const char *mode, const char *threads)
+static void try_mix(struct plumb_context *ctx, int mix, const char *mode, int threads)
 {
 	const int64_t sizes[] = { Q, G, G };
 	struct set s;
@@ -143,7 +143,7 @@ static void try_mix(struct plumb_context *ctx, int mix, const char *mode, const 
 	s.norm = noise(ctx, 0, k, false);
 	for (int r = 0; r < ROWS; r++) {
 		char text[128];
-		snprintf(text, sizeof text, "mix %d, %lld rows, %s, %s threads", mix, (long long)rows[r], mode, threads);
+		snprintf(text, sizeof text, "mix %d, %lld rows, %s, %d threads", mix, (long long)rows[r], mode, threads);
 		s.x = noise(ctx, rows[r], k, r % 2);
 		OK(plumb_tensor_new(ctx, &s.normed, PLUMB_F32, 2, DIMS(rows[r], k)));
 		OK(plumb_rmsnorm(ctx, &s.normed, &s.x, &s.norm, 1e-6));
@@ -164,7 +164,7 @@ START_TEST(test_bits)
 {
 	static const char *const modes[] = { "default", "fast" };
 	for (int c = SANITIZED ? 2 * 2 : 0; c < 2 * 3; c++) {
-		const char threads[] = { (char)('1' + c / 2), 0 };
+		const int threads = 1 + c / 2;
 		struct plumb_context *ctx = special_open_in(_i, threads, modes[c % 2]);
 		rng = (uint64_t)c * 2 + 1;
 		for (int mix = 0; mix < MIXES; mix++)
@@ -177,7 +177,7 @@ END_TEST
 /* Weights of which one is marked exact, or one has no packed form, are composed. */
 START_TEST(test_composed)
 {
-	struct plumb_context *ctx = special_open_in(_i, "2", "default");
+	struct plumb_context *ctx = special_open_in(_i, 2, "default");
 	rng = 77;
 	struct set s = { .x = noise(ctx, 3, SMALL, false), .norm = noise(ctx, 0, SMALL, false), .gate = weight(ctx, PLUMB_Q5_0, F, SMALL, true) };
 	const struct plumb_tensor up[] = { weight(ctx, PLUMB_Q5_0, F, SMALL, false), noise(ctx, F, SMALL, false) };

@@ -102,7 +102,7 @@ START_TEST(test_second_rows)
 	static unsigned char bytes[N * K / 32 * 34];
 	static double w[N * K], want[N];
 	static float x[MOST * K], b[N];
-	struct plumb_context *ctx = special_open_in(_i, "2", "default");
+	struct plumb_context *ctx = special_open_in(_i, 2, "default");
 	draw_q8(bytes, w, N * K);
 	special_noise(x, MOST * K, 2, 5);
 	special_noise(b, N, 3, 6);
@@ -142,7 +142,7 @@ START_TEST(test_blocks)
 	static unsigned char bytes[N * K / 32 * 34];
 	static double w[N * K];
 	static float x[M * K], have[M * N];
-	struct plumb_context *ctx = special_open_in(_i / 2, "2", _i % 2 ? "fast" : "default");
+	struct plumb_context *ctx = special_open_in(_i / 2, 2, _i % 2 ? "fast" : "default");
 	draw_q8(bytes, w, N * K);
 	special_noise(x, M * K, 2, 7);
 	for (int64_t i = 0; i < M; i += 5)

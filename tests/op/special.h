@@ -15,7 +15,7 @@ int special_sets(void);
 int special_runs(void);
 /* A context with 2 threads for one of those runs; on instruction set `set`. */
 struct plumb_context *special_open(int run);
-struct plumb_context *special_open_in(int set, const char *threads, const char *mode);
+struct plumb_context *special_open_in(int set, int threads, const char *mode);
 /* A context of the float64 truth. */
 struct plumb_context *special_truth(void);
 /* A tensor holding n = its count floats, rounded to its type. */

@@ -6,8 +6,8 @@
 #include <plumb/text.h>
 #include "parts.h"
 
-static const struct plumb_sampling greedy = { .top_p = 1, .repeat_penalty = 1 };
-static const struct plumb_sampling plain = { .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 1 };
+static const struct plumb_sampling greedy = { .size = sizeof greedy, .top_p = 1, .repeat_penalty = 1 };
+static const struct plumb_sampling plain = { .size = sizeof plain, .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 1 };
 
 static struct plumb_sampler *new_sampler(struct plumb_sampling how)
 {
@@ -233,18 +233,18 @@ END_TEST
 START_TEST(bad_settings)
 {
 	static const struct { struct plumb_sampling how; const char *words; } rows[] = {
-		{ { .temperature = -1, .top_p = 1, .repeat_penalty = 1 }, "temperature -1" },
-		{ { .temperature = NAN, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
-		{ { .temperature = INFINITY, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
-		{ { .top_k = -1, .top_p = 1, .repeat_penalty = 1 }, "top_k -1" },
-		{ { .top_p = 0, .repeat_penalty = 1 }, "top_p 0" }, { { .top_p = 1.5, .repeat_penalty = 1 }, "top_p 1.5" },
-		{ { .top_p = NAN, .repeat_penalty = 1 }, "top_p" },
-		{ { .top_p = 1, .min_p = -0.1, .repeat_penalty = 1 }, "min_p -0.1" },
-		{ { .top_p = 1, .min_p = 2, .repeat_penalty = 1 }, "min_p 2" },
-		{ { .top_p = 1, .repeat_penalty = 0 }, "repeat_penalty 0" },
-		{ { .top_p = 1, .repeat_penalty = NAN }, "repeat_penalty" },
-		{ { .top_p = 1, .repeat_penalty = 1, .repeat_window = -1 }, "repeat_window -1" },
-		{ { .top_p = 1, .repeat_penalty = 1, .repeat_window = 1 << 21 }, "repeat_window 2097152" },
+		{ { .size = sizeof(struct plumb_sampling), .temperature = -1, .top_p = 1, .repeat_penalty = 1 }, "temperature -1" },
+		{ { .size = sizeof(struct plumb_sampling), .temperature = NAN, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
+		{ { .size = sizeof(struct plumb_sampling), .temperature = INFINITY, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
+		{ { .size = sizeof(struct plumb_sampling), .top_k = -1, .top_p = 1, .repeat_penalty = 1 }, "top_k -1" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 0, .repeat_penalty = 1 }, "top_p 0" }, { { .size = sizeof(struct plumb_sampling), .top_p = 1.5, .repeat_penalty = 1 }, "top_p 1.5" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = NAN, .repeat_penalty = 1 }, "top_p" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .min_p = -0.1, .repeat_penalty = 1 }, "min_p -0.1" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .min_p = 2, .repeat_penalty = 1 }, "min_p 2" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 0 }, "repeat_penalty 0" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = NAN }, "repeat_penalty" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 1, .repeat_window = -1 }, "repeat_window -1" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 1, .repeat_window = 1 << 21 }, "repeat_window 2097152" },
 	};
 	struct plumb_sampler *s = (struct plumb_sampler *)&s;
 

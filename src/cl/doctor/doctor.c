@@ -299,7 +299,7 @@ static struct plumb_driver *cl_driver(struct plumb_context *ctx)
 static enum plumb_status open_cl(struct plumb_context **ctx)
 {
 	static const char *const lists[] = { [PLUMB_KIND_ANY] = "cl", [PLUMB_KIND_CPU] = "cpu", [PLUMB_KIND_GPU] = "gpu" };
-	return plumb_open(ctx, &(struct plumb_options){ .driver = lists[plumb_doctor_wanted()], .precision = "FP32", .threads = "1", .memory_scale = "20" });
+	return plumb_open(ctx, PLUMB_OPTIONS(.driver = lists[plumb_doctor_wanted()], .precision = "FP32", .threads = 1, .memory_limit = UINT64_MAX));
 }
 
 #define REPORT_IT "take another device (PLUMB_CL_DEVICE) or AR_HARDWARE_DRIVER=native, and report it with this text"
@@ -337,8 +337,8 @@ static void kernel(struct plumb_doctor *d, const void *arg)
 			desc->name, plumb_last_error());
 		return;
 	}
-	if (plumb_open(&truth, &(struct plumb_options){ .driver = "native", .precision = "FP64", .threads = "1", .memory_scale = "20",
-		.memory_location = "device" })) {
+	if (plumb_open(&truth, PLUMB_OPTIONS(.driver = "native", .precision = "FP64", .threads = 1, .memory_limit = UINT64_MAX,
+		.memory_location = "device"))) {
 		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_WRONG_RESULTS, "kernel", REPORT_IT, "%s fails: %s", desc->name, plumb_last_error());
 		plumb_close(ctx);
 		return;

@@ -253,7 +253,8 @@ static int tune_join(struct plumb_tune_row *fresh, int count, const struct plumb
 
 enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, const struct plumb_tune_options *options)
 {
-	const struct plumb_tune_options o = options ? *options : (struct plumb_tune_options){ .timings = 0 };
+	struct plumb_tune_options o;
+	PLUMB_TRY(plumb_options_take("plumb_tune_options", &o, sizeof o, sizeof o, options));
 	struct plumb_driver *driver = tune_driver(ctx);
 	if (!driver)
 		return PLUMB_E_UNSUPPORTED;

@@ -72,7 +72,7 @@ static enum plumb_status ask(struct hunt *h, bool tapped, double *error)
 {
 	const float *v;
 	double wrong = 0, size = 0;
-	if (h->options && h->options->progress && !h->options->progress(h->options->user, "moving operators", h->runs, h->runs < h->expected ? h->expected : h->runs + 1))
+	if (h->options->progress && !h->options->progress(h->options->user, "moving operators", h->runs, h->runs < h->expected ? h->expected : h->runs + 1))
 		return plumb_fail(PLUMB_E_CANCELLED, "stopped while moving operators");
 	h->runs++;
 	place(h, h->moved[0]);
@@ -198,7 +198,7 @@ static enum plumb_status measure_good(struct hunt *h, struct plumb_model *good)
 {
 	struct plumb_session *session;
 	const float *v;
-	PLUMB_TRY(plumb_session_new(&session, good, &(struct plumb_session_options){ .context = h->n, .batch = h->n }));
+	PLUMB_TRY(plumb_session_new(&session, good, PLUMB_SESSION_OPTIONS(.context = h->n, .batch = h->n)));
 	enum plumb_status s = plumb_session_eval(session, h->tokens, h->n, PLUMB_LOGITS_LAST);
 	if (!s)
 		s = last_logits(session, &v, h->vocab);
@@ -279,7 +279,7 @@ static enum plumb_status hunt(struct hunt *h, struct plumb_model *good, struct p
 	if (!there)
 		PLUMB_TRY(plumb_driver_add(h->ctx, h->good));
 	PLUMB_TRY(measure_good(h, good));
-	PLUMB_TRY(plumb_session_new(&h->session, bad, &(struct plumb_session_options){ .context = h->n, .batch = h->n }));
+	PLUMB_TRY(plumb_session_new(&h->session, bad, PLUMB_SESSION_OPTIONS(.context = h->n, .batch = h->n)));
 	PLUMB_TRY(measure_bad(h, &v));
 	if (!v.trouble) {
 		struct things t = { .item = calloc((size_t)h->slots + PLUMB_OP_COUNT, sizeof *t.item) };
@@ -296,10 +296,12 @@ enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model
 {
 	const struct plumb_config *c = plumb_model_config(bad);
 	struct plumb_context *ctx = plumb_model_context(bad);
-	struct hunt h = { .ctx = ctx, .options = options, .good = plumb_driver_name(plumb_model_context(good), 0), .bad = plumb_driver_name(ctx, 0),
-		.tokens = tokens, .n = n, .vocab = c->vocab, .slots = (int)c->layers + 2, .expected = 24,
-		.tolerance = options && options->tolerance > 0 ? options->tolerance : TOLERANCE };
+	struct plumb_bisect_options taken;
 	*json = NULL;
+	PLUMB_TRY(plumb_options_take("plumb_bisect_options", &taken, sizeof taken, sizeof taken, options));
+	struct hunt h = { .ctx = ctx, .options = &taken, .good = plumb_driver_name(plumb_model_context(good), 0), .bad = plumb_driver_name(ctx, 0),
+		.tokens = tokens, .n = n, .vocab = c->vocab, .slots = (int)c->layers + 2, .expected = 24,
+		.tolerance = taken.tolerance > 0 ? taken.tolerance : TOLERANCE };
 	if (!tokens || n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "bisect needs the tokens of a prompt");
 	if (plumb_model_config(good)->layers != c->layers || plumb_model_config(good)->vocab != c->vocab)

@@ -131,7 +131,7 @@ static enum plumb_status evaluate(struct plumb_run *run, struct watch *w)
 {
 	struct plumb_session *session;
 	unsigned mask = mask_of(run, &w->keep);
-	PLUMB_TRY(plumb_session_new(&session, run->model, &(struct plumb_session_options){ .context = run->n, .batch = run->n }));
+	PLUMB_TRY(plumb_session_new(&session, run->model, PLUMB_SESSION_OPTIONS(.context = run->n, .batch = run->n)));
 	plumb_session_tap(session, mask, tap, w);
 	enum plumb_status s = plumb_session_eval(session, run->tokens, run->n, run->last_layer >= 0 ? PLUMB_LOGITS_NONE :
 		run->all_logits ? PLUMB_LOGITS_ALL : PLUMB_LOGITS_LAST);
