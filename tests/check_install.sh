@@ -35,8 +35,16 @@ for h in "$dest$prefix"/include/plumb/*.h; do
 	fi
 done
 sh "$top/tools/export-list.sh" "$top/include/plumb" > "$dest/declared"
-nm -D --defined-only "$dest$prefix/lib/libplumb.so" | awk '$2 == "T" && $3 !~ /^_/ { print $3 }' | LC_ALL=C sort > "$dest/exported"
+nm -D --defined-only --without-symbol-versions "$dest$prefix/lib/libplumb.so" | awk '$2 == "T" && $3 !~ /^_/ { print $3 }' | LC_ALL=C sort > "$dest/exported"
 check "exported names are the declared ones" diff "$dest/declared" "$dest/exported"
+version=$(sh "$top/tools/export-list.sh" "$top/include/plumb" --versions | sed -n '1s/ {//p')
+if grep -q "version-script" Makefile; then
+	check "every exported name has the version $version" sh -c "! nm -D --defined-only --with-symbol-versions '$dest$prefix/lib/libplumb.so' |
+		grep ' T plumb_' | grep -v '@@$version\$'"
+	check "a program asks for that version" sh -c "nm -D --with-symbol-versions '$dest/matmul' | grep -q ' U plumb_open@$version\$'"
+else
+	echo "SKIP: this linker has no symbol versions"
+fi
 check "the installed plumb runs" sh -c "'$dest$prefix/bin/plumb' --version | grep -q '^plumb '"
 if [ -e "$dest$prefix/lib/libplumb.a" ]; then
 	check "the static library links" $CC $san -std=c11 "$top/examples/matmul.c" -I"$dest$prefix/include" $(pkg-config --static --libs plumb | sed "s|-lplumb|$dest$prefix/lib/libplumb.a|") -o "$dest/static"
