@@ -40,18 +40,20 @@ struct plumb_options {
 	uint64_t memory_limit;
 	const char *memory_location; /* "device", "host", "delegate"; NULL: the variable, else device */
 	int threads;           /* 1 to 256; 0: PLUMB_THREADS, else the CPUs allowed */
-	/* Hears, in one line each, of what the user should know though nothing failed: a kernel that gave wrong
-	 * numbers and was put aside, an operator that went to the next driver. NULL: nobody hears. */
+	/* Called with one line of text, without a newline, for each event that a user should know of though nothing
+	 * failed, such as a kernel that was disabled because its results were wrong, or an operator that fell back to
+	 * the next driver. The text is valid during the call. May be NULL. */
 	void (*notice)(void *user, const char *line);
 	void *notice_user;
-	/* Hears what begins that may take seconds, such as the first compilation of an OpenCL program, and NULL when it is done. user is notice_user.
-	 * NULL: nobody hears. */
+	/* Called with a few words when something begins that may take seconds, such as the first compilation of an
+	 * OpenCL program, and with NULL when it is done. user is notice_user. May be NULL. */
 	void (*busy)(void *user, const char *what);
 };
 #define PLUMB_OPTIONS(...) (&(struct plumb_options){ .size = sizeof(struct plumb_options), __VA_ARGS__ })
 
-/* Shall what is under way stop? A callback, so that a caller may look at a flag of any kind that its threads or its signal
- * handler may set, such as a C11 or a C++ atomic. It must not call functions that take a context. */
+/* Return true to cancel the call that is under way. It is a callback so that a program may look at a flag of any kind
+ * that its threads or its signal handlers set, such as a C11 or a C++ atomic. It must not call a function that takes a
+ * context. */
 typedef bool (*plumb_cancel_fn)(void *user);
 
 struct plumb_context;
@@ -72,7 +74,7 @@ PLUMB_API const char *plumb_driver_note(const struct plumb_context *ctx, int ind
 PLUMB_API enum plumb_precision plumb_context_precision(const struct plumb_context *ctx);
 PLUMB_API int plumb_context_threads(const struct plumb_context *ctx);
 
-/* Bytes that tensors and prepared weights hold now, the most they ever held, and the limit
+/* Bytes that tensors and packed weights hold now, the most they ever held, and the limit
  * (0: none). Mapped files do not count: they are the page cache's. */
 PLUMB_API void plumb_memory(const struct plumb_context *ctx, uint64_t *now, uint64_t *peak, uint64_t *limit);
 

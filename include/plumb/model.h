@@ -37,7 +37,8 @@ struct plumb_config {
 
 struct plumb_model;
 /* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
- * The file stays mapped while the model lives. progress (may be NULL) hears of prepared bytes.
+ * The file stays mapped while the model lives. progress, if not NULL, is called with the number of bytes of weights that
+ * have been packed so far, and of all.
  * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family, or the key or
  * tensor that changes the arithmetic in a way that plumb does not compute.
  * *model is NULL on failure. The context must outlive the model. */
@@ -109,8 +110,9 @@ enum plumb_point {
 	PLUMB_POINT_COUNT
 };
 PLUMB_API const char *plumb_point_name(int point); /* "input_norm"; NULL outside the enum */
-/* The points (bits 1 << point) inside operators that run fused: where a tap asks for one of them, basic operators run in its place.
- * In the exact mode that is attention alone, else also norms with their products and products with their residual. */
+/* The capture points (bits 1 << point) that exist only if a fused operator is replaced by its components, which a tap that
+ * asks for one of them brings about. The mode "exact" fuses attention only; other modes also fuse a norm with the products
+ * that follow it, and a product with the residual. */
 PLUMB_API unsigned plumb_model_inside(const struct plumb_model *model);
 
 /* Called at each capture point of the mask. The tensor may be read and also written: what is
@@ -124,8 +126,8 @@ struct plumb_session_options { /* see struct plumb_options */
 	int64_t context;         /* most positions; default the model's */
 	int64_t batch;           /* most tokens in one pass; default 512 */
 	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
-	/* Asked between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED.
-	 * NULL: nobody is asked. */
+	/* Called between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED. May be
+	 * NULL. */
 	plumb_cancel_fn cancel;
 	void *cancel_user;
 };
@@ -161,7 +163,8 @@ PLUMB_API void plumb_session_tap(struct plumb_session *session, unsigned mask, p
 
 /* --- values that float16 cannot hold --- */
 /* In a context of precision FP16: the first finite value past float16's largest, 65504, that an operator made since the session was
- * made. It became an infinity, as it would in a port that runs in float16. The notice function of the context hears of it, once a session. */
+ * made. It became an infinity, as it would in a port that runs in float16. The notice function of the context is called for it
+ * once a session. */
 struct plumb_overflow {
 	int64_t rows;           /* rows of operators' results in which there was one, so far */
 	const char *op;         /* "matmul"; a constant */

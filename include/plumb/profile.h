@@ -11,13 +11,15 @@ extern "C" {
 
 /* Placement: how often driver `index` ran operator `op` (an enum plumb_op) since opening. */
 PLUMB_API uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index);
-/* Why operator `op` last went past the first driver of the list; "" when it never did. With PLUMB_STRICT=1 that is an error. */
+/* Why operator `op` last fell back from the first driver of the list to another one; "" when it never did. With
+ * PLUMB_STRICT=1 a fallback is an error. */
 PLUMB_API const char *plumb_placement_reason(const struct plumb_context *ctx, int op);
 
-/* Wait for each kernel and time it from now on, which is slower, or no more. PLUMB_CL_PROFILE=1: from the beginning.
+/* on: wait for each kernel and time it from now on, which is slower. off: stop that. PLUMB_CL_PROFILE=1 switches it on when a
+ * context is opened.
  * PLUMB_E_UNSUPPORTED: no open driver has kernels to time. */
 PLUMB_API enum plumb_status plumb_profile(struct plumb_context *ctx, bool on);
-/* Kernels that a driver has launched, in no order. seconds: of those that were timed. */
+/* A kernel that a driver has launched, in no particular order. `seconds` is the sum over the calls that were timed. */
 struct plumb_kernel_time {
 	const char *driver, *kernel; /* "cl", "matmul matmul -DBITS=8 ..."; as long as the context lives */
 	uint64_t calls;

@@ -24,7 +24,7 @@ enum plumb_status {
 	PLUMB_E_DRIVER = -8,      /* unknown driver, a named driver does not open, or no driver can run an operator */
 	PLUMB_E_DEVICE = -9,      /* a device failed while working */
 	PLUMB_E_LIMIT = -10,      /* past the context window or the memory limit */
-	PLUMB_E_CANCELLED = -11,  /* the caller's cancel flag was raised */
+	PLUMB_E_CANCELLED = -11,  /* the caller asked for the call to stop */
 	PLUMB_E_INTERNAL = -12,   /* a bug of plumb */
 	PLUMB_E_NONFINITE = -13   /* a computed value is NaN or infinite where it must not be */
 };

@@ -148,7 +148,7 @@ struct plumb_sampler;
 /* PLUMB_E_ARGUMENT names the value out of range. */
 PLUMB_API enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct plumb_sampling *how);
 PLUMB_API void plumb_sampler_free(struct plumb_sampler *sampler);
-/* Tell the sampler about a token of the prompt (for the penalty). */
+/* Count a token of the prompt as a recent one, for the repeat penalty. */
 PLUMB_API void plumb_sampler_saw(struct plumb_sampler *sampler, int32_t id);
 /* Choose from n logits and remember the choice. Order of filters: penalty, temperature, top_k, top_p,
  * min_p. Same seed, same logits, same choice on every machine. PLUMB_E_NONFINITE: NaN among them. */
