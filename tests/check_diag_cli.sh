@@ -49,6 +49,7 @@ parts() {
 		diag $part "$model" --tokens 1,2,3; expect 0 . "$part without a reference"
 		diag $part "$model"; expect 2 "--tokens, --prompt or --chat" "$part without a prompt"
 	done
+	diag special "$model" --tokens 1,2,3; expect 0 "^What each layer does$" "special is a table"
 	diag weights "$model"; expect 0 "tensors" "weights needs no prompt"
 	diag isolate "$model" all --layer 1 --json; json 0 '[x["layer"] for x in j["layers"]] == [1]' "isolate --layer 1"
 	diag components "$model" all --layer 2 --json; json 0 '{x["layer"] for x in j["layers"]} == {2}' "components --layer 2"

@@ -164,6 +164,18 @@ START_TEST(planted_spike)
 	ck_says(word(special, "text"), "taken back by layer 4");
 	if (!_i)
 		ck_says(word(special, "text"), "neuron 99 gives 100% of that");
+	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0), *lead = json_object_get(special, "lead");
+	ck_assert_int_eq(whole(writes, "layer"), 1); /* every number of the sentences stands in a column */
+	ck_assert_int_eq(whole(writes, "channel"), CHANNEL);
+	ck_assert_int_eq(whole(writes, "position"), row);
+	ck_near(number(writes, "after"), SPIKE, 0.01);
+	if (!_i) {
+		ck_near(number(writes, "neuron_value"), SPIKE / (double)weight, 1e-4);
+		ck_assert_int_eq(json_is_true(json_object_get(writes, "largest")), 1);
+		ck_assert_double_gt(number(writes, "weight_over_std"), number(writes, "weight_over_std_usual"));
+	}
+	ck_assert_uint_ge(json_array_size(lead), 4);
+	ck_says(json_string_value(json_array_get(lead, 1)), "Layer 1 writes a massive activation: channel 21");
 	json_decref(special);
 	unload(&l);
 }

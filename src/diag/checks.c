@@ -69,6 +69,23 @@ static bool never(const json_t *row)
 	return false;
 }
 
+/* --- rows of special's tables --- */
+
+static bool acts(const json_t *row)
+{
+	return json_object_get(row, "before") || json_object_get(row, "to") || json_object_get(row, "std_before");
+}
+
+static bool weighed(const json_t *row)
+{
+	return json_object_get(row, "neuron") || json_object_get(row, "norm_rank");
+}
+
+static bool stands_out(const json_t *row)
+{
+	return json_object_get(row, "unusual");
+}
+
 /* --- tables --- */
 
 static const struct plumb_table growth = { .title = "Layer by layer", .rows = "layers", .column = {
@@ -133,6 +150,21 @@ static const struct plumb_table causes = { .title = "Likely causes", .rows = "ca
 static const struct plumb_table culprits = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
 	{ "layer", "layer", N }, { "operator", "operator", T } } };
 
+static const struct plumb_table acting = { .title = "What each layer does", .rows = "facts", .of = acts, .column = {
+	{ "layer", "layer", N }, { "to", "to", N }, { "what", "what", T }, { "by", "by", T }, { "channel", "channel", N }, { "position", "position", N },
+	{ "before", "before", R }, { "after", "after", R }, { "std before", "std_before", R }, { "after", "std_after", R },
+	{ "without it", "std_without", R } },
+	.note = "before, after: the channel's value; std: the standard deviation of all channels there, without it: of all others, after the layer." };
+static const struct plumb_table weighing = { .title = "The weights behind it", .rows = "facts", .of = weighed, .column = {
+	{ "layer", "layer", N }, { "neuron", "neuron", N }, { "its share", "neuron_share", PLUMB_CELL_SHARE }, { "its value", "neuron_value", R },
+	{ "weight", "weight", R }, { "in std", "weight_over_std", R }, { "usual", "weight_over_std_usual", R }, { "largest", "largest", PLUMB_CELL_FLAG },
+	{ "norm", "norm_over_median", R }, { "rank", "norm_rank", N }, { "of", "norm_rank_of", N }, { "carriers", "norm_over_median_carried", R } },
+	.note = "The neuron that adds most, its weight to the channel, that in standard deviations of its matrix (usual: the largest one of a usual layer), "
+	"and whether no weight of the matrix is larger. norm: the weight of the branch's norm at the channel over that norm's median, its rank by size, "
+	"and the same of layers that only carry the channel." };
+static const struct plumb_table standing_out = { .title = "Other weights that stand out", .rows = "facts", .of = stands_out, .column = {
+	{ "layer", "layer", N }, { "tensor", "role", T }, { "why", "unusual", T } } };
+
 static const struct plumb_check bisect = { "bisect", "Which operators must leave one driver for the answer to be right?", false, NULL };
 
 static const struct plumb_check_row rows[] = {
@@ -142,7 +174,8 @@ static const struct plumb_check_row rows[] = {
 	{ &plumb_check_diverge, "First divergence", .table = { &diverge } },
 	{ &plumb_check_isolate, "Layers in isolation", .table = { &isolated } },
 	{ &plumb_check_components, "Components", PLUMB_WHEN_INNER, 4, 4, PLUMB_FIGURE_HEAT, { &components } },
-	{ &plumb_check_special, "What makes some layers special", PLUMB_WHEN_ALWAYS, 11, 0, PLUMB_FIGURE_NONE, { NULL } },
+	{ &plumb_check_special, "What makes some layers special", PLUMB_WHEN_ALWAYS, 11, 0, PLUMB_FIGURE_NONE,
+		{ &acting, &weighing, &standing_out } },
 	{ &plumb_check_biography, "Massive activations", PLUMB_WHEN_ALWAYS, 7, 4, PLUMB_FIGURE_CHANNEL, { &channels, &written, &removed } },
 	{ &plumb_check_weights, "Weights", PLUMB_WHEN_ALWAYS, 6, 16, PLUMB_FIGURE_NONE, { &layers, &tensors } },
 	{ &plumb_check_stability, "Numerical stability", PLUMB_WHEN_ALWAYS, 8, 14, PLUMB_FIGURE_NONE, { &fp16, &bf16, &sums, &ranges } },

@@ -16,21 +16,25 @@ static void element(struct plumb_string *s, const char *open, const char *text, 
 	plumb_string_put(s, close);
 }
 
+static void put_list(struct plumb_string *s, const json_t *sentences)
+{
+	if (!json_array_size(sentences))
+		return;
+	plumb_string_put(s, "<ul>\n");
+	for (size_t i = 0; i < json_array_size(sentences); i++)
+		element(s, "<li>", plumb_element_text(sentences, i), "</li>\n");
+	plumb_string_put(s, "</ul>\n");
+}
+
 static void put_verdict(struct plumb_string *s, const json_t *verdict, const char *heading)
 {
-	const json_t *sentences = plumb_field(verdict, "sentences");
 	double code = plumb_field_number(verdict, "code");
 	plumb_string_put(s, "<div class=\"verdict ");
 	plumb_html_text(s, plumb_field_text(verdict, "word"));
 	plumb_string_format(s, "\">\n<%s>", heading);
 	plumb_html_text(s, *plumb_field_text(verdict, "text") ? plumb_field_text(verdict, "text") : "No verdict could be made.");
 	plumb_string_format(s, "</%s>\n", heading);
-	if (json_array_size(sentences))
-		plumb_string_put(s, "<ul>\n");
-	for (size_t i = 0; i < json_array_size(sentences); i++)
-		element(s, "<li>", plumb_element_text(sentences, i), "</li>\n");
-	if (json_array_size(sentences))
-		plumb_string_put(s, "</ul>\n");
+	put_list(s, plumb_field(verdict, "sentences"));
 	element(s, "<p class=soft>In one word: <span class=word>", plumb_field_text(verdict, "word"), "</span>");
 	if (!isnan(code))
 		plumb_string_format(s, " (exit code %.0f)", code);
@@ -135,8 +139,9 @@ static void put_figure(struct plumb_string *s, enum plumb_figure figure, const j
 
 static void put_check(struct plumb_string *s, const struct plumb_check_row *row, const json_t *result, const json_t *report)
 {
-	const json_t *others = plumb_field(result, "others");
-	if (!json_array_size(plumb_field(result, "channels"))) /* else the first is told beside its picture */
+	const json_t *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
+	put_list(s, lead);
+	if (!json_array_size(lead) && !json_array_size(plumb_field(result, "channels"))) /* else the tables tell it, or the first channel's picture */
 		element(s, "<p class=lines>", plumb_field_text(result, "text"), "</p>\n");
 	if (*plumb_field_text(result, "failed")) {
 		element(s, "<p>This part could not be done: ", plumb_field_text(result, "failed"), "</p>\n");

@@ -38,6 +38,8 @@ static void put_table(struct plumb_string *s, const struct plumb_table *table, c
 	plumb_string_put(s, "</tr></thead>\n<tbody>\n");
 	plumb_table_rows(table, part, brief, put_row, s);
 	plumb_string_put(s, "</tbody></table></div>\n");
+	if (table->note)
+		plumb_string_format(s, "<p class=soft>%s</p>\n", table->note);
 }
 
 void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part)

@@ -12,7 +12,7 @@ size_t plumb_table_rows(const struct plumb_table *table, const json_t *part, boo
 		const json_t *one = json_array_get(outer, i), *inner = table->inner ? plumb_field(one, table->inner) : NULL;
 		for (size_t j = 0, n = table->inner ? json_array_size(inner) : 1; j < n; j++) {
 			const json_t *row = table->inner ? json_array_get(inner, j) : one;
-			if (brief && table->brief && !table->brief(row))
+			if ((table->of && !table->of(row)) || (brief && table->brief && !table->brief(row)))
 				continue;
 			if (see)
 				see(user, table, one, row);

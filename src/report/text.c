@@ -156,6 +156,7 @@ static void put_table(struct plumb_string *s, const struct plumb_table *table, c
 		plumb_string_put(s, "\n");
 		head(&l, table);
 		plumb_table_rows(table, part, brief, write_row, &l);
+		paragraph(s, table->note ? table->note : "");
 	} else if (!brief && table->none && json_is_array(plumb_field(part, table->rows)))
 		plumb_string_format(s, "\n%s: %s\n", table->title, table->none);
 	free(l.cell.text);
@@ -174,17 +175,26 @@ static void put_lives(struct plumb_string *s, const json_t *channels, size_t mos
 	}
 }
 
+static void put_list(struct plumb_string *s, const json_t *sentences)
+{
+	for (size_t i = 0; i < json_array_size(sentences); i++) {
+		plumb_string_put(s, "  - ");
+		wrap(s, plumb_element_text(sentences, i), 4, 4);
+	}
+}
+
 /* said: its text was among the sentences of the verdict. */
 static void put_check(struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
 {
 	const struct plumb_check_row *row = plumb_check_named(name);
-	const json_t *channels = plumb_field(result, "channels"), *others = plumb_field(result, "others");
+	const json_t *channels = plumb_field(result, "channels"), *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
 	if (*plumb_field_text(result, "failed")) {
 		plumb_string_put(s, "This part could not be done: ");
 		wrap(s, plumb_field_text(result, "failed"), 29, 2);
 		return;
 	}
-	if (!said && !json_array_size(channels)) /* else the first is told below, chapter by chapter */
+	put_list(s, lead);
+	if (!said && !json_array_size(lead) && !json_array_size(channels)) /* else the tables tell it, or the chapters of the first channel */
 		paragraph(s, plumb_field_text(result, "text"));
 	for (size_t i = 0; !said && i < json_array_size(others); i++)
 		paragraph(s, plumb_element_text(others, i));
@@ -198,11 +208,7 @@ static void put_check(struct plumb_string *s, const char *name, const json_t *re
 static void put_verdict(struct plumb_string *s, const json_t *verdict)
 {
 	paragraph(s, plumb_field_text(verdict, "text"));
-	const json_t *sentences = plumb_field(verdict, "sentences");
-	for (size_t i = 0; i < json_array_size(sentences); i++) {
-		plumb_string_put(s, "  - ");
-		wrap(s, plumb_element_text(sentences, i), 4, 4);
-	}
+	put_list(s, plumb_field(verdict, "sentences"));
 	if (!isnan(plumb_field_number(verdict, "code")))
 		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"), plumb_field_number(verdict, "code"));
 }

@@ -16,7 +16,7 @@ struct work {
 	struct plumb_diag *d;
 	const struct plumb_capture *c;
 	json_t *weights, *biography;
-	json_t *facts;
+	json_t *facts, *lead;
 	struct plumb_string text;
 	bool failed, *told; /* per layer */
 };
@@ -27,6 +27,14 @@ static void fact(struct work *w, const char *what, int layer, json_t *more)
 	w->failed |= !j || !more || json_object_update(j, more) != 0;
 	json_decref(more);
 	w->failed |= json_array_append_new(w->facts, j) != 0;
+}
+
+/* What was written since `from` also stands above the table of facts: it has no row there, or says what the rows mean. */
+static void lead(struct work *w, size_t from)
+{
+	w->failed |= w->text.failed;
+	if (!w->failed)
+		w->failed |= json_array_append_new(w->lead, plumb_json_text(w->text.text + from + (w->text.text[from] == ' '))) != 0;
 }
 
 static double real(const json_t *o, const char *key)
@@ -127,20 +135,23 @@ static void list(struct plumb_string *s, const json_t *deeds, bool begins)
 static void tell_neuron(struct work *w, int layer, const json_t *e, json_t **more)
 {
 	const json_t *t = tensor_of(w, layer, "ffn_down");
-	double weight = real(e, "weight"), share = real(e, "neuron_share"), reach = fabs(weight) / (t ? real(t, "std") : NAN);
+	double weight = real(e, "weight"), share = real(e, "neuron_share"), reach = fabs(weight) / (t ? real(t, "std") : NAN),
+		usual = usual_reach(w, "ffn_down");
+	bool largest = t && whole(e, "weight_rank_in_row") == 1 && fabs(weight) >= real(t, "max") * (1 - 1e-6);
 	if (share < ALONE)
 		plumb_string_format(&w->text, "; no neuron does it alone, the strongest gives %.0f%%", 100 * share);
 	else
 		plumb_string_format(&w->text, ": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g", whole(e,
 			"neuron"), 100 * share,
 			real(e, "neuron_value"), weight);
-	if (share >= ALONE && t && whole(e, "weight_rank_in_row") == 1 && fabs(weight) >= real(t, "max") * (1 - 1e-6))
+	if (share >= ALONE && largest)
 		plumb_string_put(&w->text, ", the largest of that whole matrix");
 	if (share >= ALONE && isfinite(reach))
-		plumb_string_format(&w->text, ", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", reach, usual_reach(w, "ffn_down"));
+		plumb_string_format(&w->text, ", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", reach, usual);
 	*more = *more ? *more : json_object();
-	w->failed |= json_object_update_new(*more, json_pack("{s:O, s:O, s:O, s:o}", "neuron", json_object_get(e, "neuron"), "neuron_share",
-		json_object_get(e, "neuron_share"), "weight", json_object_get(e, "weight"), "weight_over_std", plumb_json_number(reach))) != 0;
+	w->failed |= json_object_update_new(*more, json_pack("{s:O, s:O, s:O, s:O, s:o, s:o, s:b}", "neuron", json_object_get(e, "neuron"), "neuron_share",
+		json_object_get(e, "neuron_share"), "neuron_value", json_object_get(e, "neuron_value"), "weight", json_object_get(e, "weight"),
+		"weight_over_std", plumb_json_number(reach), "weight_over_std_usual", plumb_json_number(usual), "largest", largest)) != 0;
 }
 
 /* Weights behind one deed: the neuron's, and the norm's at the channel beside that of layers which only carry it. */
@@ -154,7 +165,7 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 	w->told[layer] = true;
 	plumb_string_format(&w->text, " Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to %.3g (%.3g without that channel)", layer,
 		ffn ? "FFN" : "attention", real(e, "before"), real(e, "after"), std0, std1, rest);
-	json_t *more = json_pack("{s:I, s:O, s:O, s:O, s:o, s:o, s:o}", "channel", (json_int_t)channel, "by", json_object_get(e, "by"),
+	json_t *more = json_pack("{s:I, s:I, s:O, s:O, s:O, s:o, s:o, s:o}", "channel", (json_int_t)channel, "position", (json_int_t)position, "by", json_object_get(e, "by"),
 		"before", json_object_get(e, "before"), "after", json_object_get(e, "after"), "std_before", plumb_json_number(std0),
 		"std_after", plumb_json_number(std1), "std_without", plumb_json_number(rest));
 	if (json_object_get(e, "neuron"))
@@ -169,8 +180,9 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 				plumb_string_format(&w->text, "; in layers that only carry it: %.2g times", carriers);
 			plumb_string_put(&w->text, ")");
 		}
-		w->failed |= !more || json_object_update_new(more, json_pack("{s:o, s:i}", "norm_over_median", plumb_json_number(norm),
-			"norm_rank", rank)) != 0;
+		w->failed |= !more || json_object_update_new(more, json_pack("{s:o, s:i, s:I, s:o}", "norm_over_median", plumb_json_number(norm),
+			"norm_rank", rank, "norm_rank_of", (json_int_t)w->d->config->hidden, "norm_over_median_carried",
+			plumb_json_number(ffn ? carriers : NAN))) != 0;
 	}
 	plumb_string_put(&w->text, ".");
 	fact(w, whole(e, "layer") >= 0 && fabs(real(e, "after")) > fabs(real(e, "before")) ? "writes" : "removes", layer, more);
@@ -204,7 +216,7 @@ static void tell_massive(struct work *w, const json_t *life)
 	const json_t *written = json_object_get(life, "written"), *removed = json_object_get(life, "removed"),
 		*carried = json_object_get(life, "carried");
 	double carriers = carriers_norm(w, life);
-	size_t i;
+	size_t i, from = w->text.n;
 	json_t *e;
 	if (json_array_size(written)) {
 		list(&w->text, written, true);
@@ -214,9 +226,11 @@ static void tell_massive(struct work *w, const json_t *life)
 		plumb_string_format(&w->text, " Channel %lld at position %lld is a massive activation: it reaches %.4g, %.0f times the median there.",
 			whole(life, "channel"), whole(life, "token"),
 			real(life, "peak"), real(life, "over_median"));
+	lead(w, from);
 	json_array_foreach(written, i, e)
 		if (i < MOST_DEEDS)
 			tell_deed(w, life, e, carriers);
+	from = w->text.n;
 	if (json_is_object(carried)) {
 		plumb_string_format(&w->text, " Layers %lld to %lld only carry it.", whole(carried, "from"), whole(carried, "to"));
 		fact(w, "carries", (int)whole(carried, "from"), json_pack("{s:O, s:I}", "to", json_object_get(carried, "to"), "channel",
@@ -228,6 +242,7 @@ static void tell_massive(struct work *w, const json_t *life)
 		plumb_string_put(&w->text, ".");
 	} else
 		plumb_string_put(&w->text, " No layer takes it back.");
+	lead(w, from);
 	json_array_foreach(removed, i, e)
 		if (i < MOST_DEEDS)
 			tell_deed(w, life, e, carriers);
@@ -251,15 +266,18 @@ static void tell_more(struct work *w)
 			if (json_object_get(e, "neuron"))
 				plumb_string_format(&w->text, ", neuron %lld", whole(e, "neuron"));
 			plumb_string_put(&w->text, ").");
-			fact(w, "writes", layer, json_pack("{s:O, s:O, s:O, s:O}", "channel", json_object_get(one, "channel"), "position",
-				json_object_get(one, "token"),
-				"before", json_object_get(e, "before"), "after", json_object_get(e, "after")));
+			fact(w, "writes", layer, json_pack("{s:O, s:O, s:O, s:O, s:O, s:O?}", "channel", json_object_get(one, "channel"), "position",
+				json_object_get(one, "token"), "by", json_object_get(e, "by"), "before", json_object_get(e, "before"), "after",
+				json_object_get(e, "after"), "neuron", json_object_get(e, "neuron")));
 		}
 	}
+	size_t from = w->text.n;
 	if (same)
 		plumb_string_format(&w->text, " The same channel is massive at %zu more position%s.", same, same > 1 ? "s" : "");
 	if (other)
 		plumb_string_format(&w->text, " %zu more channel%s.", other, other > 1 ? "s are massive" : " is massive");
+	if (same || other)
+		lead(w, from);
 }
 
 /* --- with or without one --- */
@@ -280,7 +298,9 @@ static void tell_calm(struct work *w)
 			to = b;
 		}
 	}
+	size_t start = w->text.n;
 	plumb_string_put(&w->text, " No layer writes or removes a massive activation with this prompt.");
+	lead(w, start);
 	if (at < 0)
 		return;
 	plumb_string_format(&w->text, " The largest change of the output's standard deviation is in layer %d, from %.3g to %.3g (%.2gx).", at, from,
@@ -299,8 +319,10 @@ static void tell_last(struct work *w)
 		return;
 	int64_t position = norm->first + norm->rows - 1;
 	double raw = deviation(out, position, -1), normed = deviation(norm, position, -1);
+	size_t start = w->text.n;
 	plumb_string_format(&w->text, " Layer %d is the last: its output (standard deviation %.3g) goes through the final norm (%.3g); a reference that holds the normed one under that "
 		"name, as Hugging Face's hidden_states do, shows a jump there that no layer makes.", last, raw, normed);
+	lead(w, start);
 	w->told[last] = true;
 	fact(w, "last", last, json_pack("{s:o, s:o}", "std_raw", plumb_json_number(raw), "std_normed", plumb_json_number(normed)));
 }
@@ -342,6 +364,7 @@ static void tell(struct work *w)
 		plumb_string_format(&w->text, "All %lld layers have the same tensors, shapes and biases%s; what differs is what is in them.",
 			(long long)w->d->config->layers,
 			json_is_true(json_object_get(w->weights, "has_qk_norm")) ? "" : ", none has QK-norm");
+	lead(w, 0);
 	if (json_array_size(channels)) {
 		tell_massive(w, json_array_get(channels, 0));
 		tell_more(w);
@@ -359,16 +382,18 @@ enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result)
 	PLUMB_TRY(plumb_check_result(d, &plumb_check_weights, &w.weights));
 	PLUMB_TRY(plumb_check_result(d, &plumb_check_biography, &w.biography));
 	w.facts = json_array();
+	w.lead = json_array();
 	w.told = calloc((size_t)d->config->layers, sizeof *w.told);
-	w.failed = !w.facts || !w.told;
+	w.failed = !w.facts || !w.lead || !w.told;
 	if (!w.failed)
 		tell(&w);
 	json_t *text = plumb_string_json(&w.text);
 	if (!w.failed)
-		*result = json_pack("{s:s, s:o, s:O}", "part", "special", "text", text, "facts", w.facts);
+		*result = json_pack("{s:s, s:o, s:O, s:O}", "part", "special", "text", text, "lead", w.lead, "facts", w.facts);
 	else
 		json_decref(text);
 	json_decref(w.facts);
+	json_decref(w.lead);
 	free(w.told);
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory to tell what is special");
 }
