@@ -29,7 +29,7 @@ json() { # code, expression, what
 dumps() {
 	diag dump "$model" --tokens 1,2,3,4,5 --out all; expect 0 "5 tokens" "dump"
 	diag dump "$model" --tokens 1,2,3,4,5 --out last --format bin; expect 0 "last position" "dump --format bin"
-	[ -s last/after_layer_0.bin ] && [ -s last/final_logits.bin ] && [ -s last/reference.json ]; report $? "the seed's files and a manifest are there"
+	[ -s last/after_layer_0.bin ] && [ -s last/final_logits.bin ] && [ -s last/reference.json ]; report $? ".bin files and a manifest are there"
 	diag dump "$model" --tokens 1,2,3,4,5 --out some --points embeddings,output; expect 0 . "dump --points"
 	diag dump "$model" --prompt Hello --out text --json; json 0 'j["part"] == "dump" and len(j["tokens"]) > 0' "dump --prompt --json"
 	diag dump "$model" --chat Hello --out talk; expect 0 . "dump --chat"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The diagnosis of the real model against PyTorch's sets: the seed's table with its three jumps explained, the verdicts, and that
+/* The diagnosis of the real model against PyTorch's sets: the table of growth with its three jumps explained, the verdicts, and that
  * rounding a reference changes no verdict but the precision. Skipped with a line where the model is not on the machine. */
 #include "diag_make.h"
 #include "diag_opened.h"

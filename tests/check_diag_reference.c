@@ -141,7 +141,7 @@ START_TEST(bad_references)
 }
 END_TEST
 
-/* The seed's layout with all positions: the count tells how many values there are, the tokens how many positions. */
+/* .bin files with all positions: the count tells how many values there are, the tokens how many positions. */
 static void all_bins(bool logits, bool header)
 {
 	char name[32];

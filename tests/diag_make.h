@@ -140,7 +140,7 @@ static inline void make_bin(const char *dir, const char *name, const struct plum
 	fclose(f);
 }
 
-/* The seed's files of one position. */
+/* The .bin files of one position. */
 static inline void make_bins(const char *dir, const struct plumb_capture *c, int64_t row, enum make_layout layout, bool fp32)
 {
 	char name[64];

@@ -84,7 +84,7 @@ enum plumb_judgement {
 };
 
 /* Write the values of a run at all capture points of `points` as a reference others can read. path: a folder, made when missing.
- * bins: the seed's .bin files of the last position; else one safetensors file of all positions. Complete or not at all. */
+ * bins: .bin files of the last position; else one safetensors file of all positions. Complete or not at all. */
 PLUMB_API enum plumb_status plumb_diag_dump(struct plumb_diag *diag, const char *path, bool bins, unsigned points);
 /* One self-contained page (no script, no request) from a report's JSON; the caller frees the text. PLUMB_E_FORMAT: not a report. */
 PLUMB_API enum plumb_status plumb_diag_html(const char *report_json, char **html);

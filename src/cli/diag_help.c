@@ -18,7 +18,7 @@ static const char rest[] =
 	"  --fault NAME[@LAYER][=VALUE]  break the port on purpose\n"
 	"  --html FILE          of report: write one self-contained page, and print the verdict only (also --out FILE)\n"
 	"  --out FOLDER         of dump: where to\n"
-	"  --format F           of dump: safetensors (default, every position) or bin (the last position, as the seed's files)\n"
+	"  --format F           of dump: safetensors (default, every position) or bin (the last position)\n"
 	"  --points LIST        of dump: capture points, e.g. embeddings,output,logits (default: all)\n"
 	"  --good LIST          of bisect: drivers that are right (default native)\n"
 	"  --bad LIST           of bisect: drivers that are not (default cl)\n"

@@ -28,7 +28,7 @@ static int layer_count(const json_t *layers)
 	return most < 4096 ? (int)most + 1 : 0;
 }
 
-/* Jumps as marks; the seed's "2 to 3" ends after layer 2. */
+/* Jumps as marks; "2 to 3" ends after layer 2. */
 static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
 {
 	c->marks = 0;

@@ -3,7 +3,7 @@
 #include "diag/reference.h"
 #include "replant.h"
 
-/* --- other layouts of the seed's files --- */
+/* --- other layouts of .bin files --- */
 static void swap(void *bytes, size_t words)
 {
 	uint32_t *w = bytes;

@@ -84,7 +84,7 @@ static inline const float *out(int layer)
 	return layer < 0 ? row(&truth, -1, PLUMB_POINT_EMBEDDINGS, LAST) : row(&truth, layer, PLUMB_POINT_OUTPUT, LAST);
 }
 
-/* The seed's files of the last position, all good, with a manifest. */
+/* The .bin files of the last position, all good, with a manifest. */
 static inline void good_bins(void)
 {
 	char text[200] = "{\"token_ids\":[";
@@ -140,7 +140,7 @@ static inline void finish(struct opened *o)
 	plumb_reference_free(o->r);
 }
 
-/* --- references in the seed's layout --- */
+/* --- references of .bin files --- */
 static const struct plumb_capture *source; /* the run that the reference is of */
 
 static inline void put(const char *name, int layer, int point, int64_t position, float scale)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the error grows from layer to layer: accumulated and of each layer alone, joined to one word per layer, and every jump of the
- * absolute error explained. Steps are counted as the seed does: step k is after k layers. The words are in jump.c. */
+ * absolute error explained. Step k is after k layers. The words are in jump.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static void spread(const float *v, int64_t n, double *std, double *max, double *
 	*std = sqrt(fmax(square / (double)n - sum / (double)n * (sum / (double)n), 0));
 }
 
-/* The step as the seed saw it: the file as it stands beside our output. */
+/* The step as it stands: the file beside our output, no convention undone. */
 static enum plumb_status as_it_stands(const struct plumb_diag *d, const struct plumb_growth *g, struct plumb_step *s,
 	const struct plumb_plane *ours, const struct plumb_plane *raw)
 {

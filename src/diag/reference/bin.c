@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One file of the seed's layout: a little-endian int32 count, then that many float32 values, of one position or of all. Files that were written with another
+/* One .bin file: a little-endian int32 count, then that many float32 values, of one position or of all. Files that were written with another
  * header, with none, or big-endian are recognised by their size; what cannot be recognised is not used, and the text says why. */
 #include <errno.h>
 #include <math.h>

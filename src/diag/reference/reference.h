@@ -8,7 +8,7 @@
 #include "diag/reference/capture.h"
 #include "diag/reference/stored.h"
 
-/* A folder of the seed's .bin files or a safetensors file (or a folder with one) of named points. What is wrong with it is kept as
+/* A folder of .bin files or a safetensors file (or a folder with one) of named points. What is wrong with it is kept as
  * problems; opening fails only when nothing usable is left. Once open it is never changed: what a diagnosis finds out about it is the
  * diagnosis' own, so that any number of them may share it. */
 struct plumb_reference {
@@ -35,7 +35,7 @@ enum plumb_status plumb_reference_keep(struct plumb_reference *reference, const 
 	int64_t rows, int64_t width, const char *storage);
 /* Point and layer that a file or tensor name stands for; false: none. The layer may be outside the model. */
 bool plumb_reference_name(const char *name, size_t n, int *layer, int *point);
-/* bin.c: one file of the seed's layout. safetensors.c: a safetensors file, with its metadata. */
+/* bin.c: one .bin file. safetensors.c: a safetensors file, with its metadata. */
 enum plumb_status plumb_reference_read_bin(struct plumb_reference *reference, const char *path, const char *name, int layer, int point,
 	const struct plumb_config *config);
 enum plumb_status plumb_reference_read_tensors(struct plumb_reference *reference, const char *path, const struct plumb_config *config);
