@@ -15,7 +15,8 @@ libplumb_all_la_SOURCES += \
 	%D%/op/op.h %D%/op/add.c %D%/op/argmax.c %D%/op/attention.c %D%/op/attn_mix.c %D%/op/attn_scores.c %D%/op/clblast.c \
 	%D%/op/embed.c %D%/op/f16_overflow.c %D%/op/f16_round.c %D%/op/fused.c %D%/op/gate_up.c %D%/op/kv_store.c %D%/op/matmul.c \
 	%D%/op/matmul_add.c %D%/op/qkv.c %D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c %D%/op/swiglu.c \
-	%D%/doctor/doctor.h %D%/doctor/child.c %D%/doctor/doctor.c %D%/doctor/icd.c %D%/doctor/pocl.c %D%/doctor/wanted.c
+	%D%/doctor/doctor.h %D%/doctor/child.c %D%/doctor/doctor.c %D%/doctor/finding.c %D%/doctor/icd.c %D%/doctor/kernel.c \
+	%D%/doctor/loader.c %D%/doctor/node.c %D%/doctor/platform.c %D%/doctor/pocl.c %D%/doctor/wanted.c
 nodist_libplumb_all_la_SOURCES = %D%/embedded.c
 %D%/embedded.c: $(CL_KERNELS) tools/embed-cl.sh
 	$(AM_V_GEN)$(MKDIR_P) %D% && cd $(srcdir) && sh tools/embed-cl.sh $(CL_KERNELS) > $(abs_builddir)/$@.tmp && \

@@ -11,7 +11,7 @@
 #include "cl/doctor/doctor.h"
 #include "core/core.h"
 
-static void child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, int fd)
+static void child_run(struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, int fd)
 {
 	/* What a library prints must not get among the results. */
 	dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -26,7 +26,7 @@ static void child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, i
 }
 
 /* "finding\tMARK\tVERDICT\tSTEP\tWHAT\tADVICE" or "fact\tKEY\tTEXT"; true at "end". */
-static bool take(struct plumb_doctor *d, char *line)
+static bool child_take(struct plumb_doctor *d, char *line)
 {
 	char *field[6] = { NULL };
 	int n = 0;
@@ -40,7 +40,7 @@ static bool take(struct plumb_doctor *d, char *line)
 }
 
 /* Lines until the end; false when it is silent for too long. */
-static bool listen_to(struct plumb_doctor *d, int fd, int seconds, bool *ended)
+static bool child_listen(struct plumb_doctor *d, int fd, int seconds, bool *ended)
 {
 	char buffer[4096];
 	size_t have = 0;
@@ -60,7 +60,7 @@ static bool listen_to(struct plumb_doctor *d, int fd, int seconds, bool *ended)
 		char *start = buffer, *newline;
 		while ((newline = memchr(start, '\n', have - (size_t)(start - buffer)))) {
 			*newline = 0;
-			*ended |= take(d, start);
+			*ended |= child_take(d, start);
 			start = newline + 1;
 		}
 		if (*ended) /* a grandchild may hold the pipe open */
@@ -83,7 +83,7 @@ bool plumb_doctor_child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *
 	pid_t pid = fork();
 	if (!pid) {
 		close(ends[0]);
-		child(d, fn, arg, ends[1]);
+		child_run(d, fn, arg, ends[1]);
 	}
 	close(ends[1]);
 	if (pid < 0) {
@@ -91,7 +91,7 @@ bool plumb_doctor_child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *
 		close(ends[0]);
 		return false;
 	}
-	bool answered = listen_to(d, ends[0], seconds, &ended);
+	bool answered = child_listen(d, ends[0], seconds, &ended);
 	close(ends[0]);
 	if (!answered)
 		kill(pid, SIGKILL);

@@ -20,7 +20,7 @@
 /* --- a library, in a child --- */
 
 /* Why a library that loads may find nothing to drive. */
-static const char *no_platform_hint(const char *library)
+static const char *icd_hint(const char *library)
 {
 	return strstr(library, "igdrcl") ? "needs an Intel GPU that shows as /dev/dri/renderD*; harmless elsewhere" :
 		strstr(library, "nvidia") ? "needs an NVIDIA GPU and its kernel module: see what nvidia-smi says" :
@@ -28,7 +28,7 @@ static const char *no_platform_hint(const char *library)
 }
 
 /* Platforms of the library itself, by the entry that loaders use. */
-static void ask_platforms(struct plumb_doctor *d, void *library, const char *name)
+static void icd_ask(struct plumb_doctor *d, void *library, const char *name)
 {
 	void *(*extension)(const char *);
 	cl_int (*platform_ids)(cl_uint, cl_platform_id *, cl_uint *) = NULL;
@@ -40,12 +40,12 @@ static void ask_platforms(struct plumb_doctor *d, void *library, const char *nam
 	if (!platform_ids)
 		*(void **)&platform_ids = dlsym(library, "clIcdGetPlatformIDsKHR");
 	if (!platform_ids) {
-		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", "name the OpenCL driver's library instead",
+		PLUMB_SAY_PROBLEM(d, PLUMB_BROKEN_ICD, "icd", "name the OpenCL driver's library instead",
 			"%s is a library but no OpenCL driver (no clIcdGetPlatformIDsKHR)", name);
 		return;
 	}
 	if (platform_ids(16, ids, &n) || !n) {
-		PLUMB_SAY_WARNING(d, "icd", no_platform_hint(name), "%s loads but offers no platform", name);
+		PLUMB_SAY_WARNING(d, "icd", icd_hint(name), "%s loads but offers no platform", name);
 		return;
 	}
 	for (cl_uint i = 0; i < n && i < 16; i++) {
@@ -58,9 +58,9 @@ static void ask_platforms(struct plumb_doctor *d, void *library, const char *nam
 	}
 }
 
-struct entry { const char *library, *from; }; /* from: the .icd file or the variable that names it */
+struct icd_entry { const char *library, *from; }; /* from: the .icd file or the variable that names it */
 
-static void load_failed(struct plumb_doctor *d, const struct entry *e, const char *why)
+static void icd_load_failed(struct plumb_doctor *d, const struct icd_entry *e, const char *why)
 {
 	char advice[512];
 	if (strchr(e->library, '/') && *e->library != '/')
@@ -71,44 +71,44 @@ static void load_failed(struct plumb_doctor *d, const struct entry *e, const cha
 		snprintf(advice, sizeof advice, "the library is there but may not be read: sudo chmod a+rx %s, and the folders above it", e->library);
 	else
 		snprintf(advice, sizeof advice, "install the package that brings %s, or remove %s", e->library, e->from);
-	plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", advice, "%s (named by %s) does not load: %s", e->library, e->from, why);
+	PLUMB_SAY_PROBLEM(d, PLUMB_BROKEN_ICD, "icd", advice, "%s (named by %s) does not load: %s", e->library, e->from, why);
 }
 
-static void try_library(struct plumb_doctor *d, const void *arg)
+static void icd_try(struct plumb_doctor *d, const void *arg)
 {
-	const struct entry *e = arg;
+	const struct icd_entry *e = arg;
 	struct link_map *map = NULL;
 	void *library = dlopen(e->library, RTLD_NOW | RTLD_LOCAL);
 	if (!library) {
-		load_failed(d, e, dlerror());
+		icd_load_failed(d, e, dlerror());
 		return;
 	}
 	plumb_doctor_note(d, "loads", e->library);
 	bool found = !dlinfo(library, RTLD_DI_LINKMAP, &map) && map && *map->l_name;
 	if (strchr(e->library, '/') && *e->library != '/')
 		PLUMB_SAY_WARNING(d, "icd", "write the absolute path", "%s names %s by a relative path: it loads from this folder only", e->from, e->library);
-	ask_platforms(d, library, found ? map->l_name : e->library);
+	icd_ask(d, library, found ? map->l_name : e->library);
 }
 
-static void check_library(struct plumb_doctor *d, const char *library, const char *from)
+static void icd_check_library(struct plumb_doctor *d, const char *library, const char *from)
 {
-	struct entry e = { library, from };
+	struct icd_entry e = { library, from };
 	char how[128], advice[256];
 	plumb_doctor_note(d, "named", library);
-	if (plumb_doctor_child(d, try_library, &e, 30, how))
+	if (plumb_doctor_child(d, icd_try, &e, 30, how))
 		return;
 	snprintf(advice, sizeof advice, "every OpenCL program meets this: reinstall or update the driver, or remove %s", from);
-	plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", advice, "%s (named by %s) %s", library, from, how);
+	PLUMB_SAY_PROBLEM(d, PLUMB_BROKEN_ICD, "icd", advice, "%s (named by %s) %s", library, from, how);
 }
 
 /* --- .icd files --- */
 
-static void bad_file(struct plumb_doctor *d, const char *path, const char *advice, const char *why)
+static void icd_bad_file(struct plumb_doctor *d, const char *path, const char *advice, const char *why)
 {
-	plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", advice, "%s: %s", path, why);
+	PLUMB_SAY_PROBLEM(d, PLUMB_BROKEN_ICD, "icd", advice, "%s: %s", path, why);
 }
 
-static void check_file(struct plumb_doctor *d, const char *path)
+static void icd_check_file(struct plumb_doctor *d, const char *path)
 {
 	char text[2048], advice[1200];
 	FILE *f = fopen(path, "rb");
@@ -118,7 +118,7 @@ static void check_file(struct plumb_doctor *d, const char *path)
 		fclose(f);
 	if (error) {
 		snprintf(advice, sizeof advice, error == EACCES ? "let everyone read it: sudo chmod a+r %s" : "reinstall its package, or remove %s", path);
-		bad_file(d, path, advice, strerror(error));
+		icd_bad_file(d, path, advice, strerror(error));
 		return;
 	}
 	text[n] = 0;
@@ -128,39 +128,39 @@ static void check_file(struct plumb_doctor *d, const char *path)
 		binary = (unsigned char)text[i] < ' ' && text[i] != '\t' && text[i] != '\r';
 	text[line] = 0;
 	if (binary || line == sizeof text - 1)
-		bad_file(d, path, "it must hold one line, the name of the driver's library", "its content is not the name of a library");
+		icd_bad_file(d, path, "it must hold one line, the name of the driver's library", "its content is not the name of a library");
 	else if (!text[strspn(text, " \t\r")])
-		bad_file(d, path, "write the name of the driver's library into it, or remove it", "is empty");
+		icd_bad_file(d, path, "write the name of the driver's library into it, or remove it", "is empty");
 	else if (strchr(" \t\r", text[0]) || strchr(" \t\r", text[line - 1]))
-		bad_file(d, path, "remove the blanks (or the carriage return) around the library's name", "blanks around the library's name are taken as part of it");
+		icd_bad_file(d, path, "remove the blanks (or the carriage return) around the library's name", "blanks around the library's name are taken as part of it");
 	else
-		check_library(d, text, path);
+		icd_check_library(d, text, path);
 }
 
-static int is_icd(const struct dirent *entry)
+static int icd_is(const struct dirent *entry)
 {
 	size_t n = strlen(entry->d_name);
 	return n > 4 && !strcmp(entry->d_name + n - 4, ".icd");
 }
 
-static void check_folder(struct plumb_doctor *d, const char *folder, const char *from)
+static void icd_check_folder(struct plumb_doctor *d, const char *folder, const char *from)
 {
 	struct dirent **list;
-	int n = scandir(folder, &list, is_icd, alphasort);
+	int n = scandir(folder, &list, icd_is, alphasort);
 	if (n < 0) {
 		bool missing = errno == ENOENT || errno == ENOTDIR;
-		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, missing ? PLUMB_NO_ICD : PLUMB_BROKEN_ICD, "icd",
+		PLUMB_SAY_PROBLEM(d, missing ? PLUMB_NO_ICD : PLUMB_BROKEN_ICD, "icd",
 			missing ? INSTALL : "let everyone read it: sudo chmod a+rx on it and the folders above", "folder %s (%s): %s", folder, from, strerror(errno));
 		return;
 	}
 	if (!n)
-		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_ICD, "icd", INSTALL, "folder %s (%s) holds no .icd file: no OpenCL driver is registered", folder, from);
+		PLUMB_SAY_PROBLEM(d, PLUMB_NO_ICD, "icd", INSTALL, "folder %s (%s) holds no .icd file: no OpenCL driver is registered", folder, from);
 	else
 		PLUMB_SAY_OK(d, "icd", "folder %s (%s) holds %d .icd file%s", folder, from, n, n == 1 ? "" : "s");
 	for (int i = 0; i < n; i++) {
 		char path[1024];
 		if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, list[i]->d_name) < sizeof path)
-			check_file(d, path);
+			icd_check_file(d, path);
 		free(list[i]);
 	}
 	free(list);
@@ -169,25 +169,25 @@ static void check_folder(struct plumb_doctor *d, const char *folder, const char 
 /* --- the variables --- */
 
 /* OCL_ICD_FILENAMES: .icd files or libraries with colons between. */
-static void check_names(struct plumb_doctor *d, const char *names)
+static void icd_check_names(struct plumb_doctor *d, const char *names)
 {
 	char one[1024];
 	for (const char *p = names; *p; p += *p == ':') {
 		size_t n = strcspn(p, ":");
 		snprintf(one, sizeof one, "%.*s", (int)(n < sizeof one ? n : sizeof one - 1), p);
 		if (n >= sizeof one)
-			plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_BROKEN_ICD, "icd", "set it to shorter paths, with colons between",
+			PLUMB_SAY_PROBLEM(d, PLUMB_BROKEN_ICD, "icd", "set it to shorter paths, with colons between",
 				"OCL_ICD_FILENAMES has a name of %zu characters: %.40s...", n, one);
 		else if (n > 4 && !strcmp(one + n - 4, ".icd"))
-			check_file(d, one);
+			icd_check_file(d, one);
 		else if (n)
-			check_library(d, one, "OCL_ICD_FILENAMES");
+			icd_check_library(d, one, "OCL_ICD_FILENAMES");
 		p += n;
 	}
 }
 
 /* OCL_ICD_VENDORS: a folder, one .icd file (looked for in the usual folder first), or a library. */
-static void check_vendors(struct plumb_doctor *d, const char *vendors, const char *base)
+static void icd_check_vendors(struct plumb_doctor *d, const char *vendors, const char *base)
 {
 	struct stat st;
 	char path[1024];
@@ -196,14 +196,14 @@ static void check_vendors(struct plumb_doctor *d, const char *vendors, const cha
 	if (*vendors != '/' && (folder || strchr(vendors, '/')))
 		PLUMB_SAY_WARNING(d, "icd", "set it to an absolute path", "OCL_ICD_VENDORS=%s is a relative path: it works from this folder only", vendors);
 	if (folder) {
-		check_folder(d, vendors, "OCL_ICD_VENDORS");
+		icd_check_folder(d, vendors, "OCL_ICD_VENDORS");
 	} else if (n > 4 && !strcmp(vendors + n - 4, ".icd")) {
 		bool usual = !strchr(vendors, '/') && (size_t)snprintf(path, sizeof path, "%s/%s", base, vendors) < sizeof path && !access(path, F_OK);
-		check_file(d, usual ? path : vendors);
+		icd_check_file(d, usual ? path : vendors);
 	} else if (strstr(vendors, ".so")) {
-		check_library(d, vendors, "OCL_ICD_VENDORS");
+		icd_check_library(d, vendors, "OCL_ICD_VENDORS");
 	} else {
-		plumb_doctor_say(d, PLUMB_MARK_PROBLEM, PLUMB_NO_ICD, "icd", "unset it, or set it to a folder of .icd files",
+		PLUMB_SAY_PROBLEM(d, PLUMB_NO_ICD, "icd", "unset it, or set it to a folder of .icd files",
 			"OCL_ICD_VENDORS=%s is neither a folder, an .icd file nor a library", vendors);
 	}
 }
@@ -217,11 +217,11 @@ void plumb_doctor_icds(struct plumb_doctor *d)
 		base = NULL;
 	}
 	if (names && khronos)
-		check_names(d, names);
+		icd_check_names(d, names);
 	else if (names)
 		PLUMB_SAY_WARNING(d, "icd", "use OCL_ICD_VENDORS", "OCL_ICD_FILENAMES is set, but only Khronos' loader reads it, and this is another");
 	if (vendors)
-		check_vendors(d, vendors, base ? base : DEFAULT_FOLDER);
+		icd_check_vendors(d, vendors, base ? base : DEFAULT_FOLDER);
 	else
-		check_folder(d, base ? base : DEFAULT_FOLDER, base ? "OPENCL_VENDOR_PATH" : "the default");
+		icd_check_folder(d, base ? base : DEFAULT_FOLDER, base ? "OPENCL_VENDOR_PATH" : "the default");
 }

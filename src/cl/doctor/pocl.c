@@ -10,7 +10,7 @@
 #include "cl/doctor/doctor.h"
 
 /* The folder as PoCL chooses it (pocl_cache.c), and the variable that says so. */
-static const char *folder(char *path, size_t size)
+static const char *pocl_folder(char *path, size_t size)
 {
 	const char *own = plumb_env(PLUMB_ENV_POCL_CACHE), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);
 	if (own)
@@ -25,7 +25,7 @@ static const char *folder(char *path, size_t size)
 }
 
 /* Can a folder be made in it, or in the first folder above it that is there? errno says why not. */
-static bool is_writable(const char *path)
+static bool pocl_can_write(const char *path)
 {
 	char try[4096 + 16];
 	struct stat st;
@@ -49,8 +49,8 @@ bool plumb_doctor_pocl_stopped(struct plumb_doctor *d)
 	bool here = false;
 	for (int i = 0; (name = plumb_doctor_fact(d, "loads", i)); i++)
 		here = here || strstr(name, "pocl");
-	from = folder(path, sizeof path);
-	if (!here || is_writable(path))
+	from = pocl_folder(path, sizeof path);
+	if (!here || pocl_can_write(path))
 		return false;
 	const int why = errno;
 	snprintf(advice, sizeof advice, "set POCL_CACHE_DIR to a folder that can be written, such as /tmp/pocl-%ld", (long)getuid());
