@@ -28,6 +28,7 @@ SHELL_CHECKS = \
 	%D%/check_portable.sh \
 	%D%/check_tune.sh \
 	%D%/check_doctor.sh \
+	%D%/check_toy.sh \
 	tools/check-deps.sh tools/check-neon.sh tools/check-release.sh
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
@@ -49,6 +50,7 @@ inject_la_SOURCES = %D%/inject/inject.h %D%/inject/alloc.c %D%/inject/serve.c %D
 inject_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests
 inject_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 EXTRA_DIST += %D%/inject.sh
+EXTRA_DIST += %D%/toy/check_toy.c %D%/toy/family_toy.c %D%/toy/main.c %D%/toy/native_twice.c %D%/toy/op_twice.c
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
 EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
