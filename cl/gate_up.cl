@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // y = g * sigmoid(g) * u with g = x gate^T and u = x up^T, which never go to memory.
-// gate_up: of one row x, which is normed first, and m such one by one: CPU class: a work-item norms it for itself, then takes `each` eights
-// of rows of gate, then the same of up: memory is read best in one stream. GPU class: a work-group of 64 takes eight rows of
-// both. gate_up_block (CPU class): of up to BLOCK rows of x, normed before; eight rows of both.
+// gate_up: one row of x, which is normed first, or m such rows one by one. CPU class: a work-item norms the row for itself, then
+// takes `each` row groups of gate, then the same of up: memory is read best in one stream. GPU class: a work-group of 64 takes a
+// row group of both. gate_up_block (CPU class): up to BLOCK rows of x, normed before, and a row group of both.
 // variant: -DPLUMB_CPU=1 @weights -DMT={1|8}
 // variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8
 // variant: -DPLUMB_CPU=0 @weights -DMT=1
@@ -29,9 +29,9 @@ __kernel void gate_up(__global float *y, int y_at, __global const float *x, int 
 	norm_row(z, x + x_at + i * k, norm + norm_at, k, eps);
 	row_sums(sums, z, k);
 	for (int h = 0; h < 2; h++) {
-		__global const uchar *w = (h ? up : gate) + (size_t)(h ? first_up : first_gate) * EIGHT(k);
+		__global const uchar *w = (h ? up : gate) + (size_t)(h ? first_up : first_gate) * ROW_GROUP(k);
 		for (int g = from; g < end; g++) {
-			float8 s = eight_one(w + (size_t)g * EIGHT(k), z, sums, k);
+			float8 s = row_group_one(w + (size_t)g * ROW_GROUP(k), z, sums, k);
 			if (h)
 				put(y + y_at, i, n, 8 * g, SWIGLU(gates[g - from], s), y, -1, 0);
 			else
@@ -44,16 +44,16 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
 void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __global const float *norm, int norm_at, float eps,
 	__global const uchar *gate, int first_gate, __global const uchar *up, int first_up, int m, int n, int k, int each)
 {
-	__local float part[GROUP * 9], squared[GROUP];
+	__local float sums8[GROUP * 9], squared[GROUP];
 	int g = get_group_id(0), i = get_group_id(1), me = get_local_id(0), at = 8 * g + me;
 	float gates = 0, ups = 0;
 	for (int h = 0; h < 2; h++) {
 		float squares = 0;
-		__global const uchar *w = (h ? up : gate) + (size_t)((h ? first_up : first_gate) + g) * EIGHT(k);
-		float8 s = eight_group(w, x + x_at + i * k, norm + norm_at, &squares, k);
+		__global const uchar *w = (h ? up : gate) + (size_t)((h ? first_up : first_gate) + g) * ROW_GROUP(k);
+		float8 s = row_group_shared(w, x + x_at + i * k, norm + norm_at, &squares, k);
 		squared[me] = squares; // the same both times
 		gates = ups;
-		ups = group_column(part, s);
+		ups = group_column(sums8, s);
 	}
 	if (me < 8 && at < n) {
 		float scale = norm_scale(squared, k, eps);
@@ -70,7 +70,7 @@ __kernel void gate_up_block(__global float *y, int y_at, __global const float *x
 	if (8 * g >= n || i >= m)
 		return;
 	float8 sum[2 * (BLOCK + AT_ONCE)] __attribute__((aligned(64)));
-	block_sums(sum, gate + (size_t)(first_gate + g) * EIGHT(k), up + (size_t)(first_up + g) * EIGHT(k), x + x_at + i * k, rows, k);
+	block_sums(sum, gate + (size_t)(first_gate + g) * ROW_GROUP(k), up + (size_t)(first_up + g) * ROW_GROUP(k), x + x_at + i * k, rows, k);
 	for (int t = 0; t < rows; t++)
 		put(y + y_at, i + t, n, 8 * g, SWIGLU(sum[2 * t], sum[2 * t + 1]), y, -1, 0);
 }

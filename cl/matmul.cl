@@ -21,11 +21,11 @@
 #if PLUMB_CPU
 #define PUT(t) if (i + t < m) put(y + y_at, i + t, n, column + 8 * g, s##t, b, b_at, b_row);
 #else
-#define PUT(t) { float sum = group_column(part, s##t); int at = column + 8 * g + me; if (me < 8 && i + t < m && at < n) \
+#define PUT(t) { float sum = group_column(sums8, s##t); int at = column + 8 * g + me; if (me < 8 && i + t < m && at < n) \
 	y[y_at + (i + t) * n + at] = b_at < 0 ? sum : sum + b[b_at + (i + t) * b_row + at]; }
 #endif
 
-// Eights of rows [first, first + groups) of w give the columns of y from `column` on.
+// Row groups [first, first + groups) of w give the columns of y from `column` on.
 #if !PLUMB_CPU || MT > 1
 #if !PLUMB_CPU
 __attribute__((reqd_work_group_size(GROUP, 1, 1)))
@@ -41,13 +41,13 @@ __kernel void matmul(__global float *y, int y_at, __global const float *x, int x
 #else
 	int g = get_group_id(0), i = (int)get_group_id(1) * MT, me = get_local_id(0);
 	const int items = GROUP;
-	__local float part[GROUP * 9];
+	__local float sums8[GROUP * 9];
 #endif
 #define START(t) float8 s##t = (float8)(0); __global const float *x##t = x + x_at + min(i + t, m - 1) * k; // past the end: any row, not stored
 	EACH(START)
-	w += (size_t)(first + g) * EIGHT(k);
+	w += (size_t)(first + g) * ROW_GROUP(k);
 #if MT == 1
-	s0 = eight_group(w, x0, k);
+	s0 = row_group_shared(w, x0, k);
 #elif DENSE
 	for (int c = me; c < k; c += items) {
 		float8 v = dense_column(w, c);
@@ -74,7 +74,7 @@ __kernel void matmul(__global float *y, int y_at, __global const float *x, int x
 #endif
 
 #if PLUMB_CPU && MT == 1
-// One row x and `each` eights of rows of w: one after the other, as memory is read best in one stream; they share the sums of x.
+// One row x and `each` row groups of w: one after the other, as memory is read best in one stream; they share the sums of x.
 __kernel void matmul_one(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *w, __global const float *b,
 	int b_at, int b_row, int m, int n, int k, int column, int first, int groups, int each)
 {
@@ -85,7 +85,7 @@ __kernel void matmul_one(__global float *y, int y_at, __global const float *x, i
 	x += x_at + i * k;
 	row_sums(sums, x, k);
 	for (int g = from; g < end; g++)
-		put(y + y_at, i, n, column + 8 * g, eight_one(w + (size_t)(first + g) * EIGHT(k), x, sums, k), b, b_at, b_row);
+		put(y + y_at, i, n, column + 8 * g, row_group_one(w + (size_t)(first + g) * ROW_GROUP(k), x, sums, k), b, b_at, b_row);
 }
 #endif
 
@@ -98,7 +98,7 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 	if (g >= groups || i >= m)
 		return;
 	float8 sum[2 * (BLOCK + AT_ONCE)] __attribute__((aligned(64)));
-	block_sums(sum, w + (size_t)(first + g) * EIGHT(k), w + (size_t)(first + min(g + 1, groups - 1)) * EIGHT(k), x + x_at + i * k, rows, k);
+	block_sums(sum, w + (size_t)(first + g) * ROW_GROUP(k), w + (size_t)(first + min(g + 1, groups - 1)) * ROW_GROUP(k), x + x_at + i * k, rows, k);
 	for (int t = 0; t < rows; t++) {
 		put(y + y_at, i + t, n, column + 8 * g, sum[2 * t], b, b_at, b_row);
 		if (g + 1 < groups)
@@ -117,11 +117,11 @@ __kernel void matmul_block(__global float *y, int y_at, __global const float *x,
 INLINE void tile_weights(__local float8 *tile, __global const uchar *w, int k, int c0, int g, int u)
 {
 #if DENSE
-	w += (size_t)g * EIGHT(k);
+	w += (size_t)g * ROW_GROUP(k);
 	for (int c = 4 * u; c < 4 * u + 4; c++)
 		tile[c * (COLUMNS / 8)] = c0 + c < k ? dense_column(w, c0 + c) : (float8)(0);
 #else
-	__global const uchar *r = w + (size_t)g * EIGHT(k) + (size_t)(c0 / 32) * RECORD;
+	__global const uchar *r = w + (size_t)g * ROW_GROUP(k) + (size_t)(c0 / 32) * RECORD;
 	struct record o;
 	record_open(r, &o);
 	WORDS(q, r, o, u / 2);
@@ -165,7 +165,7 @@ void matmul_tile(__global float *y, int y_at, __global const float *x, int x_at,
 }
 #endif
 
-// Eights of rows [first, first + groups) of w as float32, row after row. GPU class: a work-item takes 32 columns.
+// Row groups [first, first + groups) of w as float32, row after row. GPU class: a work-item takes 32 columns.
 __kernel void unpack(__global float *out, __global const uchar *w, int k, int first, int groups)
 {
 	const int step = PLUMB_CPU ? k : 32;
@@ -176,7 +176,7 @@ __kernel void unpack(__global float *out, __global const uchar *w, int k, int fi
 #define LANE(v, r, c) out[(size_t)(r) * (size_t)k + (size_t)(c)] = v.s##r;
 #define LANES(v, c) LANE(v, 0, c) LANE(v, 1, c) LANE(v, 2, c) LANE(v, 3, c) LANE(v, 4, c) LANE(v, 5, c) LANE(v, 6, c) LANE(v, 7, c)
 #if DENSE
-	w += (size_t)(first + g) * EIGHT(k);
+	w += (size_t)(first + g) * ROW_GROUP(k);
 	for (int c = from; c < to; c++) {
 		float8 v = dense_column(w, c);
 		LANES(v, c)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What products with weights share, whatever is fused with them: records opened and unpacked, one row of x meeting eight rows of w,
-// a block of rows of x meeting sixteen, and sums written to y. Before the include, NORM 1: x is normed on the way (MT 1 only).
+// What products with weights share, whatever is fused with them: unpacking records, the products of one row of x with a row group
+// (eight rows) of w and of a block of rows with two, and writing sums to y. With NORM 1 defined before the include, x is normed as
+// it is read (MT 1 only).
 #include "weights.cl"
 #ifndef MT
 #define MT 1 // rows of x at once
@@ -9,9 +10,9 @@
 #define NORM 0
 #endif
 #if DENSE
-#define EIGHT(k) ((size_t)(k) * 8 * (DENSE == 32 ? 4 : 2)) // bytes of eight rows of w
+#define ROW_GROUP(k) ((size_t)(k) * 8 * (DENSE == 32 ? 4 : 2)) // bytes of a row group of w: eight rows
 #else
-#define EIGHT(k) ((size_t)((k) / 32) * RECORD)
+#define ROW_GROUP(k) ((size_t)((k) / 32) * RECORD)
 #endif
 
 // Eight columns of row i of y; n is y's width, column the first of the eight. b, absent with b_at -1: a bias, or with b_row, n then,
@@ -87,7 +88,7 @@ inline void record_open(__global const uchar *r, struct record *o)
 #else
 #define ROW __global const float *
 #endif
-// A GPU norms on the way: x times the norm's weight; its squares are added up beside, and the scale comes at the end.
+// A GPU norms x as it reads it: x times the norm's weight; its squares are added up beside, and the scale comes at the end.
 #if NORM && !PLUMB_CPU
 #define NORM_ARGS , __global const float *norm, float *squares
 #define NORM_PASS(c) , norm + (c), squares
@@ -191,15 +192,15 @@ INLINE float sum16(ROW x) { return sum8(vload8(0, x) + vload8(1, x)); }
 #else
 #define SUMS 0
 #endif
-// Sums of sixteen of a row, which its eights of w share. SUMS 0: none are needed.
+// Sums of sixteen elements of a row of x, which all row groups of w share. SUMS 0: none are needed.
 INLINE void row_sums(float *sums, ROW x, int k)
 {
 	for (int c = 0; SUMS && c < min(k, SPAN); c += 16)
 		sums[c / 16] = sum16(x + c);
 }
 
-// One row x meets eight rows of w, from the first of their bytes on.
-INLINE float8 eight_one(__global const uchar *r, ROW x, const float *sums, int k)
+// The products of one row x with a row group of w, whose bytes begin at r.
+INLINE float8 row_group_one(__global const uchar *r, ROW x, const float *sums, int k)
 {
 #if DENSE
 	return dense_one(r, x, k, 0, 1);
@@ -244,27 +245,27 @@ INLINE void norm_row(float *z, __global const float *x, __global const float *w,
 #if !PLUMB_CPU
 // A work-group's eight sums of v, each to one of its first eight items: an item adds up every eighth of one column's, then eight
 // items those of a column. (Sub-groups made Intel's CPU runtime five times slower here, and these are two barriers only.)
-// part: GROUP * 9.
-INLINE float group_column(__local float *part, float8 v)
+// scratch has GROUP * 9 elements.
+INLINE float group_column(__local float *scratch, float8 v)
 {
 	int me = get_local_id(0);
 	float sum = 0;
-	vstore8(v, me, part);
+	vstore8(v, me, scratch);
 	barrier(CLK_LOCAL_MEM_FENCE);
 	for (int u = 0; u < 8; u++)
-		sum += part[me + GROUP * u];
-	part += GROUP * 8;
-	part[me] = sum;
+		sum += scratch[me + GROUP * u];
+	scratch += GROUP * 8;
+	scratch[me] = sum;
 	barrier(CLK_LOCAL_MEM_FENCE);
 	sum = 0;
 	for (int u = 0; u < GROUP / 8 && me < 8; u++)
-		sum += part[me + 8 * u];
+		sum += scratch[me + 8 * u];
 	return sum;
 }
 
 #if MT == 1
-// This item's share of one row x and eight rows of w: every GROUP-th column or half of a record.
-INLINE float8 eight_group(__global const uchar *w, ROW x NORM_ARGS, int k)
+// This item's share of the products of one row x with a row group of w: every GROUP-th column or half of a record.
+INLINE float8 row_group_shared(__global const uchar *w, ROW x NORM_ARGS, int k)
 {
 	int me = get_local_id(0);
 #if DENSE
