@@ -50,24 +50,24 @@ do_plumb tune "$model" --explain; cmp -s out table; report $? "--explain shows t
 tokens; right "tokens with the tuning file"
 do_plumb tune "$model" --explain --json; has 0 '"taken"' "--explain --json"
 [ "$named" = no ] || { grep -q "\"device\": \"$good" out; report $? "--explain --json: a device whose name is no UTF-8"; }
-# Another way than the fixed one only where it was clearly faster.
-tr -d ' ,"' <out | awk -F: '$1 == "fixed" { fixed = $2; split("", time) } $1 == "taken" { taken = $2 } $2 == "{" { way = $1 } $1 == "seconds" { time[way] = $2 }
-	$1 == "}" && way != "" && fixed != taken && (fixed in time) && (taken in time) && time[taken] > time[fixed] { print taken, time[taken], fixed, time[fixed] }' >slower
-[ ! -s slower ]; report $? "no way is taken that was slower than the fixed one"
+# Another variant than the fixed one only where it was clearly faster.
+tr -d ' ,"' <out | awk -F: '$1 == "fixed" { fixed = $2; split("", time) } $1 == "taken" { taken = $2 } $2 == "{" { variant = $1 } $1 == "seconds" { time[variant] = $2 }
+	$1 == "}" && variant != "" && fixed != taken && (fixed in time) && (taken in time) && time[taken] > time[fixed] { print taken, time[taken], fixed, time[fixed] }' >slower
+[ ! -s slower ]; report $? "no variant is taken that was slower than the fixed one"
 cp "$file" kept
 do_plumb tune "$top/tests/data/tiny-q5_0.gguf" --quick; has 0 q5_0 "tuning for a second model"
 do_plumb tune "$model" --explain; has 0 q8_0 "... keeps the rows of the first"
 
-# Every way, and a file that chooses it: the same tokens.
-for way in own mt1 mt4 mt8 block; do
-	PLUMB_CL_MATMUL=$way; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
-	case "$way/$code" in
-	mt8/2) grep -q "for CPUs" err; report $? "PLUMB_CL_MATMUL=$way is refused on a GPU" ;;
-	*) right "PLUMB_CL_MATMUL=$way" ;;
+# Every variant, and a file that chooses it: the same tokens.
+for variant in own mt1 mt4 mt8 block; do
+	PLUMB_CL_MATMUL=$variant; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL
+	case "$variant/$code" in
+	mt8/2) grep -q "for CPUs" err; report $? "PLUMB_CL_MATMUL=$variant is refused on a GPU" ;;
+	*) right "PLUMB_CL_MATMUL=$variant" ;;
 	esac
-	[ $way = own ] && continue
-	sed "s/\"chosen\": \"[a-z0-9]*\"/\"chosen\": \"$way\"/" kept >"$file"
-	tokens; right "a tuning file that says $way"
+	[ $variant = own ] && continue
+	sed "s/\"chosen\": \"[a-z0-9]*\"/\"chosen\": \"$variant\"/" kept >"$file"
+	tokens; right "a tuning file that says $variant"
 done
 PLUMB_CL_MATMUL=fast; export PLUMB_CL_MATMUL; tokens; unset PLUMB_CL_MATMUL; has 2 "must be own" "an unknown word in PLUMB_CL_MATMUL"
 
@@ -80,7 +80,7 @@ sed 's/"seconds": [0-9.e-]*/"seconds": 123.5/' kept >"$file"; do_plumb tune "$mo
 : >"$file"; ignored "an empty file"
 head -c 300 kept >"$file"; ignored "a file cut short"
 head -c 5000 /dev/urandom >"$file"; ignored "noise"
-sed 's/"chosen": "[a-z0-9]*"/"chosen": "magic"/' kept >"$file"; ignored "a way that does not exist"
+sed 's/"chosen": "[a-z0-9]*"/"chosen": "magic"/' kept >"$file"; ignored "a variant that does not exist"
 sed 's/"m_low": [0-9]*/"m_low": -5/' kept >"$file"; ignored "a negative number of rows"
 sed 's/"key": "/&x/' kept >"$file"; ignored "a file for another device, driver or kernel"
 echo '{"rows": 7}' >"$file"; ignored "JSON of another kind"
@@ -104,7 +104,7 @@ if grep -q "CLBlast  is there" out; then
 	else
 		skip "another CLBlast: no C compiler"
 	fi
-	# Its FFN's matrices have 32 KB, and one row goes another way, so what matters is the prompt.
+	# Its FFN's matrices have 32 KB, and one row takes another variant, so what matters is the prompt.
 	dense=$top/tests/data/tiny-f32.gguf
 	mv want want.q8_0
 	"$plumb" run "$dense" --driver native --tokens "$ids" -n 6 --ids >want 2>/dev/null

@@ -24,6 +24,19 @@ allow model format text op core
 allow diag model drivers core
 allow report diag core
 allow cli
+within() { # within FOLDER ROOM ROOMS...: the same for the rooms in a folder
+	folder=$1 from=$2; shift 2
+	for f in $(find "src/$folder/$from" -name '*.[ch]'); do
+		for i in $(sed -n "s/^#include \"$folder\/\([^\"]*\)\".*/\1/p" "$f"); do
+			case " $from $* " in *" ${i%/*} "*) ;; *) echo "$f includes \"$folder/$i\": $folder/$from may include only: $from $*"; bad=1;; esac
+		done
+	done
+}
+within cl device
+within cl driver device
+within cl tune driver device
+within cl op tune driver device
+within cl doctor device
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	case $f in
 	src/core/env.c) ;;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb tune: measures which way a product of matrices goes fastest on the OpenCL device, and shows what was measured. */
+/* plumb tune: measures which kernel variant of a matrix product is fastest on the OpenCL device, and shows what was measured. */
 #include "cli/cli.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@ const struct cli_command cli_tune = {
 	"Usage: plumb tune MODEL [options]\n"
 	"Measures, for the weights of the model, plumb's own kernels and CLBlast on the OpenCL device that the cl\n"
 	"driver takes, and keeps the winners beside the compiled kernels (AR_HARDWARE_LIBS), where every later run finds\n"
-	"them. Another way than the fixed one wins only when it is at least 5% faster. Single tokens are not affected: they\n"
-	"always go through plumb's kernel. The native driver has nothing to tune.\n"
+	"them. Another variant than the fixed one wins only when it is at least 5% faster. Single tokens are not\n"
+	"affected: they always go through plumb's kernel. The native driver has nothing to tune.\n"
 	"\n"
 	"  --explain            show what was measured earlier, measure nothing\n"
-	"  --quick              3 timings of each way in place of 5\n"
+	"  --quick              3 timings of each variant in place of 5\n"
 	"  --driver LIST        drivers, as AR_HARDWARE_DRIVER (default: cl)\n"
 	"  --json               machine-readable result on stdout\n"
 	"  -h, --help           this text\n"
@@ -97,7 +97,7 @@ static void print(const struct result *x)
 		cli_put_escaped((struct plumb_span){ x->no_clblast, strlen(x->no_clblast) }, 240);
 	else
 		fputs("is there", stdout);
-	printf("\n\nMilliseconds; * taken, f the fixed way, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s", "type", "weight", "rows", "taken");
+	printf("\n\nMilliseconds; * taken, f the fixed variant, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s", "type", "weight", "rows", "taken");
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
 		printf(" %9s ", plumb_tune_variant(i));
 	putchar('\n');
@@ -107,14 +107,14 @@ static void print(const struct result *x)
 
 static json_t *row_json(const struct plumb_tune_row *r)
 {
-	json_t *ways = json_object();
+	json_t *variants = json_object();
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
 		if (r->variant[i].timings || r->variant[i].wrong)
-			json_object_set_new(ways, plumb_tune_variant(i), json_pack("{s:f, s:i, s:b}", "seconds", r->variant[i].seconds, "timings", r->variant[i].timings,
+			json_object_set_new(variants, plumb_tune_variant(i), json_pack("{s:f, s:i, s:b}", "seconds", r->variant[i].seconds, "timings", r->variant[i].timings,
 				"wrong", r->variant[i].wrong));
 	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:o}", "type", plumb_type_name(r->type), "n", (json_int_t)r->n, "k", (json_int_t)r->k,
 		"rows_from", (json_int_t)r->m_low, "rows_to", r->m_high ? json_integer(r->m_high) : json_null(), "measured_rows", (json_int_t)r->m,
-		"fixed", plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", ways);
+		"fixed", plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", variants);
 }
 
 static int print_json(const struct result *x)

@@ -47,7 +47,7 @@ static const struct row {
 	[PLUMB_ENV_CL_CLASS] = { "PLUMB_CL_CLASS",
 		"kernels of this device class: cpu or gpu (to try one on the other)", "the device's own", WORDS("cpu", "gpu") },
 	[PLUMB_ENV_CL_MATMUL] = { "PLUMB_CL_MATMUL",
-		"way of OpenCL's matmul of several rows: own (the fixed choice), clblast, mt1, mt4, mt8, block", "what 'plumb tune' found, else own",
+		"variant of OpenCL's matmul of several rows: own (the fixed choice), clblast, mt1, mt4, mt8, block", "what 'plumb tune' found, else own",
 		WORDS("own", "clblast", "mt1", "mt4", "mt8", "block") },
 	[PLUMB_ENV_CANARY] = { "PLUMB_CANARY",
 		"yes or no: compare the first result of each OpenCL kernel with the truth", "yes", FLAG },
