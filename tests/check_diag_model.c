@@ -113,6 +113,23 @@ static struct element strongest(struct replant *r, int layer, int point, int64_t
 	return best;
 }
 
+/* Every number of the sentences stands in a column. weight: of the neuron that does it; NULL: none does. */
+static void check_facts(const json_t *special, int64_t row, const float *weight)
+{
+	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0), *lead = json_object_get(special, "lead");
+	ck_assert_int_eq(whole(writes, "layer"), 1);
+	ck_assert_int_eq(whole(writes, "channel"), CHANNEL);
+	ck_assert_int_eq(whole(writes, "position"), row);
+	ck_near(number(writes, "after"), SPIKE, 0.01);
+	if (weight) {
+		ck_near(number(writes, "neuron_value"), SPIKE / (double)*weight, 1e-4);
+		ck_assert_int_eq(json_is_true(json_object_get(writes, "largest")), 1);
+		ck_assert_double_gt(number(writes, "weight_over_std"), number(writes, "weight_over_std_usual"));
+	}
+	ck_assert_uint_ge(json_array_size(lead), 4);
+	ck_says(json_string_value(json_array_get(lead, 1)), "Layer 1 writes a massive activation: channel 21");
+}
+
 /* Layer 1 writes SPIKE through one weight of the FFN (or of the attention's output), layer 4 takes it back through another. */
 START_TEST(planted_spike)
 {
@@ -164,18 +181,7 @@ START_TEST(planted_spike)
 	ck_says(word(special, "text"), "taken back by layer 4");
 	if (!_i)
 		ck_says(word(special, "text"), "neuron 99 gives 100% of that");
-	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0), *lead = json_object_get(special, "lead");
-	ck_assert_int_eq(whole(writes, "layer"), 1); /* every number of the sentences stands in a column */
-	ck_assert_int_eq(whole(writes, "channel"), CHANNEL);
-	ck_assert_int_eq(whole(writes, "position"), row);
-	ck_near(number(writes, "after"), SPIKE, 0.01);
-	if (!_i) {
-		ck_near(number(writes, "neuron_value"), SPIKE / (double)weight, 1e-4);
-		ck_assert_int_eq(json_is_true(json_object_get(writes, "largest")), 1);
-		ck_assert_double_gt(number(writes, "weight_over_std"), number(writes, "weight_over_std_usual"));
-	}
-	ck_assert_uint_ge(json_array_size(lead), 4);
-	ck_says(json_string_value(json_array_get(lead, 1)), "Layer 1 writes a massive activation: channel 21");
+	check_facts(special, row, _i ? NULL : &weight);
 	json_decref(special);
 	unload(&l);
 }

@@ -29,7 +29,7 @@ SHELL_CHECKS = \
 	%D%/check_tune.sh \
 	%D%/check_doctor.sh \
 	%D%/check_toy.sh \
-	tools/check-deps.sh tools/check-neon.sh tools/check-release.sh
+	tools/check-circles tools/check-deps.sh tools/check-neon.sh tools/check-release.sh tools/sizes.sh
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
@@ -52,7 +52,7 @@ inject_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 EXTRA_DIST += %D%/inject.sh
 EXTRA_DIST += %D%/toy/check_toy.c %D%/toy/family_toy.c %D%/toy/main.c %D%/toy/native_twice.c %D%/toy/op_twice.c
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
-EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/sizes.sh tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
+EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
 	tools/export-reference.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1

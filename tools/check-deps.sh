@@ -24,19 +24,35 @@ allow model format text op core
 allow diag model drivers core
 allow report diag core
 allow cli
-within() { # within FOLDER ROOM ROOMS...: the same for the rooms in a folder
-	folder=$1 from=$2; shift 2
-	for f in $(find "src/$folder/$from" -name '*.[ch]'); do
-		for i in $(sed -n "s/^#include \"$folder\/\([^\"]*\)\".*/\1/p" "$f"); do
-			case " $from $* " in *" ${i%/*} "*) ;; *) echo "$f includes \"$folder/$i\": $folder/$from may include only: $from $*"; bad=1;; esac
+# The rooms of a folder: `room FOLDER ROOMS...`: of its own folder's headers a room includes only its own and those named, rooms or single headers.
+rooms=
+room() {
+	from=$1; shift
+	top=${from%%/*} rooms="$rooms $from"
+	[ -d "src/$from" ] && set -- "$from" "$@"
+	for f in src/"$from"/*.[ch] src/"$from".[ch]; do
+		[ -e "$f" ] || continue
+		for i in $(sed -n "s,^#include \"\($top/[^\"]*\)\".*,\1,p" "$f"); do
+			case " $* " in *" ${i%/*} "*|*" $i "*) ;; *) echo "$f includes \"$i\": of $top it may include only: $*"; bad=1;; esac
 		done
 	done
 }
-within cl device
-within cl driver device
-within cl tune driver device
-within cl op tune driver device
-within cl doctor device
+room native/simd
+room cl/device
+room cl/driver cl/device
+room cl/tune cl/driver cl/device
+room cl/op cl/tune cl/driver cl/device
+room cl/doctor cl/device # asks a child process, not the driver
+room cl/canary cl/canary.h cl/tune cl/driver cl/device
+room diag/reference
+room diag/run diag/reference
+room diag/measure diag/run diag/reference
+room diag/context diag/context.h diag/measure diag/run diag/reference
+room diag/check diag/context.h diag/measure diag/run diag/reference
+for f in src/*/*/; do
+	f=${f#src/}
+	case " $rooms " in *" ${f%/} "*) ;; *) echo "src/$f: tools/check-deps.sh does not say what this room may include"; bad=1;; esac
+done
 for f in $(find src -name '*.c' ! -path 'src/cli/*'); do
 	case $f in
 	src/core/env.c) ;;
