@@ -5,7 +5,7 @@
 cd "$(dirname "$0")/.." || exit 1
 most_function=60 most_file=500 most_columns=110 wide_lines=3643
 find src include tests examples cl -name '*.[ch]' -o -name '*.cl' -o -name '*.def' | LC_ALL=C sort | LC_ALL=C xargs awk \
-	-v most_function=$most_function -v most_file=$most_file -v most_columns=$most_columns -v wide_lines=3643$wide_lines '
+	-v most_function=$most_function -v most_file=$most_file -v most_columns=$most_columns -v wide_lines=$wide_lines '
 	function columns(line,   n, at) {
 		gsub(/[\200-\277]/, "", line) # the later bytes of a character
 		for (n = 0; (at = index(line, "\t")); line = substr(line, at + 1))
