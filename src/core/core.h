@@ -92,6 +92,9 @@ struct plumb_chunk; /* memory that several takers share; a list of them starts a
 void *plumb_chunk_take(struct plumb_chunk **list, size_t size, struct plumb_chunk **from);
 void plumb_chunk_give(struct plumb_chunk **list, struct plumb_chunk *chunk);
 
+/* --- clock.c --- */
+double plumb_seconds(void); /* monotonic, from any beginning */
+
 /* --- fork.c --- */
 /* Forks between this process and the first one that asked: what was made at another number is a parent's. */
 unsigned plumb_forks(void);

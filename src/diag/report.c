@@ -3,7 +3,6 @@
  * nothing; cancelling stops everything. Judges nothing itself but a reference that is absent. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <plumb/version.h>
 #include "diag/diag.h"
 #include "diag/checks.h"
@@ -19,13 +18,6 @@ static bool hear(void *user, const char *what, double done, double total)
 	const struct scaled *s = user;
 	double part = total > 0 && done > 0 ? done / total : 0;
 	return s->options.progress(s->options.user, what, s->before + s->share * (part < 1 ? part : 1), 100);
-}
-
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* Whether what failed is a matter of the reference, so that a verdict can say so. */
@@ -146,7 +138,7 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 static enum plumb_status run(struct plumb_diag *d, json_t **result)
 {
 	struct scaled scaled = { d->options, 0, 0 };
-	double start = now();
+	double start = plumb_seconds();
 	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", describe_model(d->config),
 		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault ?
 		plumb_json_text(d->options.fault) : json_null(), "tokens", describe_tokens(d), "reference",
@@ -161,7 +153,7 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	d->options = scaled.options;
 	if (!s && json_is_null(json_object_get(report, "verdict")))
 		plumb_diag_put(d, report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
-	plumb_diag_put(d, report, "seconds", json_real(now() - start));
+	plumb_diag_put(d, report, "seconds", json_real(plumb_seconds() - start));
 	if (s)
 		json_decref(report);
 	else

@@ -2,17 +2,12 @@
 /* One operator of one driver against its float64 truth, on random numbers that are the same every time: for the doctor
  * and for the first use of a kernel. Says how far off it is; what follows from that is the caller's business. */
 #include <stdlib.h>
+#include "core/random.h"
 #include "op/op.h"
 
 #define MOST_WORK 2e6 /* operations or bytes of a case; the larger ones are for tests */
 
-static uint32_t random_bits(uint64_t *state) /* PCG: O'Neill 2014 */
-{
-	uint64_t old = *state;
-	*state = old * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	uint32_t x = (uint32_t)((old >> 18 ^ old) >> 27), r = (uint32_t)(old >> 59);
-	return x >> r | x << (-r & 31);
-}
+static uint32_t random_bits(uint64_t *state) { return (uint32_t)(plumb_random(state) >> 32); }
 
 static float uniform(uint64_t *state, float most)
 {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
+#include "core/random.h"
 #include "text.h"
 
 #define DEFAULT_WINDOW 64
@@ -23,15 +24,11 @@ struct plumb_sampler {
 	int32_t room;
 };
 
-/* splitmix64 (Steele, Lea, Flood 2014) fills the state of xoshiro256** (Blackman, Vigna 2018). */
+/* The state of xoshiro256** (Blackman, Vigna 2018). The text that a seed gives is promised, so this stays what it is. */
 static void seed_state(uint64_t *state, uint64_t seed)
 {
-	for (int i = 0; i < 4; i++) {
-		uint64_t z = seed += 0x9e3779b97f4a7c15u;
-		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-		z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-		state[i] = z ^ z >> 31;
-	}
+	for (int i = 0; i < 4; i++)
+		state[i] = plumb_random(&seed);
 }
 
 static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }

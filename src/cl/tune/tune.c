@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "cl/tune/tune.h"
+#include "core/random.h"
 
 /* A row of the file holds for these rows of activations; measured with m. One row has one variant. */
 static const struct tune_class { int64_t low, high, m; } classes[] = { { 2, 7, 4 }, { 8, 31, 16 }, { 32, 127, 64 }, { 128, 0, 256 } };
@@ -31,24 +31,17 @@ struct tune_bench {
 	float *right, *got;
 };
 
-static double tune_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static enum plumb_status tune_run(struct tune_bench *b, int64_t m, int variant, double *time)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(b->driver);
 	struct plumb_tensor x, y;
 	PLUMB_TRY(plumb_tensor_rows(&x, &b->x, 0, m));
 	PLUMB_TRY(plumb_tensor_rows(&y, &b->y, 0, m));
-	double start = tune_seconds();
+	double start = plumb_seconds();
 	const struct plumb_call call = { .op = PLUMB_OP_matmul, .out = &y, .in = { &x, &b->w }, .variant = 1 + variant };
 	enum plumb_status s = b->driver->cls->op[call.op](b->driver, &call);
 	cl_int code = plumb_cl.clFinish(cl->queue);
-	*time = tune_seconds() - start;
+	*time = plumb_seconds() - start;
 	plumb_buffer_written(b->y.buffer, b->driver);
 	return s ? s : code ? plumb_cl_fail(code, "measuring a matmul on %s", cl->device.info.name) : PLUMB_OK;
 }
@@ -209,10 +202,8 @@ static enum plumb_status tune_open(struct tune_bench *b, const struct plumb_tune
 	b->right = malloc((size_t)(m * s->n) * sizeof *b->right);
 	b->got = malloc((size_t)(m * s->n) * sizeof *b->got);
 	float *x = malloc((size_t)(m * s->k) * sizeof *x);
-	for (int64_t i = 0; x && i < m * s->k; i++) {
-		seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		x[i] = (float)(seed >> 40) / 0x1p23f - 1;
-	}
+	for (int64_t i = 0; x && i < m * s->k; i++)
+		x[i] = (float)(plumb_random(&seed) >> 40) / 0x1p23f - 1;
 	enum plumb_status status = b->right && b->got && x ? plumb_tensor_write(&b->x, x, (size_t)(m * s->k) * sizeof *x) :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for measuring a matmul");
 	free(x);

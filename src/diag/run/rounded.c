@@ -3,6 +3,7 @@
  * trusted run is what a right port shows against such a reference: a jump that the twin shows, too, is explained by doing. */
 #include <math.h>
 #include <string.h>
+#include "core/random.h"
 #include "diag/run/run.h"
 
 #define BIT(point) (1u << (point))
@@ -17,19 +18,10 @@ struct blur {
 	struct plumb_capture *out;
 };
 
-/* splitmix64 */
-static uint64_t next_bits(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 /* Mean 0, deviation 1: a sum of four uniform numbers, near enough to a gaussian and the same on every machine. */
 static double noise(uint64_t *state)
 {
-	uint64_t z = next_bits(state);
+	uint64_t z = plumb_random(state);
 	double sum = (double)(z & 0xffff) + (double)(z >> 16 & 0xffff) + (double)(z >> 32 & 0xffff) + (double)(z >> 48);
 	return ((sum + 2) / 65536 - 2) * 1.7320508075688772;
 }
