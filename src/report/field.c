@@ -42,3 +42,11 @@ bool plumb_field_true(const json_t *root, const char *path)
 {
 	return json_is_true(plumb_field(root, path));
 }
+
+int plumb_layer_count(const json_t *layers)
+{
+	double most = -1;
+	for (size_t i = 0; i < json_array_size(layers); i++)
+		most = fmax(most, plumb_field_number(json_array_get(layers, i), "layer"));
+	return most < 4096 ? (int)most + 1 : 0;
+}

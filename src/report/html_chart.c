@@ -2,10 +2,9 @@
 /* Line charts as inline SVG: axes with units, a name at the end of each line instead of a legend, a <title> on each point. */
 #include <math.h>
 #include <string.h>
-#include "report/html.h"
+#include "report/svg.h"
 
-/* Of the viewBox: narrow, so that a phone shows the text at its size. */
-#define WIDTH 400.0
+#define WIDTH PLUMB_SVG_WIDTH
 #define HEIGHT 270.0
 #define LEFT 48.0
 #define RIGHT 78.0
@@ -70,8 +69,10 @@ static bool find_range(struct frame *f, const struct plumb_chart *c)
 static void grid_line(struct plumb_string *s, const struct frame *f, double y)
 {
 	double at = at_y(f, y);
-	plumb_string_format(s, "<path class=grid d=\"M%.0f %.1fH%.0f\"/><text class=soft x=%.0f y=%.1f text-anchor=end>%.6g</text>\n", LEFT, at,
-		WIDTH - RIGHT, LEFT - 6, at + 4, y);
+	char number[32];
+	plumb_format(number, sizeof number, "%.6g", y);
+	plumb_string_format(s, "<path class=grid d=\"M%.0f %.1fH%.0f\"/>", LEFT, at, WIDTH - RIGHT);
+	plumb_svg_text(s, "soft", PLUMB_ANCHOR_END, LEFT - 6, at + 4, number);
 }
 
 static void grid(struct plumb_string *s, const struct frame *f)
@@ -88,20 +89,13 @@ static void grid(struct plumb_string *s, const struct frame *f)
 		grid_line(s, f, k == 0 ? 0 : k * step); /* not -0 */
 }
 
-static void x_axis(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+static void axes(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
 {
-	int step = 1;
-	static const int steps[] = { 1, 2, 4, 5, 10, 20, 50, 100, 200, 500, 1000 };
-	for (size_t i = 0; i < sizeof steps / sizeof *steps && (f->n - 1) / step > 12; i++)
-		step = steps[i];
+	char title[120];
 	plumb_string_format(s, "<path class=axis d=\"M%.0f %.0fH%.0f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
-	for (int i = 0; i < f->n; i += step)
-		plumb_string_format(s, "<text class=soft x=%.1f y=%.0f text-anchor=middle>%d</text>\n", at_x(f, i), HEIGHT - BOTTOM + 16, i);
-	plumb_string_format(s, "<text class=soft x=%.0f y=%.0f text-anchor=middle>", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
-	plumb_html_text(s, c->x);
-	plumb_string_put(s, "</text>\n<text class=soft x=0 y=12>");
-	plumb_html_text(s, c->y);
-	plumb_string_put(s, c->log ? " (log scale)</text>\n" : "</text>\n");
+	plumb_svg_layers(s, f->n, at_x(f, 0), f->n > 1 ? at_x(f, 1) - at_x(f, 0) : 0, HEIGHT - BOTTOM, c->x);
+	plumb_format(title, sizeof title, "%s%s", c->y, c->log ? " (log scale)" : "");
+	plumb_svg_text(s, "soft", PLUMB_ANCHOR_START, 0, 12, title);
 }
 
 static void line(struct plumb_string *s, const struct frame *f, const struct plumb_series *series)
@@ -142,11 +136,9 @@ static void names(struct plumb_string *s, const struct frame *f, const struct pl
 	for (int i = 1; i < n; i++)
 		y[order[i]] = fmax(y[order[i]], y[order[i - 1]] + 14);
 	double below = n ? y[order[n - 1]] - (HEIGHT - BOTTOM) : 0;
-	for (int i = 0; i < n; i++) {
-		plumb_string_format(s, "<text class=%s x=%.0f y=%.1f>", c->series[order[i]].look, WIDTH - RIGHT + 8, y[order[i]] + 4 - (below > 0 ? below : 0));
-		plumb_html_text(s, c->series[order[i]].label);
-		plumb_string_put(s, "</text>\n");
-	}
+	for (int i = 0; i < n; i++)
+		plumb_svg_text(s, c->series[order[i]].look, PLUMB_ANCHOR_START, WIDTH - RIGHT + 8, y[order[i]] + 4 - (below > 0 ? below : 0),
+			c->series[order[i]].label);
 }
 
 static void marks(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
@@ -173,16 +165,12 @@ void plumb_html_chart(struct plumb_string *s, const struct plumb_chart *c)
 	struct frame f = { 0, 0, c->log, c->n };
 	if (c->n < 1 || !find_range(&f, c))
 		return;
-	plumb_string_put(s, "<figure><figcaption>");
-	plumb_html_text(s, c->title);
-	plumb_string_format(s, "</figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"", WIDTH, HEIGHT);
-	plumb_html_text(s, c->title);
-	plumb_string_put(s, "\">\n");
+	plumb_svg_begin(s, c->title, NULL, c->title, HEIGHT);
 	grid(s, &f);
 	marks(s, &f, c);
-	x_axis(s, &f, c);
+	axes(s, &f, c);
 	for (int k = 0; k < c->count; k++)
 		line(s, &f, &c->series[k]);
 	names(s, &f, c);
-	plumb_string_put(s, "</svg></figure>\n");
+	plumb_svg_end(s);
 }

@@ -20,14 +20,6 @@ static double *gather(const json_t *layers, const char *path, int n)
 	return v;
 }
 
-static int layer_count(const json_t *layers)
-{
-	double most = -1;
-	for (size_t i = 0; i < json_array_size(layers); i++)
-		most = fmax(most, plumb_field_number(json_array_get(layers, i), "layer"));
-	return most < 4096 ? (int)most + 1 : 0;
-}
-
 /* Jumps as marks; "2 to 3" ends after layer 2. */
 static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
 {
@@ -51,7 +43,7 @@ static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_
 {
 	const json_t *layers = plumb_field(growth, "layers");
 	double *v[4] = { NULL };
-	c.n = layer_count(layers);
+	c.n = plumb_layer_count(layers);
 	c.x = "layer";
 	for (c.count = 0; c.count < 4 && wanted[c.count].label; c.count++) {
 		const struct wanted *w = &wanted[c.count];

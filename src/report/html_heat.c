@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "report/html.h"
+#include "report/svg.h"
 
-#define WIDTH 400.0
+#define WIDTH PLUMB_SVG_WIDTH
 #define LABELS 104.0
 #define ROW 15.0
 #define TOP 6.0
@@ -39,19 +39,17 @@ static void cell(const struct map *m, int layer, int row, const char *name, doub
 
 static void row_label(const struct map *m, int row, const char *name)
 {
-	plumb_string_format(m->s, "<text x=%.0f y=%.1f text-anchor=end>", LABELS - 6, TOP + row * ROW + ROW - 4);
-	plumb_html_text(m->s, name);
-	plumb_string_put(m->s, "</text>\n");
+	plumb_svg_text(m->s, "", PLUMB_ANCHOR_END, LABELS - 6, TOP + row * ROW + ROW - 4, name);
 }
 
 static void legend(const struct map *m)
 {
-	double y = TOP + m->rows * ROW + 46, x = 0;
-	plumb_string_format(m->s, "<text class=soft x=0 y=%.0f>error, in multiples of its floor</text>\n", y);
+	double y = TOP + m->rows * ROW + 52, x = 0;
+	plumb_svg_text(m->s, "soft", PLUMB_ANCHOR_START, 0, y, "error, in multiples of its floor");
 	for (size_t k = 0; k <= STEPS; k++) {
 		const char *words = k < STEPS ? steps[k].words : "past the limit";
-		plumb_string_format(m->s, "<rect class=%s x=%.0f y=%.0f width=13 height=13></rect><text x=%.0f y=%.0f>%s</text>\n", k < STEPS ? steps[k].look : "hx", x, y + 8,
-			x + 17, y + 19, words);
+		plumb_string_format(m->s, "<rect class=%s x=%.0f y=%.0f width=13 height=13></rect>", k < STEPS ? steps[k].look : "hx", x, y + 8);
+		plumb_svg_text(m->s, "", PLUMB_ANCHOR_START, x + 17, y + 19, words);
 		if (k == STEPS)
 			plumb_string_format(m->s, "<text class=cross x=%.1f y=%.0f>&times;</text>\n", x + 6.5, y + 18.5);
 		x += 16 + 6.6 * (double)strlen(words) + 10;
@@ -61,29 +59,14 @@ static void legend(const struct map *m)
 static void begin(struct map *m, const char *title, const char *note)
 {
 	m->cell = (WIDTH - LABELS - 2) / m->layers;
-	plumb_string_put(m->s, "<figure><figcaption>");
-	plumb_html_text(m->s, title);
-	plumb_string_format(m->s, "<small>%s</small></figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"heat map of errors by layer and capture point\">\n", note,
-		WIDTH, TOP + m->rows * ROW + 72);
+	plumb_svg_begin(m->s, title, note, "heat map of errors by layer and capture point", TOP + m->rows * ROW + 78);
 }
 
 static void end(struct map *m)
 {
-	int step = m->layers <= 12 ? 1 : m->layers <= 26 ? 2 : m->layers <= 50 ? 5 : 10;
-	double y = TOP + m->rows * ROW;
-	for (int i = 0; i < m->layers; i += step)
-		plumb_string_format(m->s, "<text class=soft x=%.1f y=%.0f text-anchor=middle>%d</text>\n", LABELS + (i + .5) * m->cell, y + 14, i);
-	plumb_string_format(m->s, "<text class=soft x=%.0f y=%.0f text-anchor=middle>layer</text>\n", (LABELS + WIDTH) / 2, y + 28);
+	plumb_svg_layers(m->s, m->layers, LABELS + m->cell / 2, m->cell, TOP + m->rows * ROW, "layer");
 	legend(m);
-	plumb_string_put(m->s, "</svg></figure>\n");
-}
-
-static int layers_of(const json_t *layers)
-{
-	double most = -1;
-	for (size_t i = 0; i < json_array_size(layers); i++)
-		most = fmax(most, plumb_field_number(json_array_get(layers, i), "layer"));
-	return most < 4096 ? (int)most + 1 : 0;
+	plumb_svg_end(m->s);
 }
 
 /* Names of the points in the order of their first use. */
@@ -161,7 +144,7 @@ void plumb_html_heat(struct plumb_string *s, const json_t *components, const jso
 {
 	const char *names[MOST_POINTS];
 	const json_t *layers = plumb_field(components, "layers");
-	struct map m = { .s = s, .layers = layers_of(layers), .rows = name_points(layers, names) };
+	struct map m = { .s = s, .layers = plumb_layer_count(layers), .rows = name_points(layers, names) };
 	if (m.layers && m.rows) {
 		begin(&m, "Where the error is", "each component fed with the reference's own input; where that is not known, the error of the whole run; empty where the reference has nothing");
 		for (int k = 0; k < m.rows; k++)
@@ -172,7 +155,7 @@ void plumb_html_heat(struct plumb_string *s, const json_t *components, const jso
 		return;
 	}
 	layers = plumb_field(growth, "layers");
-	m = (struct map){ .s = s, .layers = layers_of(layers), .rows = 2 };
+	m = (struct map){ .s = s, .layers = plumb_layer_count(layers), .rows = 2 };
 	if (!m.layers)
 		return;
 	begin(&m, "Where the error is", "the reference has the outputs of the layers only; one with inner points shows the components, too");

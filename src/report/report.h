@@ -19,6 +19,8 @@ const char *plumb_field_text(const json_t *root, const char *path); /* "": absen
 const char *plumb_element_text(const json_t *array, size_t i); /* "": no text there */
 bool plumb_field_true(const json_t *root, const char *path); /* a true value */
 
+int plumb_layer_count(const json_t *layers); /* one more than the largest `layer` of these rows */
+
 /* --- section.c --- */
 /* A check's result in a report when it has something to say, else NULL: also where it has no section of its own. */
 const json_t *plumb_report_section(const json_t *report, const struct plumb_check_row *row);
