@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cl/device/device.h"
+#include "cl/tune/tune.h"
 #include "f16_values.h"
 #include "op/op.h"
 #include "op_cases.h"
@@ -215,41 +216,94 @@ static void hear(void *user, const char *text)
 	snprintf(said, sizeof said, "%s", text);
 }
 
+/* A context whose canary knows of no verdict yet, in the place of ours; `had` keeps what close_fresh puts back. */
+struct fresh { struct plumb_context *mine; char folder[32], *had[2]; };
+static const char *const fresh_names[2] = { "AR_HARDWARE_LIBS", "PLUMB_CANARY" };
+
+static void open_fresh(struct fresh *f)
+{
+	*f = (struct fresh){ .mine = ctx, .folder = "/tmp/check_cl.XXXXXX" };
+	for (int i = 0; i < 2; i++)
+		f->had[i] = getenv(fresh_names[i]) ? strdup(getenv(fresh_names[i])) : NULL;
+	ck_assert_ptr_nonnull(mkdtemp(f->folder));
+	setenv("AR_HARDWARE_LIBS", f->folder, 1);
+	setenv("PLUMB_CANARY", "1", 1);
+	need(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "cl", .precision = "FP32", .notice = hear)), "a context");
+}
+
+static void close_fresh(struct fresh *f)
+{
+	char command[64];
+	plumb_close(ctx);
+	ctx = f->mine;
+	for (int i = 0; i < 2; free(f->had[i++]))
+		f->had[i] ? setenv(fresh_names[i], f->had[i], 1) : unsetenv(fresh_names[i]);
+	snprintf(command, sizeof command, "rm -r %s", f->folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
 /* A call that fits does not fail for want of memory to look at it: the kernel is not judged, and that is said. */
 START_TEST(test_canary_without_memory)
 {
 	static float values[2][N * D], sum[N * D];
-	struct plumb_context *mine = ctx, *other;
-	char folder[] = "/tmp/check_cl.XXXXXX", command[64];
-	const char *names[] = { "AR_HARDWARE_LIBS", "PLUMB_CANARY" };
-	char *had[2];
-	for (int i = 0; i < 2; i++)
-		had[i] = getenv(names[i]) ? strdup(getenv(names[i])) : NULL;
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	setenv("AR_HARDWARE_LIBS", folder, 1); /* where no verdict is */
-	setenv("PLUMB_CANARY", "1", 1);
-	need(plumb_open(&other, PLUMB_OPTIONS(.driver = "cl", .precision = "FP32", .notice = hear)), "a context");
-	ctx = other;
+	struct fresh fresh;
+	open_fresh(&fresh);
 	struct plumb_tensor a = noise(values[0], N, D, 1), b = noise(values[1], N, D, 1), out;
-	need(plumb_tensor_new(other, &out, PLUMB_F32, 2, a.dim), "a tensor");
-	need(plumb_swiglu(other, &out, &a, &b), "swiglu"); /* all three are on the device */
+	need(plumb_tensor_new(ctx, &out, PLUMB_F32, 2, a.dim), "a tensor");
+	need(plumb_swiglu(ctx, &out, &a, &b), "swiglu"); /* all three are on the device */
 	ck_assert_str_eq(said, "");
-	other->limit = atomic_load(&other->used);
-	need(plumb_add(other, &out, &a, &b), "add");
+	ctx->limit = atomic_load(&ctx->used);
+	need(plumb_add(ctx, &out, &a, &b), "add");
 	ck_assert_msg(strstr(said, "cl: add (f32) is not compared with the truth: ") != NULL, "%s", said);
-	other->limit = 0;
+	ctx->limit = 0;
 	need(plumb_tensor_read(&out, sum, sizeof sum), "reading");
 	for (int i = 0; i < N * D; i++)
 		ck_assert(sum[i] == values[0][i] + values[1][i]);
 	plumb_tensor_free(&a);
 	plumb_tensor_free(&b);
 	plumb_tensor_free(&out);
-	plumb_close(other);
-	ctx = mine;
-	for (int i = 0; i < 2; free(had[i++]))
-		had[i] ? setenv(names[i], had[i], 1) : unsetenv(names[i]);
-	snprintf(command, sizeof command, "rm -r %s", folder);
-	ck_assert_int_eq(system(command), 0);
+	close_fresh(&fresh);
+}
+END_TEST
+
+static struct { plumb_op_fn real; int64_t rows[4]; int variant[4], calls; } spied;
+
+static enum plumb_status spy(struct plumb_driver *driver, const struct plumb_call *call)
+{
+	if (spied.calls < 4) {
+		spied.rows[spied.calls] = call->out->dim[0];
+		spied.variant[spied.calls] = call->variant;
+	}
+	spied.calls++;
+	return spied.real(driver, call);
+}
+
+/* The canary's slice of a product has few rows, and is judged by the kernel that the many take. */
+START_TEST(test_canary_variant)
+{
+	enum { M = 40 };
+	static float values[2][M * D];
+	struct fresh fresh;
+	open_fresh(&fresh);
+	struct plumb_driver_class spying = *ctx->driver[0].cls;
+	const struct plumb_driver_class *own = ctx->driver[0].cls;
+	spied.real = spying.op[PLUMB_OP_matmul];
+	spied.calls = 0;
+	spying.op[PLUMB_OP_matmul] = spy;
+	struct plumb_tensor x = noise(values[0], M, D, 1), w = noise(values[1], N, D, 1), out;
+	need(plumb_tensor_new(ctx, &out, PLUMB_F32, 2, (int64_t[]){ M, N }), "a tensor");
+	ctx->driver[0].cls = &spying;
+	need(plumb_matmul(ctx, &out, &x, &w, NULL), "matmul");
+	ctx->driver[0].cls = own;
+	ck_assert_int_eq(spied.calls, 2);
+	ck_assert_int_lt(spied.rows[0], M);
+	ck_assert_int_eq(spied.variant[0], 1 + PLUMB_CL_BLOCK);
+	ck_assert_int_eq(spied.rows[1], M);
+	ck_assert_int_eq(spied.variant[1], 0);
+	plumb_tensor_free(&x);
+	plumb_tensor_free(&w);
+	plumb_tensor_free(&out);
+	close_fresh(&fresh);
 }
 END_TEST
 
@@ -275,6 +329,7 @@ int main(void)
 	tcase_add_loop_test(c, test_eps, 0, 3);
 	tcase_add_test(c, test_canary_copies);
 	tcase_add_test(c, test_canary_without_memory);
+	tcase_add_test(c, test_canary_variant);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
