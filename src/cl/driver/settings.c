@@ -9,7 +9,8 @@ static enum plumb_status settings_value(enum plumb_env_name name, int64_t *v) { 
 
 static const char *settings_word(enum plumb_env_name name, int64_t index) { return index < 0 ? NULL : plumb_env_word(name, index); }
 
-/* AR_HARDWARE_LIBS, or plumb/libs of the user's cache folder. What does not fit is refused where it was meant for us, else told. */
+/* AR_HARDWARE_LIBS, or plumb/libs of the user's cache folder. One that does not
+ * fit is refused if it is AR_HARDWARE_LIBS; else there is no cache, and libs_lost says why. */
 static enum plumb_status settings_libs(struct plumb_cl_settings *set)
 {
 	const char *libs = plumb_env(PLUMB_ENV_LIBS), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);

@@ -99,7 +99,7 @@ enum plumb_status plumb_cl_weight_of(struct plumb_driver *driver, const struct p
 	size_t row;
 	plumb_type_size(t->type, t->dim[1], &row);
 	if (w->type != t->type || w->k != t->dim[1] || t->offset % (row * LANES))
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "a view of weights that begins inside eight rows, or another shape of them");
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "a view of weights that begins inside a row group, or another shape of them");
 	*weight = w;
 	*first = (int64_t)(t->offset / row);
 	return PLUMB_OK;
