@@ -46,8 +46,7 @@ static double median_of(const struct plumb_plane *p, int64_t row, float *v)
 	for (int64_t i = row * p->width; i < (row + 1) * p->width; i++)
 		if (isfinite(p->v[i]))
 			v[n++] = fabsf(p->v[i]);
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
-	return !n ? NAN : n % 2 ? (double)v[n / 2] : ((double)v[n / 2 - 1] + (double)v[n / 2]) / 2;
+	return plumb_median_float(v, n);
 }
 
 /* Keep channel and row if they are new; the smallest of a full list gives way. */
@@ -154,8 +153,7 @@ static enum plumb_status weigh_error(struct work *w, struct life *l)
 			l->share_layer = layer;
 		}
 	}
-	qsort(shares, (size_t)n, sizeof *shares, plumb_ascending_float);
-	l->share_median = n ? (double)shares[(n - 1) / 2] : -1;
+	l->share_median = n ? plumb_median_float(shares, n) : -1;
 	free(shares);
 	return PLUMB_OK;
 }

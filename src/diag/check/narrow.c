@@ -140,8 +140,7 @@ static double typical(const float *row, int64_t n, float *v)
 {
 	for (int64_t i = 0; i < n; i++)
 		v[i] = fabsf(row[i]);
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
-	return (double)v[n / 2];
+	return plumb_median_float(v, n);
 }
 
 /* A channel that grows large and is taken back: the rounding of its large days stays. */

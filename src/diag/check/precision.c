@@ -17,8 +17,7 @@ static bool said_narrow(const struct plumb_reference *r, enum plumb_stored store
 
 static double median(double *v, int n)
 {
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
-	return n ? v[n / 2] : 0;
+	return n ? plumb_median_double(v, n) : 0;
 }
 
 /* Medians over the layers' outputs. */

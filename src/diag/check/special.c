@@ -66,9 +66,7 @@ static double usual_reach(struct work *w, const char *role)
 			v[n++] = real(t, "max") / real(t, "std");
 	}
 	w->failed |= !v;
-	if (n)
-		qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
-	middle = n ? v[n / 2] : NAN;
+	middle = v ? plumb_median_double(v, n) : NAN;
 	free(v);
 	return middle;
 }
@@ -89,8 +87,7 @@ static double norm_at(struct work *w, int layer, enum plumb_role role, int64_t c
 			size[i] = fabs((double)v[i]);
 			*rank += size[i] > fabs((double)v[channel]);
 		}
-		qsort(size, (size_t)n, sizeof *size, plumb_ascending_double);
-		ratio = fabs((double)v[channel]) / size[n / 2];
+		ratio = fabs((double)v[channel]) / plumb_median_double(size, n);
 	}
 	free(v);
 	free(size);
@@ -205,8 +202,7 @@ static double carriers_norm(struct work *w, const json_t *life)
 		if (isfinite(x))
 			v[n++] = x;
 	}
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
-	middle = n ? v[n / 2] : NAN;
+	middle = plumb_median_double(v, n);
 	free(v);
 	return middle;
 }

@@ -66,12 +66,6 @@ static void note_alone(struct weights *w, struct tensor *t)
 	}
 }
 
-static double median(double *v, int64_t n)
-{
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
 /* Its logarithm, -inf or NaN when it has none. */
 static double statistic_of(const struct tensor *t, int which)
 {
@@ -87,10 +81,10 @@ static void compare_statistic(struct tensor **with, int64_t n, int which, double
 			scratch[have++] = statistic_of(with[i], which);
 	if (have < LEAST)
 		return;
-	double middle = median(scratch, have);
+	double middle = plumb_median_double(scratch, have);
 	for (int64_t i = 0; i < have; i++)
 		scratch[have + i] = fabs(scratch[i] - middle);
-	double spread = 1.4826 * median(scratch + have, have) + 0.05;
+	double spread = 1.4826 * plumb_median_double(scratch + have, have) + 0.05;
 	for (int64_t i = 0; i < n; i++) {
 		double away = statistic_of(with[i], which) - middle, ratio = exp(away), score = fabs(away) / spread;
 		size_t length = strlen(with[i]->odd);

@@ -50,6 +50,9 @@ double plumb_moments_kurtosis(const struct plumb_moments *m); /* excess; NaN wit
 /* For qsort; no NaN among the values. */
 int plumb_ascending_float(const void *a, const void *b);
 int plumb_ascending_double(const void *a, const void *b);
+/* The middle value, of an even number the mean of the middle two; NaN of none. Sorts v; no NaN among its values. */
+double plumb_median_float(float *v, int64_t n);
+double plumb_median_double(double *v, int64_t n);
 
 /* --- rounding.c --- */
 /* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */

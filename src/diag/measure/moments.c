@@ -155,3 +155,15 @@ int plumb_ascending_double(const void *a, const void *b)
 	double x = *(const double *)a, y = *(const double *)b;
 	return (x > y) - (x < y);
 }
+
+double plumb_median_float(float *v, int64_t n)
+{
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
+	return !n ? NAN : n % 2 ? (double)v[n / 2] : ((double)v[n / 2 - 1] + (double)v[n / 2]) / 2;
+}
+
+double plumb_median_double(double *v, int64_t n)
+{
+	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
+	return !n ? NAN : n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
