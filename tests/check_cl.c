@@ -307,6 +307,35 @@ START_TEST(test_canary_variant)
 }
 END_TEST
 
+static unsigned seen; /* bit v: a call asked for variant v */
+
+static enum plumb_status note_variant(struct plumb_driver *driver, const struct plumb_call *call)
+{
+	(void)driver;
+	seen |= 1u << call->variant;
+	return PLUMB_OK;
+}
+
+/* Tuning times each variant that the device has, and no call for which the driver would choose. */
+START_TEST(test_tune_variants)
+{
+	static float values[N * D];
+	struct fresh fresh;
+	open_fresh(&fresh);
+	struct plumb_driver_class spying = *ctx->driver[0].cls;
+	const struct plumb_driver_class *own = ctx->driver[0].cls;
+	const struct plumb_tune_shape shape = { PLUMB_F32, N, D, values };
+	spying.op[PLUMB_OP_matmul] = note_variant;
+	ctx->driver[0].cls = &spying;
+	need(plumb_tune(ctx, &shape, 1, NULL), "tuning");
+	ctx->driver[0].cls = own;
+	ck_assert(!(seen & 1));
+	for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
+		ck_assert_msg((seen >> (1 + i) & 1) == plumb_cl_variant_can(plumb_cl_state(&ctx->driver[0]), (enum plumb_cl_variant)i), "%s", plumb_tune_variant(i));
+	close_fresh(&fresh);
+}
+END_TEST
+
 int main(void)
 {
 	if (plumb_open(&ctx, PLUMB_OPTIONS(.driver = "cl", .precision = "FP32"))) {
@@ -330,6 +359,7 @@ int main(void)
 	tcase_add_test(c, test_canary_copies);
 	tcase_add_test(c, test_canary_without_memory);
 	tcase_add_test(c, test_canary_variant);
+	tcase_add_test(c, test_tune_variants);
 	suite_add_tcase(suite, c);
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
