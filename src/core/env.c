@@ -98,7 +98,7 @@ static enum plumb_status no_word(const struct row *row, const char *text)
 		row->kind == PLUMB_ENV_FLAG ? "yes, on, true or 1, or no, off, false or 0" : list);
 }
 
-static enum plumb_status number(const struct row *row, const char *text, int64_t *value)
+static enum plumb_status env_number(const struct row *row, const char *text, int64_t *value)
 {
 	char *end;
 	errno = 0;
@@ -118,7 +118,7 @@ enum plumb_status plumb_env_parse(enum plumb_env_name name, const char *text, in
 	if (!text)
 		return PLUMB_OK;
 	if (row->kind == PLUMB_ENV_NUMBER)
-		return number(row, text, value);
+		return env_number(row, text, value);
 	bool flag = row->kind == PLUMB_ENV_FLAG, is_yes = flag && index_of(yes, text) >= 0;
 	int found = flag ? (is_yes || index_of(no, text) >= 0 ? is_yes : -1) : index_of(row->words, text);
 	if (found < 0)

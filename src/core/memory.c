@@ -27,13 +27,13 @@ void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes)
 	atomic_fetch_sub(&ctx->used, bytes);
 }
 
-static bool on_host(const struct plumb_driver *driver)
+static bool memory_on_host(const struct plumb_driver *driver)
 {
 	return !driver || !driver->cls->alloc;
 }
 
 /* Wait for drivers whose copy is the host's own bytes. */
-static enum plumb_status settle(const struct plumb_buffer *b)
+static enum plumb_status memory_settle(const struct plumb_buffer *b)
 {
 	for (int i = 0; i < b->ctx->drivers; i++)
 		if (b->copy[i].handle && b->ctx->driver[i].in_host_bytes && !plumb_driver_lost(&b->ctx->driver[i]))
@@ -44,7 +44,7 @@ static enum plumb_status settle(const struct plumb_buffer *b)
 enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
 {
 	if (b->host)
-		return settle(b);
+		return memory_settle(b);
 	enum plumb_status s = plumb_budget_take(b->ctx, b->bytes);
 	if (s)
 		return s;
@@ -67,7 +67,7 @@ enum plumb_status plumb_buffer_new(struct plumb_context *ctx, struct plumb_buffe
 	if (borrowed) {
 		b->host = (void *)(uintptr_t)borrowed; /* never written: borrowed guards it */
 		b->borrowed = true;
-	} else if (!ctx->drivers || on_host(&ctx->driver[0])) { /* else the first driver may never need it */
+	} else if (!ctx->drivers || memory_on_host(&ctx->driver[0])) { /* else the first driver may never need it */
 		enum plumb_status s = plumb_buffer_host(b);
 		if (s) {
 			free(b);
@@ -126,7 +126,7 @@ enum plumb_status plumb_buffer_to_host(struct plumb_buffer *b)
 
 enum plumb_status plumb_buffer_resident(struct plumb_buffer *b, struct plumb_driver *driver, bool keep)
 {
-	if (on_host(driver))
+	if (memory_on_host(driver))
 		return keep ? plumb_buffer_to_host(b) : plumb_buffer_host(b);
 	struct plumb_copy *copy = &b->copy[driver->index];
 	enum plumb_status s;
@@ -162,7 +162,7 @@ void plumb_buffer_written(struct plumb_buffer *b, struct plumb_driver *driver)
 			b->copy[i].prepared = NULL;
 		}
 	}
-	b->host_fresh = on_host(driver);
+	b->host_fresh = memory_on_host(driver);
 	if (!b->host_fresh)
 		b->copy[driver->index].fresh = true;
 }

@@ -71,7 +71,7 @@ static uint16_t u16(const uint8_t *p)
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
-static float half_at(const uint8_t *p)
+static float type_half_at(const uint8_t *p)
 {
 	return plumb_f16_to_f32(u16(p));
 }
@@ -79,7 +79,7 @@ static float half_at(const uint8_t *p)
 /* --- one block each: src has the block's bytes, dst its elements --- */
 
 static void block_f32(const uint8_t *src, float *dst) { memcpy(dst, src, sizeof *dst); }
-static void block_f16(const uint8_t *src, float *dst) { *dst = half_at(src); }
+static void block_f16(const uint8_t *src, float *dst) { *dst = type_half_at(src); }
 static void block_bf16(const uint8_t *src, float *dst) { *dst = plumb_bf16_to_f32(u16(src)); }
 
 static void block_f64(const uint8_t *src, float *dst)
@@ -91,14 +91,14 @@ static void block_f64(const uint8_t *src, float *dst)
 
 static void block_q8_0(const uint8_t *src, float *dst) /* half d; int8 q[32] */
 {
-	float d = half_at(src);
+	float d = type_half_at(src);
 	for (int i = 0; i < 32; i++)
 		dst[i] = d * (float)(int8_t)src[2 + i];
 }
 
 static void block_q4_0(const uint8_t *src, float *dst) /* half d; nibbles, low half first */
 {
-	float d = half_at(src);
+	float d = type_half_at(src);
 	for (int i = 0; i < 16; i++) {
 		dst[i] = d * (float)((src[2 + i] & 15) - 8);
 		dst[i + 16] = d * (float)((src[2 + i] >> 4) - 8);
@@ -107,7 +107,7 @@ static void block_q4_0(const uint8_t *src, float *dst) /* half d; nibbles, low h
 
 static void block_q4_1(const uint8_t *src, float *dst) /* half d, m; nibbles */
 {
-	float d = half_at(src), m = half_at(src + 2);
+	float d = type_half_at(src), m = type_half_at(src + 2);
 	for (int i = 0; i < 16; i++) {
 		dst[i] = d * (float)(src[4 + i] & 15) + m;
 		dst[i + 16] = d * (float)(src[4 + i] >> 4) + m;
@@ -123,14 +123,14 @@ static int five(const uint8_t *high, const uint8_t *low, int i)
 
 static void block_q5_0(const uint8_t *src, float *dst) /* half d; high bits[4]; nibbles[16] */
 {
-	float d = half_at(src);
+	float d = type_half_at(src);
 	for (int i = 0; i < 32; i++)
 		dst[i] = d * (float)(five(src + 2, src + 6, i) - 16);
 }
 
 static void block_q5_1(const uint8_t *src, float *dst) /* half d, m; high bits[4]; nibbles[16] */
 {
-	float d = half_at(src), m = half_at(src + 2);
+	float d = type_half_at(src), m = type_half_at(src + 2);
 	for (int i = 0; i < 32; i++)
 		dst[i] = d * (float)five(src + 4, src + 8, i) + m;
 }
@@ -149,7 +149,7 @@ static void k_scale(const uint8_t *s, int j, int *scale, int *min)
 
 static void block_q4_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; nibbles[128] */
 {
-	float d = half_at(src), dmin = half_at(src + 2);
+	float d = type_half_at(src), dmin = type_half_at(src + 2);
 	for (int j = 0; j < 8; j++) {
 		const uint8_t *q = src + 16 + j / 2 * 32;
 		int scale, min;
@@ -162,7 +162,7 @@ static void block_q4_k(const uint8_t *src, float *dst) /* half d, dmin; scales[1
 
 static void block_q5_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; high[32]; nibbles[128] */
 {
-	float d = half_at(src), dmin = half_at(src + 2);
+	float d = type_half_at(src), dmin = type_half_at(src + 2);
 	const uint8_t *high = src + 16;
 	for (int j = 0; j < 8; j++) {
 		const uint8_t *q = src + 48 + j / 2 * 32;
@@ -176,7 +176,7 @@ static void block_q5_k(const uint8_t *src, float *dst) /* half d, dmin; scales[1
 
 static void block_q6_k(const uint8_t *src, float *dst) /* low[128]; high[64]; int8 scales[16]; half d */
 {
-	float d = half_at(src + 208);
+	float d = type_half_at(src + 208);
 	for (int n = 0; n < 256; n++) {
 		int part = n / 128, j = n % 128, quarter = j / 32, i = j % 32;
 		uint8_t low = src[part * 64 + quarter % 2 * 32 + i];
@@ -208,26 +208,26 @@ static const struct {
 	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, block_q6_k },
 };
 
-static bool known(enum plumb_type type)
+static bool type_known(enum plumb_type type)
 {
 	return (int)type >= 0 && type < PLUMB_TYPE_COUNT;
 }
 
-const char *plumb_type_name(enum plumb_type type) { return known(type) ? types[type].name : "?"; }
-int64_t plumb_type_block(enum plumb_type type) { return known(type) ? types[type].block : 0; }
-size_t plumb_type_bytes(enum plumb_type type) { return known(type) ? types[type].bytes : 0; }
-bool plumb_type_is_float(enum plumb_type type) { return known(type) && types[type].is_float; }
-bool plumb_type_is_weight(enum plumb_type type) { return known(type) && types[type].to_f32 && type != PLUMB_F64; }
+const char *plumb_type_name(enum plumb_type type) { return type_known(type) ? types[type].name : "?"; }
+int64_t plumb_type_block(enum plumb_type type) { return type_known(type) ? types[type].block : 0; }
+size_t plumb_type_bytes(enum plumb_type type) { return type_known(type) ? types[type].bytes : 0; }
+bool plumb_type_is_float(enum plumb_type type) { return type_known(type) && types[type].is_float; }
+bool plumb_type_is_weight(enum plumb_type type) { return type_known(type) && types[type].to_f32 && type != PLUMB_F64; }
 
 bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes)
 {
-	return known(type) && n >= 0 && n % types[type].block == 0 &&
+	return type_known(type) && n >= 0 && n % types[type].block == 0 &&
 		!__builtin_mul_overflow((uint64_t)(n / types[type].block), types[type].bytes, bytes);
 }
 
 enum plumb_status plumb_type_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
-	if (!known(type) || !types[type].to_f32)
+	if (!type_known(type) || !types[type].to_f32)
 		return plumb_fail(PLUMB_E_TYPE, "%s has no float32 values", plumb_type_name(type));
 	if (n < 0 || n % types[type].block)
 		return plumb_fail(PLUMB_E_SHAPE, "%lld elements are not whole blocks of %s", (long long)n, types[type].name);

@@ -99,7 +99,7 @@ enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t)
 	return plumb_file_tensor_blocks(t, plumb_type_block(t->type), plumb_type_bytes(t->type));
 }
 
-static int by_address(const void *a, const void *b)
+static int file_by_address(const void *a, const void *b)
 {
 	const uintptr_t x = (uintptr_t)(*(const struct plumb_file_tensor *const *)a)->data;
 	const uintptr_t y = (uintptr_t)(*(const struct plumb_file_tensor *const *)b)->data;
@@ -118,7 +118,7 @@ enum plumb_status plumb_file_check_overlap(const struct plumb_file *file, size_t
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to sort %zu tensors", n);
 	for (size_t i = 0; i < n; i++)
 		order[i] = &file->tensor[i];
-	qsort(order, n, sizeof *order, by_address);
+	qsort(order, n, sizeof *order, file_by_address);
 	for (size_t i = 0; i < n && !s; i++) {
 		const unsigned char *start = order[i]->data;
 		const unsigned char *end = i == 0 ? start : (const unsigned char *)order[i - 1]->data + order[i - 1]->bytes;
@@ -154,7 +154,7 @@ void plumb_file_close(struct plumb_file *file)
 }
 
 /* Whole pages inside; never of memory that is not the file's mapping, where this would lose the content. */
-static void release(const struct plumb_file *file, size_t at, size_t bytes)
+static void file_release(const struct plumb_file *file, size_t at, size_t bytes)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	const size_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
@@ -169,7 +169,7 @@ void plumb_file_release(const struct plumb_file *file, const void *data, size_t 
 		const struct plumb_file *f = i < 0 ? file : file->shard[i];
 		const uintptr_t base = (uintptr_t)f->base;
 		if (p >= base && p - base < f->size && f->mapped && !f->anonymous)
-			release(f, p - base, bytes);
+			file_release(f, p - base, bytes);
 	}
 }
 

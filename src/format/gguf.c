@@ -44,7 +44,7 @@ static bool gguf_probe(const unsigned char *bytes, size_t size)
 	return size >= 4 && memcmp(bytes, "GGUF", 4) == 0;
 }
 
-static enum plumb_status read_string(struct plumb_cursor *c, struct plumb_span *span, const char *what)
+static enum plumb_status gguf_read_string(struct plumb_cursor *c, struct plumb_span *span, const char *what)
 {
 	const unsigned char *p;
 	uint64_t n;
@@ -97,7 +97,7 @@ static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *m
 	array->width = width;
 	array->is_signed = value_types[type].is_signed;
 	for (uint64_t i = 0; i < strings; i++) {
-		s = read_string(c, &array->string[i], "string of an array");
+		s = gguf_read_string(c, &array->string[i], "string of an array");
 		if (s)
 			return s;
 	}
@@ -109,7 +109,7 @@ static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *m
 	return s;
 }
 
-static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *meta)
+static enum plumb_status gguf_read_value(struct plumb_cursor *c, struct plumb_meta *meta)
 {
 	const unsigned char *p;
 	uint32_t type;
@@ -118,7 +118,7 @@ static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *m
 		return s;
 	meta->kind = value_types[type].kind;
 	if (type == VALUE_STRING)
-		return read_string(c, &meta->s, "string");
+		return gguf_read_string(c, &meta->s, "string");
 	if (type == VALUE_ARRAY)
 		return read_array(c, meta);
 	const int width = value_types[type].width;
@@ -137,7 +137,7 @@ static enum plumb_status read_value(struct plumb_cursor *c, struct plumb_meta *m
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_metas(struct plumb_file *file, struct plumb_cursor *c, uint64_t n)
+static enum plumb_status gguf_read_metas(struct plumb_file *file, struct plumb_cursor *c, uint64_t n)
 {
 	file->meta = calloc(n > 0 ? n : 1, sizeof *file->meta);
 	if (!file->meta)
@@ -145,10 +145,10 @@ static enum plumb_status read_metas(struct plumb_file *file, struct plumb_cursor
 	for (uint64_t i = 0; i < n; i++) {
 		struct plumb_meta *meta = &file->meta[file->metas++];
 		char text[PLUMB_QUOTE];
-		enum plumb_status s = read_string(c, &meta->key, "metadata key");
+		enum plumb_status s = gguf_read_string(c, &meta->key, "metadata key");
 		if (s)
 			return plumb_fail_in(s, "metadata value %" PRIu64 " of %" PRIu64, i, n);
-		s = read_value(c, meta);
+		s = gguf_read_value(c, meta);
 		if (s)
 			return plumb_fail_in(s, "metadata '%s'", plumb_quote(meta->key, text));
 	}
@@ -189,11 +189,11 @@ static enum plumb_status set_type(struct plumb_file_tensor *t, uint32_t ggml, si
 }
 
 /* One row of the tensor table; *offset is relative to the data, whose start is not known yet. */
-static enum plumb_status read_tensor(struct plumb_cursor *c, struct plumb_file_tensor *t, uint64_t *offset)
+static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_file_tensor *t, uint64_t *offset)
 {
 	char text[PLUMB_QUOTE];
 	uint32_t rank, ggml;
-	enum plumb_status s = read_string(c, &t->name, "tensor name");
+	enum plumb_status s = gguf_read_string(c, &t->name, "tensor name");
 	if (!s)
 		s = plumb_cursor_u32(c, &rank, "number of dimensions");
 	if (s)
@@ -238,7 +238,7 @@ static enum plumb_status place_tensor(const struct plumb_file *file, struct plum
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_tensors(struct plumb_file *file, struct plumb_cursor *c, uint64_t n)
+static enum plumb_status gguf_read_tensors(struct plumb_file *file, struct plumb_cursor *c, uint64_t n)
 {
 	uint64_t alignment = DEFAULT_ALIGNMENT, *offset = calloc(n > 0 ? n : 1, sizeof *offset);
 	size_t total;
@@ -250,7 +250,7 @@ static enum plumb_status read_tensors(struct plumb_file *file, struct plumb_curs
 		s = alignment_of(file, &alignment);
 	for (uint64_t i = 0; i < n && !s; i++) {
 		const size_t at = c->at;
-		s = read_tensor(c, &file->tensor[i], &offset[i]);
+		s = gguf_read_tensor(c, &file->tensor[i], &offset[i]);
 		if (s)
 			s = plumb_fail_in(s, "tensor %" PRIu64 " of %" PRIu64 ", byte %zu", i, n, at);
 	}
@@ -291,9 +291,9 @@ static enum plumb_status gguf_open(struct plumb_file *file)
 	if (!s)
 		s = plumb_cursor_count(&c, &metas, 8 + 4 + 1, "number of metadata values");
 	if (!s)
-		s = read_metas(file, &c, metas);
+		s = gguf_read_metas(file, &c, metas);
 	if (!s)
-		s = read_tensors(file, &c, tensors);
+		s = gguf_read_tensors(file, &c, tensors);
 	return s;
 }
 

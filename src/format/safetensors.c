@@ -22,7 +22,7 @@ static bool safetensors_probe(const unsigned char *bytes, size_t size)
 }
 
 /* Copy to the file's text, which has room: decoded strings are no longer than the header. */
-static struct plumb_span keep(char **text, const char *p, size_t n)
+static struct plumb_span safetensors_keep(char **text, const char *p, size_t n)
 {
 	const struct plumb_span s = {*text, n};
 	memcpy(*text, p, n);
@@ -30,7 +30,7 @@ static struct plumb_span keep(char **text, const char *p, size_t n)
 	return s;
 }
 
-static enum plumb_status read_metas(struct plumb_file *file, json_t *metadata, char **text)
+static enum plumb_status safetensors_read_metas(struct plumb_file *file, json_t *metadata, char **text)
 {
 	const char *key;
 	json_t *value;
@@ -43,13 +43,13 @@ static enum plumb_status read_metas(struct plumb_file *file, json_t *metadata, c
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu metadata values", json_object_size(metadata));
 	json_object_foreach(metadata, key, value) {
 		struct plumb_meta *meta = &file->meta[file->metas++];
-		meta->key = keep(text, key, strlen(key));
+		meta->key = safetensors_keep(text, key, strlen(key));
 		meta->kind = PLUMB_META_STRING;
 		if (!json_is_string(value)) {
 			char quote[PLUMB_QUOTE];
 			return plumb_fail(PLUMB_E_FORMAT, "header: metadata '%s' is not a string", plumb_quote(meta->key, quote));
 		}
-		meta->s = keep(text, json_string_value(value), json_string_length(value));
+		meta->s = safetensors_keep(text, json_string_value(value), json_string_length(value));
 	}
 	return plumb_file_index_metas(file);
 }
@@ -117,14 +117,14 @@ static enum plumb_status read_place(const struct plumb_file *file, struct plumb_
 	return PLUMB_OK;
 }
 
-static int by_address(const void *a, const void *b)
+static int safetensors_by_address(const void *a, const void *b)
 {
 	const uintptr_t x = (uintptr_t)((const struct plumb_file_tensor *)a)->data;
 	const uintptr_t y = (uintptr_t)((const struct plumb_file_tensor *)b)->data;
 	return (x > y) - (x < y);
 }
 
-static enum plumb_status read_tensors(struct plumb_file *file, json_t *header, char **text, size_t start)
+static enum plumb_status safetensors_read_tensors(struct plumb_file *file, json_t *header, char **text, size_t start)
 {
 	const char *key;
 	json_t *value;
@@ -136,7 +136,7 @@ static enum plumb_status read_tensors(struct plumb_file *file, json_t *header, c
 		struct plumb_file_tensor *t = &file->tensor[file->tensors];
 		if (strcmp(key, "__metadata__") == 0)
 			continue;
-		t->name = keep(text, key, strlen(key));
+		t->name = safetensors_keep(text, key, strlen(key));
 		enum plumb_status s = read_dtype(t, json_object_get(value, "dtype"));
 		if (!s)
 			s = read_shape(t, json_object_get(value, "shape"));
@@ -147,7 +147,7 @@ static enum plumb_status read_tensors(struct plumb_file *file, json_t *header, c
 		file->tensors++;
 	}
 	/* File order is that of the data; the header may have any. */
-	qsort(file->tensor, (size_t)file->tensors, sizeof *file->tensor, by_address);
+	qsort(file->tensor, (size_t)file->tensors, sizeof *file->tensor, safetensors_by_address);
 	enum plumb_status s = plumb_file_index_tensors(file);
 	if (!s)
 		s = plumb_file_check_overlap(file, &total);
@@ -183,9 +183,9 @@ static enum plumb_status safetensors_open(struct plumb_file *file)
 	if (!text)
 		s = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " bytes of names", n);
 	if (!s)
-		s = read_metas(file, json_object_get(header, "__metadata__"), &text);
+		s = safetensors_read_metas(file, json_object_get(header, "__metadata__"), &text);
 	if (!s)
-		s = read_tensors(file, header, &text, c.at);
+		s = safetensors_read_tensors(file, header, &text, c.at);
 	json_decref(header);
 	return s;
 }

@@ -12,7 +12,7 @@
 enum { MOST_SHARDS = 65535 }; /* the keys are 16 bits wide */
 #define SUFFIX "-%05d-of-%05d.gguf"
 
-static enum plumb_status whole(const struct plumb_file *file, const char *key, int64_t low, int64_t high, int64_t *value)
+static enum plumb_status shards_whole(const struct plumb_file *file, const char *key, int64_t low, int64_t high, int64_t *value)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, key);
 	if (!m)
@@ -29,11 +29,11 @@ enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, in
 	*count = 1;
 	if (!plumb_file_meta_find(file, "split.count"))
 		return PLUMB_OK;
-	enum plumb_status s = whole(file, "split.count", 0, MOST_SHARDS, count);
+	enum plumb_status s = shards_whole(file, "split.count", 0, MOST_SHARDS, count);
 	if (*count <= 1)
 		*count = 1;
 	else if (!s)
-		s = whole(file, "split.no", 0, *count - 1, no);
+		s = shards_whole(file, "split.no", 0, *count - 1, no);
 	return s;
 }
 
@@ -80,7 +80,7 @@ static enum plumb_status check_total(const struct plumb_file *part, int64_t numb
 	int64_t said;
 	if (!plumb_file_meta_find(part, "split.tensors.count"))
 		return PLUMB_OK;
-	enum plumb_status s = whole(part, "split.tensors.count", 0, INT64_MAX, &said);
+	enum plumb_status s = shards_whole(part, "split.tensors.count", 0, INT64_MAX, &said);
 	if (!s && said != total)
 		s = plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
 			": they are not of one model", total, said);
@@ -88,7 +88,7 @@ static enum plumb_status check_total(const struct plumb_file *part, int64_t numb
 }
 
 /* All tensors to the first part, whose names are indexed anew. */
-static enum plumb_status merge(struct plumb_file *root)
+static enum plumb_status shards_merge(struct plumb_file *root)
 {
 	int64_t total = root->tensors;
 	for (int64_t i = 0; i < root->shards; i++)
@@ -147,5 +147,5 @@ enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, 
 	root->shard = part;
 	root->shards = count - 1;
 	*file = root;
-	return merge(root);
+	return shards_merge(root);
 }

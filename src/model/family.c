@@ -11,7 +11,7 @@
 const struct plumb_family *const plumb_families[] = { &plumb_family_qwen2 };
 const int plumb_family_count = sizeof plumb_families / sizeof *plumb_families;
 
-static const struct plumb_family *find(const struct plumb_file *file)
+static const struct plumb_family *family_find(const struct plumb_file *file)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
 	for (int i = 0; m && i < plumb_family_count; i++)
@@ -32,7 +32,7 @@ static const char *family_names(char text[64])
 const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
-	const struct plumb_family *family = find(file);
+	const struct plumb_family *family = family_find(file);
 	char name[PLUMB_QUOTE], names[64];
 	*status = PLUMB_OK;
 	if (!m || m->kind != PLUMB_META_STRING)
@@ -54,7 +54,7 @@ static bool matches(const char *pattern, const char *name, size_t n)
 	return !fnmatch(pattern, text, FNM_NOESCAPE);
 }
 
-static enum plumb_use judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file,
+static enum plumb_use family_judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file,
 	const struct plumb_meta *m,
 	const char *name, size_t n, const char **why)
 {
@@ -76,7 +76,7 @@ static enum plumb_use judge(const struct plumb_key_row *rows, int count, const s
 enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *m,
 	const char **why)
 {
-	const struct plumb_family *family = find(file);
+	const struct plumb_family *family = family_find(file);
 	const struct plumb_meta *architecture = plumb_file_meta_find(file, "general.architecture");
 	const char *text;
 	size_t prefix = family ? strlen(family->name) : architecture &&
@@ -84,11 +84,11 @@ enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct p
 	why = why ? why : &text;
 	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' || memcmp(m->key.p, architecture->s.p,
 		prefix))
-		return judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
+		return family_judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
 	*why = "of an architecture that plumb does not know";
 	if (!family)
 		return PLUMB_USE_IGNORED;
-	return judge(family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
+	return family_judge(family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
 }
 
 const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, enum plumb_role role, int64_t layer)
@@ -102,7 +102,7 @@ const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, e
 enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t,
 	const char **why)
 {
-	const struct plumb_family *family = find(file);
+	const struct plumb_family *family = family_find(file);
 	struct plumb_span role;
 	const char *text;
 	int64_t layer = plumb_tensor_layer(t->name, &role);

@@ -23,7 +23,7 @@ static enum plumb_use harmless_if(bool harmless, const char *reason, const char 
 }
 
 /* A window that is never shorter than what a position sees is none, nor is one that no layer has. */
-static enum plumb_use window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	char full[PLUMB_KEY];
 	const struct plumb_meta *layers = plumb_family_key(&plumb_family_qwen2, file,
@@ -131,7 +131,7 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("rope.dimension_sections", 0, "rotation by sections" NOT_COMPUTED),
 	HARMLESS("rope.freq_base_swa", "of sliding windows only"),
 	HARMLESS("rope.dimension_count_swa", "of sliding windows only"),
-	JUDGED("attention.sliding_window", window, "a sliding window, shorter than the context" NOT_COMPUTED),
+	JUDGED("attention.sliding_window", family_qwen2_window, "a sliding window, shorter than the context" NOT_COMPUTED),
 	HARMLESS("attention.sliding_window_pattern", "of sliding windows only"),
 	HARMLESS("attention.key_length_swa", "of sliding windows only"),
 	HARMLESS("attention.value_length_swa", "of sliding windows only"),

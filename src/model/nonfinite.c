@@ -45,7 +45,7 @@ static int64_t position_of(const struct finder *f, enum plumb_point point, const
 	return position;
 }
 
-static enum plumb_status look(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
+static enum plumb_status nonfinite_look(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
 	struct finder *f = user;
 	int64_t n = plumb_tensor_count(t);
@@ -74,12 +74,12 @@ static enum plumb_status look(void *user, int layer, enum plumb_point point, str
 }
 
 /* Evaluate all tokens from position 0 on until something is found (PLUMB_E_NONFINITE). */
-static enum plumb_status search(struct finder *f, const int32_t *tokens, int64_t n, unsigned points)
+static enum plumb_status nonfinite_search(struct finder *f, const int32_t *tokens, int64_t n, unsigned points)
 {
 	struct plumb_session *s = f->session;
 	int64_t most = s->batch < PASS ? s->batch : PASS;
 	enum plumb_status status = plumb_session_rewind(s, 0);
-	plumb_session_tap(s, points, look, f);
+	plumb_session_tap(s, points, nonfinite_look, f);
 	for (int64_t at = 0, part; !status && at < n; at += part) {
 		part = n - at < most ? n - at : most;
 		f->end = at + part;
@@ -89,7 +89,7 @@ static enum plumb_status search(struct finder *f, const int32_t *tokens, int64_t
 }
 
 /* The first tensor of the layer (-1: of none) that itself holds such a value. */
-static void blame_weight(const struct plumb_model *m, struct plumb_nonfinite *found)
+static void nonfinite_blame_weight(const struct plumb_model *m, struct plumb_nonfinite *found)
 {
 	float value[CHUNK];
 	for (int64_t k = 0; k < plumb_file_tensors(m->file); k++) {
@@ -121,14 +121,14 @@ enum plumb_status plumb_session_nonfinite(struct plumb_session *s, const int32_t
 	plumb_tap_fn tap = s->tap;
 	void *user = s->tap_user;
 	*found = (struct plumb_nonfinite){ .op = NULL };
-	enum plumb_status status = search(&f, tokens, n, PLUMB_POINTS_ALL);
+	enum plumb_status status = nonfinite_search(&f, tokens, n, PLUMB_POINTS_ALL);
 	if (!status) { /* so it takes a fused operator */
 		f.fused = true;
-		status = search(&f, tokens, n, PLUMB_POINTS_ALL & ~inside);
+		status = nonfinite_search(&f, tokens, n, PLUMB_POINTS_ALL & ~inside);
 		found->fused = status == PLUMB_E_NONFINITE;
 	}
 	if (status == PLUMB_E_NONFINITE && found->op && !found->cache)
-		blame_weight(s->model, found);
+		nonfinite_blame_weight(s->model, found);
 	plumb_session_tap(s, mask, tap, user);
 	free(f.value);
 	if (status && !found->op)

@@ -17,7 +17,7 @@ void plumb_overflow_note(struct plumb_session *s, int layer, enum plumb_point po
 }
 
 /* From a row of the pass to a position of the sequence whose row it is. */
-static void place(const struct plumb_part *part, int parts)
+static void overflow_place(const struct plumb_part *part, int parts)
 {
 	struct plumb_session *lead = part->session;
 	const struct plumb_overflow found = lead->overflow;
@@ -36,7 +36,7 @@ static void place(const struct plumb_part *part, int parts)
 	}
 }
 
-static void say(struct plumb_session *s)
+static void overflow_say(struct plumb_session *s)
 {
 	const struct plumb_overflow *o = &s->overflow;
 	char layer[32] = "";
@@ -52,9 +52,9 @@ static void say(struct plumb_session *s)
 void plumb_overflow_settle(const struct plumb_part *part, int parts)
 {
 	if (part->session->overflow_relative)
-		place(part, parts);
+		overflow_place(part, parts);
 	for (int i = 0; i < parts; i++)
-		say(part[i].session);
+		overflow_say(part[i].session);
 }
 
 const struct plumb_overflow *plumb_session_overflow(const struct plumb_session *s)

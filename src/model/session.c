@@ -103,7 +103,7 @@ static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *
 	return PLUMB_OK;
 }
 
-static enum plumb_status reserve(struct plumb_session *s, int64_t need)
+static enum plumb_status session_reserve(struct plumb_session *s, int64_t need)
 {
 	int64_t capacity = s->capacity ? s->capacity : FIRST_CAPACITY;
 	while (capacity < need)
@@ -160,7 +160,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 	PLUMB_TRY(check_tokens(s, tokens, n, want));
 	s->logits_rows = 0;
 	s->logits_copied = false;
-	enum plumb_status status = reserve(s, s->position + n);
+	enum plumb_status status = session_reserve(s, s->position + n);
 	if (!status && last)
 		status = room_for_logits(s, last);
 	for (int64_t done = 0, part; !status && done < n; done += part) {
@@ -232,14 +232,14 @@ static enum plumb_status check_step(struct plumb_session *const *sessions, const
 	return PLUMB_OK;
 }
 
-static enum plumb_status step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_part *part)
+static enum plumb_status session_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_part *part)
 {
 	struct plumb_session *lead = sessions[0];
 	struct plumb_tensor ids, row;
 	for (int64_t i = 0; i < count; i++) {
 		sessions[i]->logits_rows = 0;
 		part[i] = (struct plumb_part){ sessions[i], i, 1 };
-		PLUMB_TRY(reserve(sessions[i], sessions[i]->position + 1));
+		PLUMB_TRY(session_reserve(sessions[i], sessions[i]->position + 1));
 	}
 	PLUMB_TRY(room_for_logits(lead, count));
 	PLUMB_TRY(plumb_tensor_rows(&ids, &lead->ids, 0, count));
@@ -262,7 +262,7 @@ enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, con
 	struct plumb_part *part = calloc((size_t)count, sizeof *part);
 	if (!part)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a step of %lld sessions", (long long)count);
-	enum plumb_status s = step(sessions, tokens, count, part);
+	enum plumb_status s = session_step(sessions, tokens, count, part);
 	free(part);
 	return s;
 }

@@ -46,7 +46,7 @@ static enum plumb_status find_array(const struct plumb_file *file, const char *k
 }
 
 /* *text is malloc'ed; NULL when the key is absent. */
-static enum plumb_status read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
+static enum plumb_status vocab_read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
 {
 	const struct plumb_meta *meta;
 	enum plumb_status st = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
@@ -90,7 +90,7 @@ static enum plumb_status read_id(const struct plumb_file *file, const char *key,
 /* Files of before May 2024 do not name their pattern; a family has but one. */
 static enum plumb_status read_split(const struct plumb_file *file, struct oddities *odd, char **split)
 {
-	enum plumb_status st = read_string(file, "tokenizer.ggml.pre", false, split);
+	enum plumb_status st = vocab_read_string(file, "tokenizer.ggml.pre", false, split);
 	const struct plumb_family *family;
 	if (st || (*split && **split))
 		return st;
@@ -175,7 +175,7 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	char *model = NULL, *split = NULL, *template = NULL, *name = NULL;
 	enum plumb_status st;
 	*tok = NULL;
-	if ((st = read_string(file, "tokenizer.ggml.model", true, &model)))
+	if ((st = vocab_read_string(file, "tokenizer.ggml.model", true, &model)))
 		goto fail;
 	if (strcmp(model, "gpt2")) {
 		st = plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported",
@@ -183,11 +183,11 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 		goto fail;
 	}
 	if ((st = read_split(file, &odd, &split)) ||
-	    (st = read_string(file, "tokenizer.chat_template", false, &template)) || (st = read_lists(file, &v)) ||
+	    (st = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (st = read_lists(file, &v)) ||
 	    (st = read_bos(file, &odd, &v)) || (st = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
 	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (st = count_rows(file, v.tokens, &odd)))
 		goto fail;
-	if ((st = read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
+	if ((st = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
 		goto fail;
 	v.name = name; /* a name that is no text is no reason to fail */
 	v.split = split;

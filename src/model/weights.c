@@ -7,7 +7,7 @@
 #include "model/family.h"
 #include "model/model.h"
 
-static int64_t size_of(const struct plumb_config *c, enum plumb_weight_size s)
+static int64_t weights_size_of(const struct plumb_config *c, enum plumb_weight_size s)
 {
 	switch (s) {
 	case PLUMB_SIZE_E: return c->hidden;
@@ -43,12 +43,12 @@ static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t
 	return s;
 }
 
-static enum plumb_status bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row,
+static enum plumb_status weights_bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row,
 	const char *name)
 {
 	struct plumb_tensor *t = member(base, row);
 	const struct plumb_file_tensor *f = plumb_file_find(model->file, name);
-	int64_t rows = size_of(&model->config, row->rows), columns = size_of(&model->config, row->columns);
+	int64_t rows = weights_size_of(&model->config, row->rows), columns = weights_size_of(&model->config, row->columns);
 	int rank = row->columns == PLUMB_SIZE_NONE ? 1 : 2;
 	char have[96];
 	if (!f)
@@ -129,12 +129,12 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld layers", (long long)model->config.layers);
 	for (int r = 0; r < family->top_count; r++)
 		if (!absent(model, &family->top[r]))
-			PLUMB_TRY(bind(model, w, &family->top[r], family->top[r].name));
+			PLUMB_TRY(weights_bind(model, w, &family->top[r], family->top[r].name));
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (int r = 0; r < family->layer_count; r++) {
 			if (absent(model, &family->layer[r]))
 				continue;
-			PLUMB_TRY(bind(model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
+			PLUMB_TRY(weights_bind(model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
 		}
 	return prepare_all(model, progress, user);
 }

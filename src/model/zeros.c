@@ -35,7 +35,7 @@ static size_t zeros_at_end(const struct plumb_file_tensor *t)
 	return n;
 }
 
-static int by_address(const void *a, const void *b)
+static int zeros_by_address(const void *a, const void *b)
 {
 	const uintptr_t x = (uintptr_t)(*(const struct plumb_file_tensor *const *)a)->data;
 	const uintptr_t y = (uintptr_t)(*(const struct plumb_file_tensor *const *)b)->data;
@@ -164,7 +164,7 @@ enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plum
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to sort %lld tensors", (long long)n);
 	for (int64_t i = 0; i < n; i++)
 		order[i] = plumb_file_tensor(file, i);
-	qsort(order, (size_t)n, sizeof *order, by_address);
+	qsort(order, (size_t)n, sizeof *order, zeros_by_address);
 	for (int64_t i = -1; i < file->shards && !s; i++) {
 		size_t good;
 		const struct plumb_file_tensor *lost = lost_since(i < 0 ? file : file->shard[i], order, n, &good);

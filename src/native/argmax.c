@@ -4,7 +4,7 @@
 
 struct work { const struct plumb_simd *simd; int32_t *y; const float *x; int64_t d; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void argmax_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -25,6 +25,6 @@ enum plumb_status plumb_native_argmax(struct plumb_driver *driver, const struct 
 		return s;
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(x), x->dim[x->rank - 1] };
-	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), run, &w);
+	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), argmax_run, &w);
 	return PLUMB_OK;
 }

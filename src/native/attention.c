@@ -178,7 +178,7 @@ static void write_rows(const struct work *w, const struct tile *t, int64_t kv_he
 	}
 }
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void attention_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	for (int64_t task = first; task < end; task++) {
@@ -199,7 +199,7 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 }
 
 /* Chunks 1.. of one (KV head, block) into its chunk 0, in order. */
-static void merge(const struct work *w, int64_t kv_head)
+static void attention_merge(const struct work *w, int64_t kv_head)
 {
 	int64_t rows = w->block * w->group;
 	float *into = w->partial + w->partial_size * (size_t)(kv_head * w->chunks);
@@ -246,8 +246,8 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 	if ((s = plumb_native_reserve(driver, scratch_floats(rows, w.d, w.wide), partials)))
 		return s;
 	w.partial = partials ? plumb_native_shared(driver) : NULL;
-	plumb_native_split(driver, w.a.kv_heads * w.blocks * w.chunks, 1, run, &w);
+	plumb_native_split(driver, w.a.kv_heads * w.blocks * w.chunks, 1, attention_run, &w);
 	for (int64_t g = 0; w.partial && g < w.a.kv_heads; g++)
-		merge(&w, g);
+		attention_merge(&w, g);
 	return PLUMB_OK;
 }

@@ -16,7 +16,7 @@ struct work {
 };
 
 /* One item is one (head, query). */
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void attn_mix_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
@@ -46,6 +46,6 @@ enum plumb_status plumb_native_attn_mix(struct plumb_driver *driver, const struc
 	if (s || (s = plumb_native_cache(v)) || (s = plumb_native_reserve(driver, (ROWS + 1) * (size_t)wide, 0)))
 		return s;
 	struct work w = { driver, plumb_host(call->out), plumb_host(p), plumb_host(v), v->type, call->out->dim[0], d, wide, p->dim[2], *a };
-	plumb_native_split(driver, w.n * a->heads, plumb_native_grain(w.keys * w.d), run, &w);
+	plumb_native_split(driver, w.n * a->heads, plumb_native_grain(w.keys * w.d), attn_mix_run, &w);
 	return PLUMB_OK;
 }

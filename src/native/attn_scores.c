@@ -14,7 +14,7 @@ struct work {
 };
 
 /* One item is one (head, query) row of s. */
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void attn_scores_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -39,6 +39,6 @@ enum plumb_status plumb_native_attn_scores(struct plumb_driver *driver, const st
 		return s;
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(q), plumb_host(k), k->type, q->dim[0],
 		q->dim[1] / call->s.attn.heads, call->out->dim[2], call->s.attn };
-	plumb_native_split(driver, w.n * w.a.heads, plumb_native_grain(w.keys * w.d), run, &w);
+	plumb_native_split(driver, w.n * w.a.heads, plumb_native_grain(w.keys * w.d), attn_scores_run, &w);
 	return PLUMB_OK;
 }

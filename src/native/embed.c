@@ -4,7 +4,7 @@
 
 struct work { const struct plumb_simd *simd; float *y; const char *w; size_t row; enum plumb_type type; const int32_t *ids; int64_t d; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void embed_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -28,6 +28,6 @@ enum plumb_status plumb_native_embed(struct plumb_driver *driver, const struct p
 		if (w.ids[i] < 0 || w.ids[i] >= table->dim[0])
 			return plumb_fail(PLUMB_E_ARGUMENT, "id %d at %lld is outside [0, %lld)", (int)w.ids[i], (long long)i, (long long)table->dim[0]);
 	w.row = plumb_tensor_bytes(table) / (size_t)table->dim[0];
-	plumb_native_split(driver, n, plumb_native_grain(w.d), run, &w);
+	plumb_native_split(driver, n, plumb_native_grain(w.d), embed_run, &w);
 	return PLUMB_OK;
 }

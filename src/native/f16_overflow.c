@@ -7,7 +7,7 @@ struct work { int32_t *y; const float *x; int64_t d; };
 
 static bool overflows(float x) { return fabsf(x) >= PLUMB_F16_ENDS && fabsf(x) < INFINITY; }
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void f16_overflow_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -28,6 +28,6 @@ enum plumb_status plumb_native_f16_overflow(struct plumb_driver *driver, const s
 	PLUMB_TRY(plumb_native_f32(call));
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { plumb_host(call->out), plumb_host(x), x->dim[1] };
-	plumb_native_split(driver, x->dim[0], plumb_native_grain(w.d), run, &w);
+	plumb_native_split(driver, x->dim[0], plumb_native_grain(w.d), f16_overflow_run, &w);
 	return PLUMB_OK;
 }

@@ -6,7 +6,7 @@
 
 struct work { const struct plumb_simd *simd; float *y; const float *x; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void f16_round_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	uint16_t half[BLOCK];
@@ -22,6 +22,6 @@ enum plumb_status plumb_native_f16_round(struct plumb_driver *driver, const stru
 {
 	PLUMB_TRY(plumb_native_f32(call));
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(call->in[0]) };
-	plumb_native_split(driver, plumb_tensor_count(call->out), 4 * PLUMB_NATIVE_GRAIN, run, &w);
+	plumb_native_split(driver, plumb_tensor_count(call->out), 4 * PLUMB_NATIVE_GRAIN, f16_round_run, &w);
 	return PLUMB_OK;
 }

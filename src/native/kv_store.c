@@ -5,7 +5,7 @@
 
 struct work { const struct plumb_simd *simd; enum plumb_type type; char *cache; const float *x; int64_t d; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void kv_store_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	int64_t from = first * w->d, n = (end - first) * w->d;
@@ -25,6 +25,6 @@ enum plumb_status plumb_native_kv_store(struct plumb_driver *driver, const struc
 	int64_t d = cache->dim[1];
 	struct work w = { plumb_native_simd(driver), cache->type,
 		(char *)plumb_host(cache) + (size_t)(call->s.pos * d) * plumb_type_bytes(cache->type), plumb_host(x), d };
-	plumb_native_split(driver, x->dim[0], plumb_native_grain(d) * 4, run, &w);
+	plumb_native_split(driver, x->dim[0], plumb_native_grain(d) * 4, kv_store_run, &w);
 	return PLUMB_OK;
 }

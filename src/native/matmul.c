@@ -57,7 +57,7 @@ static void pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t
 }
 
 /* One panel against all rows of x. */
-static void run_panel(const struct work *w, int64_t column, int64_t k, int64_t kc, const float *panel, float *edge)
+static void matmul_run_panel(const struct work *w, int64_t column, int64_t k, int64_t kc, const float *panel, float *edge)
 {
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
 	int64_t nr = simd->nr, width = w->n - column < nr ? w->n - column : nr;
@@ -89,7 +89,7 @@ static void run_many(void *arg, int64_t first, int64_t end, int thread)
 		int64_t kc = w->k - k < KC ? w->k - k : KC;
 		pack_rows(w, first, end - first, k, kc, unpacked, panels);
 		for (int64_t j = first; j < end; j += nr)
-			run_panel(w, j, k, kc, panels + (j - first) * KC, edge);
+			matmul_run_panel(w, j, k, kc, panels + (j - first) * KC, edge);
 	}
 	add_bias(w, first, end);
 }

@@ -43,7 +43,7 @@ static struct plumb_stretch stretch(const struct plumb_packed *w, int64_t first,
 	return (struct plumb_stretch){ w->bytes + w->group * (size_t)first, w->group, end - first };
 }
 
-static void finish(const struct plumb_product *p, int f, float *out, float *up, int64_t first, int64_t end)
+static void matmul_few_finish(const struct plumb_product *p, int f, float *out, float *up, int64_t first, int64_t end)
 {
 	plumb_native_product_finish(p, f, &(struct plumb_results){ .out = out, .up = up, .ld = LD, .end = p->m, .first = first * PLUMB_GROUP,
 		.width = (end - first) * PLUMB_GROUP });
@@ -57,7 +57,7 @@ static void few_pair(const struct plumb_product *p, int64_t at, int64_t end, int
 	const int64_t start = piece_start(p, w->groups, owner), stop = piece_start(p, w->groups, owner + 1), first = start + at, last = start + end;
 	few_groups(p, 0, first, last, last, stretch(p->of[1].w, first, last), gate);
 	few_groups(p, 1, first, last, last, last < stop ? stretch(w, last, stop) : after, up);
-	finish(p, 0, gate, up, first, last);
+	matmul_few_finish(p, 0, gate, up, first, last);
 }
 
 /* Groups [at, end) of the owner's pieces of all weights, one piece after the other. */
@@ -76,7 +76,7 @@ static void few_parts(const struct plumb_product *p, int64_t at, int64_t end, in
 		if (f + 1 < p->count)
 			then = stretch(p->of[f + 1].w, piece_start(p, p->of[f + 1].w->groups, owner), piece_start(p, p->of[f + 1].w->groups, owner + 1));
 		few_groups(p, f, first, last, stop, then, out);
-		finish(p, f, out, NULL, first, last);
+		matmul_few_finish(p, f, out, NULL, first, last);
 	}
 }
 
@@ -89,7 +89,7 @@ static int64_t piece_groups(const struct plumb_product *p, int thread)
 	return groups;
 }
 
-static void run(void *arg, int64_t index, int thread)
+static void matmul_few_run(void *arg, int64_t index, int thread)
 {
 	const struct plumb_product *p = arg;
 	struct plumb_native *n = p->driver->state;
@@ -126,5 +126,5 @@ void plumb_native_matmul_few(struct plumb_product *p)
 	if (n->last)
 		n->last->next = stretch(p->of[0].w, 0, p->of[0].w->groups);
 	n->last = p->of[p->count - 1].w;
-	plumb_pool_run(p->driver->ctx->pool, run, p, threads);
+	plumb_pool_run(p->driver->ctx->pool, matmul_few_run, p, threads);
 }

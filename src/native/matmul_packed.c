@@ -16,7 +16,7 @@ static const float *row_of(const struct plumb_product *p, int64_t i, int thread)
 	return normed;
 }
 
-static void quantise(void *arg, int64_t first, int64_t end, int thread)
+static void matmul_packed_quantise(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct plumb_product *p = arg;
 	for (int64_t i = first; i < end; i++)
@@ -36,7 +36,7 @@ static void rest(void *arg, int64_t first, int64_t end, int thread)
 
 static void make_rows(struct plumb_product *p)
 {
-	plumb_native_split(p->driver, p->m, plumb_native_grain(p->k) * 2, quantise, p);
+	plumb_native_split(p->driver, p->m, plumb_native_grain(p->k) * 2, matmul_packed_quantise, p);
 	p->rows = p->m;
 	for (int64_t i = 0; i < p->m; i++)
 		if (p->second[i]) {
@@ -48,7 +48,7 @@ static void make_rows(struct plumb_product *p)
 }
 
 /* Memory for up to two rows of integers per row of x, and for a thread's normed row or panel and results. */
-static enum plumb_status reserve(struct plumb_product *p)
+static enum plumb_status matmul_packed_reserve(struct plumb_product *p)
 {
 	const int64_t k = p->k;
 	size_t floats, most = 2 * (size_t)p->m, piece = plumb_native_matmul_scratch(p);
@@ -89,7 +89,7 @@ enum plumb_status plumb_native_product(struct plumb_product *p)
 	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
 	p->limit = !exact ? PLUMB_MODE_LOSS : fast ? INFINITY : 0;
 	p->bytes = fast && !exact && p->m >= PLUMB_MANY && p->kernels->multiply8;
-	PLUMB_TRY(reserve(p));
+	PLUMB_TRY(matmul_packed_reserve(p));
 	make_rows(p);
 	if (p->rows < PLUMB_MANY)
 		plumb_native_matmul_few(p);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "native/native.h"
 
-static uint16_t half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+static uint16_t packed_half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
 static void put_half(uint8_t *p, uint16_t h)
 {
@@ -52,21 +52,21 @@ static void k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[P
 
 static void small_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
-	put_half(to + 2 * r, half_at(b));
+	put_half(to + 2 * r, packed_half_at(b));
 	if (plumb_packed_formats[type].min)
-		put_half(to + 32 + 2 * r, half_at(b + 2));
+		put_half(to + 32 + 2 * r, packed_half_at(b + 2));
 }
 
 static void k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
 	if (type == PLUMB_Q6_K) {
-		put_half(to + 2 * r, half_at(b + 208));
+		put_half(to + 2 * r, packed_half_at(b + 208));
 		for (int j = 0; j < 16; j++)
 			to[32 + 16 * j + r] = b[192 + j];
 		return;
 	}
-	put_half(to + 2 * r, half_at(b));
-	put_half(to + 32 + 2 * r, half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
+	put_half(to + 2 * r, packed_half_at(b));
+	put_half(to + 32 + 2 * r, packed_half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
 	const uint8_t *s = b + 4;
 	for (int j = 0; j < 8; j++) {
 		to[64 + 16 * j + r] = j < 4 ? s[j] & 63 : (uint8_t)((s[j + 4] & 15) | s[j - 4] >> 6 << 4);

@@ -11,7 +11,7 @@ void plumb_native_norm(const struct plumb_simd *simd, float *y, const float *x, 
 	simd->norm(y, x, w, (float)(1 / sqrt(mean + eps)), d);
 }
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void rmsnorm_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -27,6 +27,6 @@ enum plumb_status plumb_native_rmsnorm(struct plumb_driver *driver, const struct
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(x), plumb_host(call->in[1]),
 		x->dim[x->rank - 1], call->s.eps };
-	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), run, &w);
+	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), rmsnorm_run, &w);
 	return PLUMB_OK;
 }

@@ -13,7 +13,7 @@ struct work {
 	double base, factor;
 };
 
-static void rotate(float *y, const float *x, const double *turn, int64_t head_dim, enum plumb_rope_pairs pairs)
+static void rope_rotate(float *y, const float *x, const double *turn, int64_t head_dim, enum plumb_rope_pairs pairs)
 {
 	int64_t half = head_dim / 2;
 	for (int64_t j = 0; j < half; j++) {
@@ -24,7 +24,7 @@ static void rotate(float *y, const float *x, const double *turn, int64_t head_di
 	}
 }
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void rope_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	double *turn = (double *)(void *)plumb_native_scratch(w->driver, thread), *rate = turn + w->head_dim;
@@ -37,7 +37,7 @@ static void run(void *arg, int64_t first, int64_t end, int thread)
 			turn[2 * j + 1] = sin(angle);
 		}
 		for (int64_t h = 0; h < w->width; h += w->head_dim)
-			rotate(w->y + i * w->width + h, w->x + i * w->width + h, turn, w->head_dim, w->pairs);
+			rope_rotate(w->y + i * w->width + h, w->x + i * w->width + h, turn, w->head_dim, w->pairs);
 	}
 }
 
@@ -50,6 +50,6 @@ enum plumb_status plumb_native_rope(struct plumb_driver *driver, const struct pl
 	if (s || (s = plumb_native_reserve(driver, 3 * sizeof(double) / sizeof(float) * (size_t)w.head_dim, 0)))
 		return s;
 	/* A pair costs about as much as 20 plain elements. */
-	plumb_native_split(driver, plumb_tensor_count(x) / w.width, plumb_native_grain(w.width + 10 * w.head_dim), run, &w);
+	plumb_native_split(driver, plumb_tensor_count(x) / w.width, plumb_native_grain(w.width + 10 * w.head_dim), rope_run, &w);
 	return PLUMB_OK;
 }

@@ -4,7 +4,7 @@
 
 struct work { const struct plumb_simd *simd; float *y; const float *x; int64_t d; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void softmax_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -23,6 +23,6 @@ enum plumb_status plumb_native_softmax(struct plumb_driver *driver, const struct
 		return s;
 	const struct plumb_tensor *x = call->in[0];
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(x), x->dim[x->rank - 1] };
-	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), run, &w);
+	plumb_native_split(driver, plumb_tensor_count(x) / w.d, plumb_native_grain(w.d), softmax_run, &w);
 	return PLUMB_OK;
 }

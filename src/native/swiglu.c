@@ -4,7 +4,7 @@
 
 struct work { const struct plumb_simd *simd; float *y; const float *gate, *up; };
 
-static void run(void *arg, int64_t first, int64_t end, int thread)
+static void swiglu_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -17,6 +17,6 @@ enum plumb_status plumb_native_swiglu(struct plumb_driver *driver, const struct 
 	if (s)
 		return s;
 	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(call->in[0]), plumb_host(call->in[1]) };
-	plumb_native_split(driver, plumb_tensor_count(call->out), PLUMB_NATIVE_GRAIN, run, &w);
+	plumb_native_split(driver, plumb_tensor_count(call->out), PLUMB_NATIVE_GRAIN, swiglu_run, &w);
 	return PLUMB_OK;
 }

@@ -7,12 +7,12 @@ enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y, c
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_add, .out = y, .in = { a, b } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status add_check(const struct plumb_call *c)
 {
 	return plumb_need_alike(c, "a", "b");
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status add_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	int64_t n = plumb_tensor_count(c->out);
 	(void)driver;
@@ -21,8 +21,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
-static double tolerance(const struct plumb_call *c) { (void)c; return PLUMB_U; }
+static double add_flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
+static double add_tolerance(const struct plumb_call *c) { (void)c; return PLUMB_U; }
 
 #define CASE(text, n, d) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 2, { n, d } } } }
 static const struct plumb_case cases[] = {
@@ -31,6 +31,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_add = {
 	.name = "add", .index = -1, .alias = 3, .rows = 3,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = add_check, .ref = add_ref,
+	.flops = add_flops, .bytes = plumb_bytes_all, .tolerance = add_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

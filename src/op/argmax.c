@@ -7,7 +7,7 @@ enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_argmax, .out = y, .in = { x } });
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status argmax_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0];
 	int64_t d = x->dim[1];
@@ -27,8 +27,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double argmax_flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
+static double argmax_tolerance(const struct plumb_call *c) { (void)c; return 0; }
 
 #define CASE(text, n, d) { .name = text, .out = { PLUMB_I32, 1, { n } }, .in = { { PLUMB_F32, 2, { n, d } } } }
 static const struct plumb_case cases[] = {
@@ -37,6 +37,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_argmax = {
 	.name = "argmax", .index = -1, .rows = 1,
-	.check = plumb_need_row_index, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = plumb_need_row_index, .ref = argmax_ref,
+	.flops = argmax_flops, .bytes = plumb_bytes_all, .tolerance = argmax_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

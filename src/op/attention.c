@@ -10,7 +10,7 @@ enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attention, .out = y, .in = { q, k, v }, .s = { .attn = *a } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status attention_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *q = c->in[0], *k = c->in[1], *v = c->in[2];
 	PLUMB_TRY(plumb_need_present(q, "q"));
@@ -47,7 +47,7 @@ static enum plumb_status compose_rows(struct plumb_context *ctx, const struct pl
 	return status;
 }
 
-static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_call *c)
+static enum plumb_status attention_compose(struct plumb_context *ctx, const struct plumb_call *c)
 {
 	const int64_t rows = 32, total = c->in[0]->dim[0];
 	for (int64_t i = 0; i < total; i += rows)
@@ -81,7 +81,7 @@ static void query(void *arg, int64_t row, int thread)
 	}
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status attention_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	struct plumb_pool *pool = driver->ctx->pool;
 	size_t total = (size_t)(c->s.attn.pos + c->in[0]->dim[0]);
@@ -93,15 +93,15 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c)
+static double attention_flops(const struct plumb_call *c)
 {
 	double n = (double)c->in[0]->dim[0], seen = n * (double)c->s.attn.pos + n * (n + 1) / 2;
 	return 4 * seen * (double)c->in[0]->dim[1];
 }
 
-static double bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]); }
+static double attention_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]); }
 
-static double tolerance(const struct plumb_call *c)
+static double attention_tolerance(const struct plumb_call *c)
 {
 	double d = (double)c->in[0]->dim[1] / (double)c->s.attn.heads, t = (double)(c->s.attn.pos + c->in[0]->dim[0]);
 	return (16 + 4 * sqrt(d) + sqrt(t)) * PLUMB_U;
@@ -122,6 +122,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_attention = {
 	.name = "attention", .fused = true, .parts = 1u << PLUMB_OP_attn_scores | 1u << PLUMB_OP_softmax | 1u << PLUMB_OP_attn_mix, .index = -1, .rows = 1, .caches = 2 | 4,
-	.check = check, .ref = ref, .compose = compose,
-	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = attention_check, .ref = attention_ref, .compose = attention_compose,
+	.flops = attention_flops, .bytes = attention_bytes, .tolerance = attention_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -8,7 +8,7 @@ enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor 
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_mix, .out = y, .in = { p, v }, .s = { .attn = *a } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status attn_mix_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *p = c->in[0], *v = c->in[1];
 	PLUMB_TRY(plumb_need_present(p, "p"));
@@ -21,7 +21,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, p, "p", false);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status attn_mix_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *p = c->in[0], *v = c->in[1];
 	const struct plumb_attn *a = &c->s.attn;
@@ -39,11 +39,11 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->in[0]) * (double)c->out->dim[1] / (double)c->s.attn.heads; }
+static double attn_mix_flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->in[0]) * (double)c->out->dim[1] / (double)c->s.attn.heads; }
 
-static double bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->in[0]->dim[2]); }
+static double attn_mix_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->in[0]->dim[2]); }
 
-static double tolerance(const struct plumb_call *c)
+static double attn_mix_tolerance(const struct plumb_call *c)
 {
 	return (2 + sqrt((double)c->in[0]->dim[2])) * PLUMB_U;
 }
@@ -60,6 +60,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_attn_mix = {
 	.name = "attn_mix", .index = -1, .caches = 2,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = attn_mix_check, .ref = attn_mix_ref,
+	.flops = attn_mix_flops, .bytes = attn_mix_bytes, .tolerance = attn_mix_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -9,7 +9,7 @@ enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tens
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_scores, .out = s, .in = { q, k }, .s = { .attn = *a } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status attn_scores_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *s = c->out, *q = c->in[0], *k = c->in[1];
 	PLUMB_TRY(plumb_need_present(q, "q"));
@@ -22,7 +22,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(s, q, "q", false);
 }
 
-static void head(void *arg, int64_t h, int thread)
+static void attn_scores_head(void *arg, int64_t h, int thread)
 {
 	const struct plumb_call *c = arg;
 	const struct plumb_tensor *s = c->out, *q = c->in[0], *k = c->in[1];
@@ -38,17 +38,17 @@ static void head(void *arg, int64_t h, int thread)
 		}
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status attn_scores_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
-	plumb_pool_run(driver->ctx->pool, head, (void *)(uintptr_t)c, c->s.attn.heads);
+	plumb_pool_run(driver->ctx->pool, attn_scores_head, (void *)(uintptr_t)c, c->s.attn.heads);
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads; }
+static double attn_scores_flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads; }
 
-static double bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->out->dim[2]); }
+static double attn_scores_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->out->dim[2]); }
 
-static double tolerance(const struct plumb_call *c)
+static double attn_scores_tolerance(const struct plumb_call *c)
 {
 	return (3 + sqrt((double)c->in[0]->dim[1] / (double)c->s.attn.heads)) * PLUMB_U;
 }
@@ -65,6 +65,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_attn_scores = {
 	.name = "attn_scores", .index = -1, .rows = 1, .caches = 2,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = attn_scores_check, .ref = attn_scores_ref,
+	.flops = attn_scores_flops, .bytes = attn_scores_bytes, .tolerance = attn_scores_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

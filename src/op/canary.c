@@ -67,7 +67,7 @@ static enum plumb_status make_slice(const struct plumb_call *call, struct slice 
 }
 
 /* An input for the truth: its host bytes where they are fresh, else a copy of the slice alone, which *copy holds. */
-static enum plumb_status on_host(struct plumb_context *ctx, const struct plumb_tensor *t, struct plumb_tensor *mine, void **copy)
+static enum plumb_status canary_on_host(struct plumb_context *ctx, const struct plumb_tensor *t, struct plumb_tensor *mine, void **copy)
 {
 	size_t bytes = plumb_tensor_bytes(t);
 	if (t->buffer->host && t->buffer->host_fresh) {
@@ -91,7 +91,7 @@ static enum plumb_status run_truth(struct plumb_driver *driver, const struct sli
 		if (s->call.in[i]) {
 			in[i] = (struct plumb_tensor){ .buffer = NULL };
 			call.in[i] = &in[i];
-			status = on_host(driver->ctx, s->call.in[i], &in[i], &copy[i]);
+			status = canary_on_host(driver->ctx, s->call.in[i], &in[i], &copy[i]);
 		}
 	if (!status)
 		status = plumb_op_table[call.op]->ref(driver, &call);

@@ -8,7 +8,7 @@ enum plumb_status plumb_embed(struct plumb_context *ctx, struct plumb_tensor *y,
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_embed, .out = y, .in = { w, ids } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status embed_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *w = c->in[0], *ids = c->in[1];
 	PLUMB_TRY(plumb_need_present(w, "w"));
@@ -29,7 +29,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, w, "w", false);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status embed_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *w = c->in[0], *ids = c->in[1];
 	int64_t d = w->dim[1];
@@ -47,14 +47,14 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { (void)c; return 0; }
+static double embed_flops(const struct plumb_call *c) { (void)c; return 0; }
 
-static double bytes(const struct plumb_call *c)
+static double embed_bytes(const struct plumb_call *c)
 {
 	return (double)plumb_tensor_bytes(c->out) + (double)plumb_tensor_bytes(c->in[0]) / (double)c->in[0]->dim[0] * (double)c->in[1]->dim[0];
 }
 
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double embed_tolerance(const struct plumb_call *c) { (void)c; return 0; }
 
 #define CASE(text, vocab, d, n) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { vocab, d } }, { PLUMB_I32, 1, { n } } } }
 static const struct plumb_case cases[] = {
@@ -67,6 +67,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_embed = {
 	.name = "embed", .weights = 1, .index = 1, .rows = 2,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = embed_check, .ref = embed_ref,
+	.flops = embed_flops, .bytes = embed_bytes, .tolerance = embed_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -21,7 +21,7 @@ static bool position(const struct plumb_call *call, int64_t row, int64_t *at)
 	return scores || mix || rope;
 }
 
-static enum plumb_status note(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_tensor *x, const int32_t *at)
+static enum plumb_status f16_note(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_tensor *x, const int32_t *at)
 {
 	struct plumb_f16_note *o = &ctx->f16;
 	for (int64_t i = 0; i < x->dim[0]; i++) {
@@ -46,7 +46,7 @@ static enum plumb_status overflow(struct plumb_context *ctx, const struct plumb_
 	if (!s)
 		s = plumb_buffer_to_host(at.buffer);
 	if (!s)
-		s = note(ctx, call, x, plumb_host(&at));
+		s = f16_note(ctx, call, x, plumb_host(&at));
 	plumb_tensor_free(&at);
 	return s;
 }

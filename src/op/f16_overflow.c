@@ -7,7 +7,7 @@ enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_ten
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_f16_overflow, .out = y, .in = { x } });
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status f16_overflow_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0];
 	int64_t d = x->dim[1];
@@ -21,8 +21,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double f16_overflow_flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
+static double f16_overflow_tolerance(const struct plumb_call *c) { (void)c; return 0; }
 
 #define CASE(text, n, d) { .name = text, .out = { PLUMB_I32, 1, { n } }, .in = { { PLUMB_F32, 2, { n, d } } } }
 static const struct plumb_case cases[] = {
@@ -31,6 +31,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_f16_overflow = {
 	.name = "f16_overflow", .index = -1, .rows = 1,
-	.check = plumb_need_row_index, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = plumb_need_row_index, .ref = f16_overflow_ref,
+	.flops = f16_overflow_flops, .bytes = plumb_bytes_all, .tolerance = f16_overflow_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -7,14 +7,14 @@ enum plumb_status plumb_f16_round(struct plumb_context *ctx, struct plumb_tensor
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_f16_round, .out = y, .in = { x } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status f16_round_check(const struct plumb_call *c)
 {
 	PLUMB_TRY(plumb_need_same(c));
 	return plumb_need_apart(c->out, c->in[0], "x", true);
 }
 
 /* What it works on are float32's values, whatever the tensors' type: rounding through float32 is one rounding. */
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status f16_round_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	(void)driver;
 	for (int64_t i = 0; i < plumb_tensor_count(c->out); i++)
@@ -22,8 +22,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double f16_round_flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
+static double f16_round_tolerance(const struct plumb_call *c) { (void)c; return 0; }
 
 #define CASE(text, n, d) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { n, d } } } }
 static const struct plumb_case cases[] = {
@@ -32,6 +32,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_f16_round = {
 	.name = "f16_round", .index = -1, .alias = 1, .rows = 1,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = f16_round_check, .ref = f16_round_ref,
+	.flops = f16_round_flops, .bytes = plumb_bytes_all, .tolerance = f16_round_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -10,7 +10,7 @@ enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_gate_up, .out = y, .in = { x, norm, gate, up }, .s = { .eps = eps } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status gate_up_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[X];
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
@@ -21,7 +21,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_weight(c, c->in[UP], "up", y->dim[1], x->dim[1]);
 }
 
-static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c)
+static enum plumb_status gate_up_steps(struct plumb_steps *s, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[X];
 	int64_t rows = x->dim[0], columns = c->out->dim[1];
@@ -34,16 +34,16 @@ static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c
 	return plumb_steps_end(s);
 }
 
-static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = ctx }, c); }
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
+static enum plumb_status gate_up_compose(struct plumb_context *ctx, const struct plumb_call *c) { return gate_up_steps(&(struct plumb_steps){ .ctx = ctx }, c); }
+static enum plumb_status gate_up_ref(struct plumb_driver *driver, const struct plumb_call *c) { return gate_up_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
 
-static double flops(const struct plumb_call *c)
+static double gate_up_flops(const struct plumb_call *c)
 {
 	return 4.0 * (double)plumb_tensor_count(c->in[X]) + (4.0 * (double)c->in[X]->dim[1] + 5) * (double)plumb_tensor_count(c->out);
 }
 
 /* silu's slope is at most 1.1 and silu of a symmetric gate at least half of it in size: 2.2 times gate's error, and up's. */
-static double tolerance(const struct plumb_call *c)
+static double gate_up_tolerance(const struct plumb_call *c)
 {
 	double norm = plumb_norm_tolerance(c->in[X]);
 	return 2.2 * (plumb_product_tolerance(c, c->in[GATE]) + norm) + plumb_product_tolerance(c, c->in[UP]) + norm + 8 * PLUMB_U;
@@ -65,6 +65,6 @@ static const struct plumb_case cases[] = {
 const struct plumb_op_desc plumb_op_gate_up = {
 	.name = "gate_up", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_swiglu,
 	.weights = 1u << GATE | 1u << UP, .index = -1, .rows = 1, .columns = 4 | 8, .per_column = 2,
-	.check = check, .ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all,
-	.tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = gate_up_check, .ref = gate_up_ref, .compose = gate_up_compose, .flops = gate_up_flops, .bytes = plumb_bytes_all,
+	.tolerance = gate_up_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

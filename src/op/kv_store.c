@@ -7,7 +7,7 @@ enum plumb_status plumb_kv_store(struct plumb_context *ctx, struct plumb_tensor 
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_kv_store, .out = cache, .in = { x }, .s = { .pos = pos } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status kv_store_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *cache = c->out, *x = c->in[0];
 	PLUMB_TRY(plumb_need_present(x, "x"));
@@ -21,7 +21,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(cache, x, "x", false);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status kv_store_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	int64_t d = c->in[0]->dim[1];
 	(void)driver;
@@ -30,9 +30,9 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { (void)c; return 0; }
-static double bytes(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_bytes(c->in[0]); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double kv_store_flops(const struct plumb_call *c) { (void)c; return 0; }
+static double kv_store_bytes(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_bytes(c->in[0]); }
+static double kv_store_tolerance(const struct plumb_call *c) { (void)c; return 0; }
 
 #define CASE(text, type, capacity, n, d, p) { .name = text, .out = { type, 2, { capacity, d } }, \
 	.in = { { PLUMB_F32, 2, { n, d } } }, .scalars.s.pos = p }
@@ -44,6 +44,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_kv_store = {
 	.name = "kv_store", .index = -1, .inout = true, .rows = 1,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = bytes, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = kv_store_check, .ref = kv_store_ref,
+	.flops = kv_store_flops, .bytes = kv_store_bytes, .tolerance = kv_store_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

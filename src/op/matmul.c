@@ -9,7 +9,7 @@ enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = y, .in = { x, w, b } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status matmul_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0], *w = c->in[1], *b = c->in[2];
 	PLUMB_TRY(plumb_need_present(x, "x"));
@@ -40,7 +40,7 @@ static void column(void *arg, int64_t j, int thread)
 	}
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status matmul_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	struct plumb_pool *pool = driver->ctx->pool;
 	const struct plumb_tensor *x = c->in[0];
@@ -55,7 +55,7 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return s;
 }
 
-static double flops(const struct plumb_call *c)
+static double matmul_flops(const struct plumb_call *c)
 {
 	return 2.0 * (double)c->in[0]->dim[0] * (double)c->in[0]->dim[1] * (double)c->in[1]->dim[0];
 }
@@ -66,7 +66,7 @@ double plumb_product_tolerance(const struct plumb_call *c, const struct plumb_te
 	return (rounds ? PLUMB_MODE_LOSS : 0) + (2 + sqrt((double)w->dim[1])) * PLUMB_U;
 }
 
-static double tolerance(const struct plumb_call *c) { return plumb_product_tolerance(c, c->in[1]); }
+static double matmul_tolerance(const struct plumb_call *c) { return plumb_product_tolerance(c, c->in[1]); }
 
 #define CASE(text, m, n, k, bias) { .name = text, .out = { PLUMB_F32, 2, { m, n } }, \
 	.in = { { PLUMB_F32, 2, { m, k } }, { PLUMB_F32, 2, { n, k } }, { PLUMB_F32, bias, { n } } } }
@@ -93,6 +93,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_matmul = {
 	.name = "matmul", .weights = 2, .index = -1, .rows = 1, .columns = 2 | 4,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = matmul_check, .ref = matmul_ref,
+	.flops = matmul_flops, .bytes = plumb_bytes_all, .tolerance = matmul_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

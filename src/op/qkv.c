@@ -10,7 +10,7 @@ enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, c
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_qkv, .out = y, .in = { x, norm, w[0], w[1], w[2], b[0], b[1], b[2] }, .s = { .eps = eps } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status qkv_check(const struct plumb_call *c)
 {
 	static const char *const names[] = { "wq", "wk", "wv" }, *const biases[] = { "bq", "bk", "bv" };
 	const struct plumb_tensor *y = c->out, *x = c->in[X];
@@ -26,7 +26,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_shape(y, "y", 2, x->dim[0], columns, -1);
 }
 
-static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c)
+static enum plumb_status qkv_steps(struct plumb_steps *s, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[X];
 	struct plumb_tensor *normed = plumb_steps_temp(s, c, x->dim[0], x->dim[1]);
@@ -41,15 +41,15 @@ static enum plumb_status steps(struct plumb_steps *s, const struct plumb_call *c
 	return plumb_steps_end(s);
 }
 
-static enum plumb_status compose(struct plumb_context *ctx, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = ctx }, c); }
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c) { return steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
+static enum plumb_status qkv_compose(struct plumb_context *ctx, const struct plumb_call *c) { return qkv_steps(&(struct plumb_steps){ .ctx = ctx }, c); }
+static enum plumb_status qkv_ref(struct plumb_driver *driver, const struct plumb_call *c) { return qkv_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
 
-static double flops(const struct plumb_call *c)
+static double qkv_flops(const struct plumb_call *c)
 {
 	return 4.0 * (double)plumb_tensor_count(c->in[X]) + 2.0 * (double)c->in[X]->dim[1] * (double)plumb_tensor_count(c->out);
 }
 
-static double tolerance(const struct plumb_call *c)
+static double qkv_tolerance(const struct plumb_call *c)
 {
 	double most = 0;
 	for (int i = 0; i < 3; i++)
@@ -73,7 +73,7 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_qkv = {
 	.name = "qkv", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul, .weights = 7u << WEIGHT, .index = -1, .rows = 1, .columns = 0xfc,
-	.check = check,
-	.ref = ref, .compose = compose, .flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases,
+	.check = qkv_check,
+	.ref = qkv_ref, .compose = qkv_compose, .flops = qkv_flops, .bytes = plumb_bytes_all, .tolerance = qkv_tolerance, .cases = cases,
 	.case_count = sizeof cases / sizeof *cases,
 };

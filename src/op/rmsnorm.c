@@ -7,7 +7,7 @@ enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = y, .in = { x, w }, .s = { .eps = eps } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status rmsnorm_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0];
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
@@ -16,7 +16,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, x, "x", true);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status rmsnorm_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0], *w = c->in[1];
 	int64_t d = x->dim[1];
@@ -32,10 +32,10 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
+static double rmsnorm_flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
 
 double plumb_norm_tolerance(const struct plumb_tensor *x) { return (4 + sqrt((double)x->dim[1]) / 2) * PLUMB_U; }
-static double tolerance(const struct plumb_call *c) { return plumb_norm_tolerance(c->in[0]); }
+static double rmsnorm_tolerance(const struct plumb_call *c) { return plumb_norm_tolerance(c->in[0]); }
 
 #define CASE(text, n, d, e) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, \
 	.in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 1, { d } } }, .scalars.s.eps = e }
@@ -48,6 +48,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_rmsnorm = {
 	.name = "rmsnorm", .index = -1, .alias = 1, .rows = 1,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = rmsnorm_check, .ref = rmsnorm_ref,
+	.flops = rmsnorm_flops, .bytes = plumb_bytes_all, .tolerance = rmsnorm_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

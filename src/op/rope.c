@@ -9,7 +9,7 @@ enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y, 
 		.s = { .rope = { pos, head_dim, base, factor, pairs } } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status rope_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0];
 	PLUMB_TRY(plumb_need_same(c));
@@ -26,7 +26,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, x, "x", true);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status rope_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0];
 	int64_t hd = c->s.rope.head_dim, heads = x->dim[1] / hd;
@@ -47,8 +47,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 3.0 * (double)plumb_tensor_count(c->in[0]); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 4 * PLUMB_U; }
+static double rope_flops(const struct plumb_call *c) { return 3.0 * (double)plumb_tensor_count(c->in[0]); }
+static double rope_tolerance(const struct plumb_call *c) { (void)c; return 4 * PLUMB_U; }
 
 #define CASE(text, n, heads, hd, p, by, how) { .name = text, .out = { PLUMB_F32, 2, { n, heads * hd } }, \
 	.in = { { PLUMB_F32, 2, { n, heads * hd } } }, .scalars.s.rope = { p, hd, 1e6, by, how } }
@@ -64,6 +64,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_rope = {
 	.name = "rope", .index = -1, .alias = 1, .rows = 1,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = rope_check, .ref = rope_ref,
+	.flops = rope_flops, .bytes = plumb_bytes_all, .tolerance = rope_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

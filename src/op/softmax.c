@@ -7,7 +7,7 @@ enum plumb_status plumb_softmax(struct plumb_context *ctx, struct plumb_tensor *
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_softmax, .out = y, .in = { x } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status softmax_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[0];
 	char shape[96];
@@ -19,7 +19,7 @@ static enum plumb_status check(const struct plumb_call *c)
 	return plumb_need_apart(y, x, "x", true);
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status softmax_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	const struct plumb_tensor *x = c->in[0];
 	int64_t d = x->dim[x->rank - 1], rows = plumb_tensor_count(x) / d;
@@ -36,9 +36,9 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
+static double softmax_flops(const struct plumb_call *c) { return 4.0 * (double)plumb_tensor_count(c->in[0]); }
 
-static double tolerance(const struct plumb_call *c)
+static double softmax_tolerance(const struct plumb_call *c)
 {
 	return (16 + sqrt((double)c->in[0]->dim[c->in[0]->rank - 1]) / 2) * PLUMB_U;
 }
@@ -53,6 +53,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_softmax = {
 	.name = "softmax", .index = -1, .alias = 1, .rows = 1,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = softmax_check, .ref = softmax_ref,
+	.flops = softmax_flops, .bytes = plumb_bytes_all, .tolerance = softmax_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -7,12 +7,12 @@ enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb_tensor *y
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = y, .in = { gate, up } });
 }
 
-static enum plumb_status check(const struct plumb_call *c)
+static enum plumb_status swiglu_check(const struct plumb_call *c)
 {
 	return plumb_need_alike(c, "gate", "up");
 }
 
-static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_call *c)
+static enum plumb_status swiglu_ref(struct plumb_driver *driver, const struct plumb_call *c)
 {
 	int64_t n = plumb_tensor_count(c->out);
 	(void)driver;
@@ -23,8 +23,8 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 	return PLUMB_OK;
 }
 
-static double flops(const struct plumb_call *c) { return 5.0 * (double)plumb_tensor_count(c->out); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 8 * PLUMB_U; }
+static double swiglu_flops(const struct plumb_call *c) { return 5.0 * (double)plumb_tensor_count(c->out); }
+static double swiglu_tolerance(const struct plumb_call *c) { (void)c; return 8 * PLUMB_U; }
 
 #define CASE(text, n, d) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 2, { n, d } } } }
 static const struct plumb_case cases[] = {
@@ -33,6 +33,6 @@ static const struct plumb_case cases[] = {
 
 const struct plumb_op_desc plumb_op_swiglu = {
 	.name = "swiglu", .index = -1, .alias = 3, .rows = 3,
-	.check = check, .ref = ref,
-	.flops = flops, .bytes = plumb_bytes_all, .tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.check = swiglu_check, .ref = swiglu_ref,
+	.flops = swiglu_flops, .bytes = plumb_bytes_all, .tolerance = swiglu_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
 };

@@ -15,7 +15,7 @@ static float uniform(uint64_t *state, float most)
 }
 
 /* Random content: block types get any bits, but scales that are sane numbers. */
-static void fill(const struct plumb_tensor *t, uint64_t *state, int64_t index_below)
+static void verify_fill(const struct plumb_tensor *t, uint64_t *state, int64_t index_below)
 {
 	static const int half_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 }, [PLUMB_Q5_1] = { 0, 2 }, [PLUMB_Q4_K] = { 0, 2 },
 		[PLUMB_Q5_K] = { 0, 2 }, [PLUMB_Q6_K] = { 208, 208 } };
@@ -62,7 +62,7 @@ static enum plumb_status make(struct plumb_context *ctx, int op, const struct pl
 		enum plumb_type type = is_weight ? weight : wide && c->type == PLUMB_F32 ? PLUMB_F64 : c->type;
 		PLUMB_TRY(plumb_tensor_new(ctx, &s->t[i], type, c->rank, c->dim));
 		PLUMB_TRY(plumb_buffer_host(s->t[i].buffer));
-		fill(&s->t[i], &state, desc->weights ? shape->in[plumb_desc_weight(desc)].dim[0] : 1);
+		verify_fill(&s->t[i], &state, desc->weights ? shape->in[plumb_desc_weight(desc)].dim[0] : 1);
 		plumb_buffer_written(s->t[i].buffer, NULL);
 		if (i)
 			s->call.in[i - 1] = &s->t[i];
@@ -71,7 +71,7 @@ static enum plumb_status make(struct plumb_context *ctx, int op, const struct pl
 	return PLUMB_OK;
 }
 
-static void release(struct side *s)
+static void verify_release(struct side *s)
 {
 	for (int i = 0; i <= PLUMB_MAX_INPUTS; i++)
 		plumb_tensor_free(&s->t[i]);
@@ -118,12 +118,12 @@ static enum plumb_status verify_case(struct plumb_driver *driver, struct plumb_c
 		*tolerance = desc->tolerance(&ours.call);
 		*error = plumb_op_distance(&ours.t[0], &theirs.t[0], *tolerance == 0);
 	}
-	release(&ours);
-	release(&theirs);
+	verify_release(&ours);
+	verify_release(&theirs);
 	return s ? plumb_fail_in(s, "%s \"%s\"", desc->name, shape->name) : PLUMB_OK;
 }
 
-static bool fits(const struct plumb_op_desc *desc, const struct plumb_case *shape, enum plumb_type weight)
+static bool verify_fits(const struct plumb_op_desc *desc, const struct plumb_case *shape, enum plumb_type weight)
 {
 	double outs = 1, work = 0;
 	for (int i = 0; i < shape->out.rank; i++)
@@ -151,7 +151,7 @@ enum plumb_status plumb_op_verify(struct plumb_driver *driver, struct plumb_cont
 	enum plumb_status s = PLUMB_OK;
 	for (int i = 0; i < desc->case_count && !s; i++) {
 		double e = 0, t = 0;
-		if (!fits(desc, &desc->cases[i], weight))
+		if (!verify_fits(desc, &desc->cases[i], weight))
 			continue;
 		s = verify_case(driver, truth, op, &desc->cases[i], weight, &e, &t);
 		if (!s && excess(e, t) >= excess(*error, *tolerance)) {

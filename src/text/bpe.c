@@ -34,7 +34,7 @@ struct encoder {
 	size_t used, room;
 };
 
-static void sift_down(uint64_t *heap, size_t n, size_t i)
+static void bpe_sift_down(uint64_t *heap, size_t n, size_t i)
 {
 	uint64_t v = heap[i];
 	for (size_t child; (child = 2 * i + 1) < n; i = child) {
@@ -63,7 +63,7 @@ static bool pair_key(const struct encoder *e, int32_t i, uint64_t *key)
 	return rank != UINT32_MAX;
 }
 
-static enum plumb_status reserve(struct encoder *e, size_t n)
+static enum plumb_status bpe_reserve(struct encoder *e, size_t n)
 {
 	if (n <= e->room)
 		return PLUMB_OK;
@@ -90,7 +90,7 @@ static void merge_all(struct encoder *e)
 		struct symbol *s = &e->symbol[i];
 		e->heap[0] = e->heap[--e->used];
 		if (e->used)
-			sift_down(e->heap, e->used, 0);
+			bpe_sift_down(e->heap, e->used, 0);
 		/* Entries are not taken back when their symbols change, so this one may be stale. */
 		if (s->id != m->left || s->next < 0 || e->symbol[s->next].id != m->right)
 			continue;
@@ -110,7 +110,7 @@ static void merge_all(struct encoder *e)
 static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 {
 	struct encoder *e = user;
-	enum plumb_status st = reserve(e, n);
+	enum plumb_status st = bpe_reserve(e, n);
 	if (st)
 		return st;
 	for (size_t i = 0; i < n; i++) {
@@ -127,7 +127,7 @@ static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 			e->heap[e->used++] = key;
 	}
 	for (size_t i = e->used / 2; i-- > 0;)
-		sift_down(e->heap, e->used, i);
+		bpe_sift_down(e->heap, e->used, i);
 	merge_all(e);
 	for (int32_t i = 0; !st && i >= 0; i = e->symbol[i].next)
 		st = plumb_ids_add(e->ids, e->symbol[i].id);

@@ -16,7 +16,7 @@
 
 struct buffer { char *p; size_t n, room; };
 
-static enum plumb_status put(struct buffer *b, const char *text, size_t n)
+static enum plumb_status chat_put(struct buffer *b, const char *text, size_t n)
 {
 	if (n >= SIZE_MAX / 4 - b->n)
 		return plumb_fail(PLUMB_E_LIMIT, "a conversation of more than %zu bytes", b->n);
@@ -58,19 +58,19 @@ static enum plumb_status put_id(struct sink *s, int32_t id)
 	struct plumb_span bytes = plumb_token_bytes(s->tok, id);
 	enum plumb_status st;
 	if (!s->ids)
-		return put(&s->text, bytes.p, bytes.n);
+		return chat_put(&s->text, bytes.p, bytes.n);
 	st = flush(s);
 	return st ? st : plumb_ids_add(s->ids, id);
 }
 
-static enum plumb_status put_text(struct sink *s, const char *text) { return put(&s->text, text, strlen(text)); }
+static enum plumb_status chat_put_text(struct sink *s, const char *text) { return chat_put(&s->text, text, strlen(text)); }
 
 /* A marker of the template's own; as text it needs no token. */
 static enum plumb_status put_marker(struct sink *s, const char *text)
 {
 	int32_t id = plumb_special_find(s->tok, text);
 	if (!s->ids)
-		return put_text(s, text);
+		return chat_put_text(s, text);
 	return id < 0 ? plumb_fail(PLUMB_E_UNSUPPORTED, "the chat template %s needs the token %s, which is not a special token of this "
 		"vocabulary", s->tok->template->name, text) : put_id(s, id);
 }
@@ -79,8 +79,8 @@ static enum plumb_status put_marker(struct sink *s, const char *text)
 static enum plumb_status put_think(struct sink *s)
 {
 	int32_t id = plumb_special_find(s->tok, "<think>");
-	enum plumb_status st = id < 0 ? put_text(s, "<think>") : put_id(s, id);
-	return st ? st : put_text(s, "\n");
+	enum plumb_status st = id < 0 ? chat_put_text(s, "<think>") : put_id(s, id);
+	return st ? st : chat_put_text(s, "\n");
 }
 
 /* What a template keeps of an earlier answer. */
@@ -98,17 +98,17 @@ static const char *without_thought(const struct plumb_template *t, const char *c
 static enum plumb_status put_opening(struct sink *s, const char *role)
 {
 	enum plumb_status st;
-	if ((st = put_marker(s, START)) || (st = put_text(s, role)))
+	if ((st = put_marker(s, START)) || (st = chat_put_text(s, role)))
 		return st;
-	return put_text(s, "\n");
+	return chat_put_text(s, "\n");
 }
 
 static enum plumb_status put_message(struct sink *s, const char *role, const char *content)
 {
 	enum plumb_status st;
-	if ((st = put_opening(s, role)) || (st = put_text(s, content)) || (st = put_marker(s, END)))
+	if ((st = put_opening(s, role)) || (st = chat_put_text(s, content)) || (st = put_marker(s, END)))
 		return st;
-	return put_text(s, "\n");
+	return chat_put_text(s, "\n");
 }
 
 /* A conversation's part that is to be written. */
@@ -145,13 +145,13 @@ static enum plumb_status write_deepseek(struct sink *s, const struct part *p)
 	if (!p->first && s->tok->bos >= 0)
 		st = put_id(s, s->tok->bos);
 	if (!st && !p->first)
-		st = put_text(s, system);
+		st = chat_put_text(s, system);
 	for (size_t i = p->first; !st && i < p->count; i++) {
 		bool user = is_role(&p->m[i], "user");
 		if (is_role(&p->m[i], "system"))
 			continue;
 		if (!(st = put_marker(s, user ? USER : ASSISTANT)))
-			st = put_text(s, user ? p->m[i].content : without_thought(s->tok->template, p->m[i].content, false));
+			st = chat_put_text(s, user ? p->m[i].content : without_thought(s->tok->template, p->m[i].content, false));
 		if (!st && !user)
 			st = put_marker(s, END_OF_SENTENCE);
 	}
@@ -192,7 +192,7 @@ enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const str
 	size_t first, size_t count, bool answer, char **text)
 {
 	struct sink s = { .tok = tok };
-	enum plumb_status st = put(&s.text, "", 0);
+	enum plumb_status st = chat_put(&s.text, "", 0);
 	*text = NULL;
 	if (!st)
 		st = write_chat(&s, messages, first, count, answer);

@@ -31,18 +31,18 @@ static void seed_state(uint64_t *state, uint64_t seed)
 		state[i] = plumb_random(&seed);
 }
 
-static uint64_t rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
+static uint64_t sample_rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
 
 /* Uniform in [0, 1), 53 bits. */
 static double draw(uint64_t *s)
 {
-	uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
+	uint64_t result = sample_rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
 	s[2] ^= s[0];
 	s[3] ^= s[1];
 	s[1] ^= s[2];
 	s[0] ^= s[3];
 	s[2] ^= t;
-	s[3] = rotate(s[3], 45);
+	s[3] = sample_rotate(s[3], 45);
 	return (double)(result >> 11) * 0x1p-53;
 }
 
@@ -156,7 +156,7 @@ static bool worse(const struct pick *a, const struct pick *b)
 }
 
 /* The worst is on top. */
-static void sift_down(struct pick *heap, int32_t n, int32_t i)
+static void sample_sift_down(struct pick *heap, int32_t n, int32_t i)
 {
 	struct pick v = heap[i];
 	for (int32_t child; n > 1 && i <= (n - 2) / 2; i = child) {
@@ -175,17 +175,17 @@ static void select_best(struct plumb_sampler *s, int32_t n, int32_t k)
 	for (int32_t i = 0; i < k; i++)
 		s->pick[i] = (struct pick){ s->logit[i], 0, i };
 	for (int32_t i = k / 2; i-- > 0;)
-		sift_down(s->pick, k, i);
+		sample_sift_down(s->pick, k, i);
 	for (int32_t i = k; i < n; i++) {
 		if (s->logit[i] <= s->pick[0].logit) /* an equal one has the higher id */
 			continue;
 		s->pick[0] = (struct pick){ s->logit[i], 0, i };
-		sift_down(s->pick, k, 0);
+		sample_sift_down(s->pick, k, 0);
 	}
 	for (int32_t last = k - 1; last > 0; last--) {
 		struct pick worst = s->pick[0];
 		s->pick[0] = s->pick[last];
-		sift_down(s->pick, last, 0);
+		sample_sift_down(s->pick, last, 0);
 		s->pick[last] = worst;
 	}
 }
@@ -200,7 +200,7 @@ static int32_t find_best(const double *logit, int32_t n)
 }
 
 /* Weight relative to the best logit; equal infinities have weight 1. */
-static double weigh(const struct plumb_sampler *s, double logit, double best)
+static double sample_weigh(const struct plumb_sampler *s, double logit, double best)
 {
 	return logit == best ? 1 : exp_negative((logit - best) / s->how.temperature);
 }
@@ -210,7 +210,7 @@ static int32_t reach(struct plumb_sampler *s, int32_t k, double total, double be
 {
 	double sum = 0;
 	for (int32_t i = 0; i < k; i++) {
-		sum += s->pick[i].weight = weigh(s, s->pick[i].logit, best);
+		sum += s->pick[i].weight = sample_weigh(s, s->pick[i].logit, best);
 		if (sum >= s->how.top_p * total)
 			return i + 1;
 	}
@@ -224,18 +224,18 @@ static int32_t filter(struct plumb_sampler *s, int32_t n, double best)
 	double total = 0;
 	if (k == n && s->how.top_p >= 1) { /* nothing to order */
 		for (int32_t i = 0; i < n; i++)
-			s->pick[i] = (struct pick){ s->logit[i], weigh(s, s->logit[i], best), i };
+			s->pick[i] = (struct pick){ s->logit[i], sample_weigh(s, s->logit[i], best), i };
 		return n;
 	}
 	if (k < n) {
 		select_best(s, n, k);
 		for (int32_t i = 0; i < k; i++)
-			total += s->pick[i].weight = weigh(s, s->pick[i].logit, best);
+			total += s->pick[i].weight = sample_weigh(s, s->pick[i].logit, best);
 		kept = s->how.top_p < 1 ? reach(s, k, total, best) : k;
 		return kept ? kept : k;
 	}
 	for (int32_t i = 0; i < n; i++)
-		total += weigh(s, s->logit[i], best);
+		total += sample_weigh(s, s->logit[i], best);
 	/* The share is mostly reached by few: order more only when these are not enough. */
 	for (k = n < 64 ? n : 64; !kept; k = k > n / 8 ? n : 8 * k) {
 		select_best(s, n, k);

@@ -23,7 +23,7 @@ struct plumb_stop {
 	size_t out, held, room;
 };
 
-static bool add(struct one *one, struct plumb_span text)
+static bool stop_add(struct one *one, struct plumb_span text)
 {
 	one->text = malloc(text.n);
 	one->back = calloc(text.n, sizeof *one->back);
@@ -53,7 +53,7 @@ enum plumb_status plumb_stop_new(struct plumb_stop **out, const struct plumb_spa
 	bool good = s && (s->one = calloc(count + 1, sizeof *s->one));
 	for (size_t i = 0; good && i < count; i++) {
 		s->count++;
-		good = add(&s->one[i], texts[i]);
+		good = stop_add(&s->one[i], texts[i]);
 	}
 	if (!good) {
 		plumb_stop_free(s);
@@ -78,7 +78,7 @@ void plumb_stop_free(struct plumb_stop *s)
 }
 
 /* Take a byte; the longest text that ends with it has been met: s->hit. Returns the longest beginning of a text that ends the bytes. */
-static size_t step(struct plumb_stop *s, char byte)
+static size_t stop_step(struct plumb_stop *s, char byte)
 {
 	size_t longest = 0, met = 0;
 	for (size_t i = 0; i < s->count; i++) {
@@ -117,7 +117,7 @@ enum plumb_status plumb_stop_feed(struct plumb_stop *s, const char *text, size_t
 	size_t size = s->held, hold = s->held;
 	for (size_t i = 0; i < n && s->hit < 0; i++) {
 		s->bytes[size++] = text[i];
-		hold = step(s, text[i]);
+		hold = stop_step(s, text[i]);
 	}
 	s->out = size - hold;
 	s->held = s->hit < 0 ? hold : 0;

@@ -57,7 +57,7 @@ const struct plumb_template *plumb_template_of(const char *text, size_t n, char 
 }
 
 /* The beginning of a text from outside, in one line that a terminal may see. */
-static void show(const char *text, size_t n, char *out, size_t most)
+static void template_show(const char *text, size_t n, char *out, size_t most)
 {
 	size_t k = 0;
 	for (; k < n && k + 1 < most; k++)
@@ -69,7 +69,7 @@ void plumb_template_read(struct plumb_tokenizer *tok, const char *text, size_t n
 {
 	char hex[PLUMB_SHA256_HEX], start[41];
 	tok->template = plumb_template_of(text, n, hex);
-	show(text, n, start, sizeof start);
+	template_show(text, n, start, sizeof start);
 	snprintf(tok->unknown, sizeof tok->unknown, "a chat template that plumb does not know (\"%s%s\", SHA-256 %.16s)", start,
 		n >= sizeof start ? " ..." : "", hex);
 }
@@ -87,7 +87,7 @@ enum plumb_status plumb_tokenizer_read_template(struct plumb_tokenizer *tok, con
 {
 	char hex[PLUMB_SHA256_HEX], start[41];
 	const struct plumb_template *t = plumb_template_of(text, size, hex);
-	show(text, size, start, sizeof start);
+	template_show(text, size, start, sizeof start);
 	if (!t)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "plumb does not know the chat template \"%s%s\" (SHA-256 %.16s)", start,
 			size >= sizeof start ? " ..." : "", hex);

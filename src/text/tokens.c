@@ -86,7 +86,7 @@ static const char *tokens_control(struct plumb_span token)
 }
 
 /* The kind that a token is handled as, with a warning where that is not the one it is marked as. */
-static int32_t kind_of(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i)
+static int32_t tokens_kind_of(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i)
 {
 	int32_t kind = v->kind ? v->kind[i] : PLUMB_TOKEN_NORMAL;
 	const char *control = kind == PLUMB_TOKEN_CONTROL ? NULL : tokens_control(v->token[i]);
@@ -118,7 +118,7 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	size_t i)
 {
 	struct plumb_span s = v->token[i];
-	int32_t kind = kind_of(tok, v, i);
+	int32_t kind = tokens_kind_of(tok, v, i);
 	char *out = tok->bytes + tok->start[i];
 	size_t n = s.n;
 	bool keep = true;
