@@ -176,13 +176,12 @@ START_TEST(planted_spike)
 	ck_says(word(b, "text"), _i ? "Layer 1's attention writes it" : "Layer 1's FFN writes it");
 	ck_says(word(b, "text"), "Layers 2 to 3 carry it");
 	ck_says(word(b, "text"), "Layer 4's FFN removes it");
-	ck_good(plumb_diag_special(l.diag, &special));
+	special = part(l.diag, "special");
 	ck_says(word(special, "text"), "Layer 1 writes a massive activation: channel 21");
 	ck_says(word(special, "text"), "taken back by layer 4");
 	if (!_i)
 		ck_says(word(special, "text"), "neuron 99 gives 100% of that");
 	check_facts(special, row, _i ? NULL : &weight);
-	json_decref(special);
 	unload(&l);
 }
 END_TEST
@@ -193,11 +192,10 @@ START_TEST(no_spike)
 	json_t *special;
 	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "biography"), "channels")), 0);
 	ck_says(word(part(l.diag, "biography"), "text"), "No massive activation");
-	ck_good(plumb_diag_special(l.diag, &special));
+	special = part(l.diag, "special");
 	ck_says(word(special, "text"), "No layer writes or removes a massive activation");
 	ck_says(word(special, "text"), "All 3 layers have the same tensors");
 	ck_assert_uint_ge(json_array_size(json_object_get(special, "facts")), 1);
-	json_decref(special);
 	unload(&l);
 }
 END_TEST
@@ -267,12 +265,11 @@ START_TEST(real_model)
 	ck_assert_str_eq(word(keep_of(s, "fp16", "input_norm"), "keep"), "float32");
 	ck_says(word(keep_of(s, "fp16", "input_norm"), "why"), "sum of squares");
 	ck_assert_str_eq(word(keep_of(s, "fp16", "ffn_down"), "keep"), "fp16");
-	ck_good(plumb_diag_special(l.diag, &special));
+	special = part(l.diag, "special");
 	ck_says(word(special, "text"), "Layers 2 and 3 write a massive activation: channel 62 at position 0");
 	ck_says(word(special, "text"), "standard deviation from 0.387 to 34");
 	ck_says(word(special, "text"), "taken back by layers 21, 22 and 23");
 	ck_says(word(special, "text"), "Layer 23 is the last");
-	json_decref(special);
 	plumb_diag_free(l.diag);
 	l.diag = NULL;
 	plumb_reference_free(reference);

@@ -165,7 +165,7 @@ static const struct plumb_table weighing = { .title = "The weights behind it", .
 static const struct plumb_table standing_out = { .title = "Other weights that stand out", .rows = "facts", .of = stands_out, .column = {
 	{ "layer", "layer", N }, { "tensor", "role", T }, { "why", "unusual", T } } };
 
-static const struct plumb_check bisect = { "bisect", "Which operators must leave one driver for the answer to be right?", false, NULL };
+static const struct plumb_check bisect = { .name = "bisect", .question = "Which operators must leave one driver for the answer to be right?" };
 
 static const struct plumb_check_row rows[] = {
 	{ .check = &plumb_check_verdict, .when = PLUMB_WHEN_COMPARED, .turn = 5, .share = 8 },

@@ -92,27 +92,78 @@ enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_captu
 	return plumb_twin_run(d, 0, PLUMB_POINTS_ALL, &d->twin);
 }
 
-enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, json_t **result)
+struct plumb_found {
+	const struct plumb_check *check;
+	void *result;
+	struct plumb_found *next;
+};
+
+void plumb_found_free(struct plumb_found *found)
 {
-	*result = json_object_get(d->cache, check->name);
-	if (*result)
-		return PLUMB_OK;
+	for (struct plumb_found *next; found; found = next) {
+		next = found->next;
+		if (found->check->free && found->result)
+			found->check->free(found->result);
+		free(found->result);
+		free(found);
+	}
+}
+
+enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, const void **result)
+{
+	for (struct plumb_found *f = d->found; f; f = f->next)
+		if (f->check == check) {
+			*result = f->result;
+			return PLUMB_OK;
+		}
+	*result = NULL;
 	if (check->reference && !d->reference)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", check->name);
-	bool outer = d->lost; /* a check may ask for others */
-	json_t *made = NULL;
+	struct plumb_found *f = calloc(1, sizeof *f);
+	if (f)
+		f->check = check;
+	if (!f || !(f->result = calloc(1, check->size))) {
+		plumb_found_free(f);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", check->name);
+	}
+	enum plumb_status s = check->find(d, f->result);
+	if (s) {
+		plumb_found_free(f);
+		return s;
+	}
+	f->next = d->found;
+	d->found = f;
+	*result = f->result;
+	return PLUMB_OK;
+}
+
+json_t *plumb_made_emit(struct plumb_diag *d, const void *result)
+{
+	(void)d;
+	return json_incref(*(json_t *const *)result);
+}
+
+void plumb_made_free(void *result)
+{
+	json_decref(*(json_t **)result);
+}
+
+enum plumb_status plumb_check_json(struct plumb_diag *d, const struct plumb_check *check, json_t **json)
+{
+	const void *result;
+	*json = json_object_get(d->cache, check->name);
+	if (*json)
+		return PLUMB_OK;
+	PLUMB_TRY(plumb_check_result(d, check, &result));
 	d->lost = false;
-	enum plumb_status s = check->run(d, &made);
-	bool lost = d->lost;
-	d->lost = outer;
-	if (s || lost) {
+	json_t *made = check->emit(d, result);
+	if (d->lost) {
 		json_decref(made);
 		made = NULL;
 	}
-	PLUMB_TRY(s);
 	if (json_object_set_new(d->cache, check->name, made))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", check->name);
-	*result = made;
+	*json = made;
 	return PLUMB_OK;
 }
 

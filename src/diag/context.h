@@ -22,9 +22,10 @@ struct plumb_diag {
 	int layers;                         /* that are evaluated */
 	/* Made when first asked for (plumb_diag_ours ...), kept. */
 	struct plumb_capture ours, truth, plain, twin; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
-	json_t *cache;                      /* finished parts by name */
+	struct plumb_found *found;          /* results of checks that are done */
+	json_t *cache;                      /* their JSON by name, as far as it was asked for */
 	bool other_prompt;                  /* the reference tells other tokens than the user */
-	bool lost;                          /* a row of the part under way could not be kept */
+	bool lost;                          /* a row of the JSON that is being made could not be kept */
 	struct plumb_errors *errors;        /* plumb_diag_errors */
 };
 /* All points of the port's run, of the trusted run, of the twin. */
@@ -41,12 +42,16 @@ enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept,
 struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted);
 /* Tell the user's progress function; PLUMB_E_CANCELLED when the user wants to stop. */
 enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total);
-/* Result of a check, computed at most once; borrowed. PLUMB_E_ARGUMENT when it needs a reference and there is none. */
+/* The result of a check, computed at most once: a struct plumb_NAME_result (check/check.h), borrowed. PLUMB_E_ARGUMENT when it needs a reference and
+ * there is none. */
 struct plumb_check;
-enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, json_t **result);
+enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, const void **result);
+/* The same as JSON, for those outside; borrowed. */
+enum plumb_status plumb_check_json(struct plumb_diag *d, const struct plumb_check *check, json_t **json);
+void plumb_found_free(struct plumb_found *found);
 /* What a comparison can tell: the reference's precision, or FP16 where that is finer and the port runs in it. */
 enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference);
-/* Append or set, taking the reference of value; when that fails (value NULL, too) the part under way fails with PLUMB_E_MEMORY. */
+/* For emit: append or set, taking the reference of value; when that fails (value NULL, too) emitting fails with PLUMB_E_MEMORY. */
 void plumb_diag_add(struct plumb_diag *d, json_t *list, json_t *value);
 void plumb_diag_put(struct plumb_diag *d, json_t *object, const char *key, json_t *value);
 
@@ -55,7 +60,13 @@ struct plumb_check {
 	const char *name;     /* `plumb diag NAME` */
 	const char *question; /* that it answers, in plain words */
 	bool reference;       /* needs one */
-	enum plumb_status (*run)(struct plumb_diag *d, json_t **result); /* makes its JSON (doc/diagnosis.md) */
+	size_t size;          /* of its result, which begins as zeros */
+	enum plumb_status (*find)(struct plumb_diag *d, void *result); /* fills it; whatever it left there is freed, also when it fails */
+	json_t *(*emit)(struct plumb_diag *d, const void *result);     /* as JSON (doc/diagnosis.md); NULL: no memory */
+	void (*free)(void *result);                                    /* what the result points at; NULL: nothing */
 };
+/* For checks that make their JSON at once. */
+json_t *plumb_made_emit(struct plumb_diag *d, const void *result);
+void plumb_made_free(void *result);
 
 #endif

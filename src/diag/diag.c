@@ -10,7 +10,7 @@
 static const struct plumb_check *check_at(int index)
 {
 	const struct plumb_check_row *row = plumb_check_row(index - 1);
-	return !index ? &plumb_diag_report : row && row->check->run ? row->check : NULL;
+	return !index ? &plumb_diag_report : row && row->check->find ? row->check : NULL;
 }
 
 bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference)
@@ -141,6 +141,7 @@ void plumb_diag_free(struct plumb_diag *d)
 	plumb_errors_free(d->errors);
 	json_decref(d->problems);
 	json_decref(d->cache);
+	plumb_found_free(d->found);
 	free(d->tokens);
 	free(d);
 }
@@ -151,7 +152,7 @@ enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t
 	const struct plumb_check *check;
 	for (int i = 0; (check = check_at(i)); i++)
 		if (!strcmp(check->name, name))
-			return plumb_check_result(d, check, part);
+			return plumb_check_json(d, check, part);
 	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);
 }
 

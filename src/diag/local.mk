@@ -12,5 +12,5 @@ libplumb_all_la_SOURCES += \
 	%D%/check/convention_fit.c %D%/check/convention_text.c %D%/check/deed.c %D%/check/diverge.c \
 	%D%/check/dump.c %D%/check/errors.c %D%/check/fingerprint.c %D%/check/gaps.c %D%/check/growth.c %D%/check/growth.h \
 	%D%/check/isolate.c %D%/check/jump.c %D%/check/known.c %D%/check/narrow.c %D%/check/precision.c \
-	%D%/check/special.c %D%/check/stability.c %D%/check/trace.c %D%/check/verdict.c %D%/check/weights.c \
+	%D%/check/special.c %D%/check/stability.c %D%/check/texts.c %D%/check/texts.h %D%/check/trace.c %D%/check/verdict.c %D%/check/weights.c \
 	%D%/table.h %D%/checks.h %D%/checks.c %D%/report.c %D%/diag.h %D%/diag.c

@@ -84,7 +84,7 @@ static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
 static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants)
 {
 	json_t *part = NULL, *made = NULL;
-	enum plumb_status s = wants ? plumb_check_result(d, check, &part) : PLUMB_OK;
+	enum plumb_status s = wants ? plumb_check_json(d, check, &part) : PLUMB_OK;
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
 	if (s && check == &plumb_check_verdict) {
@@ -135,8 +135,9 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct scaled scaled = { d->options, 0, 0 };
 	double start = plumb_seconds();
 	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", describe_model(d->config),
@@ -162,4 +163,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 /* Asks for no reference: without one it says what can be said of the model alone. */
-const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, run };
+const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

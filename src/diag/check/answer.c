@@ -17,25 +17,29 @@ static void tell(const struct plumb_logits_measure *m, char *text, size_t size)
 			m->margin_reference, m->kl, 100 * m->agree, BEST);
 }
 
-enum plumb_status plumb_diag_answer(struct plumb_diag *d, json_t **answer)
+enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *answer)
 {
 	const struct plumb_capture *ours, *fixed;
-	struct plumb_logits_measure m;
 	const float *a, *b;
-	char text[512];
 	int64_t n;
-	*answer = NULL;
+	answer->have = false;
 	PLUMB_TRY(plumb_diag_fixed(d, &fixed));
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
-	if (!plumb_plane_common(plumb_capture_at(ours, -1, PLUMB_POINT_LOGITS), plumb_capture_at(fixed, -1, PLUMB_POINT_LOGITS), &a, &b, &n)) {
-		*answer = json_null();
+	if (!plumb_plane_common(plumb_capture_at(ours, -1, PLUMB_POINT_LOGITS), plumb_capture_at(fixed, -1, PLUMB_POINT_LOGITS), &a, &b, &n))
 		return PLUMB_OK;
-	}
 	int64_t vocab = d->config->vocab, last = n - vocab; /* of the last row that both have */
-	PLUMB_TRY(plumb_measure_logits(&m, a + last, b + last, vocab, BEST));
-	tell(&m, text, sizeof text);
-	*answer = json_pack("{s:o, s:i, s:i, s:o, s:o, s:f, s:i, s:o, s:s}", "kl", plumb_json_number(m.kl), "top_ours", (int)m.top_ours, "top_reference",
-		(int)m.top_reference, "margin_ours", plumb_json_number(m.margin_ours), "margin_reference", plumb_json_number(m.margin_reference),
-		"agree", m.agree, "k", BEST, "max_abs", plumb_json_number(m.max_abs), "text", text);
-	return *answer ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the answer");
+	PLUMB_TRY(plumb_measure_logits(&answer->m, a + last, b + last, vocab, BEST));
+	answer->have = true;
+	tell(&answer->m, answer->text, sizeof answer->text);
+	return PLUMB_OK;
+}
+
+json_t *plumb_answer_json(const struct plumb_answer *answer)
+{
+	const struct plumb_logits_measure *m = &answer->m;
+	if (!answer->have)
+		return json_null();
+	return json_pack("{s:o, s:i, s:i, s:o, s:o, s:f, s:i, s:o, s:s}", "kl", plumb_json_number(m->kl), "top_ours", (int)m->top_ours, "top_reference",
+		(int)m->top_reference, "margin_ours", plumb_json_number(m->margin_ours), "margin_reference", plumb_json_number(m->margin_reference),
+		"agree", m->agree, "k", BEST, "max_abs", plumb_json_number(m->max_abs), "text", answer->text);
 }

@@ -361,8 +361,9 @@ static enum plumb_status find_error(struct work *w)
 	return plumb_diag_fixed(w->d, &w->fixed);
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct work w = { .d = d, .layers = d->layers };
 	json_t *channels = json_array();
 	*result = NULL;
@@ -397,4 +398,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_biography = { "biography",
-	"Which massive activations are there, and which layers write, carry and remove them?", false, run };
+	"Which massive activations are there, and which layers write, carry and remove them?", false, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

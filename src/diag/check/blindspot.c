@@ -208,8 +208,9 @@ static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blin
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct study s = { .d = d };
 	char text[1600];
 	PLUMB_TRY(plumb_diag_fixed(d, &s.fixed));
@@ -227,4 +228,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return status;
 }
 
-const struct plumb_check plumb_check_blindspots = { "blindspots", "Which bugs can this reference not notice, tried one by one?", true, run };
+const struct plumb_check plumb_check_blindspots = { "blindspots", "Which bugs can this reference not notice, tried one by one?", true, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

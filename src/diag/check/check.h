@@ -5,6 +5,8 @@
 
 #include "diag/context.h"
 #include "diag/check/convention.h"
+#include "diag/check/growth.h"
+#include "diag/check/texts.h"
 
 /* The reference with conventions undone (convention.c runs when needed). */
 enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c);
@@ -34,6 +36,8 @@ void plumb_errors_free(struct plumb_errors *errors);
 const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
 /* The same with those that prove nothing: for their numbers, not to judge. */
 const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+/* The next point, in order of evaluation, whose accumulated gap is known; of the first `layers` layers. Begin with layer and point -1. */
+const struct plumb_gap *plumb_gap_next(const struct plumb_errors *errors, int layers, int *layer, int *point);
 /* What the layer was fed with in isolation: nothing but our own, some rows of the reference's (the others are the trusted run's), or all. */
 enum plumb_input { PLUMB_INPUT_OURS, PLUMB_INPUT_HYBRID, PLUMB_INPUT_REFERENCE };
 enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer);
@@ -57,9 +61,15 @@ int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
 enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad);
 
 /* --- answer.c --- */
-/* The next token as ours and the reference have it: {kl, top_ours, top_reference, margin_ours, margin_reference, agree, k, max_abs, text}; null when
- * the reference has no logits of a position that was evaluated. */
-enum plumb_status plumb_diag_answer(struct plumb_diag *d, json_t **answer);
+/* The next token as ours and the reference have it. have: the reference has logits of a position that was evaluated. */
+struct plumb_answer {
+	bool have;
+	struct plumb_logits_measure m;
+	char text[512];
+};
+enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *answer);
+/* {kl, top_ours, top_reference, margin_ours, margin_reference, agree, k, max_abs, text}, or null */
+json_t *plumb_answer_json(const struct plumb_answer *answer);
 
 /* --- accumulate.c --- */
 /* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element. */
@@ -97,9 +107,48 @@ struct plumb_deed {
 enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row, int64_t channel, double before,
 	double after, struct plumb_deed *deed);
 
-/* --- special.c --- */
-/* What makes some layers special, in one paragraph: {text, facts}. */
-enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result);
+/* --- results of checks that others read, too --- */
+struct plumb_precision_result {
+	enum plumb_stored stored, compared; /* the reference's precision; what the comparison can tell */
+	bool widened, late;                 /* stored as float32; computed more precisely and rounded at the end */
+	struct plumb_floor { int layer; double rel, isolated; } *floor; /* per layer output: as it accumulates, of the layer alone */
+	int floors;
+	double alone, ulp, limit;           /* medians over these */
+	char text[768];
+};
+struct plumb_cause { const struct plumb_fault_kind *kind; int layer; double score, size; };
+struct plumb_fingerprint_result {
+	struct plumb_cause *cause; /* the likeliest first */
+	int causes;
+	bool port;                 /* what is explained: how the port differs from the trusted run, else how the reference does */
+	int layer, bad;            /* as plumb_culprit tells them */
+	char text[512];
+};
+struct plumb_verdict_result {
+	enum plumb_judgement code;
+	int layer, point;     /* layer as plumb_culprit tells it; point -1: not known */
+	int bad;              /* layers that are wrong by themselves */
+	const char *cause;    /* name of a fault; NULL: none is likely */
+	char text[1024];
+	struct plumb_texts sentences;
+	const struct plumb_check *said[3]; /* checks whose whole text is among the sentences */
+	int says;
+	struct plumb_answer answer;
+};
+#define PLUMB_RESULT(name) \
+	extern const struct plumb_check plumb_check_##name; \
+	static inline enum plumb_status plumb_diag_##name(struct plumb_diag *d, const struct plumb_##name##_result **result) \
+	{ \
+		const void *found; \
+		enum plumb_status s = plumb_check_result(d, &plumb_check_##name, &found); \
+		*result = found; \
+		return s; \
+	}
+PLUMB_RESULT(convention)
+PLUMB_RESULT(precision)
+PLUMB_RESULT(growth)
+PLUMB_RESULT(fingerprint)
+PLUMB_RESULT(verdict)
 
 extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components, plumb_check_diverge, plumb_check_trace,
 	plumb_check_stability, plumb_check_growth, plumb_check_convention, plumb_check_precision, plumb_check_biography, plumb_check_blindspots,

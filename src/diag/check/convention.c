@@ -44,8 +44,8 @@ static double least(const struct plumb_file_case *f, int shift, bool same)
 static int vote_shift(const struct plumb_judge *j, int layers)
 {
 	int votes[3] = { 0 }, best = 0;
-	for (int i = 0; i < j->files; i++) {
-		const struct plumb_file_case *f = &j->file[i];
+	for (int i = 0; i < j->found->files; i++) {
+		const struct plumb_file_case *f = &j->found->file[i];
 		if (f->layer >= layers)
 			return -1; /* the model has no such layer, so the count begins with the embeddings */
 		if (f->layer < 0)
@@ -64,9 +64,9 @@ static int64_t vote_position(const struct plumb_judge *j)
 {
 	int stay = 0, most = 0, decided = 0;
 	int64_t by = 0;
-	int64_t *moves = calloc((size_t)j->files, sizeof *moves);
-	for (int i = 0; moves && i < j->files; i++) {
-		const struct plumb_file_case *f = &j->file[i];
+	int64_t *moves = calloc((size_t)j->found->files + 1, sizeof *moves);
+	for (int i = 0; moves && i < j->found->files; i++) {
+		const struct plumb_file_case *f = &j->found->file[i];
 		double told = INFINITY, other = INFINITY;
 		int64_t first = 0;
 		for (int k = 0; k < f->guesses; k++) {
@@ -93,7 +93,7 @@ static int64_t vote_position(const struct plumb_judge *j)
 		}
 	}
 	free(moves);
-	return most > stay && (most >= 2 || j->files == 1) ? by : 0;
+	return most > stay && (most >= 2 || j->found->files == 1) ? by : 0;
 }
 
 /* --- the verdict on one file --- */
@@ -116,13 +116,13 @@ static bool looks_normed(const struct plumb_judge *j, const struct plumb_plane *
 
 static bool normed_last(const struct plumb_judge *j, const struct plumb_file_case *f, const struct plumb_guess *normed, double plain)
 {
-	bool last = f->point == PLUMB_POINT_OUTPUT && f->layer + j->shift == j->layers - 1;
+	bool last = f->point == PLUMB_POINT_OUTPUT && f->layer + j->found->shift == j->found->layers - 1;
 	return last && j->weight && !(normed && normed->error > plain) && looks_normed(j, f->plane);
 }
 
 static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 {
-	int shift = f->layer < 0 ? 0 : j->shift;
+	int shift = f->layer < 0 ? 0 : j->found->shift;
 	struct plumb_guess plain = { shift, false, f->plane->first, 1, INFINITY };
 	const struct plumb_guess *best = NULL, *normed = NULL;
 	f->raw_error = INFINITY;
@@ -140,7 +140,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 			best = g;
 	}
 	f->winner = plain;
-	bool outside = f->layer + shift < -1 || f->layer + shift >= j->layers; /* else it may only not have been evaluated */
+	bool outside = f->layer + shift < -1 || f->layer + shift >= j->found->layers; /* else it may only not have been evaluated */
 	if (best && best->error < FITS && (isfinite(plain.error) ? best->error * BETTER < plain.error : outside))
 		f->winner = *best;
 	if (!f->winner.normed && normed_last(j, f, normed, plain.error))
@@ -186,12 +186,12 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 {
 	json_t *row;
 	size_t i;
-	j->file = calloc(json_array_size(d->reference->files) + 1, sizeof *j->file);
-	if (!j->file)
+	j->found->file = calloc(json_array_size(d->reference->files) + 1, sizeof *j->found->file);
+	if (!j->found->file)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
 	json_array_foreach(d->reference->files, i, row) {
 		const char *point = json_string_value(json_object_get(row, "point"));
-		struct plumb_file_case *f = &j->file[j->files];
+		struct plumb_file_case *f = &j->found->file[j->found->files];
 		f->name = json_string_value(json_object_get(row, "name"));
 		f->storage = json_string_value(json_object_get(row, "storage"));
 		f->layer = (int)json_integer_value(json_object_get(row, "layer"));
@@ -199,7 +199,7 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 			f->point++;
 		f->plane = plumb_capture_at(&d->given, f->layer, f->point);
 		f->told = f->plane->first;
-		j->files++;
+		j->found->files++;
 	}
 	return PLUMB_OK;
 }
@@ -218,51 +218,61 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 {
 	PLUMB_TRY(norm_weight(j, plumb_model_file(d->port), d->config));
 	PLUMB_TRY(collect(j, d));
-	for (int i = 0; i < j->files; i++)
-		PLUMB_TRY(plumb_convention_consider(j, &j->file[i]));
-	j->move = vote_position(j);
-	for (int i = 0; i < j->files && j->move; i++) {
-		struct plumb_plane *p = j->file[i].plane;
-		if (square(j->file[i].point) || p->first + j->move < 0 || p->first + j->move + p->rows > d->n)
+	for (int i = 0; i < j->found->files; i++)
+		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));
+	j->found->move = vote_position(j);
+	for (int i = 0; i < j->found->files && j->found->move; i++) {
+		struct plumb_plane *p = j->found->file[i].plane;
+		if (square(j->found->file[i].point) || p->first + j->found->move < 0 || p->first + j->found->move + p->rows > d->n)
 			continue;
-		p->first += j->move;
-		PLUMB_TRY(plumb_convention_consider(j, &j->file[i]));
+		p->first += j->found->move;
+		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));
 	}
-	j->shift = vote_shift(j, (int)d->config->layers);
+	j->found->shift = vote_shift(j, (int)d->config->layers);
 	plumb_capture_free(&d->fixed);
 	PLUMB_TRY(plumb_capture_new(&d->fixed, (int)d->config->layers));
-	for (int i = 0; i < j->files; i++) {
-		decide(j, &j->file[i]);
-		PLUMB_TRY(settle(d, &j->file[i], (int)d->config->layers));
+	for (int i = 0; i < j->found->files; i++) {
+		decide(j, &j->found->file[i]);
+		PLUMB_TRY(settle(d, &j->found->file[i], (int)d->config->layers));
 	}
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status convention_find(struct plumb_diag *d, void *result)
 {
-	struct plumb_judge j = { .eps = d->config->norm_eps, .layers = (int)d->config->layers };
+	struct plumb_convention_result *found = result;
+	struct plumb_judge j = { .eps = d->config->norm_eps, .found = found };
+	found->layers = (int)d->config->layers;
 	PLUMB_TRY(plumb_diag_truth(d, &j.truth));
 	plumb_capture_free(&d->given);
 	PLUMB_TRY(plumb_capture_borrow(&d->given, &d->reference->raw));
 	plumb_reference_place(&d->given, d->reference->position, plumb_reference_length(d->reference, d->n));
 	enum plumb_status s = judge_all(&j, d);
 	if (!s)
-		s = plumb_convention_report(&j, d, result);
-	free(j.file);
+		s = plumb_convention_describe(d, found);
 	free(j.weight);
 	free(j.normed);
 	return s;
 }
 
-const struct plumb_check plumb_check_convention = { "convention", "How is each file of the reference to be read: raw, already normed, a layer off ...?", true, run };
+static void convention_free(void *result)
+{
+	struct plumb_convention_result *found = result;
+	free(found->file);
+	free(found->other_tokens);
+}
+
+const struct plumb_check plumb_check_convention = { "convention",
+	"How is each file of the reference to be read: raw, already normed, a layer off ...?", true,
+	sizeof(struct plumb_convention_result), convention_find, plumb_convention_json, convention_free };
 
 enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capture **c)
 {
-	json_t *result;
+	const struct plumb_convention_result *convention;
 	*c = NULL;
 	if (!d->reference)
 		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs a reference");
-	PLUMB_TRY(plumb_check_result(d, &plumb_check_convention, &result));
+	PLUMB_TRY(plumb_diag_convention(d, &convention));
 	*c = &d->fixed;
 	return PLUMB_OK;
 }

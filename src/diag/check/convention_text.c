@@ -13,14 +13,15 @@
 #define ROUNDED_BF16 0.008
 #define ROUNDED_FP16 0.001
 
-struct words { char text[2048]; size_t n; };
+struct words { char *text; size_t size, n; };
+#define WORDS(text) { text, sizeof text, 0 }
 
 static void say(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct words *w, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	int n = w->n < sizeof w->text ? plumb_vformat(w->text + w->n, sizeof w->text - w->n, format, args) : 0;
+	int n = w->n < w->size ? plumb_vformat(w->text + w->n, w->size - w->n, format, args) : 0;
 	va_end(args);
 	w->n += n > 0 ? (size_t)n : 0;
 }
@@ -31,9 +32,8 @@ static bool moved(const struct plumb_file_case *f)
 }
 
 /* "final-normed, position 3", or "raw". */
-static void winner_name(const struct plumb_judge *j, const struct plumb_file_case *f, const struct plumb_guess *g, struct words *w)
+static void winner_name(const struct plumb_convention_result *j, const struct plumb_file_case *f, const struct plumb_guess *g, struct words *w)
 {
-	w->n = 0;
 	if (g->shift == 1)
 		say(w, "one layer later");
 	else if (g->shift == -1)
@@ -50,30 +50,21 @@ static void winner_name(const struct plumb_judge *j, const struct plumb_file_cas
 		say(w, "raw");
 }
 
-static json_t *file_row(const struct plumb_judge *j, const struct plumb_file_case *f)
+bool plumb_convention_raw(const struct plumb_file_case *f)
 {
-	struct words name, runner, detail = { "", 0 };
-	winner_name(j, f, &f->winner, &name);
-	winner_name(j, f, &f->runner_up, &runner);
-	if (moved(f))
-		say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->told);
-	if (f->winner.scale != 1)
-		say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
-	if (f->winner.shift || f->winner.normed)
-		say(&detail, f->real_point < 0 ? "%sthe model has no such point" : f->real_layer < 0 ? "%sit is %s" : "%sit is %s of layer %d",
-			detail.n ? "; " : "", f->real_point < 0 ? "" : plumb_point_name(f->real_point), f->real_layer);
-	if (*f->storage)
-		say(&detail, "%sstored with %s", detail.n ? "; " : "", f->storage);
-	bool second = isfinite(f->runner_up.error);
-	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", plumb_json_text(f->name), "layer", f->layer,
-		"point", plumb_point_name(f->point), "winner", name.text, "error", plumb_json_number(f->winner.error),
-		"raw_error", plumb_json_number(f->raw_error), "runner_up", second ? plumb_json_text(runner.text) : json_null(),
-		"runner_up_error", plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", detail.text,
-		"real", f->real_point < 0 ? json_null() : json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
+	const struct plumb_guess *w = &f->winner;
+	return !w->shift && !w->normed && w->first == f->told && w->scale == 1 && !*f->storage;
+}
+
+const char *plumb_convention_name(const struct plumb_convention_result *c, const struct plumb_file_case *f, char text[64])
+{
+	struct words w = { text, 64, 0 };
+	winner_name(c, f, &f->winner, &w);
+	return text;
 }
 
 /* --- the set --- */
-static const struct plumb_file_case *find(const struct plumb_judge *j, bool (*is)(const struct plumb_judge *, const struct plumb_file_case *))
+static const struct plumb_file_case *find(const struct plumb_convention_result *j, bool (*is)(const struct plumb_convention_result *, const struct plumb_file_case *))
 {
 	for (int i = 0; i < j->files; i++)
 		if (is(j, &j->file[i]))
@@ -81,42 +72,42 @@ static const struct plumb_file_case *find(const struct plumb_judge *j, bool (*is
 	return NULL;
 }
 
-static bool is_embeddings(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_embeddings(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	return j->shift && f->layer == 0 && f->real_layer < 0;
 }
 
-static bool is_first(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_first(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	return j->shift == -1 && f->layer == 0 && f->point == PLUMB_POINT_OUTPUT && f->winner.shift == -1;
 }
 
-static bool is_normed_last(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_normed_last(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	return f->winner.normed && f->layer + f->winner.shift == j->layers - 1;
 }
 
-static bool is_stored(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_stored(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	(void)j;
 	return *f->storage;
 }
 
-static bool is_scaled(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_scaled(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	(void)j;
 	return f->winner.scale != 1;
 }
 
 /* What no word about the whole set covers. */
-static bool is_single(const struct plumb_judge *j, const struct plumb_file_case *f)
+static bool is_single(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	int shift = f->layer < 0 ? 0 : j->shift;
 	bool edge = f->winner.normed && is_normed_last(j, f);
 	return (f->winner.shift != shift && !edge) || (f->winner.normed && !edge) || f->winner.first != f->plane->first;
 }
 
-static void name_set(const struct plumb_judge *j, struct words *w)
+static void name_set(const struct plumb_convention_result *j, struct words *w)
 {
 	const struct plumb_file_case *f;
 	if (j->shift)
@@ -129,27 +120,24 @@ static void name_set(const struct plumb_judge *j, struct words *w)
 	if ((f = find(j, is_scaled)))
 		say(w, "%sscaled by %.3g", w->n ? ", " : "", f->winner.scale);
 	if ((f = find(j, is_single))) {
-		struct words one;
-		winner_name(j, f, &f->winner, &one);
-		say(w, "%s%s: %s", w->n ? ", " : "", f->name, one.text);
+		char one[64];
+		say(w, "%s%s: %s", w->n ? ", " : "", f->name, plumb_convention_name(j, f, one));
 	}
 	if ((f = find(j, is_stored)))
 		say(w, "%s%s", w->n ? ", " : "", f->storage);
-	if (!w->n)
-		say(w, "raw");
 }
 
-static void tell_file(const struct plumb_judge *j, const struct plumb_file_case *f, struct words *w)
+static void tell_file(const struct plumb_convention_result *j, const struct plumb_file_case *f, struct words *w)
 {
-	struct words name;
-	winner_name(j, f, &f->winner, &name);
+	char name[64];
+	plumb_convention_name(j, f, name);
 	if (isfinite(f->winner.error) && isfinite(f->raw_error))
-		say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name.text, f->winner.error, f->raw_error);
+		say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name, f->winner.error, f->raw_error);
 	else
-		say(w, " %s is %s.", f->name, name.text);
+		say(w, " %s is %s.", f->name, name);
 }
 
-static void tell_set(const struct plumb_judge *j, struct words *w)
+static void tell_set(const struct plumb_convention_result *j, struct words *w)
 {
 	const struct plumb_file_case *f;
 	int odd = 0, judged = 0;
@@ -184,8 +172,6 @@ static void tell_set(const struct plumb_judge *j, struct words *w)
 }
 
 /* --- is it of this model and these tokens? --- */
-struct belongs { bool other_model; json_t *other_tokens; double weights_differ; json_t *same_file; };
-
 static double rounded(const struct plumb_diag *d)
 {
 	enum plumb_stored stored = plumb_reference_stored(d->reference);
@@ -207,7 +193,7 @@ static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct 
 	return PLUMB_OK;
 }
 
-static const struct plumb_file_case *embeddings(const struct plumb_judge *j)
+static const struct plumb_file_case *embeddings(const struct plumb_convention_result *j)
 {
 	for (int i = 0; i < j->files; i++)
 		if (j->file[i].real_point == PLUMB_POINT_EMBEDDINGS)
@@ -215,7 +201,7 @@ static const struct plumb_file_case *embeddings(const struct plumb_judge *j)
 	return NULL;
 }
 
-static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_plane *p, struct belongs *b, struct words *w)
+static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_plane *p, struct plumb_convention_result *c, struct words *w)
 {
 	int32_t *token = malloc(sizeof *token * (size_t)p->rows);
 	double *away = malloc(sizeof *away * (size_t)p->rows);
@@ -224,65 +210,90 @@ static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_pla
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)p->rows);
 	for (int64_t i = 0; i < p->rows && !s; i++)
 		found += token[i] >= 0;
-	b->other_model = !s && 2 * found < p->rows;
-	if (!s && !b->other_model) {
-		b->other_tokens = json_array();
-		for (int64_t i = 0; i < p->rows; i++)
-			plumb_diag_add(d, b->other_tokens, json_integer(token[i]));
+	c->other_model = !s && 2 * found < p->rows;
+	free(away);
+	if (!s && !c->other_model) {
+		c->other_tokens = token;
+		c->others = p->rows;
 		say(w, " Its embeddings are those of other tokens than the prompt's: token %d where the prompt has %d.", token[p->rows - 1],
 			d->tokens[p->first + p->rows - 1 < d->n ? p->first + p->rows - 1 : d->n - 1]);
+		return PLUMB_OK;
 	}
 	free(token);
-	free(away);
-	if (!b->other_model)
+	if (s)
 		return s;
 	say(w, " Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
 	return plumb_problem(d->problems, d->reference->path, "nothing that follows from a comparison with it says anything about the port",
 		"another model: its embeddings are near no row of this model's embedding matrix");
 }
 
-static enum plumb_status check_belongs(struct plumb_judge *j, struct plumb_diag *d, struct belongs *b, struct words *w)
+static enum plumb_status check_belongs(struct plumb_diag *d, struct plumb_convention_result *c, struct words *w)
 {
 	char mark[32];
-	const struct plumb_file_case *e = embeddings(j);
-	b->same_file = json_null();
+	const struct plumb_file_case *e = embeddings(c);
 	plumb_model_fingerprint(plumb_model_file(d->port), mark);
 	if (!strncmp(d->reference->model_hash, "fnv1a64:", 8)) {
-		bool same = !strcmp(d->reference->model_hash, mark);
-		b->same_file = json_boolean(same);
-		if (!same)
+		c->same_file = strcmp(d->reference->model_hash, mark) ? PLUMB_SAME_NOT : PLUMB_SAME;
+		if (c->same_file == PLUMB_SAME_NOT)
 			say(w, " It was made from another file of weights than this model's.");
 	}
 	if (!e || !isfinite(e->winner.error))
 		return PLUMB_OK;
 	if (e->winner.error > OTHER)
-		return ask_matrix(d, e->plane, b, w);
+		return ask_matrix(d, e->plane, c, w);
 	if (e->winner.error <= rounded(d))
 		return PLUMB_OK;
-	b->weights_differ = e->winner.error;
+	c->weights_differ = e->winner.error;
 	return tell_weights(d, e->winner.error, w);
 }
 
-enum plumb_status plumb_convention_report(struct plumb_judge *j, struct plumb_diag *d, json_t **result)
+enum plumb_status plumb_convention_describe(struct plumb_diag *d, struct plumb_convention_result *c)
 {
-	struct words set = { "", 0 }, text = { "", 0 };
-	struct belongs b = { 0 };
-	json_t *files = json_array();
-	name_set(j, &set);
-	tell_set(j, &text);
-	enum plumb_status s = check_belongs(j, d, &b, &text);
-	for (int i = 0; i < j->files && !s; i++)
-		if (json_array_append_new(files, file_row(j, &j->file[i])))
-			s = plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
-	if (s) {
-		json_decref(files);
-		json_decref(b.other_tokens);
-		json_decref(b.same_file);
-		return s;
-	}
-	*result = json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
-		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(set.text), "shift", j->shift, "move", (json_int_t)j->move,
-		"other_model", b.other_model, "other_tokens", b.other_tokens ? b.other_tokens : json_null(),
-		"weights_differ", plumb_json_number(b.weights_differ), "same_file", b.same_file, "text", plumb_json_text(text.text + (*text.text == ' ')));
-	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
+	struct words set = WORDS(c->name), text = WORDS(c->text);
+	name_set(c, &set);
+	c->raw = !set.n;
+	if (c->raw)
+		say(&set, "raw");
+	tell_set(c, &text);
+	PLUMB_TRY(check_belongs(d, c, &text));
+	if (*c->text == ' ')
+		memmove(c->text, c->text + 1, strlen(c->text));
+	return PLUMB_OK;
+}
+
+/* --- as JSON --- */
+static json_t *file_json(const struct plumb_convention_result *c, const struct plumb_file_case *f)
+{
+	char name[64], runner[64], text[256] = "";
+	struct words second = WORDS(runner), detail = WORDS(text);
+	plumb_convention_name(c, f, name);
+	winner_name(c, f, &f->runner_up, &second);
+	if (moved(f))
+		say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->told);
+	if (f->winner.scale != 1)
+		say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
+	if (f->winner.shift || f->winner.normed)
+		say(&detail, f->real_point < 0 ? "%sthe model has no such point" : f->real_layer < 0 ? "%sit is %s" : "%sit is %s of layer %d",
+			detail.n ? "; " : "", f->real_point < 0 ? "" : plumb_point_name(f->real_point), f->real_layer);
+	if (*f->storage)
+		say(&detail, "%sstored with %s", detail.n ? "; " : "", f->storage);
+	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", plumb_json_text(f->name), "layer", f->layer,
+		"point", plumb_point_name(f->point), "winner", name, "error", plumb_json_number(f->winner.error),
+		"raw_error", plumb_json_number(f->raw_error), "runner_up", isfinite(f->runner_up.error) ? plumb_json_text(runner) : json_null(),
+		"runner_up_error", plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", text,
+		"real", f->real_point < 0 ? json_null() : json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
+}
+
+json_t *plumb_convention_json(struct plumb_diag *d, const void *result)
+{
+	const struct plumb_convention_result *c = result;
+	json_t *files = json_array(), *tokens = c->other_tokens ? json_array() : json_null();
+	for (int i = 0; i < c->files; i++)
+		plumb_diag_add(d, files, file_json(c, &c->file[i]));
+	for (int64_t i = 0; i < c->others; i++)
+		plumb_diag_add(d, tokens, json_integer(c->other_tokens[i]));
+	return json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
+		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(c->name), "shift", c->shift, "move", (json_int_t)c->move,
+		"other_model", c->other_model, "other_tokens", tokens, "weights_differ", plumb_json_number(c->weights_differ),
+		"same_file", c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text", plumb_json_text(c->text));
 }

@@ -29,7 +29,6 @@ struct probe {
 	double oo, op, pp;  /* products of the observed and the predicted pattern */
 	float *row;         /* room for a median */
 };
-struct cause { const struct plumb_fault_kind *kind; int layer; double score, size; };
 
 /* --- which layer --- */
 
@@ -199,7 +198,7 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 	return PLUMB_OK;
 }
 
-static enum plumb_status try_fault(struct probe *p, struct cause *cause)
+static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 {
 	struct plumb_fault fault;
 	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config))
@@ -224,11 +223,11 @@ static enum plumb_status try_fault(struct probe *p, struct cause *cause)
 
 /* In all layers, or in the one to blame alone; where rows are lacking, in the one before it, which may have been wrong in those rows
  * only. What fits best. */
-static enum plumb_status try_places(struct probe *p, struct cause *cause)
+static enum plumb_status try_places(struct probe *p, struct plumb_cause *cause)
 {
 	bool wide = !cause->kind->exchange && (p->bad > 1 || p->hybrid);
 	for (int i = 0; i < 3; i++) {
-		struct cause one = { cause->kind, i == 0 ? -1 : i == 1 ? p->layer : p->layer - 1, 0, 0 };
+		struct plumb_cause one = { cause->kind, i == 0 ? -1 : i == 1 ? p->layer : p->layer - 1, 0, 0 };
 		if ((i == 0 && !wide) || (i == 2 && (!p->hybrid || !p->layer)))
 			continue;
 		PLUMB_TRY(try_fault(p, &one));
@@ -238,11 +237,11 @@ static enum plumb_status try_places(struct probe *p, struct cause *cause)
 	return PLUMB_OK;
 }
 
-static enum plumb_status try_kind(struct probe *p, const struct plumb_fault_kind *kind, struct cause *cause)
+static enum plumb_status try_kind(struct probe *p, const struct plumb_fault_kind *kind, struct plumb_cause *cause)
 {
 	int layers = (int)p->d->config->layers;
 	bool head = kind->scope == PLUMB_FAULT_HEAD, norm = (kind->points & BIT(FINAL_NORM)) != 0;
-	*cause = (struct cause){ kind, head || p->layer == layers ? -1 : p->layer, 0, 0 };
+	*cause = (struct plumb_cause){ kind, head || p->layer == layers ? -1 : p->layer, 0, 0 };
 	if (p->layer == layers ? !norm : head && p->layer < layers - 1)
 		return PLUMB_OK; /* cannot show there */
 	return head || p->layer == layers ? try_fault(p, cause) : try_places(p, cause);
@@ -252,11 +251,11 @@ static enum plumb_status try_kind(struct probe *p, const struct plumb_fault_kind
 
 static int by_score(const void *a, const void *b)
 {
-	const struct cause *x = a, *y = b;
+	const struct plumb_cause *x = a, *y = b;
 	return x->score < y->score ? 1 : x->score > y->score ? -1 : x->kind < y->kind ? -1 : 1;
 }
 
-static void name_cause(char *text, size_t size, const struct cause *c)
+static void name_cause(char *text, size_t size, const struct plumb_cause *c)
 {
 	if (c->kind->scope == PLUMB_FAULT_HEAD)
 		plumb_format(text, size, "%s (%.2f)", c->kind->what, c->score);
@@ -268,7 +267,7 @@ static void name_cause(char *text, size_t size, const struct cause *c)
 		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
 }
 
-static void tell(const struct probe *p, const struct cause *c, int n, char *text, size_t size)
+static void tell(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
 {
 	char first[160], second[160] = "";
 	if (p->layer == PLUMB_NO_CULPRIT) {
@@ -286,23 +285,7 @@ static void tell(const struct probe *p, const struct cause *c, int n, char *text
 		*second ? "; next: " : "", second);
 }
 
-static enum plumb_status give(const struct probe *p, const struct cause *cause, int n, json_t **result)
-{
-	char text[512];
-	json_t *list = json_array();
-	tell(p, cause, n, text, sizeof text);
-	for (int i = 0; list && i < n; i++)
-		plumb_diag_add(p->d, list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", cause[i].kind->name, "what", cause[i].kind->what,
-			"score", plumb_json_number(cause[i].score), "layer", cause[i].layer < 0 ? json_null() : json_integer(cause[i].layer),
-			"size", plumb_json_number(cause[i].size)));
-	if (list && (int)json_array_size(list) == n)
-		*result = json_pack("{s:s, s:O, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", text,
-			"explains", p->port ? "port" : "reference", "layer", p->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(p->layer), "layers_bad", p->bad);
-	json_decref(list);
-	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
-}
-
-static enum plumb_status try_all(struct probe *p, struct cause *cause, int *n)
+static enum plumb_status try_all(struct probe *p, struct plumb_cause *cause, int *n)
 {
 	for (int i = 0; i < plumb_fault_count(); i++) {
 		PLUMB_TRY(plumb_diag_progress(p->d, "comparing with known bugs", i, plumb_fault_count()));
@@ -313,32 +296,53 @@ static enum plumb_status try_all(struct probe *p, struct cause *cause, int *n)
 	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD || (p->bad < 2 && !p->hybrid))
 		return PLUMB_OK;
 	/* Whether it is in all layers is told by the layers after the first. */
-	struct cause wide = { cause->kind, cause->layer, 0, 0 };
+	struct plumb_cause wide = { cause->kind, cause->layer, 0, 0 };
 	p->beyond = true;
 	PLUMB_TRY(try_places(p, &wide));
 	cause->layer = wide.layer;
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status fingerprint_find(struct plumb_diag *d, void *result)
 {
+	struct plumb_fingerprint_result *f = result;
 	struct probe p = { .d = d, .layer = PLUMB_NO_CULPRIT };
-	struct cause *cause = calloc((size_t)plumb_fault_count(), sizeof *cause);
-	int n = 0;
-	if (!cause)
+	if (!(f->cause = calloc((size_t)plumb_fault_count(), sizeof *f->cause)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
 	enum plumb_status s = observe_port(&p);
 	if (!s && p.layer == PLUMB_NO_CULPRIT && d->reference)
 		s = observe_reference(&p);
 	if (!s && p.layer >= 0)
-		s = try_all(&p, cause, &n);
+		s = try_all(&p, f->cause, &f->causes);
 	if (!s)
-		s = give(&p, cause, n, result);
+		tell(&p, f->cause, f->causes, f->text, sizeof f->text);
+	f->port = p.port;
+	f->layer = p.layer;
+	f->bad = p.bad;
 	plumb_capture_free(&p.port_run);
 	plumb_capture_free(&p.clean_run);
 	free(p.row);
-	free(cause);
 	return s;
 }
 
-const struct plumb_check plumb_check_fingerprint = { "fingerprint", "Which known bug does the difference look like?", false, run };
+static json_t *fingerprint_emit(struct plumb_diag *d, const void *result)
+{
+	const struct plumb_fingerprint_result *f = result;
+	json_t *list = json_array();
+	for (int i = 0; i < f->causes; i++) {
+		const struct plumb_cause *c = &f->cause[i];
+		plumb_diag_add(d, list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", c->kind->name, "what", c->kind->what,
+			"score", plumb_json_number(c->score), "layer", c->layer < 0 ? json_null() : json_integer(c->layer),
+			"size", plumb_json_number(c->size)));
+	}
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", f->text, "explains",
+		f->port ? "port" : "reference", "layer", f->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(f->layer), "layers_bad", f->bad);
+}
+
+static void fingerprint_free(void *result)
+{
+	free(((struct plumb_fingerprint_result *)result)->cause);
+}
+
+const struct plumb_check plumb_check_fingerprint = { "fingerprint", "Which known bug does the difference look like?", true,
+	sizeof(struct plumb_fingerprint_result), fingerprint_find, fingerprint_emit, fingerprint_free };

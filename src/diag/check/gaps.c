@@ -17,6 +17,16 @@ const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_ga
 	return gap && !gap->unsure ? gap : NULL;
 }
 
+const struct plumb_gap *plumb_gap_next(const struct plumb_errors *e, int layers, int *layer, int *point)
+{
+	while (plumb_point_after(layers, layer, point)) {
+		const struct plumb_gap *gap = plumb_gap_at(e, PLUMB_ACCUMULATED, *layer, *point);
+		if (gap)
+			return gap;
+	}
+	return NULL;
+}
+
 void plumb_errors_free(struct plumb_errors *e)
 {
 	for (int i = 0; e && i < PLUMB_GAP_KINDS; i++)

@@ -4,11 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include "diag/check/growth.h"
+#include "diag/check/check.h"
 
 /* Largest value of a row, if it is massive: over 100 and over 300 times the row's median (why so: biography.c). */
-static void look_for_channel(struct plumb_growth *g, const struct plumb_plane *p, float *room)
+static void look_for_channel(struct plumb_growth_result *g, const struct plumb_plane *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		const float *v = p->v + r * p->width;
@@ -39,12 +38,11 @@ static void spread(const float *v, int64_t n, double *std, double *max, double *
 }
 
 /* The step as it stands: the file beside our output, no convention undone. */
-static enum plumb_status as_it_stands(const struct plumb_diag *d, const struct plumb_growth *g, struct plumb_step *s,
+static enum plumb_status as_it_stands(const struct plumb_growth_result *g, struct plumb_step *s,
 	const struct plumb_plane *ours, const struct plumb_plane *raw)
 {
 	const float *a, *b;
 	int64_t n;
-	(void)d;
 	if (!plumb_plane_common(ours, raw, &a, &b, &n))
 		return PLUMB_OK;
 	s->have = true;
@@ -52,7 +50,7 @@ static enum plumb_status as_it_stands(const struct plumb_diag *d, const struct p
 	double unused;
 	spread(b, n, &s->std_reference, &s->max_reference, &unused);
 	struct plumb_gap gap;
-	PLUMB_TRY(plumb_gap_measure(&gap, ours, raw, false, plumb_stored_type(d->errors->stored)));
+	PLUMB_TRY(plumb_gap_measure(&gap, ours, raw, false, plumb_stored_type(g->errors->stored)));
 	s->raw = gap.m;
 	double in = 0, all = 0;
 	for (int64_t i = 0; i < n; i++) {
@@ -66,27 +64,26 @@ static enum plumb_status as_it_stands(const struct plumb_diag *d, const struct p
 	return PLUMB_OK;
 }
 
-static const char *convention_of(json_t *part, int layer)
+static void find_convention(struct plumb_step *s, const struct plumb_convention_result *c, int layer)
 {
-	size_t i;
-	json_t *file;
-	json_array_foreach(json_object_get(part, "files"), i, file) {
-		const char *point = json_string_value(json_object_get(file, "point")),
-			*winner = json_string_value(json_object_get(file, "winner"));
-		bool here = point && !strcmp(point, layer < 0 ? "embeddings" : "output") && json_integer_value(json_object_get(file,
-			"layer")) == layer;
-		if (here && winner)
-			return winner;
+	s->as_named = true;
+	plumb_format(s->convention, sizeof s->convention, "raw");
+	for (int i = 0; i < c->files; i++) {
+		const struct plumb_file_case *f = &c->file[i];
+		if (f->layer != layer || f->point != (layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT))
+			continue;
+		s->as_named = plumb_convention_raw(f);
+		plumb_convention_name(c, f, s->convention);
+		return;
 	}
-	return "raw";
 }
 
-static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth *g)
+static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result *g)
 {
 	const struct plumb_capture *ours;
-	json_t *convention;
+	const struct plumb_convention_result *convention;
 	PLUMB_TRY(plumb_diag_errors(d, &g->errors));
-	PLUMB_TRY(plumb_check_result(d, &plumb_check_convention, &convention));
+	PLUMB_TRY(plumb_diag_convention(d, &convention));
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
 	float *room = malloc(sizeof *room * (size_t)d->config->hidden);
 	if (!room)
@@ -105,9 +102,9 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth *g)
 	for (int k = 0; k < g->steps; k++) {
 		int point = k ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS;
 		struct plumb_step *s = &g->step[k];
-		PLUMB_TRY(as_it_stands(d, g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1,
+		PLUMB_TRY(as_it_stands(g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1,
 			point)));
-		s->convention = convention_of(convention, k - 1);
+		find_convention(s, convention, k - 1);
 		s->all = plumb_gap_at(g->errors, PLUMB_ACCUMULATED, k - 1, point);
 		s->one = k ? plumb_gap_at(g->errors, PLUMB_ISOLATED, k - 1, point) : NULL;
 	}
@@ -130,23 +127,23 @@ static bool component_fails(const struct plumb_errors *e, int layer)
 	return false;
 }
 
-static const char *role_of(const struct plumb_growth *g, int k)
+static enum plumb_step_role role_of(const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k];
 	if ((s->one && !s->one->ok) || component_fails(g->errors, k - 1))
-		return "culprit";
+		return PLUMB_STEP_CULPRIT;
 	if (s->all && !s->all->ok)
-		return "victim";
+		return PLUMB_STEP_VICTIM;
 	/* All channels counted alike: in the norm, a massive channel's error comes and goes by chance. */
 	const struct plumb_gap *before = g->step[k - 1].all;
 	double growth = s->all && before ? ratio(s->all->even, before->even) : NAN, twin = s->all && before ?
 		ratio(s->all->floor_even, before->floor_even) : NAN;
 	if (growth > 1.5 && growth > 2 * twin && k > 1)
-		return "amplifier";
-	return growth < 0.75 && growth < 0.9 * twin ? "absorber" : "clean";
+		return PLUMB_STEP_AMPLIFIER;
+	return growth < 0.75 && growth < 0.9 * twin ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
 }
 
-static void grow(struct plumb_growth *g)
+static void grow(struct plumb_growth_result *g)
 {
 	double rel = 0, abs = 0;
 	int rels = 0, abss = 0;
@@ -171,7 +168,10 @@ static void grow(struct plumb_growth *g)
 	g->mean_abs = abss ? exp(abs / abss) : NAN;
 }
 
-static json_t *layer_json(const struct plumb_growth *g, int k)
+static const char *const role_names[] = { [PLUMB_STEP_CLEAN] = "clean", [PLUMB_STEP_CULPRIT] = "culprit", [PLUMB_STEP_VICTIM] = "victim",
+	[PLUMB_STEP_AMPLIFIER] = "amplifier", [PLUMB_STEP_ABSORBER] = "absorber" };
+
+static json_t *layer_json(struct plumb_diag *d, const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k];
 	json_t *cause = plumb_growth_cause(g, k);
@@ -184,23 +184,25 @@ static json_t *layer_json(const struct plumb_growth *g, int k)
 		"growth_rel", plumb_json_number(s->growth_rel),
 		"floor", s->all ? plumb_json_number(s->all->floor) : json_null(), "excess", s->all ?
 		plumb_json_number(s->all->excess) : json_null(), "isolated", isolated,
-		"role", s->role, "convention", s->convention, "cause", cause);
+		"role", role_names[s->role], "convention", s->convention, "cause", cause);
 	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "std_ours", plumb_json_number(s->std_ours),
 		"std_reference", plumb_json_number(s->std_reference),
 		"max_ours", plumb_json_number(s->max_ours), "max_reference", plumb_json_number(s->max_reference),
 		"channel", g->channel >= 0 ? json_integer(g->channel) : json_null(), "channel_value", g->channel >= 0 ?
 		plumb_json_number(s->value) : json_null(),
 		"channel_share", g->channel >= 0 ? plumb_json_number(s->share) : json_null());
-	g->d->lost |= !more || json_object_update(o, more) != 0; /* o NULL: an error of its own */
+	d->lost |= !more || json_object_update(o, more) != 0; /* o NULL: an error of its own */
 	json_decref(more);
 	return o;
 }
 
-static void say(const struct plumb_growth *g, size_t jumps, char *text, size_t size)
+static void describe(struct plumb_growth_result *g)
 {
-	int culprits = 0, first = -1;
+	int culprits = 0, first = -1, jumps = g->jumps;
+	char *text = g->text;
+	size_t size = sizeof g->text;
 	for (int k = 1; k < g->steps; k++)
-		if (!strcmp(g->step[k].role, "culprit") && !culprits++)
+		if (g->step[k].role == PLUMB_STEP_CULPRIT && !culprits++)
 			first = k - 1;
 	int used = plumb_format(text, size, "The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
 		"%.3gx. ", g->mean_rel, g->mean_abs);
@@ -215,35 +217,57 @@ static void say(const struct plumb_growth *g, size_t jumps, char *text, size_t s
 		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.", culprits, culprits > 1 ?
 			"s are" : " is", culprits > 1 ? "themselves" : "itself", first);
 	else if (jumps)
-		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself; %zu apparent jump%s explained.", jumps,
+		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself; %d apparent jump%s explained.", jumps,
 			jumps == 1 ? " is" : "s are");
 	else
 		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself, and nothing jumps.");
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status growth_find(struct plumb_diag *d, void *result)
 {
-	struct plumb_growth g = { .d = d, .steps = d->layers + 1, .channel = -1 };
-	char text[512];
-	if (!(g.step = calloc((size_t)g.steps, sizeof *g.step)))
+	struct plumb_growth_result *g = result;
+	g->steps = d->layers + 1;
+	g->channel = -1;
+	if (!(g->step = calloc((size_t)g->steps, sizeof *g->step)) || !(g->jump = calloc((size_t)g->steps, sizeof *g->jump)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the growth of %d layers", d->layers);
-	enum plumb_status s = gather(d, &g);
-	if (!s) {
-		grow(&g);
-		json_t *layers = json_array(), *jumps = plumb_growth_jumps(&g);
-		for (int k = 1; k < g.steps; k++)
-			if (g.step[k].have || g.step[k].all)
-				plumb_diag_add(d, layers, layer_json(&g, k));
-		say(&g, json_array_size(jumps), text, sizeof text);
-		*result = json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, "
-			"s:s}", "part", "growth", "layers", layers, "geometric_mean_rel", plumb_json_number(g.mean_rel),
-			"geometric_mean_abs", plumb_json_number(g.mean_abs), "jumps", jumps, "limit", g.errors->limit,
-			"channel", g.channel >= 0 ? json_integer(g.channel) : json_null(), "token", g.channel >= 0 ?
-			json_integer(g.token) : json_null(), "text", text);
-	}
-	free(g.step);
-	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the growth");
+	PLUMB_TRY(gather(d, g));
+	grow(g);
+	plumb_growth_jumps(g);
+	describe(g);
+	return PLUMB_OK;
 }
 
-const struct plumb_check plumb_check_growth = { "growth", "How does the error grow from layer to layer, and why does it jump?", true,
-	run };
+static json_t *jump_json(const struct plumb_growth_result *g, const struct plumb_jump *jump)
+{
+	const struct plumb_step *s = &g->step[jump->step], *before = s - 1;
+	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to", jump->step, "layer", jump->step - 1,
+		"growth_abs", plumb_json_number(s->growth_abs), "growth_rel", plumb_json_number(s->growth_rel), "growth_twin",
+		plumb_json_number(s->growth_twin_abs), "growth_std", plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN),
+		"kind", plumb_jump_name(jump->kind), "text", jump->text);
+}
+
+static json_t *growth_emit(struct plumb_diag *d, const void *result)
+{
+	const struct plumb_growth_result *g = result;
+	json_t *layers = json_array(), *jumps = json_array();
+	for (int k = 1; k < g->steps; k++)
+		if (g->step[k].have || g->step[k].all)
+			plumb_diag_add(d, layers, layer_json(d, g, k));
+	for (int i = 0; i < g->jumps; i++)
+		plumb_diag_add(d, jumps, jump_json(g, &g->jump[i]));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "part", "growth", "layers", layers, "geometric_mean_rel",
+		plumb_json_number(g->mean_rel), "geometric_mean_abs", plumb_json_number(g->mean_abs), "jumps", jumps, "limit", g->errors->limit,
+		"channel", g->channel >= 0 ? json_integer(g->channel) : json_null(), "token", g->channel >= 0 ? json_integer(g->token) : json_null(),
+		"text", g->text);
+}
+
+static void growth_free(void *result)
+{
+	struct plumb_growth_result *g = result;
+	free(g->step);
+	free(g->jump);
+}
+
+const struct plumb_check plumb_check_growth = { "growth",
+	"How does the error grow from layer to layer, and why does it jump?", true,
+	sizeof(struct plumb_growth_result), growth_find, growth_emit, growth_free };

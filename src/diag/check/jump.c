@@ -4,10 +4,9 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-#include "diag/check/growth.h"
+#include "diag/check/check.h"
 
-static bool massive(const struct plumb_growth *g)
+static bool massive(const struct plumb_growth_result *g)
 {
 	return g->channel >= 0;
 }
@@ -15,33 +14,33 @@ static bool massive(const struct plumb_growth *g)
 static bool diverges(const struct plumb_step *before, const struct plumb_step *s)
 {
 	bool fine = !before->all || before->all->ok;
-	return !strcmp(s->role, "culprit") || (s->all && !s->all->ok && fine);
+	return s->role == PLUMB_STEP_CULPRIT || (s->all && !s->all->ok && fine);
 }
 
 /* The channel is written here, and most of the error lies in it. */
-static bool writes(const struct plumb_growth *g, int k)
+static bool writes(const struct plumb_growth_result *g, int k)
 {
 	return massive(g) && fabs(g->step[k].value) > 100 && fabs(g->step[k].value) > 3 * fabs(g->step[k - 1].value);
 }
 
 /* The channel shrinks, or the whole vector does, while the error stays. */
-static bool cancels(const struct plumb_growth *g, int k)
+static bool cancels(const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k], *before = s - 1;
 	bool channel = massive(g) && fabs(before->value) > 100 && fabs(s->value) < 0.9 * fabs(before->value);
 	return channel || s->norm < 0.9 * before->norm;
 }
 
-static const char *kind_of(const struct plumb_growth *g, int k)
+static enum plumb_jump_kind kind_of(const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k], *before = s - 1;
-	if (strcmp(s->convention, "raw") && (!s->all || s->raw.rel > 4 * s->all->m.rel))
-		return "convention";
+	if (!s->as_named && (!s->all || s->raw.rel > 4 * s->all->m.rel))
+		return PLUMB_JUMP_CONVENTION;
 	if (diverges(before, s) || (s->all && !s->all->ok))
-		return "divergence";
+		return PLUMB_JUMP_DIVERGENCE;
 	if (writes(g, k) && s->share > 0.3)
-		return "massive activation";
-	return cancels(g, k) ? "cancellation" : "rounding";
+		return PLUMB_JUMP_MASSIVE;
+	return cancels(g, k) ? PLUMB_JUMP_CANCELLATION : PLUMB_JUMP_ROUNDING;
 }
 
 struct words { char *text; size_t size, used; };
@@ -61,7 +60,7 @@ static double spacing(enum plumb_stored stored, double x)
 	return x != 0 ? ldexp(1, ilogb(x) - (stored == PLUMB_STORED_BF16 ? 7 : stored == PLUMB_STORED_FP16 ? 10 : 23)) : 0;
 }
 
-static void twin_says(const struct plumb_growth *g, int k, struct words *w)
+static void twin_says(const struct plumb_growth_result *g, int k, struct words *w)
 {
 	const struct plumb_step *s = &g->step[k];
 	if (s->growth_twin_abs > 0)
@@ -69,27 +68,27 @@ static void twin_says(const struct plumb_growth *g, int k, struct words *w)
 			plumb_stored_name(g->errors->stored), s->all->floor_abs, s->growth_twin_abs);
 }
 
-static void explain(const struct plumb_growth *g, int k, const char *kind, struct words *w)
+static void explain(const struct plumb_growth_result *g, int k, enum plumb_jump_kind kind, struct words *w)
 {
 	const struct plumb_step *s = &g->step[k], *before = s - 1;
 	add(w, "%d→%d: the mean absolute error goes from %.2g to %.2g (%.3gx). ", k - 1, k, before->raw.mean_abs,
 		s->raw.mean_abs, s->growth_abs);
-	if (!strcmp(kind, "convention")) {
+	if (kind == PLUMB_JUMP_CONVENTION) {
 		add(w, "The file of layer %d is not what its name says but %s", k - 1, s->convention);
 		if (s->all)
 			add(w, ": with that undone the relative error is %.2g (%.2gx that of the layer before)", s->all->m.rel,
 				s->growth_rel);
 		add(w, ".");
-	} else if (!strcmp(kind, "divergence"))
+	} else if (kind == PLUMB_JUMP_DIVERGENCE)
 		add(w, "No rounding explains it: %.3g times what a right port shows.", s->one && !s->one->ok ? s->one->excess :
 			s->all->excess);
-	else if (!strcmp(kind, "massive activation")) {
+	else if (kind == PLUMB_JUMP_MASSIVE) {
 		add(w, "Layer %d writes a massive activation: channel %lld goes from %.4g to %.4g, where neighbouring %s "
 			"numbers are %g apart; %.0f %% of the squared error lies in it, and "
 			"the relative error grows only %.2gx.", k - 1, (long long)g->channel, before->value, s->value,
 				plumb_stored_name(g->errors->stored), spacing(g->errors->stored, s->value), 100 * s->share, s->growth_rel);
 		twin_says(g, k, w);
-	} else if (!strcmp(kind, "cancellation")) {
+	} else if (kind == PLUMB_JUMP_CANCELLATION) {
 		if (massive(g) && fabs(s->value) < 0.9 * fabs(before->value))
 			add(w, "Layer %d cancels the massive channel %lld (%.4g → %.4g); the rounding made while it was large stays.",
 				k - 1, (long long)g->channel, before->value, s->value);
@@ -104,28 +103,27 @@ static void explain(const struct plumb_growth *g, int k, const char *kind, struc
 }
 
 /* From the embeddings on nothing has been computed yet, so the first step is growth from nothing. */
-json_t *plumb_growth_jumps(const struct plumb_growth *g)
+void plumb_growth_jumps(struct plumb_growth_result *g)
 {
-	json_t *jumps = json_array();
 	for (int k = 2; k < g->steps; k++) {
 		const struct plumb_step *s = &g->step[k], *before = s - 1;
-		char text[768] = "";
-		struct words w = { text, sizeof text, 0 };
 		if (!s->have || !before->have || !(s->growth_abs > PLUMB_JUMP))
 			continue;
-		const char *kind = kind_of(g, k);
-		explain(g, k, kind, &w);
-		plumb_diag_add(g->d, jumps, json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", k - 1, "to", k,
-			"layer", k - 1,
-			"growth_abs", plumb_json_number(s->growth_abs), "growth_rel", plumb_json_number(s->growth_rel), "growth_twin",
-			plumb_json_number(s->growth_twin_abs),
-			"growth_std", plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN), "kind", kind,
-			"text", text));
+		struct plumb_jump *jump = &g->jump[g->jumps++];
+		jump->step = k;
+		jump->kind = kind_of(g, k);
+		explain(g, k, jump->kind, &(struct words){ jump->text, sizeof jump->text, 0 });
 	}
-	return jumps;
 }
 
-json_t *plumb_growth_cause(const struct plumb_growth *g, int k)
+const char *plumb_jump_name(enum plumb_jump_kind kind)
+{
+	static const char *const names[] = { [PLUMB_JUMP_ROUNDING] = "rounding", [PLUMB_JUMP_CONVENTION] = "convention",
+		[PLUMB_JUMP_DIVERGENCE] = "divergence", [PLUMB_JUMP_MASSIVE] = "massive activation", [PLUMB_JUMP_CANCELLATION] = "cancellation" };
+	return names[kind];
+}
+
+json_t *plumb_growth_cause(const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k], *before = s - 1;
 	char text[320] = "";
@@ -134,7 +132,7 @@ json_t *plumb_growth_cause(const struct plumb_growth *g, int k)
 		return json_null();
 	if (k == 1)
 		add(&w, "the first layer that computes");
-	else if (!strcmp(s->role, "culprit"))
+	else if (s->role == PLUMB_STEP_CULPRIT)
 		add(&w, "divergence: %.3g times what rounding explains", s->one && !s->one->ok ? s->one->excess : s->all->excess);
 	else if (!s->all->ok)
 		add(&w, "an earlier layer's error, %.3g times what rounding explains", s->all->excess);

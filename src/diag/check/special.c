@@ -370,13 +370,14 @@ static void tell(struct work *w)
 	tell_others(w);
 }
 
-enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct work w = { .d = d };
 	*result = NULL;
 	PLUMB_TRY(plumb_diag_truth(d, &w.c));
-	PLUMB_TRY(plumb_check_result(d, &plumb_check_weights, &w.weights));
-	PLUMB_TRY(plumb_check_result(d, &plumb_check_biography, &w.biography));
+	PLUMB_TRY(plumb_check_json(d, &plumb_check_weights, &w.weights));
+	PLUMB_TRY(plumb_check_json(d, &plumb_check_biography, &w.biography));
 	w.facts = json_array();
 	w.lead = json_array();
 	w.told = calloc((size_t)d->config->layers, sizeof *w.told);
@@ -394,4 +395,5 @@ enum plumb_status plumb_diag_special(struct plumb_diag *d, json_t **result)
 	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory to tell what is special");
 }
 
-const struct plumb_check plumb_check_special = { "special", "Which layers are special, and what makes them so?", false, plumb_diag_special };
+const struct plumb_check plumb_check_special = { "special", "Which layers are special, and what makes them so?", false, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

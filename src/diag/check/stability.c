@@ -216,8 +216,9 @@ static json_t *text_of(const struct work *w)
 	return plumb_string_json(f);
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct work w = { .d = d, .points = json_array(), .accumulators = json_array() };
 	*result = NULL;
 	enum plumb_status s = plumb_diag_ours(d, &w.c);
@@ -246,4 +247,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 }
 
 const struct plumb_check plumb_check_stability = { "stability",
-	"Is anything NaN or infinite, and what must stay wide in fp16 and bf16?", false, run };
+	"Is anything NaN or infinite, and what must stay wide in fp16 and bf16?", false, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

@@ -2,7 +2,6 @@
 /* A full run with every capture point logged: range, mean and deviation of our values, and, where the reference has the point, how far
  * it is. Judges nothing. */
 #include <math.h>
-#include <stdio.h>
 #include "diag/check/check.h"
 
 struct range { double min, max, mean, std; int64_t nan, inf; };
@@ -50,32 +49,43 @@ static bool strange(const struct plumb_plane *p, int point, int64_t *count)
 	return *count > 0;
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+struct trace { const struct plumb_capture *ours; const struct plumb_errors *errors; char text[320]; }; /* errors NULL: no reference */
+
+static bool wanted(const struct plumb_diag *d, int layer)
 {
-	const struct plumb_errors *e = NULL;
-	const struct plumb_capture *ours;
-	int layer = -1, point = -1, seen = 0;
-	int64_t count;
-	char text[320], first[160] = "";
-	PLUMB_TRY(plumb_diag_ours(d, &ours));
-	if (d->reference)
-		PLUMB_TRY(plumb_diag_errors(d, &e));
-	json_t *points = json_array();
-	while (plumb_capture_next(ours, &layer, &point)) {
-		const struct plumb_plane *p = plumb_capture_at(ours, layer, point);
-		if (d->options.layer >= 0 && d->options.layer != layer)
-			continue;
-		seen++;
-		if (!*first && strange(p, point, &count))
-			plumb_format(first, sizeof first, " The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
-				plumb_point_name(point), layer, (long long)count);
-		plumb_diag_add(d, points, row(layer, point, p, e));
-	}
-	plumb_format(text, sizeof text, "%d points of %lld token%s.%s%s", seen, (long long)d->n, d->n > 1 ? "s" : "", *first ?
-		first : " All their values are finite.",
-		e ? " Where the reference has the point, its distance is given." : "");
-	*result = json_pack("{s:s, s:o, s:s}", "part", "trace", "points", points, "text", text);
-	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the trace");
+	return d->options.layer < 0 || d->options.layer == layer;
 }
 
-const struct plumb_check plumb_check_trace = { "trace", "What does each capture point of a run hold?", false, run };
+static enum plumb_status trace_find(struct plumb_diag *d, void *result)
+{
+	struct trace *r = result;
+	int layer = -1, point = -1, seen = 0;
+	int64_t count;
+	char first[160] = "";
+	PLUMB_TRY(plumb_diag_ours(d, &r->ours));
+	if (d->reference)
+		PLUMB_TRY(plumb_diag_errors(d, &r->errors));
+	while (plumb_capture_next(r->ours, &layer, &point)) {
+		seen += wanted(d, layer);
+		if (wanted(d, layer) && !*first && strange(plumb_capture_at(r->ours, layer, point), point, &count))
+			plumb_format(first, sizeof first, " The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
+				plumb_point_name(point), layer, (long long)count);
+	}
+	plumb_format(r->text, sizeof r->text, "%d points of %lld token%s.%s%s", seen, (long long)d->n, d->n > 1 ? "s" : "", *first ?
+		first : " All their values are finite.", r->errors ? " Where the reference has the point, its distance is given." : "");
+	return PLUMB_OK;
+}
+
+static json_t *trace_emit(struct plumb_diag *d, const void *result)
+{
+	const struct trace *r = result;
+	json_t *points = json_array();
+	for (int layer = -1, point = -1; plumb_capture_next(r->ours, &layer, &point);)
+		if (wanted(d, layer))
+			plumb_diag_add(d, points, row(layer, point, plumb_capture_at(r->ours, layer, point), r->errors));
+	return json_pack("{s:s, s:o, s:s}", "part", "trace", "points", points, "text", r->text);
+}
+
+const struct plumb_check plumb_check_trace = { "trace",
+	"What does each capture point of a run hold?", false, sizeof(struct trace), trace_find, trace_emit,
+	NULL };

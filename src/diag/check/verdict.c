@@ -2,8 +2,6 @@
 /* The verdict: convention, precision, growth, components and, when the run diverges, the fingerprint, joined to one code and a few
  * sentences. Measures nothing itself. */
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include "diag/check/check.h"
 
@@ -11,194 +9,165 @@
 #define LIKE 0.6     /* score from which a cause is named */
 #define FITS 0.9     /* from which it is believed to lie where the fingerprint puts it */
 
-struct verdict {
+struct work {
 	struct plumb_diag *d;
 	const struct plumb_errors *errors;
-	json_t *convention, *precision, *growth, *fingerprint; /* borrowed; fingerprint may be NULL */
-	json_t *answer;
-	enum plumb_judgement code;
-	int layer, point; /* layer as plumb_culprit tells it; point -1: not known */
-	int bad;          /* layers that are wrong by themselves */
-	const char *cause;
-	double score;     /* of the cause, or of what is nearest to one */
-	char text[1024];
-	json_t *sentences;
-	json_t *said; /* names of checks whose whole text is among them */
+	const struct plumb_convention_result *convention;
+	const struct plumb_precision_result *precision;
+	const struct plumb_growth_result *growth;
+	const struct plumb_fingerprint_result *fingerprint; /* NULL: none could be taken */
+	struct plumb_verdict_result *v;
+	double score; /* of the cause, or of what is nearest to one */
 };
 
-static void say(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct verdict *v, const char *format, ...)
+/* The whole text of a check is one of the sentences. */
+static void say_check(struct plumb_verdict_result *v, const struct plumb_check *check, const char *text)
 {
-	char text[1024];
-	va_list list;
-	va_start(list, format);
-	plumb_vformat(text, sizeof text, format, list);
-	va_end(list);
-	plumb_diag_add(v->d, v->sentences, plumb_json_text(text));
-}
-
-static const char *text_of(const json_t *part)
-{
-	const char *text = json_string_value(json_object_get(part, "text"));
-	return text ? text : "";
-}
-
-static void say_check(struct verdict *v, const struct plumb_check *check, const json_t *result)
-{
-	plumb_diag_add(v->d, v->sentences, plumb_json_text(text_of(result)));
-	plumb_diag_add(v->d, v->said, plumb_json_text(check->name));
-}
-
-static bool plain(const struct verdict *v)
-{
-	const char *name = json_string_value(json_object_get(v->convention, "convention"));
-	return !name || !strcmp(name, "raw");
+	plumb_texts_add(&v->sentences, "%s", text);
+	v->said[v->says++] = check;
 }
 
 /* --- where --- */
-static int compared(const struct verdict *v)
+static int compared(const struct work *w)
 {
 	int n = 0;
-	for (int layer = -1; layer < v->d->layers; layer++)
+	for (int layer = -1; layer < w->d->layers; layer++)
 		for (int point = 0; point < PLUMB_POINT_COUNT; point++)
-			n += plumb_gap_at(v->errors, PLUMB_ACCUMULATED, layer, point) != NULL;
+			n += plumb_gap_at(w->errors, PLUMB_ACCUMULATED, layer, point) != NULL;
 	return n;
 }
 
 /* Of the layer to blame, or of what is outside the layers, the first point that fails by itself. */
-static void find_point(struct verdict *v)
+static void find_point(struct work *w)
 {
-	int layers = (int)v->d->config->layers, layer = v->layer < layers ? v->layer : -1;
-	enum plumb_gap_kind kind = v->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
-	v->point = -1;
+	int layers = (int)w->d->config->layers, layer = w->v->layer < layers ? w->v->layer : -1;
+	enum plumb_gap_kind kind = w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
+	w->v->point = -1;
 	for (int k = kind; k >= PLUMB_ISOLATED; k--) /* an output may fail where none of the few inner points does */
-		for (int point = 0; point < PLUMB_POINT_COUNT && v->point < 0; point++) {
-			const struct plumb_gap *gap = plumb_gap_at(v->errors, (enum plumb_gap_kind)k, layer, point);
-			bool here = v->layer >= 0 || point == PLUMB_POINT_EMBEDDINGS;
-			v->point = gap && !gap->ok && here && (v->layer < layers || point != PLUMB_POINT_EMBEDDINGS) ? point : -1;
+		for (int point = 0; point < PLUMB_POINT_COUNT && w->v->point < 0; point++) {
+			const struct plumb_gap *gap = plumb_gap_at(w->errors, (enum plumb_gap_kind)k, layer, point);
+			bool here = w->v->layer >= 0 || point == PLUMB_POINT_EMBEDDINGS;
+			w->v->point = gap && !gap->ok && here && (w->v->layer < layers || point != PLUMB_POINT_EMBEDDINGS) ? point : -1;
 		}
 }
 
 /* Nothing fails by itself: the first that is beyond its floor as errors accumulate. */
-static bool find_accumulated(struct verdict *v)
+static bool find_accumulated(struct work *w)
 {
-	int layers = v->d->layers;
-	for (int stage = 0; stage < layers + 2; stage++)
-		for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
-			int layer = stage && stage <= layers ? stage - 1 : -1;
-			const struct plumb_gap *gap = plumb_gap_at(v->errors, PLUMB_ACCUMULATED, layer, point);
-			if (!gap || gap->ok || (layer < 0 && (stage == 0) != (point == PLUMB_POINT_EMBEDDINGS)))
-				continue;
-			v->layer = stage > layers ? (int)v->d->config->layers : layer;
-			v->point = point;
-			return true;
-		}
+	const struct plumb_gap *gap;
+	for (int layer = -1, point = -1; (gap = plumb_gap_next(w->errors, w->d->layers, &layer, &point));) {
+		if (gap->ok)
+			continue;
+		w->v->layer = layer < 0 && point != PLUMB_POINT_EMBEDDINGS ? (int)w->d->config->layers : layer;
+		w->v->point = point;
+		return true;
+	}
 	return false;
 }
 
 /* Does the reference look into the layer to blame? */
-static bool has_inner(const struct verdict *v)
+static bool has_inner(const struct work *w)
 {
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
-		if (plumb_gap_at(v->errors, PLUMB_COMPONENT, v->layer, point))
+		if (plumb_gap_at(w->errors, PLUMB_COMPONENT, w->v->layer, point))
 			return true;
 	return false;
 }
 
-static void place(const struct verdict *v, char *text, size_t size)
+static void place(const struct work *w, char *text, size_t size)
 {
-	const char *point = v->point >= 0 ? plumb_point_name(v->point) : NULL;
-	if (v->layer < 0)
+	const char *point = w->v->point >= 0 ? plumb_point_name(w->v->point) : NULL;
+	if (w->v->layer < 0)
 		plumb_format(text, size, "The embeddings");
-	else if (v->layer >= v->d->config->layers)
+	else if (w->v->layer >= w->d->config->layers)
 		plumb_format(text, size, "After the layers, %s", point ? point : "the head");
-	else if (!point || (v->point == PLUMB_POINT_OUTPUT && !has_inner(v)))
-		plumb_format(text, size, "Layer %d", v->layer);
+	else if (!point || (w->v->point == PLUMB_POINT_OUTPUT && !has_inner(w)))
+		plumb_format(text, size, "Layer %d", w->v->layer);
 	else
-		plumb_format(text, size, "Layer %d, %s", v->layer, point);
+		plumb_format(text, size, "Layer %d, %s", w->v->layer, point);
 }
 
 /* --- what --- */
-static void unusable(struct verdict *v)
+static void unusable(struct work *w)
 {
-	double weights = json_number_value(json_object_get(v->convention, "weights_differ"));
-	v->code = PLUMB_UNUSABLE;
-	if (json_is_true(json_object_get(v->convention, "other_model")))
-		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of another model.");
-	else if (json_is_array(json_object_get(v->convention, "other_tokens")))
-		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
-	else if (v->d->other_prompt)
-		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it tells other tokens than the prompt's.");
-	else if (weights > 0)
-		plumb_format(v->text, sizeof v->text, "The reference cannot be used to judge the port: it was made from other "
+	const struct plumb_convention_result *c = w->convention;
+	w->v->code = PLUMB_UNUSABLE;
+	if (c->other_model)
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it is of another model.");
+	else if (c->other_tokens)
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
+	else if (w->d->other_prompt)
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it tells other tokens than the prompt's.");
+	else if (c->weights_differ > 0)
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used to judge the port: it was made from other "
 			"weights. Its embeddings, which no layer has touched, are "
-			"%.2g away. Make one from this very file.", weights);
+			"%.2g away. Make one from this very file.", c->weights_differ);
 	else
-		plumb_format(v->text, sizeof v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
-	if (*text_of(v->convention))
-		say_check(v, &plumb_check_convention, v->convention);
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
+	if (*c->text)
+		say_check(w->v, &plumb_check_convention, c->text);
 	const json_t *problem;
 	size_t i;
-	json_array_foreach(v->d->problems, i, problem)
+	json_array_foreach(w->d->problems, i, problem)
 		if (i < 3)
-			say(v, "%s: %s.", json_string_value(json_object_get(problem, "file")), json_string_value(json_object_get(problem, "problem")));
+			plumb_texts_add(&w->v->sentences, "%s: %s.", json_string_value(json_object_get(problem, "file")), json_string_value(json_object_get(problem, "problem")));
 }
 
 /* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the trusted run does the same. Where
  * the reference is known to be of this very file it is no excuse. */
-static enum plumb_status is_rounded(struct verdict *v, bool *rounded)
+static enum plumb_status is_rounded(struct work *w, bool *rounded)
 {
 	const struct plumb_capture *ours, *truth;
 	struct plumb_gap gap;
 	enum plumb_type type = PLUMB_F32;
 	*rounded = false;
-	if (v->score > FITS || json_is_true(json_object_get(v->convention, "same_file")) || v->layer < 0 || v->layer >= v->d->config->layers)
+	if (w->score > FITS || w->convention->same_file == PLUMB_SAME || w->v->layer < 0 || w->v->layer >= w->d->config->layers)
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_diag_ours(v->d, &ours));
-	PLUMB_TRY(plumb_diag_truth(v->d, &truth));
-	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, v->layer, PLUMB_POINT_OUTPUT), plumb_capture_at(truth, v->layer, PLUMB_POINT_OUTPUT),
+	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
+	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, w->v->layer, PLUMB_POINT_OUTPUT), plumb_capture_at(truth, w->v->layer, PLUMB_POINT_OUTPUT),
 		false, PLUMB_F32));
 	if (fmax(gap.rel, gap.even) > DIFFERS)
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_known_rounded(v->d, v->errors, rounded, &type));
+	PLUMB_TRY(plumb_known_rounded(w->d, w->errors, rounded, &type));
 	if (!*rounded)
 		return PLUMB_OK;
-	v->code = PLUMB_UNUSABLE;
-	plumb_format(v->text, sizeof v->text, "The reference cannot be used to judge the port: every layer differs, and by no more than rounding its weights to "
+	w->v->code = PLUMB_UNUSABLE;
+	plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used to judge the port: every layer differs, and by no more than rounding its weights to "
 		"%s explains. It was probably made from other weights: those before they were rounded. Make one from this very file.", plumb_type_name(type));
 	return PLUMB_OK;
 }
 
-static bool is_unusable(const struct verdict *v)
+static bool is_unusable(const struct work *w)
 {
-	return !compared(v) || (v->d->other_prompt && v->layer != PLUMB_NO_CULPRIT) || json_is_true(json_object_get(v->convention, "other_model")) ||
-		json_is_array(json_object_get(v->convention, "other_tokens")) ||
-		(v->layer != PLUMB_NO_CULPRIT && json_number_value(json_object_get(v->convention, "weights_differ")) > 0);
+	const struct plumb_convention_result *c = w->convention;
+	bool wrong = w->v->layer != PLUMB_NO_CULPRIT;
+	return !compared(w) || (w->d->other_prompt && wrong) || c->other_model || c->other_tokens || (wrong && c->weights_differ > 0);
 }
 
 /* Is it the driver (or a change put into its run), or do both runs agree? */
-static enum plumb_status say_who(struct verdict *v)
+static enum plumb_status say_who(struct work *w)
 {
 	const struct plumb_capture *ours, *truth;
 	struct plumb_gap gap;
-	bool head = v->layer >= v->d->config->layers;
-	int layer = head ? -1 : v->layer, point = v->point >= 0 ? v->point : head ? PLUMB_POINT_FINAL_NORM : PLUMB_POINT_OUTPUT;
-	if (v->d->port == v->d->trusted && !v->d->broken) {
-		say(v, "The run is the trusted one itself (native, float32), so no driver is to blame: the file, the "
+	bool head = w->v->layer >= w->d->config->layers;
+	int layer = head ? -1 : w->v->layer, point = w->v->point >= 0 ? w->v->point : head ? PLUMB_POINT_FINAL_NORM : PLUMB_POINT_OUTPUT;
+	if (w->d->port == w->d->trusted && !w->d->broken) {
+		plumb_texts_add(&w->v->sentences, "The run is the trusted one itself (native, float32), so no driver is to blame: the file, the "
 			"reference or this program differ.");
 		return PLUMB_OK;
 	}
-	PLUMB_TRY(plumb_diag_ours(v->d, &ours));
-	PLUMB_TRY(plumb_diag_truth(v->d, &truth));
+	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
+	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
 	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, layer, point), plumb_capture_at(truth, layer, point),
 		point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 	if (!gap.have)
 		return PLUMB_OK;
 	if (fmax(gap.rel, gap.even) > DIFFERS)
-		say(v, "The trusted run of the same file (native, float32) is %.2g away from this run there: the run that is "
+		plumb_texts_add(&w->v->sentences, "The trusted run of the same file (native, float32) is %.2g away from this run there: the run that is "
 			"judged is at fault, not the file or the reference.", fmax(gap.rel, gap.even));
 	else
-		say(v, "The trusted run of the same file (native, float32) gives the same there, to %.1e: no kernel of the "
+		plumb_texts_add(&w->v->sentences, "The trusted run of the same file (native, float32) gives the same there, to %.1e: no kernel of the "
 			"driver is at fault; the file, the reference or this program differ.",
 			fmax(gap.rel, gap.even));
 	return PLUMB_OK;
@@ -206,134 +175,128 @@ static enum plumb_status say_who(struct verdict *v)
 
 /* The port beside the trusted run shows every row, not only those of the reference; and a cause that fits well may lie before the
  * first place where the reference sees it. */
-static void look_before(struct verdict *v)
+static void look_before(struct work *w)
 {
-	const char *explains = json_string_value(json_object_get(v->fingerprint, "explains"));
-	json_t *best = json_array_get(json_object_get(v->fingerprint, "causes"), 0);
-	bool fits = best && json_number_value(json_object_get(best, "score")) > FITS;
-	json_t *layer = json_object_get(explains && !strcmp(explains, "port") ? v->fingerprint : fits ? best : NULL, "layer");
-	int at = json_is_integer(layer) ? (int)json_integer_value(layer) : PLUMB_NO_CULPRIT;
-	if (at < 0 || (v->layer >= 0 && at >= v->layer))
+	const struct plumb_fingerprint_result *f = w->fingerprint;
+	bool fits = f->causes && f->cause->score > FITS;
+	int at = f->port ? f->layer : fits && f->cause->layer >= 0 ? f->cause->layer : PLUMB_NO_CULPRIT;
+	if (at < 0 || (w->v->layer >= 0 && at >= w->v->layer))
 		return;
-	if (v->layer >= 0 && v->layer < v->d->config->layers)
-		say(v, "The reference shows it from layer %d on; it begins in layer %d, where the values that the reference "
-			"has are still right.", v->layer, at);
-	v->layer = at;
-	v->point = -1;
+	if (w->v->layer >= 0 && w->v->layer < w->d->config->layers)
+		plumb_texts_add(&w->v->sentences, "The reference shows it from layer %d on; it begins in layer %d, where the values that the reference "
+			"has are still right.", w->v->layer, at);
+	w->v->layer = at;
+	w->v->point = -1;
 }
 
-static enum plumb_status diverges(struct verdict *v)
+static enum plumb_status diverges(struct work *w)
 {
 	char where[96], unused[160];
 	const char *likely = "";
-	enum plumb_status s = plumb_check_result(v->d, &plumb_check_fingerprint, &v->fingerprint);
+	enum plumb_status s = plumb_diag_fingerprint(w->d, &w->fingerprint);
 	if (s && s != PLUMB_E_UNSUPPORTED)
 		return s;
-	int layers = (int)v->d->config->layers, seen = v->layer < layers ? v->layer : -1, at = v->point >= 0 ? v->point :
+	int layers = (int)w->d->config->layers, seen = w->v->layer < layers ? w->v->layer : -1, at = w->v->point >= 0 ? w->v->point :
 		PLUMB_POINT_OUTPUT;
 	if (!s)
-		look_before(v);
-	json_t *best = json_array_get(json_object_get(s ? NULL : v->fingerprint, "causes"), 0);
-	v->score = best ? json_number_value(json_object_get(best, "score")) : 0;
-	if (best && v->score >= LIKE)
-		v->cause = json_string_value(json_object_get(best, "name"));
-	if (!s && v->cause)
-		likely = text_of(v->fingerprint);
+		look_before(w);
+	const struct plumb_cause *best = !s && w->fingerprint->causes ? w->fingerprint->cause : NULL;
+	w->score = best ? best->score : 0;
+	if (best && w->score >= LIKE) {
+		w->v->cause = best->kind->name;
+		likely = w->fingerprint->text;
+	}
 	bool rounded;
-	PLUMB_TRY(is_rounded(v, &rounded));
+	PLUMB_TRY(is_rounded(w, &rounded));
 	if (rounded)
 		return PLUMB_OK;
-	v->code = PLUMB_DIVERGES;
-	if (plumb_known_unused(v->d, unused, sizeof unused))
-		say(v, "The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
-	place(v, where, sizeof where);
-	const struct plumb_gap *all = plumb_gap_at(v->errors, PLUMB_ACCUMULATED, seen, at);
-	const struct plumb_gap *one = plumb_gap_at(v->errors, v->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
+	w->v->code = PLUMB_DIVERGES;
+	if (plumb_known_unused(w->d, unused, sizeof unused))
+		plumb_texts_add(&w->v->sentences, "The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
+	place(w, where, sizeof where);
+	const struct plumb_gap *all = plumb_gap_at(w->errors, PLUMB_ACCUMULATED, seen, at);
+	const struct plumb_gap *one = plumb_gap_at(w->errors, w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
 	const struct plumb_gap *gap = one && !one->ok ? one : all;
-	plumb_format(v->text, sizeof v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
+	plumb_format(w->v->text, sizeof w->v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
 		*likely ? "; " : "", gap ? gap->excess : 0.0,
-		v->bad > 1 ? ", and other layers, too" : "");
-	if (v->bad && seen >= 0 && v->errors->sure < v->d->layers - 1)
-		say(v, "Layer %d is the first that is wrong by itself: given the reference's input, it does not make the reference's output. Of the "
+		w->v->bad > 1 ? ", and other layers, too" : "");
+	if (w->v->bad && seen >= 0 && w->errors->sure < w->d->layers - 1)
+		plumb_texts_add(&w->v->sentences, "Layer %d is the first that is wrong by itself: given the reference's input, it does not make the reference's output. Of the "
 			"layers after it nothing can be said: the reference has not all positions of the prompt, and attention sees those that it "
 			"lacks. A reference of all positions would tell.", seen);
-	else if (v->bad == 1)
-		say(v, "Of %d layers only this one is wrong by itself: given the reference's input, it does not make the "
-			"reference's output. Others only carry its error.", v->d->layers);
-	else if (v->bad)
-		say(v, "%d of %d layers are wrong by themselves: given the reference's input, they do not make the "
-			"reference's output.", v->bad, v->d->layers);
-	if (v->errors->hybrid && !v->d->reference->tokens && v->errors->sure < v->d->layers - 1)
-		say(v, "The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
-	if (v->layer >= 0 && v->layer < layers && plumb_isolation_input(v->d, v->layer) == PLUMB_INPUT_OURS)
-		say(v, "The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
-			v->layer);
-	if (!s && !v->cause && *text_of(v->fingerprint))
-		say(v, "The pattern %s.", text_of(v->fingerprint));
-	return say_who(v);
+	else if (w->v->bad == 1)
+		plumb_texts_add(&w->v->sentences, "Of %d layers only this one is wrong by itself: given the reference's input, it does not make the "
+			"reference's output. Others only carry its error.", w->d->layers);
+	else if (w->v->bad)
+		plumb_texts_add(&w->v->sentences, "%d of %d layers are wrong by themselves: given the reference's input, they do not make the "
+			"reference's output.", w->v->bad, w->d->layers);
+	if (w->errors->hybrid && !w->d->reference->tokens && w->errors->sure < w->d->layers - 1)
+		plumb_texts_add(&w->v->sentences, "The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
+	if (w->v->layer >= 0 && w->v->layer < layers && plumb_isolation_input(w->d, w->v->layer) == PLUMB_INPUT_OURS)
+		plumb_texts_add(&w->v->sentences, "The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
+			w->v->layer);
+	if (!s && !w->v->cause)
+		plumb_texts_add(&w->v->sentences, "The pattern %s.", w->fingerprint->text);
+	return say_who(w);
 }
 
-static void short_jumps(const struct verdict *v, char *text, size_t size)
+static void short_jumps(const struct work *w, char *text, size_t size)
 {
 	static const char *const numbers[] = { "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine" };
-	json_t *jumps = json_object_get(v->growth, "jumps"), *jump;
-	size_t i, n = json_array_size(jumps), used;
+	int n = w->growth->jumps;
+	size_t used;
 	if (!n)
 		return;
 	if (n < 10)
 		plumb_format(text, size, " %s apparent jump%s:", numbers[n], n > 1 ? "s" : "");
 	else
-		plumb_format(text, size, " %zu apparent jumps:", n);
-	json_array_foreach(jumps, i, jump) {
+		plumb_format(text, size, " %d apparent jumps:", n);
+	for (int i = 0; i < n; i++) {
+		const struct plumb_jump *jump = &w->growth->jump[i];
+		bool article = jump->kind == PLUMB_JUMP_MASSIVE || jump->kind == PLUMB_JUMP_CONVENTION;
 		used = strlen(text);
-		plumb_format(text + used, size - used, "%s %lld→%lld is %s%s", i ? "," : "",
-			(long long)json_integer_value(json_object_get(jump, "from")), (long long)json_integer_value(json_object_get(jump,
-			"to")),
-			strcmp(json_string_value(json_object_get(jump, "kind")), "massive activation") &&
-			strcmp(json_string_value(json_object_get(jump, "kind")), "convention") ? "" : "a ",
-			json_string_value(json_object_get(jump, "kind")));
+		plumb_format(text + used, size - used, "%s %d→%d is %s%s", i ? "," : "", jump->step - 1, jump->step, article ? "a " : "",
+			plumb_jump_name(jump->kind));
 	}
 	used = strlen(text);
 	plumb_format(text + used, size - used, ".");
 }
 
-static void right(struct verdict *v)
+static void right(struct work *w)
 {
 	char jumps[512] = "";
-	bool narrow = v->errors->stored != PLUMB_STORED_FP32, harmless = v->errors->cancels != 0;
-	const char *whose = v->errors->reference == v->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
-	v->code = narrow ? PLUMB_PRECISION : plain(v) && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
-	short_jumps(v, jumps, sizeof jumps);
-	plumb_format(v->text, sizeof v->text, "The port is right%s%s%s%s.%s", narrow ? whose : plain(v) ? "" :
+	bool narrow = w->errors->stored != PLUMB_STORED_FP32, harmless = w->errors->cancels != 0;
+	const char *whose = w->errors->reference == w->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
+	w->v->code = narrow ? PLUMB_PRECISION : w->convention->raw && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
+	short_jumps(w, jumps, sizeof jumps);
+	plumb_format(w->v->text, sizeof w->v->text, "The port is right%s%s%s%s.%s", narrow ? whose : w->convention->raw ? "" :
 		", once the reference's convention (",
-		narrow ? plumb_stored_name(v->errors->stored) : plain(v) ? "" : json_string_value(json_object_get(v->convention,
-		"convention")),
-		narrow ? " can tell" : plain(v) ? "" : ") is undone", harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
+		narrow ? plumb_stored_name(w->errors->stored) : w->convention->raw ? "" : w->convention->name,
+		narrow ? " can tell" : w->convention->raw ? "" : ") is undone", harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
 }
 
-static enum plumb_status say_parts(struct verdict *v)
+static enum plumb_status say_checks(struct work *w)
 {
-	size_t i;
-	json_t *one;
+	struct plumb_verdict_result *v = w->v;
 	char harmless[700];
-	PLUMB_TRY(plumb_cancel_tell(v->d, v->errors, harmless, sizeof harmless));
+	PLUMB_TRY(plumb_cancel_tell(w->d, w->errors, harmless, sizeof harmless));
 	if (*harmless)
-		say(v, "%s", harmless);
-	if (!plain(v) && *text_of(v->convention))
-		say_check(v, &plumb_check_convention, v->convention);
-	if (v->errors->stored != PLUMB_STORED_FP32)
-		say_check(v, &plumb_check_precision, v->precision);
-	if (json_number_value(json_object_get(v->convention, "weights_differ")) > 0)
-		say(v, "The embeddings differ more than rounding explains, yet nothing else does.");
-	say_check(v, &plumb_check_growth, v->growth);
-	json_array_foreach(json_object_get(v->growth, "jumps"), i, one)
-		say(v, "%s", text_of(one));
-	if (*text_of(v->answer))
-		say(v, "%s", text_of(v->answer));
-	size_t problems = json_array_size(v->d->problems);
-	one = json_array_get(v->d->problems, 0);
+		plumb_texts_add(&v->sentences, "%s", harmless);
+	if (!w->convention->raw && *w->convention->text)
+		say_check(v, &plumb_check_convention, w->convention->text);
+	if (w->errors->stored != PLUMB_STORED_FP32)
+		say_check(v, &plumb_check_precision, w->precision->text);
+	if (w->convention->weights_differ > 0)
+		plumb_texts_add(&v->sentences, "The embeddings differ more than rounding explains, yet nothing else does.");
+	say_check(v, &plumb_check_growth, w->growth->text);
+	for (int i = 0; i < w->growth->jumps; i++)
+		plumb_texts_add(&v->sentences, "%s", w->growth->jump[i].text);
+	if (v->answer.have)
+		plumb_texts_add(&v->sentences, "%s", v->answer.text);
+	size_t problems = json_array_size(w->d->problems);
+	const json_t *one = json_array_get(w->d->problems, 0);
 	if (one)
-		say(v, "The reference has %zu problem%s; the first: %s: %s.", problems, problems > 1 ? "s" : "",
+		plumb_texts_add(&v->sentences, "The reference has %zu problem%s; the first: %s: %s.", problems, problems > 1 ? "s" : "",
 			json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "problem")));
 	return PLUMB_OK;
 }
@@ -344,43 +307,57 @@ static const char *word(enum plumb_judgement code)
 		code == PLUMB_DIVERGES ? "diverges" : "unusable";
 }
 
-static enum plumb_status judge(struct verdict *v)
+static enum plumb_status judge(struct work *w)
 {
-	PLUMB_TRY(plumb_check_result(v->d, &plumb_check_convention, &v->convention));
-	PLUMB_TRY(plumb_diag_errors(v->d, &v->errors));
-	PLUMB_TRY(plumb_check_result(v->d, &plumb_check_precision, &v->precision));
-	PLUMB_TRY(plumb_check_result(v->d, &plumb_check_growth, &v->growth));
-	PLUMB_TRY(plumb_diag_answer(v->d, &v->answer));
-	PLUMB_TRY(plumb_culprit(v->d, &v->layer, &v->bad));
+	struct plumb_verdict_result *v = w->v;
+	PLUMB_TRY(plumb_diag_convention(w->d, &w->convention));
+	PLUMB_TRY(plumb_diag_errors(w->d, &w->errors));
+	PLUMB_TRY(plumb_diag_precision(w->d, &w->precision));
+	PLUMB_TRY(plumb_diag_growth(w->d, &w->growth));
+	PLUMB_TRY(plumb_answer_find(w->d, &v->answer));
+	PLUMB_TRY(plumb_culprit(w->d, &v->layer, &v->bad));
 	if (v->layer != PLUMB_NO_CULPRIT)
-		find_point(v);
-	bool wrong = v->layer != PLUMB_NO_CULPRIT || find_accumulated(v);
-	if (is_unusable(v)) {
-		unusable(v);
+		find_point(w);
+	bool wrong = v->layer != PLUMB_NO_CULPRIT || find_accumulated(w);
+	if (is_unusable(w)) {
+		unusable(w);
 		return PLUMB_OK;
 	}
 	if (wrong)
-		PLUMB_TRY(diverges(v));
+		PLUMB_TRY(diverges(w));
 	else
-		right(v);
-	return say_parts(v);
+		right(w);
+	return say_checks(w);
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status verdict_find(struct plumb_diag *d, void *result)
 {
-	struct verdict v = { .d = d, .point = -1, .layer = PLUMB_NO_CULPRIT, .sentences = json_array(), .said = json_array() };
-	enum plumb_status s = judge(&v);
-	bool in_layer = v.layer >= 0 && v.layer < d->config->layers, found = v.code == PLUMB_DIVERGES;
-	if (!s)
-		*result = json_pack("{s:s, s:i, s:s, s:o, s:O, s:o, s:o, s:o, "
-			"s:i, s:O, s:O}", "part", "verdict", "code", (int)v.code, "word", word(v.code), "text", plumb_json_text(v.text), "sentences", v.sentences,
-			"layer", found && in_layer ? json_integer(v.layer) : json_null(), "point", found && v.point >= 0 ?
-			plumb_json_text(plumb_point_name(v.point)) : json_null(),
-			"cause", found && v.cause ? plumb_json_text(v.cause) : json_null(), "layers_bad", v.bad, "answer", v.answer, "said", v.said);
-	json_decref(v.sentences);
-	json_decref(v.said);
-	json_decref(v.answer);
-	return s ? s : *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict");
+	struct plumb_verdict_result *v = result;
+	v->point = -1;
+	v->layer = PLUMB_NO_CULPRIT;
+	PLUMB_TRY(judge(&(struct work){ .d = d, .v = v }));
+	return v->sentences.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict") : PLUMB_OK;
 }
 
-const struct plumb_check plumb_check_verdict = { "verdict", "Is the port right, and if not, where and why? The verdict alone", true, run };
+static json_t *verdict_emit(struct plumb_diag *d, const void *result)
+{
+	const struct plumb_verdict_result *v = result;
+	bool in_layer = v->layer >= 0 && v->layer < d->config->layers, found = v->code == PLUMB_DIVERGES;
+	json_t *said = json_array();
+	for (int i = 0; i < v->says; i++)
+		plumb_diag_add(d, said, plumb_json_text(v->said[i]->name));
+	return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "part", "verdict", "code", (int)v->code, "word", word(v->code),
+		"text", plumb_json_text(v->text), "sentences", plumb_texts_json(&v->sentences), "layer", found && in_layer ? json_integer(v->layer) : json_null(),
+		"point", found && v->point >= 0 ? plumb_json_text(plumb_point_name(v->point)) : json_null(),
+		"cause", found && v->cause ? plumb_json_text(v->cause) : json_null(), "layers_bad", v->bad, "answer", plumb_answer_json(&v->answer),
+		"said", said);
+}
+
+static void verdict_free(void *result)
+{
+	plumb_texts_free(&((struct plumb_verdict_result *)result)->sentences);
+}
+
+const struct plumb_check plumb_check_verdict = { "verdict",
+	"Is the port right, and if not, where and why? The verdict alone", true, sizeof(struct plumb_verdict_result),
+	verdict_find, verdict_emit, verdict_free };

@@ -299,8 +299,9 @@ static enum plumb_status make_result(struct plumb_diag *d, struct weights *w, js
 	return *result && !w->failed ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the weights' statistics");
 }
 
-static enum plumb_status run(struct plumb_diag *d, json_t **result)
+static enum plumb_status run(struct plumb_diag *d, void *made)
 {
+	json_t **result = made;
 	struct weights w = { .count = plumb_file_tensors(plumb_model_file(d->port)), .layer_notes = json_array(), .missing = json_array(),
 		.extra = json_array() };
 	enum plumb_status s = PLUMB_OK;
@@ -325,4 +326,5 @@ static enum plumb_status run(struct plumb_diag *d, json_t **result)
 	return s;
 }
 
-const struct plumb_check plumb_check_weights = { "weights", "What do the tensors hold, and which layers are unlike the others? (needs no prompt)", false, run };
+const struct plumb_check plumb_check_weights = { "weights", "What do the tensors hold, and which layers are unlike the others? (needs no prompt)", false, sizeof(json_t *), run,
+	plumb_made_emit, plumb_made_free };

@@ -72,23 +72,29 @@ bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b
 	return true;
 }
 
+bool plumb_point_after(int layers, int *layer, int *point)
+{
+	bool start = *point < 0;
+	if (!start && *layer < 0 && *point == PLUMB_POINT_EMBEDDINGS) {
+		*layer = layers ? 0 : -1;
+		*point = -1;
+	}
+	for (;;) {
+		if (++*point == PLUMB_POINT_COUNT) {
+			if (*layer < 0)
+				return false;
+			*layer = *layer + 1 < layers ? *layer + 1 : -1;
+			*point = 0;
+		}
+		if (*point == PLUMB_POINT_EMBEDDINGS ? start : plumb_point_in_layer(*point) == (*layer >= 0))
+			return true;
+	}
+}
+
 bool plumb_capture_next(const struct plumb_capture *c, int *layer, int *point)
 {
-	/* Order of evaluation: embeddings, the layers' points, final norm, logits. */
-	const int all = 1 + c->layers * PLUMB_POINT_COUNT + PLUMB_POINT_COUNT;
-	int at = *point < 0 ? 0 : *layer >= 0 ? 2 + *layer * PLUMB_POINT_COUNT + *point :
-		*point == PLUMB_POINT_EMBEDDINGS ? 1 : 2 + c->layers * PLUMB_POINT_COUNT + *point;
-	for (; at < all; at++) {
-		int l = at == 0 ? -1 : (at - 1) / PLUMB_POINT_COUNT, p = at == 0 ? PLUMB_POINT_EMBEDDINGS : (at - 1) % PLUMB_POINT_COUNT;
-		if (l >= c->layers)
-			l = -1;
-		if (at && l < 0 && p == PLUMB_POINT_EMBEDDINGS)
-			continue;
-		if (plumb_capture_at(c, l, p)) {
-			*layer = l;
-			*point = p;
+	while (plumb_point_after(c->layers, layer, point))
+		if (plumb_capture_at(c, *layer, *point))
 			return true;
-		}
-	}
 	return false;
 }

@@ -29,8 +29,10 @@ enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int poin
 	struct plumb_plane **plane);
 /* The rows that both have, as two pointers and a number of values; false when there are none or the widths differ. */
 bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n);
-/* Points in the order of evaluation: first_layer's first point ... ; a loop `for (p = -1; plumb_point_next(c, &layer, &p);)` visits
- * all that c holds, in order of evaluation; start with layer = -1, p = -1. */
+/* The next point of a model of so many layers in the order of evaluation: embeddings, the points of each layer, final norm, logits. Begin
+ * with layer and point -1; false past the end. */
+bool plumb_point_after(int layers, int *layer, int *point);
+/* The same, visiting only what c holds. */
 bool plumb_capture_next(const struct plumb_capture *c, int *layer, int *point);
 
 #endif
