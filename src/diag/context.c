@@ -126,7 +126,12 @@ enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_ch
 		plumb_found_free(f);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", check->name);
 	}
+	bool outer = d->lost; /* a check may ask for others */
+	d->lost = false;
 	enum plumb_status s = check->find(d, f->result);
+	if (!s && d->lost)
+		s = plumb_fail(PLUMB_E_MEMORY, "no memory for the result of \"%s\"", check->name);
+	d->lost = outer;
 	if (s) {
 		plumb_found_free(f);
 		return s;
@@ -155,9 +160,12 @@ enum plumb_status plumb_check_json(struct plumb_diag *d, const struct plumb_chec
 	if (*json)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_check_result(d, check, &result));
+	bool outer = d->lost;
 	d->lost = false;
 	json_t *made = check->emit(d, result);
-	if (d->lost) {
+	bool lost = d->lost;
+	d->lost = outer;
+	if (lost) {
 		json_decref(made);
 		made = NULL;
 	}
