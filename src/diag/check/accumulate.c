@@ -5,8 +5,9 @@
 #include <string.h>
 #include "diag/check/check.h"
 
-#define TASK 16          /* rows of a weight per index of the pool */
-#define ALL_PAIRS 128    /* prompts up to this length: every query meets every key, else the largest query of a head */
+#define TASK 16 /* rows of a weight per index of the pool */
+#define ALL_PAIRS \
+	128 /* prompts up to this length: every query meets every key, else the largest query of a head */
 
 static double square_sum(const float *v, int64_t n)
 {
@@ -31,7 +32,12 @@ static const float *largest_row(const struct plumb_plane *p, double *size)
 	return row;
 }
 
-struct product { const struct plumb_file_tensor *w; const float *x; double *worst; _Atomic bool failed; };
+struct product {
+	const struct plumb_file_tensor *w;
+	const float *x;
+	double *worst;
+	_Atomic bool failed;
+};
 
 static void bound_rows(void *arg, int64_t index, int thread)
 {
@@ -62,7 +68,8 @@ static void bound_rows(void *arg, int64_t index, int thread)
 /* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
 static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
 {
-	const struct plumb_file_tensor *w = plumb_model_tensor(d->port, plumb_model_made(d->port, s->point)->weight, s->layer);
+	const struct plumb_file_tensor *w = plumb_model_tensor(
+		d->port, plumb_model_made(d->port, s->point)->weight, s->layer);
 	double size;
 	struct product p = { .w = w };
 	if (!w || !x || w->rank != 2 || w->dim[1] != x->width || !(p.x = largest_row(x, &size)))
@@ -76,11 +83,13 @@ static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_
 	for (int64_t i = 0; i < tasks; i++)
 		s->worst = fmax(s->worst, p.worst[i]);
 	free(p.worst);
-	return p.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point)) : PLUMB_OK;
+	return p.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point))
+					: PLUMB_OK;
 }
 
 /* Scores before they are scaled: sum |q k|, of each head the queries against the keys they see. */
-static void bound_scores(const struct plumb_config *config, const struct plumb_plane *q, const struct plumb_plane *k, struct plumb_sum *s)
+static void bound_scores(const struct plumb_config *config, const struct plumb_plane *q,
+	const struct plumb_plane *k, struct plumb_sum *s)
 {
 	int64_t dim = config->head_dim;
 	if (!q || !k || q->width != config->heads * dim || k->width != config->kv_heads * dim)
@@ -94,11 +103,13 @@ static void bound_scores(const struct plumb_config *config, const struct plumb_p
 			largest = norm > size ? i : largest;
 			size = norm > size ? norm : size;
 		}
-		for (int64_t i = q->rows > ALL_PAIRS ? largest : 0; i < (q->rows > ALL_PAIRS ? largest + 1 : q->rows); i++)
+		for (int64_t i = q->rows > ALL_PAIRS ? largest : 0; i < (q->rows > ALL_PAIRS ? largest + 1 : q->rows);
+			 i++)
 			for (int64_t t = 0; t <= i && t < k->rows; t++) {
 				double sum = 0;
 				for (int64_t n = 0; n < dim; n++)
-					sum += (double)fabsf(q->v[i * q->width + h * dim + n] * k->v[t * k->width + kv * dim + n]);
+					sum += (double)fabsf(
+						q->v[i * q->width + h * dim + n] * k->v[t * k->width + kv * dim + n]);
 				if (!isnan(sum) && !(sum <= s->worst))
 					s->worst = sum;
 			}
@@ -109,13 +120,15 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 {
 	const struct plumb_made *m = plumb_model_made(d->port, s->point);
 	/* A layer's input is the output of the layer before. */
-	const struct plumb_plane *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer ? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT) :
-		plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS) : s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c,
-			c->layers - 1, PLUMB_POINT_OUTPUT) :
-		plumb_capture_at(c, s->layer, m->input);
+	const struct plumb_plane *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer
+			? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT)
+			: plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS)
+		: s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT)
+											 : plumb_capture_at(c, s->layer, m->input);
 	double size;
 	if (s->point == PLUMB_POINT_ATTN_SCORES)
-		bound_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE), plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
+		bound_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE),
+			plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
 	else if (m->op == PLUMB_OP_matmul)
 		return bound_product(d, in, s);
 	else if (in && largest_row(in, &size)) {
@@ -125,14 +138,18 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 	return PLUMB_OK;
 }
 
-/* The point whose sums are taken when this one is met; -1: none. Long prompts have no scores captured, but their keys. */
+/* The point whose sums are taken when this one is met; -1: none. Long prompts have no scores captured, but
+ * their keys. */
 static int summed(const struct plumb_diag *d, int point)
 {
 	const struct plumb_made *m = plumb_model_made(d->port, point);
-	return point == PLUMB_POINT_K_ROPE ? PLUMB_POINT_ATTN_SCORES : m && m->weight && point != PLUMB_POINT_EMBEDDINGS ? point : -1;
+	return point == PLUMB_POINT_K_ROPE                      ? PLUMB_POINT_ATTN_SCORES
+		: m && m->weight && point != PLUMB_POINT_EMBEDDINGS ? point
+															: -1;
 }
 
-enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **out, int *count)
+enum plumb_status plumb_sums_of(
+	struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **out, int *count)
 {
 	int layer = -1, point = -1;
 	enum plumb_status s = PLUMB_OK;

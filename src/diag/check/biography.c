@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of massive activations (Sun et al. 2024): which channel and token, which layer writes it and through which neuron or head,
- * who carries it, who removes it, and how much of the error against a reference sits in it. Nothing is compared elsewhere here. */
+/* The life of massive activations (Sun et al. 2024): which channel and token, which layer writes it and
+ * through which neuron or head, who carries it, who removes it, and how much of the error against a reference
+ * sits in it. Nothing is compared elsewhere here. */
 #include <math.h>
 #include <stdlib.h>
 #include "diag/check/check.h"
@@ -8,33 +9,37 @@
 
 /* All that decides what is told. */
 static const struct {
-	/* |x| beyond both makes a massive activation; the median is of |x| of the same position after the same layer. Sun et al. say "around 1,000";
-	 * but the neurons that write it raise the rest of the position, too: Qwen2.5-0.5B's channel 62 is 1,600 = 685 medians. */
+	/* |x| beyond both makes a massive activation; the median is of |x| of the same position after the same
+	 * layer. Sun et al. say "around 1,000"; but the neurons that write it raise the rest of the position,
+	 * too: Qwen2.5-0.5B's channel 62 is 1,600 = 685 medians. */
 	double least, over_median;
-	double step;               /* a layer writes or removes when it moves |x| by this share of the peak */
-	int most;                  /* channels told, the largest first */
+	double step; /* a layer writes or removes when it moves |x| by this share of the peak */
+	int most;    /* channels told, the largest first */
 } criteria = { 100, 300, 0.05, 8 };
 
 struct life {
 	int64_t channel, row;
-	double *value;  /* after embeddings, after layer 0 ... */
-	int peak;       /* index into value of the largest |value| */
-	double median;  /* of |x| there */
-	double share, share_median; /* of the squared error in this channel; of all layers the largest, -1: no reference */
+	double *value; /* after embeddings, after layer 0 ... */
+	int peak;      /* index into value of the largest |value| */
+	double median; /* of |x| there */
+	double share,
+		share_median; /* of the squared error in this channel; of all layers the largest, -1: no reference */
 	int share_layer;
 };
 struct work {
 	struct plumb_diag *d;
-	const struct plumb_capture *c, *ours, *fixed; /* ours and fixed: for the error, NULL without a reference */
+	const struct plumb_capture *c, *ours,
+		*fixed; /* ours and fixed: for the error, NULL without a reference */
 	struct life life[64];
 	int lives, found, layers; /* lives: those that are told */
-	bool failed;     /* no memory for JSON */
+	bool failed;              /* no memory for JSON */
 };
 
 /* x after `after` layers. */
 static const struct plumb_plane *stream(const struct work *w, int after)
 {
-	return after ? plumb_capture_at(w->c, after - 1, PLUMB_POINT_OUTPUT) : plumb_capture_at(w->c, -1, PLUMB_POINT_EMBEDDINGS);
+	return after ? plumb_capture_at(w->c, after - 1, PLUMB_POINT_OUTPUT)
+				 : plumb_capture_at(w->c, -1, PLUMB_POINT_EMBEDDINGS);
 }
 
 /* --- finding them --- */
@@ -66,7 +71,9 @@ static void meet(struct work *w, int64_t channel, int64_t row, double size)
 			return;
 	} else
 		w->lives++;
-	w->life[at] = (struct life){ .channel = channel, .row = row, .share = size }; /* share serves as the size until they are ordered */
+	w->life[at] = (struct life){
+		.channel = channel, .row = row, .share = size
+	}; /* share serves as the size until they are ordered */
 }
 
 static int largest_first(const void *a, const void *b)
@@ -80,7 +87,8 @@ static enum plumb_status find_lives(struct work *w)
 {
 	float *v = malloc(sizeof *v * (size_t)w->d->config->hidden);
 	if (!v)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for the median of %lld values", (long long)w->d->config->hidden);
+		return plumb_fail(
+			PLUMB_E_MEMORY, "no memory for the median of %lld values", (long long)w->d->config->hidden);
 	for (int after = 1; after <= w->layers; after++) {
 		const struct plumb_plane *p = stream(w, after);
 		for (int64_t row = 0; p && row < p->rows; row++) {
@@ -137,8 +145,8 @@ static enum plumb_status weigh_error(struct work *w, struct life *l)
 		const struct plumb_plane *a = plumb_capture_at(w->ours, layer, PLUMB_POINT_OUTPUT);
 		const struct plumb_plane *b = plumb_capture_at(w->fixed, layer, PLUMB_POINT_OUTPUT);
 		double all = 0, here = 0;
-		if (!a || !b || a->width != b->width || l->row < a->first || l->row >= a->first + a->rows || l->row < b->first ||
-			l->row >= b->first + b->rows)
+		if (!a || !b || a->width != b->width || l->row < a->first || l->row >= a->first + a->rows ||
+			l->row < b->first || l->row >= b->first + b->rows)
 			continue;
 		for (int64_t i = 0; i < a->width; i++) {
 			double e = at(a, l->row - a->first, i) - at(b, l->row - b->first, i);
@@ -158,7 +166,8 @@ static enum plumb_status weigh_error(struct work *w, struct life *l)
 	return PLUMB_OK;
 }
 
-/* What a layer does to the channel: +1 writes, -1 removes, 0 neither. What overshoots zero is another story. */
+/* What a layer does to the channel: +1 writes, -1 removes, 0 neither. What overshoots zero is another story.
+ */
 static int kind_of_step(const struct life *l, int layer)
 {
 	double peak = l->value[l->peak], side = peak < 0 ? -1 : 1;
@@ -170,8 +179,12 @@ static int kind_of_step(const struct life *l, int layer)
 
 static const char *ordinal(int64_t rank, char text[32])
 {
-	plumb_format(text, 32, rank == 1 ? "the largest" : rank == 2 ? "the second largest" : rank == 3 ? "the third largest" :
-		"number %lld by size", (long long)rank);
+	plumb_format(text, 32,
+		rank == 1       ? "the largest"
+			: rank == 2 ? "the second largest"
+			: rank == 3 ? "the third largest"
+						: "number %lld by size",
+		(long long)rank);
 	return text;
 }
 
@@ -184,43 +197,54 @@ static const char *verb(const struct life *l, const struct plumb_deed *e)
 	return e->after * side < criteria.step * peak ? "removes it" : "removes part of it";
 }
 
-/* "Layer 2's FFN writes it: 4.1 -> 982; neuron 1980 alone gives 75% of that (activation -346 x down_proj weight -2.13, ...)." */
+/* "Layer 2's FFN writes it: 4.1 -> 982; neuron 1980 alone gives 75% of that (activation -346 x down_proj
+ * weight -2.13, ...)." */
 static json_t *deed_sentence(const struct work *w, const struct life *l, const struct plumb_deed *e)
 {
 	char text[512], rank[32];
-	int n = plumb_format(text, sizeof text, "Layer %d's %s %s: %.4g -> %.4g", e->layer, e->by_ffn ? "FFN" : "attention", verb(l, e),
-		e->before, e->after);
+	int n = plumb_format(text, sizeof text, "Layer %d's %s %s: %.4g -> %.4g", e->layer,
+		e->by_ffn ? "FFN" : "attention", verb(l, e), e->before, e->after);
 	if (e->neuron >= 0)
-		n += plumb_format(text + n, sizeof text - (size_t)n, e->share >= 0.5 ? "; neuron %lld alone gives %.0f%% of that" :
-			"; the strongest neuron, %lld, gives %.0f%% of that",
+		n += plumb_format(text + n, sizeof text - (size_t)n,
+			e->share >= 0.5 ? "; neuron %lld alone gives %.0f%% of that"
+							: "; the strongest neuron, %lld, gives %.0f%% of that",
 			(long long)e->neuron, 100 * e->share);
 	if (e->neuron >= 0)
-		n += plumb_format(text + n, sizeof text - (size_t)n, " (activation %.4g x down_proj weight %.3g, %s of %lld in the channel's row)", e->value,
+		n += plumb_format(text + n, sizeof text - (size_t)n,
+			" (activation %.4g x down_proj weight %.3g, %s of %lld in the channel's row)", e->value,
 			e->weight, ordinal(e->rank_row, rank), (long long)w->d->config->ffn);
 	else if (e->head >= 0)
-		n += plumb_format(text + n, sizeof text - (size_t)n, "; head %lld gives %.0f%% of that", (long long)e->head, 100 * e->share);
+		n += plumb_format(text + n, sizeof text - (size_t)n, "; head %lld gives %.0f%% of that",
+			(long long)e->head, 100 * e->share);
 	plumb_format(text + n, sizeof text - (size_t)n, ".");
 	return plumb_json_text(text);
 }
 
 static json_t *deed_json(const struct plumb_deed *e)
 {
-	json_t *j = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "layer", e->layer, "by", e->by_ffn ? "ffn" : "attention", "before",
-		plumb_json_number(e->before),
-		"after", plumb_json_number(e->after), "attention_adds", plumb_json_number(e->attention), "ffn_adds", plumb_json_number(e->ffn));
-	if (j && e->neuron >= 0 && json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:o, s:I, s:I}", "neuron",
-		(json_int_t)e->neuron, "neuron_share",
-			plumb_json_number(e->share), "neuron_value", plumb_json_number(e->value), "weight", plumb_json_number(e->weight),
-			"weight_rank_in_row", (json_int_t)e->rank_row, "weight_rank_in_column", (json_int_t)e->rank_column)))
+	json_t *j = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "layer", e->layer, "by",
+		e->by_ffn ? "ffn" : "attention", "before", plumb_json_number(e->before), "after",
+		plumb_json_number(e->after), "attention_adds", plumb_json_number(e->attention), "ffn_adds",
+		plumb_json_number(e->ffn));
+	if (j && e->neuron >= 0 &&
+		json_object_update_new(j,
+			json_pack("{s:I, s:o, s:o, s:o, s:I, s:I}", "neuron", (json_int_t)e->neuron, "neuron_share",
+				plumb_json_number(e->share), "neuron_value", plumb_json_number(e->value), "weight",
+				plumb_json_number(e->weight), "weight_rank_in_row", (json_int_t)e->rank_row,
+				"weight_rank_in_column", (json_int_t)e->rank_column)))
 		return json_decref(j), NULL;
-	if (j && e->head >= 0 && json_object_update_new(j, json_pack("{s:I, s:o}", "head", (json_int_t)e->head, "head_share",
-		plumb_json_number(e->share))))
+	if (j && e->head >= 0 &&
+		json_object_update_new(j,
+			json_pack("{s:I, s:o}", "head", (json_int_t)e->head, "head_share", plumb_json_number(e->share))))
 		return json_decref(j), NULL;
 	return j;
 }
 
 /* Chapters, written, carried and removed of one life. */
-struct book { json_t *chapters, *written, *removed; int from, to; }; /* from < 0: carried by nobody */
+struct book {
+	json_t *chapters, *written, *removed;
+	int from, to;
+}; /* from < 0: carried by nobody */
 
 static enum plumb_status write_book(struct work *w, const struct life *l, struct book *b)
 {
@@ -245,13 +269,17 @@ static enum plumb_status write_book(struct work *w, const struct life *l, struct
 				low = fmin(low, fabs(l->value[i]));
 				high = fmax(high, fabs(l->value[i]));
 			}
-			w->failed |= json_array_append_new(b->chapters, start == layer - 1 ? plumb_json_format("Layer %d carries it at %.4g.", start, high) :
-				plumb_json_format("Layers %d to %d carry it at %.4g to %.4g.", start, layer - 1, low, high)) != 0;
+			w->failed |= json_array_append_new(b->chapters,
+							 start == layer - 1
+								 ? plumb_json_format("Layer %d carries it at %.4g.", start, high)
+								 : plumb_json_format("Layers %d to %d carry it at %.4g to %.4g.", start,
+									   layer - 1, low, high)) != 0;
 		}
 		start = -1;
 		if (layer == w->layers)
 			break;
-		PLUMB_TRY(plumb_deed_find(w->d, w->c, layer, l->row, l->channel, l->value[layer], l->value[layer + 1], &e));
+		PLUMB_TRY(
+			plumb_deed_find(w->d, w->c, layer, l->row, l->channel, l->value[layer], l->value[layer + 1], &e));
 		written |= what > 0;
 		w->failed |= json_array_append_new(what > 0 ? b->written : b->removed, deed_json(&e)) != 0;
 		w->failed |= json_array_append_new(b->chapters, deed_sentence(w, l, &e)) != 0;
@@ -263,16 +291,22 @@ static json_t *last_chapter(const struct work *w, const struct life *l)
 {
 	double end = l->value[w->layers], peak = l->value[l->peak];
 	if (w->layers < w->d->config->layers)
-		return plumb_json_format("After layer %d, the last that was evaluated, it is %.4g.", w->layers - 1, end);
+		return plumb_json_format(
+			"After layer %d, the last that was evaluated, it is %.4g.", w->layers - 1, end);
 	if (fabs(end) > 0.5 * fabs(peak))
-		return plumb_json_format("Nobody removes it: the last layer leaves it at %.4g, and only the final norm scales it down.", end);
-	return plumb_json_format("The last layer leaves %.4g of it, %.2g%% of the peak.", end, 100 * fabs(end / peak));
+		return plumb_json_format(
+			"Nobody removes it: the last layer leaves it at %.4g, and only the final norm scales it down.",
+			end);
+	return plumb_json_format(
+		"The last layer leaves %.4g of it, %.2g%% of the peak.", end, 100 * fabs(end / peak));
 }
 
 static json_t *error_chapter(const struct life *l)
 {
-	return plumb_json_format("Of the squared error against the reference at this position %.3g%% sits in this one channel after layer %d, and at least %.3g%% after "
-		"half of the layers: judge it relative to the channel's size.", 100 * l->share, l->share_layer, 100 * l->share_median);
+	return plumb_json_format(
+		"Of the squared error against the reference at this position %.3g%% sits in this one channel after layer %d, and at least %.3g%% after "
+		"half of the layers: judge it relative to the channel's size.",
+		100 * l->share, l->share_layer, 100 * l->share_median);
 }
 
 static enum plumb_status tell_life(struct work *w, struct life *l, json_t *channels)
@@ -280,9 +314,13 @@ static enum plumb_status tell_life(struct work *w, struct life *l, json_t *chann
 	struct book b = { json_array(), json_array(), json_array(), -1, -1 };
 	const struct plumb_diag *d = w->d;
 	json_t *life = json_array();
-	w->failed |= json_array_append_new(b.chapters, plumb_json_format("Channel %lld at position %lld (token %d) reaches %.4g after layer %d, %.0f times the median "
-		"|x| there (%.3g).", (long long)l->channel, (long long)l->row, d->tokens[l->row], l->value[l->peak], l->peak - 1,
-		fabs(l->value[l->peak]) / l->median, l->median)) != 0;
+	w->failed |=
+		json_array_append_new(b.chapters,
+			plumb_json_format(
+				"Channel %lld at position %lld (token %d) reaches %.4g after layer %d, %.0f times the median "
+				"|x| there (%.3g).",
+				(long long)l->channel, (long long)l->row, d->tokens[l->row], l->value[l->peak], l->peak - 1,
+				fabs(l->value[l->peak]) / l->median, l->median)) != 0;
 	for (int i = 0; i <= w->layers; i++)
 		w->failed |= json_array_append_new(life, plumb_json_number(l->value[i])) != 0;
 	enum plumb_status s = write_book(w, l, &b);
@@ -291,12 +329,13 @@ static enum plumb_status tell_life(struct work *w, struct life *l, json_t *chann
 	if (!s && l->share > 0.5 && json_array_append_new(b.chapters, error_chapter(l)))
 		w->failed = true;
 	json_t *carried = b.from < 0 ? json_null() : json_pack("{s:i, s:i}", "from", b.from, "to", b.to);
-	json_t *j = json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "channel", (json_int_t)l->channel,
-		"token", (json_int_t)l->row, "token_id", (int)d->tokens[l->row], "layer_peak", l->peak - 1, "peak",
-			plumb_json_number(l->value[l->peak]),
-		"median", plumb_json_number(l->median), "over_median", plumb_json_number(fabs(l->value[l->peak]) / l->median), "life", life,
-		"written", b.written, "carried", carried, "removed", b.removed, "error_share", plumb_json_number(l->share >= 0 ? l->share : NAN),
-		"error_share_median", plumb_json_number(l->share >= 0 ? l->share_median : NAN), "chapters", b.chapters);
+	json_t *j = json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "channel",
+		(json_int_t)l->channel, "token", (json_int_t)l->row, "token_id", (int)d->tokens[l->row], "layer_peak",
+		l->peak - 1, "peak", plumb_json_number(l->value[l->peak]), "median", plumb_json_number(l->median),
+		"over_median", plumb_json_number(fabs(l->value[l->peak]) / l->median), "life", life, "written",
+		b.written, "carried", carried, "removed", b.removed, "error_share",
+		plumb_json_number(l->share >= 0 ? l->share : NAN), "error_share_median",
+		plumb_json_number(l->share >= 0 ? l->share_median : NAN), "chapters", b.chapters);
 	w->failed |= json_array_append_new(channels, j) != 0;
 	return s;
 }
@@ -308,9 +347,11 @@ static void list_layers(struct plumb_string *f, const json_t *deeds, const char 
 	if (n)
 		plumb_string_format(f, "; %s by layer%s", what, n > 1 ? "s" : "");
 	json_array_foreach(deeds, i, e) {
-		plumb_string_format(f, "%s%lld", i ? ", " : " ", (long long)json_integer_value(json_object_get(e, "layer")));
+		plumb_string_format(
+			f, "%s%lld", i ? ", " : " ", (long long)json_integer_value(json_object_get(e, "layer")));
 		if (json_object_get(e, "neuron"))
-			plumb_string_format(f, " (neuron %lld)", (long long)json_integer_value(json_object_get(e, "neuron")));
+			plumb_string_format(
+				f, " (neuron %lld)", (long long)json_integer_value(json_object_get(e, "neuron")));
 	}
 }
 
@@ -324,15 +365,16 @@ static json_t *others_of(struct work *w, const json_t *channels)
 		struct plumb_string line = { NULL, 0, 0, false };
 		if (!i)
 			continue;
-		plumb_string_format(&line, "Also channel %lld at position %lld (token %d): %.4g after layer %d", (long long)l->channel,
-			(long long)l->row, w->d->tokens[l->row], l->value[l->peak], l->peak - 1);
+		plumb_string_format(&line, "Also channel %lld at position %lld (token %d): %.4g after layer %d",
+			(long long)l->channel, (long long)l->row, w->d->tokens[l->row], l->value[l->peak], l->peak - 1);
 		list_layers(&line, json_object_get(one, "written"), "written");
 		list_layers(&line, json_object_get(one, "removed"), "removed");
 		plumb_string_put(&line, ".");
 		w->failed |= json_array_append_new(lines, plumb_string_json(&line)) != 0;
 	}
 	if (w->found > w->lives)
-		w->failed |= json_array_append_new(lines, plumb_json_format("And %d smaller ones.", w->found - w->lives)) != 0;
+		w->failed |= json_array_append_new(
+						 lines, plumb_json_format("And %d smaller ones.", w->found - w->lives)) != 0;
 	return lines;
 }
 
@@ -343,7 +385,8 @@ static json_t *text_of(const struct work *w, const json_t *channels, const json_
 	json_t *one;
 	struct plumb_string all = { NULL, 0, 0, false }, *f = &all;
 	if (!w->lives)
-		plumb_string_format(f, "No massive activation: no value after any layer is beyond %g and %g times the median of its position.",
+		plumb_string_format(f,
+			"No massive activation: no value after any layer is beyond %g and %g times the median of its position.",
 			criteria.least, criteria.over_median);
 	json_array_foreach(json_object_get(json_array_get(channels, 0), "chapters"), i, one)
 		plumb_string_format(f, "%s%s", i ? " " : "", json_string_value(one));
@@ -383,8 +426,9 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	}
 	json_t *others = s ? NULL : others_of(&w, channels);
 	if (!s)
-		*result = json_pack("{s:s, s:O, s:{s:f, s:f}, s:i, s:O, s:o}", "part", "biography", "channels", channels, "criterion", "above", criteria.least,
-			"over_median", criteria.over_median, "found", w.found, "others", others, "text", text_of(&w, channels, others));
+		*result = json_pack("{s:s, s:O, s:{s:f, s:f}, s:i, s:O, s:o}", "part", "biography", "channels",
+			channels, "criterion", "above", criteria.least, "over_median", criteria.over_median, "found",
+			w.found, "others", others, "text", text_of(&w, channels, others));
 	json_decref(others);
 	if (!s && (!*result || w.failed)) {
 		json_decref(*result);
@@ -398,5 +442,5 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 }
 
 const struct plumb_check plumb_check_biography = { "biography",
-	"Which massive activations are there, and which layers write, carry and remove them?", false, sizeof(json_t *), run,
-	plumb_made_emit, plumb_made_free };
+	"Which massive activations are there, and which layers write, carry and remove them?", false,
+	sizeof(json_t *), run, plumb_made_emit, plumb_made_free };

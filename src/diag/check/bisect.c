@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which operators of a driver, in which layers, must run on a good driver for the answer to be right? Moves them for real, through the
- * dispatch of the bad driver's own context, and asks again. What is wrong with the one that is found is not asked here. */
+/* Which operators of a driver, in which layers, must run on a good driver for the answer to be right? Moves
+ * them for real, through the dispatch of the bad driver's own context, and asks again. What is wrong with the
+ * one that is found is not asked here. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,8 @@ static void note(struct hunt *h, int slot)
 	}
 }
 
-/* Between two slots. The values are not touched: all that is done here is to choose who computes the next ones. */
+/* Between two slots. The values are not touched: all that is done here is to choose who computes the next
+ * ones. */
 static enum plumb_status between(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
 	struct hunt *h = user;
@@ -72,12 +74,15 @@ static enum plumb_status ask(struct hunt *h, bool tapped, double *error)
 {
 	const float *v;
 	double wrong = 0, size = 0;
-	if (h->options->progress && !h->options->progress(h->options->user, "moving operators", h->runs, h->runs < h->expected ? h->expected : h->runs + 1))
+	if (h->options->progress &&
+		!h->options->progress(
+			h->options->user, "moving operators", h->runs, h->runs < h->expected ? h->expected : h->runs + 1))
 		return plumb_fail(PLUMB_E_CANCELLED, "stopped while moving operators");
 	h->runs++;
 	place(h, h->moved[0]);
 	note(h, -1);
-	plumb_session_tap(h->session, BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_OUTPUT), tapped ? between : NULL, h);
+	plumb_session_tap(
+		h->session, BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_OUTPUT), tapped ? between : NULL, h);
 	PLUMB_TRY(plumb_session_rewind(h->session, 0));
 	PLUMB_TRY(plumb_session_eval(h->session, h->tokens, h->n, PLUMB_LOGITS_LAST));
 	note(h, h->slots - 1);
@@ -102,8 +107,8 @@ static enum plumb_status repairs(struct hunt *h, bool *yes)
 /* --- searching: things (operators, or layers of one) that can be moved --- */
 
 struct things {
-	int op;      /* whose layers these are; -1: the things are operators */
-	int *item;   /* operators, or slots */
+	int op;    /* whose layers these are; -1: the things are operators */
+	int *item; /* operators, or slots */
 	int count;
 	int found[PLUMB_OP_COUNT + MOST_MEMBERS];
 	int members;
@@ -128,8 +133,9 @@ static void move(struct hunt *h, const struct things *t, int n)
 	}
 }
 
-/* All of them repair, none does not: find a smallest set that does. Each member is the last of the shortest prefix that, with the
- * members found before, repairs. Stops at `most` members; then the first `count` things belong to the set, too. */
+/* All of them repair, none does not: find a smallest set that does. Each member is the last of the shortest
+ * prefix that, with the members found before, repairs. Stops at `most` members; then the first `count` things
+ * belong to the set, too. */
 static enum plumb_status search(struct hunt *h, struct things *t, int most)
 {
 	bool yes = false;
@@ -173,7 +179,8 @@ static enum plumb_status needed(struct hunt *h, struct things *t, int index, boo
 	return PLUMB_OK;
 }
 
-/* The layers of an operator that must be moved. *whole: it is all of them, as far as the first, the middle and the last tell. */
+/* The layers of an operator that must be moved. *whole: it is all of them, as far as the first, the middle
+ * and the last tell. */
 static enum plumb_status search_layers(struct hunt *h, struct things *t, int op, bool *whole)
 {
 	bool yes;
@@ -228,12 +235,14 @@ static enum plumb_status measure_bad(struct hunt *h, struct findings *v)
 		h->moved[s] = h->present[s];
 	}
 	if (v->tapped <= h->tolerance) {
-		v->trouble = "The answer is right as soon as somebody looks between the layers, so it is no single operator: what a plain run does across layers is wrong";
+		v->trouble =
+			"The answer is right as soon as somebody looks between the layers, so it is no single operator: what a plain run does across layers is wrong";
 		return PLUMB_OK;
 	}
 	PLUMB_TRY(ask(h, true, &v->all));
 	if (v->all > h->tolerance)
-		v->trouble = "Even with every operator on the good driver the answer is wrong: it is not in the kernels, but in what lies around them (weights, transfers, other settings)";
+		v->trouble =
+			"Even with every operator on the good driver the answer is wrong: it is not in the kernels, but in what lies around them (weights, transfers, other settings)";
 	return PLUMB_OK;
 }
 
@@ -291,16 +300,23 @@ static enum plumb_status hunt(struct hunt *h, struct plumb_model *good, struct p
 	return plumb_bisect_tell(h, &v, json);
 }
 
-enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model *bad, const int32_t *tokens, int64_t n,
-	const struct plumb_bisect_options *options, char **json)
+enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model *bad, const int32_t *tokens,
+	int64_t n, const struct plumb_bisect_options *options, char **json)
 {
 	const struct plumb_config *c = plumb_model_config(bad);
 	struct plumb_context *ctx = plumb_model_context(bad);
 	struct plumb_bisect_options taken;
 	*json = NULL;
 	PLUMB_TRY(plumb_options_take("plumb_bisect_options", &taken, sizeof taken, sizeof taken, options));
-	struct hunt h = { .ctx = ctx, .options = &taken, .good = plumb_driver_name(plumb_model_context(good), 0), .bad = plumb_driver_name(ctx, 0),
-		.tokens = tokens, .n = n, .vocab = c->vocab, .slots = (int)c->layers + 2, .expected = 24,
+	struct hunt h = { .ctx = ctx,
+		.options = &taken,
+		.good = plumb_driver_name(plumb_model_context(good), 0),
+		.bad = plumb_driver_name(ctx, 0),
+		.tokens = tokens,
+		.n = n,
+		.vocab = c->vocab,
+		.slots = (int)c->layers + 2,
+		.expected = 24,
 		.tolerance = taken.tolerance > 0 ? taken.tolerance : TOLERANCE };
 	if (!tokens || n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "bisect needs the tokens of a prompt");
@@ -314,7 +330,9 @@ enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model
 	h.moved = calloc((size_t)h.slots + 1, sizeof *h.moved);
 	h.present = calloc((size_t)h.slots + 1, sizeof *h.present);
 	ctx->notice = NULL; /* what moves here is no news */
-	enum plumb_status s = h.right && h.moved && h.present ? hunt(&h, good, bad, json) : plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
+	enum plumb_status s = h.right && h.moved && h.present
+		? hunt(&h, good, bad, json)
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
 	plumb_session_free(h.session);
 	ctx->notice = notice;
 	memcpy(ctx->avoid, h.before, sizeof h.before);

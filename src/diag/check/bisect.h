@@ -10,15 +10,15 @@ struct hunt {
 	struct plumb_context *ctx; /* bad's; the good driver is in it, too */
 	struct plumb_session *session;
 	const struct plumb_bisect_options *options;
-	const char *good, *bad;    /* names of drivers */
+	const char *good, *bad; /* names of drivers */
 	const int32_t *tokens;
 	int64_t n, vocab;
 	int slots, runs, expected;
 	double tolerance;
-	float *right;              /* logits of the good model */
-	int32_t right_token, token; /* token: of the last run */
-	unsigned *moved;           /* per slot: operators that the good driver runs */
-	unsigned *present;         /* operators that the bad driver ran there */
+	float *right;                       /* logits of the good model */
+	int32_t right_token, token;         /* token: of the last run */
+	unsigned *moved;                    /* per slot: operators that the good driver runs */
+	unsigned *present;                  /* operators that the bad driver ran there */
 	unsigned before[PLUMB_MAX_DRIVERS]; /* avoid, as the user set it */
 	uint64_t placed[PLUMB_OP_COUNT];    /* at the last tap; only while `present` is found out */
 	bool looking;

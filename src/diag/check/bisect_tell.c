@@ -41,14 +41,17 @@ static void tell_operator(char *text, size_t size, const struct hunt *h, const s
 	append(text, size, ")");
 }
 
-static void tell(char *text, size_t size, const struct hunt *h, const struct findings *v, const char *environment)
+static void tell(
+	char *text, size_t size, const struct hunt *h, const struct findings *v, const char *environment)
 {
 	int n = 0;
 	if (v->trouble) {
 		append(text, size, "%s", v->trouble);
 		for (int op = 0; op < PLUMB_OP_COUNT; op++)
-			if (*plumb_placement_reason(h->ctx, op) && !strstr(plumb_placement_reason(h->ctx, op), "PLUMB_AVOID"))
-				append(text, size, "%s%s (%s)", n++ ? ", " : ". Not run on it anyway: ", plumb_op_name(op), plumb_placement_reason(h->ctx, op));
+			if (*plumb_placement_reason(h->ctx, op) &&
+				!strstr(plumb_placement_reason(h->ctx, op), "PLUMB_AVOID"))
+				append(text, size, "%s%s (%s)", n++ ? ", " : ". Not run on it anyway: ", plumb_op_name(op),
+					plumb_placement_reason(h->ctx, op));
 		return;
 	}
 	append(text, size, "The answer of %s is right once %s runs ", h->bad, h->good);
@@ -57,10 +60,13 @@ static void tell(char *text, size_t size, const struct hunt *h, const struct fin
 			append(text, size, "%s", n++ ? " and " : "");
 			tell_operator(text, size, h, v, op);
 		}
-	append(text, size, ". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Until it is mended: %s", v->bad,
-		v->bad_token, v->after, v->after_token, h->runs, environment);
+	append(text, size,
+		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Until it is mended: %s",
+		v->bad, v->bad_token, v->after, v->after_token, h->runs, environment);
 	if (v->after > h->tolerance)
-		append(text, size, ". But with this line alone the error is still %.2g: between layers, where the search looks, something else happens than in a plain run", v->after);
+		append(text, size,
+			". But with this line alone the error is still %.2g: between layers, where the search looks, something else happens than in a plain run",
+			v->after);
 }
 
 static json_t *set_of(const struct hunt *h, const struct findings *v, bool *lost)
@@ -69,7 +75,10 @@ static json_t *set_of(const struct hunt *h, const struct findings *v, bool *lost
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		for (int s = 0; v->operators >> op & 1 && s < h->slots; s++)
 			if (h->moved[s] & h->present[s] & 1u << op)
-				*lost |= json_array_append_new(set, json_pack("{s:o, s:s}", "layer", s && s < h->slots - 1 ? json_integer(s - 1) : json_null(), "operator", plumb_op_name(op))) != 0;
+				*lost |= json_array_append_new(set,
+							 json_pack("{s:o, s:s}", "layer",
+								 s && s < h->slots - 1 ? json_integer(s - 1) : json_null(), "operator",
+								 plumb_op_name(op))) != 0;
 	return set;
 }
 
@@ -82,7 +91,8 @@ static void name_environment(char *text, size_t size, const struct hunt *h, unsi
 	for (int i = 0; i < plumb_driver_count(h->ctx) && strcmp(plumb_driver_name(h->ctx, i), h->good); i++)
 		for (int op = 0; op < PLUMB_OP_COUNT; op++)
 			if (operators >> op & 1)
-				append(text, size, "%s%s:%s", n++ ? "," : " PLUMB_AVOID=", plumb_driver_name(h->ctx, i), plumb_op_name(op));
+				append(text, size, "%s%s:%s", n++ ? "," : " PLUMB_AVOID=", plumb_driver_name(h->ctx, i),
+					plumb_op_name(op));
 }
 
 enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings *v, char **json)
@@ -95,10 +105,14 @@ enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings 
 			lost |= json_array_append_new(operators, plumb_json_text(plumb_op_name(op))) != 0;
 	name_environment(environment, sizeof environment, h, v->operators);
 	tell(text, sizeof text, h, v, environment);
-	json_t *result = json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect", "good", h->good, "bad", h->bad,
-		"runs", h->runs, "units", v->units, "repaired", !v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
-		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before", plumb_json_number(v->bad),
-		"error_after", plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text", plumb_json_text(text));
+	json_t *result = json_pack(
+		"{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect",
+		"good", h->good, "bad", h->bad, "runs", h->runs, "units", v->units, "repaired",
+		!v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
+		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before",
+		plumb_json_number(v->bad), "error_after", plumb_json_number(v->after), "token_good",
+		(int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text",
+		plumb_json_text(text));
 	*json = result && !lost ? plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(result);
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the result of bisect");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which porting bugs can this reference not notice? Found by doing: the trusted model runs with each bug of the library, and what the
- * reference holds is looked at as the diagnosis looks at it. What the bugs are is in fault.c. */
+/* Which porting bugs can this reference not notice? Found by doing: the trusted model runs with each bug of
+ * the library, and what the reference holds is looked at as the diagnosis looks at it. What the bugs are is
+ * in fault.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,11 @@
 struct watch {
 	const struct plumb_errors *errors;
 	enum plumb_gap_kind kind;
-	const struct plumb_capture *clean; /* the trusted run, or with feeding what each layer made of its input */
-	const struct plumb_capture *held;  /* what the reference holds: which points and rows count */
+	const struct plumb_capture
+		*clean;                       /* the trusted run, or with feeding what each layer made of its input */
+	const struct plumb_capture *held; /* what the reference holds: which points and rows count */
 	bool seen;
-	int layer, point;                  /* of the largest excess so far */
+	int layer, point; /* of the largest excess so far */
 	double effect, floor, excess;
 };
 struct study {
@@ -30,13 +32,15 @@ struct study {
 };
 
 /* The rows of a plane that the reference holds, too. */
-static bool rows_held(struct plumb_plane *part, const struct plumb_plane *whole, const struct plumb_plane *held)
+static bool rows_held(
+	struct plumb_plane *part, const struct plumb_plane *whole, const struct plumb_plane *held)
 {
 	const float *v, *unused;
 	int64_t n;
 	if (!plumb_plane_common(whole, held, &v, &unused, &n))
 		return false;
-	*part = (struct plumb_plane){ (float *)(uintptr_t)v, n / whole->width, whole->width, whole->first > held->first ? whole->first : held->first };
+	*part = (struct plumb_plane){ (float *)(uintptr_t)v, n / whole->width, whole->width,
+		whole->first > held->first ? whole->first : held->first };
 	return true;
 }
 
@@ -47,7 +51,9 @@ static enum plumb_status look(void *user, struct plumb_live *live)
 	const struct plumb_gap *judged = plumb_gap_any(w->errors, w->kind, live->layer, point);
 	struct plumb_plane here = { live->v, live->rows, live->width, live->first }, clean;
 	struct plumb_gap gap;
-	if (!judged || !rows_held(&clean, plumb_capture_at(w->clean, live->layer, point), plumb_capture_at(w->held, live->layer, point)))
+	if (!judged ||
+		!rows_held(&clean, plumb_capture_at(w->clean, live->layer, point),
+			plumb_capture_at(w->held, live->layer, point)))
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_gap_measure(&gap, &here, &clean, live->point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 	bool even = gap.even / judged->floor_even > gap.rel / judged->floor;
@@ -79,7 +85,8 @@ static void feed(const struct study *s, struct plumb_run *run)
 {
 	unsigned points = s->errors->inner ? s->points : s->points & ENDS;
 	if (s->errors->hybrid)
-		run->stage[run->stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed, (void *)(uintptr_t)s->truth };
+		run->stage[run->stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed,
+			(void *)(uintptr_t)s->truth };
 	run->stage[run->stages++] = (struct plumb_stage){ points, plumb_stage_feed, (void *)(uintptr_t)s->fixed };
 }
 
@@ -107,7 +114,11 @@ static enum plumb_status find(struct study *s, const struct plumb_fault *fault, 
 		feed(s, &run);
 		PLUMB_TRY(plumb_run_watched(&run));
 	}
-	struct watch alone = { .errors = s->errors, .kind = s->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, .clean = &s->fed, .held = s->fixed, .point = -1 };
+	struct watch alone = { .errors = s->errors,
+		.kind = s->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED,
+		.clean = &s->fed,
+		.held = s->fixed,
+		.point = -1 };
 	PLUMB_TRY(try_fault(s, fault, &alone));
 	if (alone.excess > w->excess)
 		*w = alone;
@@ -122,17 +133,21 @@ static void place(char *text, size_t size, int layer, int point)
 		plumb_format(text, size, "layer %d, %s", layer, plumb_point_name(point));
 }
 
-static const char one_key[] = "one token at position 0: softmax over one key is 1, so Q, K, RoPE, mask and cache cancel out";
+static const char one_key[] =
+	"one token at position 0: softmax over one key is 1, so Q, K, RoPE, mask and cache cancel out";
 
-static void reason(const struct study *s, const struct plumb_fault_kind *kind, const struct watch *w, char *why, size_t size)
+static void reason(
+	const struct study *s, const struct plumb_fault_kind *kind, const struct watch *w, char *why, size_t size)
 {
 	char where[64];
-	bool attention = !strcmp(kind->component, "rope") || !strcmp(kind->component, "cache") || !strcmp(kind->component, "attention") ||
-		!strcmp(kind->component, "q_proj") || !strcmp(kind->component, "k_proj");
+	bool attention = !strcmp(kind->component, "rope") || !strcmp(kind->component, "cache") ||
+		!strcmp(kind->component, "attention") || !strcmp(kind->component, "q_proj") ||
+		!strcmp(kind->component, "k_proj");
 	if (w->point >= 0)
 		place(where, sizeof where, w->layer, w->point);
 	if (w->seen)
-		plumb_format(why, size, "%s would differ by %.2g, where rounding explains %.2g", where, w->effect, w->floor);
+		plumb_format(
+			why, size, "%s would differ by %.2g, where rounding explains %.2g", where, w->effect, w->floor);
 	else if (s->d->n == 1 && attention && w->effect < 1e-6)
 		plumb_format(why, size, "%s", one_key);
 	else if (kind->scope == PLUMB_FAULT_HEAD && !(s->points & HEAD))
@@ -140,16 +155,21 @@ static void reason(const struct study *s, const struct plumb_fault_kind *kind, c
 	else if (w->effect == 0)
 		plumb_format(why, size, "nothing that the reference holds depends on it");
 	else
-		plumb_format(why, size, "its largest effect, %.2g at %s, drowns in the reference's own rounding (%s), which explains %.2g", w->effect, where,
-			plumb_stored_name(s->errors->stored), w->floor);
+		plumb_format(why, size,
+			"its largest effect, %.2g at %s, drowns in the reference's own rounding (%s), which explains %.2g",
+			w->effect, where, plumb_stored_name(s->errors->stored), w->floor);
 }
 
-static enum plumb_status try_kind(struct study *s, const struct plumb_fault_kind *kind, json_t *breaks, json_t *blind)
+static enum plumb_status try_kind(
+	struct study *s, const struct plumb_fault_kind *kind, json_t *breaks, json_t *blind)
 {
 	struct plumb_fault fault;
-	struct watch w = { .errors = s->errors, .kind = PLUMB_ACCUMULATED, .clean = s->truth, .held = s->fixed, .point = -1 };
+	struct watch w = {
+		.errors = s->errors, .kind = PLUMB_ACCUMULATED, .clean = s->truth, .held = s->fixed, .point = -1
+	};
 	char why[320];
-	enum plumb_status status = plumb_fault_make(&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
+	enum plumb_status status = plumb_fault_make(
+		&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
 	bool possible = !status;
 	if (status) /* such a model cannot have it */
 		plumb_format(why, sizeof why, "%s", plumb_last_error());
@@ -159,10 +179,13 @@ static enum plumb_status try_kind(struct study *s, const struct plumb_fault_kind
 		if (!w.seen && json_array_append_new(blind, plumb_json_text(kind->name)))
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 	}
-	json_t *row = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s*}", "name", kind->name, "what", kind->what, "seen", w.seen, "possible", possible,
-		"effect", plumb_json_number(w.effect), "floor", plumb_json_number(w.floor), "why", plumb_json_text(why),
-		"layer", w.point >= 0 ? json_integer(w.layer) : json_null(), "point", plumb_point_name(w.point));
-	return row && !json_array_append_new(breaks, row) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+	json_t *row = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s*}", "name", kind->name, "what",
+		kind->what, "seen", w.seen, "possible", possible, "effect", plumb_json_number(w.effect), "floor",
+		plumb_json_number(w.floor), "why", plumb_json_text(why), "layer",
+		w.point >= 0 ? json_integer(w.layer) : json_null(), "point", plumb_point_name(w.point));
+	return row && !json_array_append_new(breaks, row)
+		? PLUMB_OK
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 }
 
 static void tell(const json_t *breaks, size_t blind, char *text, size_t size)
@@ -173,21 +196,25 @@ static void tell(const json_t *breaks, size_t blind, char *text, size_t size)
 	json_array_foreach(breaks, i, row)
 		possible += json_is_true(json_object_get(row, "possible"));
 	if (!blind) {
-		plumb_format(text, size, "This reference notices every one of the %zu bugs of the library.", possible);
+		plumb_format(
+			text, size, "This reference notices every one of the %zu bugs of the library.", possible);
 		return;
 	}
-	plumb_format(text, size, "This reference cannot notice %zu of the %zu bugs of the library: ", blind, possible);
+	plumb_format(
+		text, size, "This reference cannot notice %zu of the %zu bugs of the library: ", blind, possible);
 	json_array_foreach(breaks, i, row) {
 		size_t used = strlen(text);
 		if (json_is_true(json_object_get(row, "seen")) || json_is_false(json_object_get(row, "possible")))
 			continue;
 		const char *why = json_string_value(json_object_get(row, "why"));
 		key |= is_key = !strcmp(why, one_key);
-		plumb_format(text + used, size - used, "%s%s%s%s%s", n++ ? "; " : "", json_string_value(json_object_get(row, "what")), is_key ? "" : " (",
-			is_key ? "" : why, is_key ? "" : ")");
+		plumb_format(text + used, size - used, "%s%s%s%s%s", n++ ? "; " : "",
+			json_string_value(json_object_get(row, "what")), is_key ? "" : " (", is_key ? "" : why,
+			is_key ? "" : ")");
 	}
 	size_t used = strlen(text);
-	plumb_format(text + used, size - used, key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
+	plumb_format(text + used, size - used,
+		key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
 }
 
 static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blind)
@@ -195,7 +222,8 @@ static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blin
 	int layer = -1, point = -1;
 	s->last = -1;
 	while (plumb_capture_next(s->fixed, &layer, &point))
-		if (layer < s->d->layers && (layer >= 0 || point == PLUMB_POINT_EMBEDDINGS || s->d->layers == s->d->config->layers)) {
+		if (layer < s->d->layers &&
+			(layer >= 0 || point == PLUMB_POINT_EMBEDDINGS || s->d->layers == s->d->config->layers)) {
 			s->points |= 1u << point;
 			s->last = layer > s->last ? layer : s->last;
 		}
@@ -217,16 +245,19 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	PLUMB_TRY(plumb_diag_plain(d, &s.truth));
 	PLUMB_TRY(plumb_diag_errors(d, &s.errors));
 	json_t *breaks = json_array(), *blind = json_array();
-	enum plumb_status status = breaks && blind ? study_all(&s, breaks, blind) : plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+	enum plumb_status status = breaks && blind ? study_all(&s, breaks, blind)
+											   : plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 	plumb_capture_free(&s.fed);
 	if (!status) {
 		tell(breaks, json_array_size(blind), text, sizeof text);
-		*result = json_pack("{s:s, s:O, s:O, s:s}", "part", "blindspots", "breaks", breaks, "blind", blind, "text", text);
+		*result = json_pack(
+			"{s:s, s:O, s:O, s:s}", "part", "blindspots", "breaks", breaks, "blind", blind, "text", text);
 	}
 	json_decref(breaks);
 	json_decref(blind);
 	return status;
 }
 
-const struct plumb_check plumb_check_blindspots = { "blindspots", "Which bugs can this reference not notice, tried one by one?", true, sizeof(json_t *), run,
+const struct plumb_check plumb_check_blindspots = { "blindspots",
+	"Which bugs can this reference not notice, tried one by one?", true, sizeof(json_t *), run,
 	plumb_made_emit, plumb_made_free };

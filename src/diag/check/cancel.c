@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Differences inside a layer that cancel before its output: positions counted from 1 turn Q and K alike, channels in another order in both,
- * a factor in Q that the scores lack. What is made of such values is right, so no port is to blame. A bug that only does not show must not
- * pass for one: with a single key softmax hides everything before it. */
+/* Differences inside a layer that cancel before its output: positions counted from 1 turn Q and K alike,
+ * channels in another order in both, a factor in Q that the scores lack. What is made of such values is
+ * right, so no port is to blame. A bug that only does not show must not pass for one: with a single key
+ * softmax hides everything before it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,23 +10,33 @@
 #include "diag/check/check.h"
 
 #define BIT(point) (1u << PLUMB_POINT_##point)
-#define CLEAR 10.0    /* limits that such a difference is beyond: one that is just beyond would be just within a step later */
-#define LARGE 0.01    /* relative, where nothing between it and the layer's output was captured */
-#define FADES 1000.0  /* and so many times less of it is left there than a residual would explain */
-#define SAME 0.01     /* relative distance of a reason's values from the reference's */
+#define CLEAR \
+	10.0 /* limits that such a difference is beyond: one that is just beyond would be just within a step \
+			later */
+#define LARGE 0.01   /* relative, where nothing between it and the layer's output was captured */
+#define FADES 1000.0 /* and so many times less of it is left there than a residual would explain */
+#define SAME 0.01    /* relative distance of a reason's values from the reference's */
 #define KEYS (BIT(Q_PROJ) | BIT(K_PROJ) | BIT(Q_ROPE) | BIT(K_ROPE))
 #define BEFORE_SOFTMAX (KEYS | BIT(ATTN_SCORES))
 
-/* What is made of a point, step by step (one of several will do: the others are points themselves); -1: the residual stream. */
+/* What is made of a point, step by step (one of several will do: the others are points themselves); -1: the
+ * residual stream. */
 static int next_of(int point)
 {
 	static const signed char next[PLUMB_POINT_COUNT] = {
-		[PLUMB_POINT_INPUT_NORM] = PLUMB_POINT_V_PROJ, [PLUMB_POINT_POST_ATTN_NORM] = PLUMB_POINT_FFN_UP,
-		[PLUMB_POINT_Q_PROJ] = PLUMB_POINT_Q_ROPE, [PLUMB_POINT_K_PROJ] = PLUMB_POINT_K_ROPE, [PLUMB_POINT_V_PROJ] = PLUMB_POINT_ATTN_CONTEXT,
-		[PLUMB_POINT_Q_ROPE] = PLUMB_POINT_ATTN_SCORES, [PLUMB_POINT_K_ROPE] = PLUMB_POINT_ATTN_SCORES,
-		[PLUMB_POINT_ATTN_SCORES] = PLUMB_POINT_ATTN_SOFTMAX, [PLUMB_POINT_ATTN_SOFTMAX] = PLUMB_POINT_ATTN_CONTEXT,
-		[PLUMB_POINT_ATTN_CONTEXT] = PLUMB_POINT_ATTN_OUT, [PLUMB_POINT_FFN_GATE] = PLUMB_POINT_FFN_ACT,
-		[PLUMB_POINT_FFN_UP] = PLUMB_POINT_FFN_ACT, [PLUMB_POINT_FFN_ACT] = PLUMB_POINT_FFN_DOWN,
+		[PLUMB_POINT_INPUT_NORM] = PLUMB_POINT_V_PROJ,
+		[PLUMB_POINT_POST_ATTN_NORM] = PLUMB_POINT_FFN_UP,
+		[PLUMB_POINT_Q_PROJ] = PLUMB_POINT_Q_ROPE,
+		[PLUMB_POINT_K_PROJ] = PLUMB_POINT_K_ROPE,
+		[PLUMB_POINT_V_PROJ] = PLUMB_POINT_ATTN_CONTEXT,
+		[PLUMB_POINT_Q_ROPE] = PLUMB_POINT_ATTN_SCORES,
+		[PLUMB_POINT_K_ROPE] = PLUMB_POINT_ATTN_SCORES,
+		[PLUMB_POINT_ATTN_SCORES] = PLUMB_POINT_ATTN_SOFTMAX,
+		[PLUMB_POINT_ATTN_SOFTMAX] = PLUMB_POINT_ATTN_CONTEXT,
+		[PLUMB_POINT_ATTN_CONTEXT] = PLUMB_POINT_ATTN_OUT,
+		[PLUMB_POINT_FFN_GATE] = PLUMB_POINT_FFN_ACT,
+		[PLUMB_POINT_FFN_UP] = PLUMB_POINT_FFN_ACT,
+		[PLUMB_POINT_FFN_ACT] = PLUMB_POINT_FFN_DOWN,
 	};
 	return next[point] ? next[point] : -1;
 }
@@ -36,9 +47,16 @@ static bool fails(const struct plumb_errors *e, enum plumb_gap_kind kind, int la
 	return gap && !gap->ok;
 }
 
-/* A layer whose input is right already differs by its own doing alone; of another only what each component makes of the reference's values
- * tells anything. */
-struct layer { const struct plumb_diag *d; const struct plumb_errors *e; const struct plumb_capture *ours; int layer; enum plumb_gap_kind kind; unsigned differ; };
+/* A layer whose input is right already differs by its own doing alone; of another only what each component
+ * makes of the reference's values tells anything. */
+struct layer {
+	const struct plumb_diag *d;
+	const struct plumb_errors *e;
+	const struct plumb_capture *ours;
+	int layer;
+	enum plumb_gap_kind kind;
+	unsigned differ;
+};
 
 static const struct plumb_gap *own(const struct layer *l, int point)
 {
@@ -53,14 +71,19 @@ static double size_of(const struct plumb_plane *p)
 	return sqrt(sum);
 }
 
-/* Nothing was captured between the point and the output: far less is left there than the branch's share of it, which dilutes, would leave. */
+/* Nothing was captured between the point and the output: far less is left there than the branch's share of
+ * it, which dilutes, would leave. */
 static bool fades(const struct layer *l, int point)
 {
-	const struct plumb_gap *gap = own(l, point), *end = plumb_gap_any(l->e, PLUMB_ISOLATED, l->layer, PLUMB_POINT_OUTPUT);
-	int from = point <= PLUMB_POINT_ATTN_OUT ? PLUMB_POINT_ATTN_OUT : point == PLUMB_POINT_ATTN_RESIDUAL ? point : PLUMB_POINT_FFN_DOWN;
+	const struct plumb_gap *gap = own(l, point),
+						   *end = plumb_gap_any(l->e, PLUMB_ISOLATED, l->layer, PLUMB_POINT_OUTPUT);
+	int from = point <= PLUMB_POINT_ATTN_OUT ? PLUMB_POINT_ATTN_OUT
+		: point == PLUMB_POINT_ATTN_RESIDUAL ? point
+											 : PLUMB_POINT_FFN_DOWN;
 	const struct plumb_plane *branch = plumb_capture_at(l->ours, l->layer, from);
 	double share = size_of(branch) / size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
-	return (l->d->n > 1 || !(1u << point & BEFORE_SOFTMAX)) && gap->rel > LARGE && gap->rel * share > FADES * fmax(end->rel, end->floor);
+	return (l->d->n > 1 || !(1u << point & BEFORE_SOFTMAX)) && gap->rel > LARGE &&
+		gap->rel * share > FADES * fmax(end->rel, end->floor);
 }
 
 /* Is what is made of the point right, by values of ours alone? */
@@ -80,17 +103,20 @@ static bool cancels(const struct layer *l, int point)
 }
 
 /* The points of a layer that cancel; 0 when one that differs does not. */
-static unsigned cancelling(const struct plumb_diag *d, const struct plumb_errors *e, const struct plumb_capture *ours, int layer)
+static unsigned cancelling(
+	const struct plumb_diag *d, const struct plumb_errors *e, const struct plumb_capture *ours, int layer)
 {
 	const struct plumb_gap *end = plumb_gap_any(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT);
-	bool incoming = fails(e, PLUMB_ACCUMULATED, layer - 1, layer ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
+	bool incoming = fails(
+		e, PLUMB_ACCUMULATED, layer - 1, layer ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
 	struct layer l = { d, e, ours, layer, incoming ? PLUMB_COMPONENT : PLUMB_ACCUMULATED, 0 };
 	if (!end || !end->ok)
 		return 0;
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
 		if (fails(e, l.kind, layer, point))
 			l.differ |= 1u << point;
-		else if (fails(e, PLUMB_COMPONENT, layer, point) && !l.differ) /* else it was fed with some of what differs, and not with all */
+		else if (fails(e, PLUMB_COMPONENT, layer, point) &&
+			!l.differ) /* else it was fed with some of what differs, and not with all */
 			return 0;
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
 		if (l.differ >> point & 1 && !cancels(&l, point))
@@ -118,7 +144,11 @@ enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors 
 /* --- reasons --- */
 
 /* A copy of the rows that both have, changed so that it may be the other: what `change` makes of ours. */
-struct look { const struct plumb_config *config; int64_t rows, width; int by; };
+struct look {
+	const struct plumb_config *config;
+	int64_t rows, width;
+	int by;
+};
 
 static void turn(const struct look *l, float *a, float *b)
 {
@@ -154,16 +184,24 @@ static void scale(const struct look *l, float *a, float *b)
 		a[i] = (float)(a[i] * (dot / size));
 }
 
-static const struct { const char *why; void (*change)(const struct look *, float *, float *); int by; } reasons[] = {
-	{ "positions are counted from 1 there, which turns Q and K alike, and a score depends on the difference of two positions only", turn, 1 },
-	{ "positions are counted from one less there, which turns Q and K alike, and a score depends on the difference of two positions only", turn, -1 },
-	{ "the channels of a head are in another order there, the same in Q and K, and a score is a sum over them", sort, 0 },
+static const struct {
+	const char *why;
+	void (*change)(const struct look *, float *, float *);
+	int by;
+} reasons[] = {
+	{ "positions are counted from 1 there, which turns Q and K alike, and a score depends on the difference of two positions only",
+		turn, 1 },
+	{ "positions are counted from one less there, which turns Q and K alike, and a score depends on the difference of two positions only",
+		turn, -1 },
+	{ "the channels of a head are in another order there, the same in Q and K, and a score is a sum over them",
+		sort, 0 },
 	{ "it is larger there by one factor, which the scores or their scale make good again", scale, 0 },
 };
 #define REASONS ((int)(sizeof reasons / sizeof *reasons))
 
 /* Which reason makes our values the reference's; REASONS: none. */
-static enum plumb_status find_reason(const struct plumb_diag *d, const struct plumb_plane *ours, const struct plumb_plane *theirs, int *reason)
+static enum plumb_status find_reason(
+	const struct plumb_diag *d, const struct plumb_plane *ours, const struct plumb_plane *theirs, int *reason)
 {
 	const float *a, *b;
 	int64_t n;
@@ -191,7 +229,8 @@ static enum plumb_status find_reason(const struct plumb_diag *d, const struct pl
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_errors *e, char *text, size_t size)
+enum plumb_status plumb_cancel_tell(
+	struct plumb_diag *d, const struct plumb_errors *e, char *text, size_t size)
 {
 	const struct plumb_capture *ours;
 	int layers = 0, shown = -1, point = -1, reason;
@@ -215,11 +254,16 @@ enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_err
 		return PLUMB_OK;
 	for (int p = 0; p < PLUMB_POINT_OUTPUT; p++)
 		if (e->cancels >> p & 1 && used < size)
-			used += (size_t)plumb_format(text + used, size - used, "%s%s", used ? ", " : "", plumb_point_name(p));
-	PLUMB_TRY(find_reason(d, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
+			used += (size_t)plumb_format(
+				text + used, size - used, "%s%s", used ? ", " : "", plumb_point_name(p));
+	PLUMB_TRY(find_reason(
+		d, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
 	if (used < size)
-		plumb_format(text + used, size - used, " of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "
-			"agrees. %s%s%s", layers, layers > 1 ? "s" : "", e->cancels & (e->cancels - 1) ? "" : "s", e->cancels & (e->cancels - 1) ? "them" : "it",
-			reason < REASONS ? "The reason: " : "", reason < REASONS ? reasons[reason].why : "", reason < REASONS ? "." : "");
+		plumb_format(text + used, size - used,
+			" of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "
+			"agrees. %s%s%s",
+			layers, layers > 1 ? "s" : "", e->cancels & (e->cancels - 1) ? "" : "s",
+			e->cancels & (e->cancels - 1) ? "them" : "it", reason < REASONS ? "The reason: " : "",
+			reason < REASONS ? reasons[reason].why : "", reason < REASONS ? "." : "");
 	return PLUMB_OK;
 }

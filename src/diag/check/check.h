@@ -21,11 +21,12 @@ enum plumb_gap_kind {
 struct plumb_errors {
 	int layers;
 	enum plumb_stored reference, stored; /* the reference's precision; what the comparison can tell */
-	double limit;      /* of the excess */
-	bool inner;        /* the reference has points inside layers; else there is no COMPONENT */
-	bool hybrid;       /* rows that the reference has not are the trusted run's */
-	int sure;          /* the last layer whose isolation can show that it is wrong; hybrid only, else the last of all */
-	unsigned cancels;  /* points that differ in some layer and cancel there */
+	double limit;                        /* of the excess */
+	bool inner;  /* the reference has points inside layers; else there is no COMPONENT */
+	bool hybrid; /* rows that the reference has not are the trusted run's */
+	int sure; /* the last layer whose isolation can show that it is wrong; hybrid only, else the last of all
+			   */
+	unsigned cancels;                       /* points that differ in some layer and cancel there */
 	struct plumb_gap *gap[PLUMB_GAP_KINDS]; /* (layers + 1) * PLUMB_POINT_COUNT each */
 };
 enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors);
@@ -33,12 +34,16 @@ enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_err
 /* --- gaps.c: what is in them --- */
 void plumb_errors_free(struct plumb_errors *errors);
 /* NULL when there is nothing to compare, or what was compared proves nothing (unsure). */
-const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+const struct plumb_gap *plumb_gap_at(
+	const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
 /* The same with those that prove nothing: for their numbers, not to judge. */
-const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
-/* The next point, in order of evaluation, whose accumulated gap is known; of the first `layers` layers. Begin with layer and point -1. */
+const struct plumb_gap *plumb_gap_any(
+	const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point);
+/* The next point, in order of evaluation, whose accumulated gap is known; of the first `layers` layers. Begin
+ * with layer and point -1. */
 const struct plumb_gap *plumb_gap_next(const struct plumb_errors *errors, int layers, int *layer, int *point);
-/* What the layer was fed with in isolation: nothing but our own, some rows of the reference's (the others are the trusted run's), or all. */
+/* What the layer was fed with in isolation: nothing but our own, some rows of the reference's (the others are
+ * the trusted run's), or all. */
 enum plumb_input { PLUMB_INPUT_OURS, PLUMB_INPUT_HYBRID, PLUMB_INPUT_REFERENCE };
 enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer);
 
@@ -46,22 +51,27 @@ enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer);
 /* Mark what differs inside a layer though what is made of it does not: such gaps are ok. */
 enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors *errors);
 /* "q_rope, k_rope of 3 layers differ ..., and that is harmless: ..."; "" when nothing does. */
-enum plumb_status plumb_cancel_tell(struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
+enum plumb_status plumb_cancel_tell(
+	struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
 
 /* --- known.c --- */
-/* Does every layer that was judged differ, and none by more than rounding its weights to their types explains? */
-enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
+/* Does every layer that was judged differ, and none by more than rounding its weights to their types
+ * explains? */
+enum plumb_status plumb_known_rounded(
+	struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type);
 /* Entries of the file that are not used and may matter: how many, and the first by name with "and 2 more". */
 int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
 
 /* --- fingerprint.c --- */
 #define PLUMB_NO_CULPRIT (-2)
-/* The first layer that alone, fed with the reference's input, is beyond the limit: -1 the embeddings, `layers` of the configuration what
- * comes after the layers, PLUMB_NO_CULPRIT none. *bad: how many layers are. */
+/* The first layer that alone, fed with the reference's input, is beyond the limit: -1 the embeddings,
+ * `layers` of the configuration what comes after the layers, PLUMB_NO_CULPRIT none. *bad: how many layers
+ * are. */
 enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad);
 
 /* --- answer.c --- */
-/* The next token as ours and the reference have it. have: the reference has logits of a position that was evaluated. */
+/* The next token as ours and the reference have it. have: the reference has logits of a position that was
+ * evaluated. */
 struct plumb_answer {
 	bool have;
 	struct plumb_logits_measure m;
@@ -72,23 +82,30 @@ enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *a
 json_t *plumb_answer_json(const struct plumb_answer *answer);
 
 /* --- accumulate.c --- */
-/* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element. */
-struct plumb_sum { int layer, point; double worst; int64_t terms; }; /* worst NaN: no finite input */
+/* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element.
+ */
+struct plumb_sum {
+	int layer, point;
+	double worst;
+	int64_t terms;
+}; /* worst NaN: no finite input */
 /* For every product, norm and score of a capture, in order of evaluation; the caller frees *sums. */
-enum plumb_status plumb_sums_of(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **sums, int *count);
+enum plumb_status plumb_sums_of(
+	struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **sums, int *count);
 
 /* --- narrow.c --- */
 /* Of the values at a point; masked scores are left out. */
 struct plumb_range {
 	int layer, point;
-	double min, max, rms;   /* of finite values; NaN: none */
-	double top;             /* scores: the largest |maximum| of a row with two keys or more; else NaN */
+	double min, max, rms; /* of finite values; NaN: none */
+	double top;           /* scores: the largest |maximum| of a row with two keys or more; else NaN */
 	int64_t nan, inf, denormal;
-	int64_t bad;            /* index of the first NaN or infinity, -1: none */
+	int64_t bad; /* index of the first NaN or infinity, -1: none */
 };
-/* Can the operators run in fp16 (or bf16)? [{operator, point, keep, why, layers}], from one run in float32. */
-json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, const struct plumb_range *range, int ranges,
-	const struct plumb_sum *sum, int sums, bool bf16);
+/* Can the operators run in fp16 (or bf16)? [{operator, point, keep, why, layers}], from one run in float32.
+ */
+json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c,
+	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums, bool bf16);
 /* Bits of room below the type's largest value; NaN when size is. */
 double plumb_narrow_bits(double size, bool bf16);
 
@@ -101,34 +118,42 @@ struct plumb_deed {
 	bool by_ffn;                 /* the branch that moves it more in the direction it went */
 	int64_t neuron, head;        /* with the largest contribution of the branch's sign; -1: not known */
 	double share, value, weight; /* of the branch's sum; the neuron's activation and down_proj weight */
-	int64_t rank_row, rank_column; /* 1: the largest |weight| of its row (the channel), of its column (the neuron) */
+	int64_t rank_row,
+		rank_column; /* 1: the largest |weight| of its row (the channel), of its column (the neuron) */
 };
 /* before, after: by the caller. row: of the capture c of a run of the trusted model. */
-enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row, int64_t channel, double before,
-	double after, struct plumb_deed *deed);
+enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row,
+	int64_t channel, double before, double after, struct plumb_deed *deed);
 
 /* --- results of checks that others read, too --- */
 struct plumb_precision_result {
 	enum plumb_stored stored, compared; /* the reference's precision; what the comparison can tell */
-	bool widened, late;                 /* stored as float32; computed more precisely and rounded at the end */
-	struct plumb_floor { int layer; double rel, isolated; } *floor; /* per layer output: as it accumulates, of the layer alone */
+	bool widened, late; /* stored as float32; computed more precisely and rounded at the end */
+	struct plumb_floor {
+		int layer;
+		double rel, isolated;
+	} * floor; /* per layer output: as it accumulates, of the layer alone */
 	int floors;
-	double alone, ulp, limit;           /* medians over these */
+	double alone, ulp, limit; /* medians over these */
 	char text[768];
 };
-struct plumb_cause { const struct plumb_fault_kind *kind; int layer; double score, size; };
+struct plumb_cause {
+	const struct plumb_fault_kind *kind;
+	int layer;
+	double score, size;
+};
 struct plumb_fingerprint_result {
 	struct plumb_cause *cause; /* the likeliest first */
 	int causes;
-	bool port;                 /* what is explained: how the port differs from the trusted run, else how the reference does */
-	int layer, bad;            /* as plumb_culprit tells them */
+	bool port; /* what is explained: how the port differs from the trusted run, else how the reference does */
+	int layer, bad; /* as plumb_culprit tells them */
 	char text[512];
 };
 struct plumb_verdict_result {
 	enum plumb_judgement code;
-	int layer, point;     /* layer as plumb_culprit tells it; point -1: not known */
-	int bad;              /* layers that are wrong by themselves */
-	const char *cause;    /* name of a fault; NULL: none is likely */
+	int layer, point;  /* layer as plumb_culprit tells it; point -1: not known */
+	int bad;           /* layers that are wrong by themselves */
+	const char *cause; /* name of a fault; NULL: none is likely */
 	char text[1024];
 	struct plumb_texts sentences;
 	const struct plumb_check *said[3]; /* checks whose whole text is among the sentences */
@@ -137,7 +162,8 @@ struct plumb_verdict_result {
 };
 #define PLUMB_RESULT(name) \
 	extern const struct plumb_check plumb_check_##name; \
-	static inline enum plumb_status plumb_diag_##name(struct plumb_diag *d, const struct plumb_##name##_result **result) \
+	static inline enum plumb_status plumb_diag_##name( \
+		struct plumb_diag *d, const struct plumb_##name##_result **result) \
 	{ \
 		const void *found; \
 		enum plumb_status s = plumb_check_result(d, &plumb_check_##name, &found); \
@@ -150,8 +176,9 @@ PLUMB_RESULT(growth)
 PLUMB_RESULT(fingerprint)
 PLUMB_RESULT(verdict)
 
-extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components, plumb_check_diverge, plumb_check_trace,
-	plumb_check_stability, plumb_check_growth, plumb_check_convention, plumb_check_precision, plumb_check_biography, plumb_check_blindspots,
-	plumb_check_fingerprint, plumb_check_special, plumb_check_verdict;
+extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components,
+	plumb_check_diverge, plumb_check_trace, plumb_check_stability, plumb_check_growth, plumb_check_convention,
+	plumb_check_precision, plumb_check_biography, plumb_check_blindspots, plumb_check_fingerprint,
+	plumb_check_special, plumb_check_verdict;
 
 #endif

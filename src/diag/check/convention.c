@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is a value of the reference what its name says? Hypotheses are tried per file, then for the set as a whole, and the values are put
- * where they really belong (d->fixed). Says nothing about the port.
+/* Is a value of the reference what its name says? Hypotheses are tried per file, then for the set as a whole,
+ * and the values are put where they really belong (d->fixed). Says nothing about the port.
  *
- * The judge is the trusted run, never the port: a convention is a property of the reference alone, and a fault of the port would
- * then shift the evidence. Where both are the same run and it is broken itself, two rules keep a break from passing for a convention: what
- * a name says is believed unless another reading is four times nearer, which no reading is once the judge is far from all of them; and a
- * normed vector is known by itself, since divided by the norm's weights its mean square is 1. */
+ * The judge is the trusted run, never the port: a convention is a property of the reference alone, and a
+ * fault of the port would then shift the evidence. Where both are the same run and it is broken itself, two
+ * rules keep a break from passing for a convention: what a name says is believed unless another reading is
+ * four times nearer, which no reading is once the judge is far from all of them; and a normed vector is known
+ * by itself, since divided by the norm's weights its mean square is 1. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/check.h"
 
-#define BETTER 4.0      /* another reading must be so many times nearer */
-#define FITS 0.5        /* and this near at least */
+#define BETTER 4.0 /* another reading must be so many times nearer */
+#define FITS 0.5   /* and this near at least */
 
-static bool chained(int point)
-{
-	return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT;
-}
+static bool chained(int point) { return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT; }
 
 static bool square(int point)
 {
@@ -97,7 +95,8 @@ static int64_t vote_position(const struct plumb_judge *j)
 }
 
 /* --- the verdict on one file --- */
-/* A normed vector, divided by the norm's weights, has the mean square 1, whatever the layers before it did. */
+/* A normed vector, divided by the norm's weights, has the mean square 1, whatever the layers before it did.
+ */
 static bool looks_normed(const struct plumb_judge *j, const struct plumb_plane *p)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
@@ -114,7 +113,8 @@ static bool looks_normed(const struct plumb_judge *j, const struct plumb_plane *
 	return true;
 }
 
-static bool normed_last(const struct plumb_judge *j, const struct plumb_file_case *f, const struct plumb_guess *normed, double plain)
+static bool normed_last(const struct plumb_judge *j, const struct plumb_file_case *f,
+	const struct plumb_guess *normed, double plain)
 {
 	bool last = f->point == PLUMB_POINT_OUTPUT && f->layer + j->found->shift == j->found->layers - 1;
 	return last && j->weight && !(normed && normed->error > plain) && looks_normed(j, f->plane);
@@ -136,11 +136,13 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 		}
 		if (!g->shift && !g->normed && g->scale == 1 && g->first == f->told)
 			f->raw_error = g->error;
-		if ((!best || g->error < best->error) && (g->scale == 1 || g->shift == shift)) /* one single oddity at most */
+		if ((!best || g->error < best->error) &&
+			(g->scale == 1 || g->shift == shift)) /* one single oddity at most */
 			best = g;
 	}
 	f->winner = plain;
-	bool outside = f->layer + shift < -1 || f->layer + shift >= j->found->layers; /* else it may only not have been evaluated */
+	bool outside = f->layer + shift < -1 ||
+		f->layer + shift >= j->found->layers; /* else it may only not have been evaluated */
 	if (best && best->error < FITS && (isfinite(plain.error) ? best->error * BETTER < plain.error : outside))
 		f->winner = *best;
 	if (!f->winner.normed && normed_last(j, f, normed, plain.error))
@@ -148,7 +150,8 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 	f->runner_up = (struct plumb_guess){ 0, false, 0, 1, INFINITY };
 	for (int i = 0; i < f->guesses; i++) {
 		const struct plumb_guess *g = &f->guess[i], *w = &f->winner;
-		bool same = g->shift == w->shift && g->normed == w->normed && g->first == w->first && g->scale == w->scale;
+		bool same = g->shift == w->shift && g->normed == w->normed && g->first == w->first &&
+			g->scale == w->scale;
 		if (!same && g->error < f->runner_up.error)
 			f->runner_up = *g;
 	}
@@ -170,7 +173,8 @@ static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f,
 		if (plumb_capture_at(&d->given, -1, PLUMB_POINT_FINAL_NORM))
 			return PLUMB_OK;
 	}
-	/* Two files of one point: the one that keeps its place comes first in evaluation or is met later and wins. */
+	/* Two files of one point: the one that keeps its place comes first in evaluation or is met later and
+	 * wins. */
 	if (plumb_capture_at(&d->fixed, layer, point) && (layer != f->layer || point != f->point))
 		return PLUMB_OK;
 	struct plumb_plane *p;
@@ -204,7 +208,8 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 	return PLUMB_OK;
 }
 
-static enum plumb_status norm_weight(struct plumb_judge *j, const struct plumb_file *file, const struct plumb_config *c)
+static enum plumb_status norm_weight(
+	struct plumb_judge *j, const struct plumb_file *file, const struct plumb_config *c)
 {
 	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_OUTPUT_NORM, -1);
 	if (!t || t->rank != 1 || t->dim[0] != c->hidden)
@@ -223,7 +228,8 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 	j->found->move = vote_position(j);
 	for (int i = 0; i < j->found->files && j->found->move; i++) {
 		struct plumb_plane *p = j->found->file[i].plane;
-		if (square(j->found->file[i].point) || p->first + j->found->move < 0 || p->first + j->found->move + p->rows > d->n)
+		if (square(j->found->file[i].point) || p->first + j->found->move < 0 ||
+			p->first + j->found->move + p->rows > d->n)
 			continue;
 		p->first += j->found->move;
 		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));

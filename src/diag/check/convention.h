@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What convention.c, convention_fit.c and convention_text.c share: the readings of each file of a reference. */
+/* What convention.c, convention_fit.c and convention_text.c share: the readings of each file of a reference.
+ */
 #ifndef PLUMB_DIAG_CONVENTION_H
 #define PLUMB_DIAG_CONVENTION_H
 
@@ -8,16 +9,17 @@
 #define PLUMB_MOST_GUESSES 16
 /* One reading of a file: what it may really hold. */
 struct plumb_guess {
-	int shift;            /* layers away from the name's */
-	bool normed;          /* by the model's final norm */
-	int64_t first;        /* position of its first row */
-	double scale, error;  /* error: relative L2 against the trusted run, massive channels bounded; INFINITY: not judged */
+	int shift;           /* layers away from the name's */
+	bool normed;         /* by the model's final norm */
+	int64_t first;       /* position of its first row */
+	double scale, error; /* error: relative L2 against the trusted run, massive channels bounded; INFINITY:
+							not judged */
 };
 struct plumb_file_case {
 	const char *name, *storage;
 	int layer, point;
 	struct plumb_plane *plane;
-	int64_t told;         /* position of the first row, as told */
+	int64_t told; /* position of the first row, as told */
 	struct plumb_guess guess[PLUMB_MOST_GUESSES], winner, runner_up;
 	int guesses;
 	double raw_error;
@@ -26,17 +28,17 @@ struct plumb_file_case {
 enum plumb_same { PLUMB_SAME_UNKNOWN, PLUMB_SAME_NOT, PLUMB_SAME };
 /* What the check finds. Names and storage are the reference's. */
 struct plumb_convention_result {
-	int layers;             /* of the model */
+	int layers; /* of the model */
 	struct plumb_file_case *file;
 	int files;
-	int shift;              /* of the whole set */
-	int64_t move;           /* positions, of the whole set */
-	char name[2048];        /* of the set's convention */
-	bool raw;               /* there is none */
+	int shift;       /* of the whole set */
+	int64_t move;    /* positions, of the whole set */
+	char name[2048]; /* of the set's convention */
+	bool raw;        /* there is none */
 	bool other_model;
-	int32_t *other_tokens;  /* those that its embeddings are of; NULL: the prompt's */
+	int32_t *other_tokens; /* those that its embeddings are of; NULL: the prompt's */
 	int64_t others;
-	double weights_differ;  /* of the embeddings, when beyond rounding; else 0 */
+	double weights_differ;     /* of the embeddings, when beyond rounding; else 0 */
 	enum plumb_same same_file; /* was it made from this file of weights? */
 	char text[2048];
 };
@@ -56,6 +58,7 @@ json_t *plumb_convention_json(struct plumb_diag *d, const void *convention);
 /* Is the file just what its name says? */
 bool plumb_convention_raw(const struct plumb_file_case *file);
 /* "final-normed, other position", "raw" */
-const char *plumb_convention_name(const struct plumb_convention_result *convention, const struct plumb_file_case *file, char text[64]);
+const char *plumb_convention_name(
+	const struct plumb_convention_result *convention, const struct plumb_file_case *file, char text[64]);
 
 #endif

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How near is a file of the reference to each of its readings: a layer off, normed, at another position, scaled? Only measures; which
- * reading is right is decided in convention.c. */
+/* How near is a file of the reference to each of its readings: a layer off, normed, at another position,
+ * scaled? Only measures; which reading is right is decided in convention.c. */
 #include <math.h>
 #include <stdlib.h>
 #include "diag/check/check.h"
 
-#define MOST_WORK 4e7   /* multiplications spent on other positions of one file */
-#define OUTLIER 10.0    /* a value counts at most like one of so many times the usual size */
+#define MOST_WORK 4e7 /* multiplications spent on other positions of one file */
+#define OUTLIER 10.0  /* a value counts at most like one of so many times the usual size */
 
-static bool chained(int point)
-{
-	return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT;
-}
+static bool chained(int point) { return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT; }
 
 static bool square(int point)
 {
 	return point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
 }
 
-/* Weights for a row of the trusted run: a massive channel, which all layers carry and which would make them all alike, counts no more
- * than a large value does. The usual size is a mean that such a channel hardly moves. */
+/* Weights for a row of the trusted run: a massive channel, which all layers carry and which would make them
+ * all alike, counts no more than a large value does. The usual size is a mean that such a channel hardly
+ * moves. */
 static void weigh(const float *v, int64_t n, bool all_alike, float *weight)
 {
 	double sum = 0;
@@ -27,7 +25,9 @@ static void weigh(const float *v, int64_t n, bool all_alike, float *weight)
 		sum += isfinite(v[i]) ? sqrt(fabs((double)v[i])) : 0;
 	double most = OUTLIER * (sum / (double)n) * (sum / (double)n);
 	for (int64_t i = 0; i < n; i++)
-		weight[i] = (float)(all_alike || !isfinite(v[i]) || fabs((double)v[i]) <= most ? 1 : most / fabs((double)v[i]));
+		weight[i] = (float)(all_alike || !isfinite(v[i]) || fabs((double)v[i]) <= most
+				? 1
+				: most / fabs((double)v[i]));
 }
 
 /* ||a - b * scale|| / ||a||, weighted, where masked scores that agree do not count. */
@@ -52,7 +52,8 @@ static double mean_square(const float *v, int64_t n)
 	return sum / (double)n;
 }
 
-static enum plumb_status norm_rows(struct plumb_judge *j, const struct plumb_plane *from, struct plumb_plane *to)
+static enum plumb_status norm_rows(
+	struct plumb_judge *j, const struct plumb_plane *from, struct plumb_plane *to)
 {
 	if (from->rows > j->room) {
 		free(j->normed);
@@ -73,7 +74,8 @@ static enum plumb_status norm_rows(struct plumb_judge *j, const struct plumb_pla
 }
 
 /* What the trusted run has where the file would belong under this reading; v NULL: nothing. */
-static enum plumb_status target(struct plumb_judge *j, const struct plumb_file_case *f, int shift, bool normed, struct plumb_plane *to)
+static enum plumb_status target(
+	struct plumb_judge *j, const struct plumb_file_case *f, int shift, bool normed, struct plumb_plane *to)
 {
 	int layer = f->layer + shift, point = f->point;
 	*to = (struct plumb_plane){ NULL, 0, 0, 0 };
@@ -95,7 +97,8 @@ static void add_guess(struct plumb_file_case *f, struct plumb_guess g)
 }
 
 /* The told position, and the best of the others. */
-static void try_positions(struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift, bool normed)
+static void try_positions(
+	struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift, bool normed)
 {
 	const struct plumb_plane *p = f->plane;
 	struct plumb_guess told = { shift, normed, p->first, 1, INFINITY }, other = told;
@@ -118,13 +121,16 @@ static void try_positions(struct plumb_file_case *f, const struct plumb_plane *t
 }
 
 /* By a factor that is the same for all values: only where a bug within a layer could not do the same. */
-static enum plumb_status try_scale(struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift)
+static enum plumb_status try_scale(
+	struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift)
 {
 	const struct plumb_plane *p = f->plane;
 	double dot = 0, size = 0;
-	if (p->first < t->first || p->first + p->rows > t->first + t->rows || (!chained(f->point) && f->point < PLUMB_POINT_FINAL_NORM))
+	if (p->first < t->first || p->first + p->rows > t->first + t->rows ||
+		(!chained(f->point) && f->point < PLUMB_POINT_FINAL_NORM))
 		return PLUMB_OK;
-	const float *v = t->v + (p->first - t->first) * t->width, *counts = weight + (p->first - t->first) * t->width;
+	const float *v = t->v + (p->first - t->first) * t->width,
+				*counts = weight + (p->first - t->first) * t->width;
 	float *room = malloc(sizeof *room * (size_t)p->width);
 	if (!room)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)p->width);
@@ -140,12 +146,15 @@ static enum plumb_status try_scale(struct plumb_file_case *f, const struct plumb
 	free(room);
 	double scale = size > 0 ? dot / size : 0;
 	if (isfinite(scale) && fabs(scale) > 1e-6 && fabs(scale - 1) > 0.01)
-		add_guess(f, (struct plumb_guess){ shift, false, p->first, scale, distance(p->v, v, counts, p->rows * p->width, scale) });
+		add_guess(f,
+			(struct plumb_guess){
+				shift, false, p->first, scale, distance(p->v, v, counts, p->rows * p->width, scale) });
 	return PLUMB_OK;
 }
 
 /* One reading of a file: against `t`. */
-static enum plumb_status consider_as(struct plumb_file_case *f, const struct plumb_plane *t, int shift, bool normed)
+static enum plumb_status consider_as(
+	struct plumb_file_case *f, const struct plumb_plane *t, int shift, bool normed)
 {
 	float *weight = malloc(sizeof *weight * (size_t)(t->rows * t->width));
 	enum plumb_status s = PLUMB_OK;

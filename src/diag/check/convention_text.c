@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The words for what convention.c found, and whether the reference is of this model and these tokens at all. */
+/* The words for what convention.c found, and whether the reference is of this model and these tokens at all.
+ */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,14 +8,21 @@
 #include <string.h>
 #include "diag/check/check.h"
 
-#define OTHER 0.3      /* embeddings farther than this (relative) are not those of the tokens */
-/* Embeddings are a look-up: beyond the rounding of the reference's own precision they are of other weights. */
+#define OTHER 0.3 /* embeddings farther than this (relative) are not those of the tokens */
+/* Embeddings are a look-up: beyond the rounding of the reference's own precision they are of other weights.
+ */
 #define ROUNDED_FP32 3e-6
 #define ROUNDED_BF16 0.008
 #define ROUNDED_FP16 0.001
 
-struct words { char *text; size_t size, n; };
-#define WORDS(text) { text, sizeof text, 0 }
+struct words {
+	char *text;
+	size_t size, n;
+};
+#define WORDS(text) \
+	{ \
+		text, sizeof text, 0 \
+	}
 
 static void say(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct words *w, const char *format, ...)
@@ -26,18 +34,18 @@ static void say(struct words *w, const char *format, ...)
 	w->n += n > 0 ? (size_t)n : 0;
 }
 
-static bool moved(const struct plumb_file_case *f)
-{
-	return f->winner.first != f->told;
-}
+static bool moved(const struct plumb_file_case *f) { return f->winner.first != f->told; }
 
 /* "final-normed, position 3", or "raw". */
-static void winner_name(const struct plumb_convention_result *j, const struct plumb_file_case *f, const struct plumb_guess *g, struct words *w)
+static void winner_name(const struct plumb_convention_result *j, const struct plumb_file_case *f,
+	const struct plumb_guess *g, struct words *w)
 {
 	if (g->shift == 1)
 		say(w, "one layer later");
 	else if (g->shift == -1)
-		say(w, j->shift != -1 && f->point == PLUMB_POINT_OUTPUT ? "input instead of output" : "one layer earlier");
+		say(w,
+			j->shift != -1 && f->point == PLUMB_POINT_OUTPUT ? "input instead of output"
+															 : "one layer earlier");
 	if (g->normed)
 		say(w, "%sfinal-normed", w->n ? ", " : "");
 	if (g->first != f->told)
@@ -56,7 +64,8 @@ bool plumb_convention_raw(const struct plumb_file_case *f)
 	return !w->shift && !w->normed && w->first == f->told && w->scale == 1 && !*f->storage;
 }
 
-const char *plumb_convention_name(const struct plumb_convention_result *c, const struct plumb_file_case *f, char text[64])
+const char *plumb_convention_name(
+	const struct plumb_convention_result *c, const struct plumb_file_case *f, char text[64])
 {
 	struct words w = { text, 64, 0 };
 	winner_name(c, f, &f->winner, &w);
@@ -64,7 +73,8 @@ const char *plumb_convention_name(const struct plumb_convention_result *c, const
 }
 
 /* --- the set --- */
-static const struct plumb_file_case *find(const struct plumb_convention_result *j, bool (*is)(const struct plumb_convention_result *, const struct plumb_file_case *))
+static const struct plumb_file_case *find(const struct plumb_convention_result *j,
+	bool (*is)(const struct plumb_convention_result *, const struct plumb_file_case *))
 {
 	for (int i = 0; i < j->files; i++)
 		if (is(j, &j->file[i]))
@@ -104,15 +114,18 @@ static bool is_single(const struct plumb_convention_result *j, const struct plum
 {
 	int shift = f->layer < 0 ? 0 : j->shift;
 	bool edge = f->winner.normed && is_normed_last(j, f);
-	return (f->winner.shift != shift && !edge) || (f->winner.normed && !edge) || f->winner.first != f->plane->first;
+	return (f->winner.shift != shift && !edge) || (f->winner.normed && !edge) ||
+		f->winner.first != f->plane->first;
 }
 
 static void name_set(const struct plumb_convention_result *j, struct words *w)
 {
 	const struct plumb_file_case *f;
 	if (j->shift)
-		say(w, "%s", j->shift > 0 ? "one layer later" : find(j, is_first) || find(j, is_embeddings) ? "embeddings counted as layer 0" :
-			"layers counted from 1");
+		say(w, "%s",
+			j->shift > 0                                      ? "one layer later"
+				: find(j, is_first) || find(j, is_embeddings) ? "embeddings counted as layer 0"
+															  : "layers counted from 1");
 	if (j->move)
 		say(w, "%sposition %+lld", w->n ? ", " : "", (long long)j->move);
 	if (find(j, is_normed_last))
@@ -127,12 +140,14 @@ static void name_set(const struct plumb_convention_result *j, struct words *w)
 		say(w, "%s%s", w->n ? ", " : "", f->storage);
 }
 
-static void tell_file(const struct plumb_convention_result *j, const struct plumb_file_case *f, struct words *w)
+static void tell_file(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f, struct words *w)
 {
 	char name[64];
 	plumb_convention_name(j, f, name);
 	if (isfinite(f->winner.error) && isfinite(f->raw_error))
-		say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name, f->winner.error, f->raw_error);
+		say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name,
+			f->winner.error, f->raw_error);
 	else
 		say(w, " %s is %s.", f->name, name);
 }
@@ -175,7 +190,9 @@ static void tell_set(const struct plumb_convention_result *j, struct words *w)
 static double rounded(const struct plumb_diag *d)
 {
 	enum plumb_stored stored = plumb_reference_stored(d->reference);
-	return stored == PLUMB_STORED_FP32 ? ROUNDED_FP32 : stored == PLUMB_STORED_BF16 ? ROUNDED_BF16 : ROUNDED_FP16;
+	return stored == PLUMB_STORED_FP32 ? ROUNDED_FP32
+		: stored == PLUMB_STORED_BF16  ? ROUNDED_BF16
+									   : ROUNDED_FP16;
 }
 
 /* Other weights, and whether the type that the file holds them in explains it. */
@@ -187,7 +204,8 @@ static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct 
 		PLUMB_TRY(plumb_weight_step(t, d->tokens, d->n, &step));
 	say(w, " Its embeddings are %.2g from the model's: it was made from other weights, ", away);
 	if (step > 0 && away < 2 * step && away > step / 2)
-		say(w, "those before they were rounded to %s as this file holds them (which explains %.2g).", plumb_type_name(t->type), step);
+		say(w, "those before they were rounded to %s as this file holds them (which explains %.2g).",
+			plumb_type_name(t->type), step);
 	else
 		say(w, "such as another quantisation.");
 	return PLUMB_OK;
@@ -201,13 +219,15 @@ static const struct plumb_file_case *embeddings(const struct plumb_convention_re
 	return NULL;
 }
 
-static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_plane *p, struct plumb_convention_result *c, struct words *w)
+static enum plumb_status ask_matrix(
+	struct plumb_diag *d, const struct plumb_plane *p, struct plumb_convention_result *c, struct words *w)
 {
 	int32_t *token = malloc(sizeof *token * (size_t)p->rows);
 	double *away = malloc(sizeof *away * (size_t)p->rows);
 	int64_t found = 0;
-	enum plumb_status s = token && away ? plumb_embedding_nearest(plumb_model_file(d->port), d->config, p->v, p->rows, token, away) :
-		plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)p->rows);
+	enum plumb_status s = token && away
+		? plumb_embedding_nearest(plumb_model_file(d->port), d->config, p->v, p->rows, token, away)
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)p->rows);
 	for (int64_t i = 0; i < p->rows && !s; i++)
 		found += token[i] >= 0;
 	c->other_model = !s && 2 * found < p->rows;
@@ -215,19 +235,23 @@ static enum plumb_status ask_matrix(struct plumb_diag *d, const struct plumb_pla
 	if (!s && !c->other_model) {
 		c->other_tokens = token;
 		c->others = p->rows;
-		say(w, " Its embeddings are those of other tokens than the prompt's: token %d where the prompt has %d.", token[p->rows - 1],
-			d->tokens[p->first + p->rows - 1 < d->n ? p->first + p->rows - 1 : d->n - 1]);
+		say(w,
+			" Its embeddings are those of other tokens than the prompt's: token %d where the prompt has %d.",
+			token[p->rows - 1], d->tokens[p->first + p->rows - 1 < d->n ? p->first + p->rows - 1 : d->n - 1]);
 		return PLUMB_OK;
 	}
 	free(token);
 	if (s)
 		return s;
-	say(w, " Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
-	return plumb_problem(d->problems, d->reference->path, "nothing that follows from a comparison with it says anything about the port",
+	say(w,
+		" Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
+	return plumb_problem(d->problems, d->reference->path,
+		"nothing that follows from a comparison with it says anything about the port",
 		"another model: its embeddings are near no row of this model's embedding matrix");
 }
 
-static enum plumb_status check_belongs(struct plumb_diag *d, struct plumb_convention_result *c, struct words *w)
+static enum plumb_status check_belongs(
+	struct plumb_diag *d, struct plumb_convention_result *c, struct words *w)
 {
 	char mark[32];
 	const struct plumb_file_case *e = embeddings(c);
@@ -273,15 +297,21 @@ static json_t *file_json(const struct plumb_convention_result *c, const struct p
 	if (f->winner.scale != 1)
 		say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
 	if (f->winner.shift || f->winner.normed)
-		say(&detail, f->real_point < 0 ? "%sthe model has no such point" : f->real_layer < 0 ? "%sit is %s" : "%sit is %s of layer %d",
+		say(&detail,
+			f->real_point < 0       ? "%sthe model has no such point"
+				: f->real_layer < 0 ? "%sit is %s"
+									: "%sit is %s of layer %d",
 			detail.n ? "; " : "", f->real_point < 0 ? "" : plumb_point_name(f->real_point), f->real_layer);
 	if (*f->storage)
 		say(&detail, "%sstored with %s", detail.n ? "; " : "", f->storage);
-	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name", plumb_json_text(f->name), "layer", f->layer,
-		"point", plumb_point_name(f->point), "winner", name, "error", plumb_json_number(f->winner.error),
-		"raw_error", plumb_json_number(f->raw_error), "runner_up", isfinite(f->runner_up.error) ? plumb_json_text(runner) : json_null(),
-		"runner_up_error", plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", text,
-		"real", f->real_point < 0 ? json_null() : json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
+	return json_pack("{s:o, s:i, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "name",
+		plumb_json_text(f->name), "layer", f->layer, "point", plumb_point_name(f->point), "winner", name,
+		"error", plumb_json_number(f->winner.error), "raw_error", plumb_json_number(f->raw_error),
+		"runner_up", isfinite(f->runner_up.error) ? plumb_json_text(runner) : json_null(), "runner_up_error",
+		plumb_json_number(f->runner_up.error), "storage", f->storage, "detail", text, "real",
+		f->real_point < 0
+			? json_null()
+			: json_pack("{s:i, s:s}", "layer", f->real_layer, "point", plumb_point_name(f->real_point)));
 }
 
 json_t *plumb_convention_json(struct plumb_diag *d, const void *result)
@@ -293,7 +323,9 @@ json_t *plumb_convention_json(struct plumb_diag *d, const void *result)
 	for (int64_t i = 0; i < c->others; i++)
 		plumb_diag_add(d, tokens, json_integer(c->other_tokens[i]));
 	return json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
-		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(c->name), "shift", c->shift, "move", (json_int_t)c->move,
-		"other_model", c->other_model, "other_tokens", tokens, "weights_differ", plumb_json_number(c->weights_differ),
-		"same_file", c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text", plumb_json_text(c->text));
+		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(c->name), "shift",
+		c->shift, "move", (json_int_t)c->move, "other_model", c->other_model, "other_tokens", tokens,
+		"weights_differ", plumb_json_number(c->weights_differ), "same_file",
+		c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text",
+		plumb_json_text(c->text));
 }

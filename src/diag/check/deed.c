@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who moves one element of the residual stream in a layer: attention or FFN, and which head or neuron, from the captured values and the
- * weights. Which elements are worth asking about is decided elsewhere. */
+/* Who moves one element of the residual stream in a layer: attention or FFN, and which head or neuron, from
+ * the captured values and the weights. Which elements are worth asking about is decided elsewhere. */
 #include <math.h>
 #include <stdlib.h>
 #include "diag/check/check.h"
@@ -11,8 +11,8 @@ static double at(const struct plumb_plane *p, int64_t row, int64_t column)
 }
 
 /* Neuron with the largest contribution of the deed's sign to channel: ffn_act[row][j] * down[channel][j]. */
-static enum plumb_status find_neuron(struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel,
-	struct plumb_deed *e)
+static enum plumb_status find_neuron(
+	struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel, struct plumb_deed *e)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_FFN_DOWN, e->layer);
 	const struct plumb_plane *act = plumb_capture_at(c, e->layer, PLUMB_POINT_FFN_ACT);
@@ -46,8 +46,10 @@ static enum plumb_status find_neuron(struct plumb_diag *d, const struct plumb_ca
 	return s;
 }
 
-/* Head with the largest contribution of the deed's sign: its part of attn_context . output projection's row. */
-static enum plumb_status find_head(struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel, struct plumb_deed *e)
+/* Head with the largest contribution of the deed's sign: its part of attn_context . output projection's row.
+ */
+static enum plumb_status find_head(
+	struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel, struct plumb_deed *e)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_ATTN_OUT, e->layer);
 	const struct plumb_plane *context = plumb_capture_at(c, e->layer, PLUMB_POINT_ATTN_CONTEXT);
@@ -72,12 +74,15 @@ static enum plumb_status find_head(struct plumb_diag *d, const struct plumb_capt
 	return s;
 }
 
-enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row, int64_t channel,
-	double before,
-	double after, struct plumb_deed *e)
+enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row,
+	int64_t channel, double before, double after, struct plumb_deed *e)
 {
 	double sign = after < before ? -1 : 1;
-	*e = (struct plumb_deed){ .layer = layer, .before = before, .after = after, .neuron = -1, .head = -1,
+	*e = (struct plumb_deed){ .layer = layer,
+		.before = before,
+		.after = after,
+		.neuron = -1,
+		.head = -1,
 		.attention = at(plumb_capture_at(c, layer, PLUMB_POINT_ATTN_OUT), row, channel),
 		.ffn = at(plumb_capture_at(c, layer, PLUMB_POINT_FFN_DOWN), row, channel) };
 	e->by_ffn = !(e->attention * sign > e->ffn * sign);

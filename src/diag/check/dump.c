@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing a run as a reference that others (and reference.c) can read: .bin files or one safetensors file, with a manifest. It is made in
- * a folder of its own beside the target and renamed when complete. */
+/* Writing a run as a reference that others (and reference.c) can read: .bin files or one safetensors file,
+ * with a manifest. It is made in a folder of its own beside the target and renamed when complete. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -17,8 +17,8 @@ struct dump {
 	struct plumb_diag *d;
 	const char *path;
 	char folder[1100]; /* where it is made */
-	DIR *dir;          /* it, opened while there was memory: what fails for want of it must still be discarded */
-	unsigned points;   /* to be written; the run has more */
+	DIR *dir; /* it, opened while there was memory: what fails for want of it must still be discarded */
+	unsigned points; /* to be written; the run has more */
 	struct plumb_capture run;
 };
 
@@ -37,7 +37,9 @@ static enum plumb_status finish(const struct dump *u, FILE *f, const char *name)
 		error = errno ? errno : EIO;
 	if (f && fclose(f) && !error)
 		error = errno;
-	return error ? plumb_fail(PLUMB_E_IO, "%s/%s cannot be written: %s; nothing is left of it", u->path, name, strerror(error)) : PLUMB_OK;
+	return error ? plumb_fail(PLUMB_E_IO, "%s/%s cannot be written: %s; nothing is left of it", u->path, name,
+					   strerror(error))
+				 : PLUMB_OK;
 }
 
 static void put_uint(FILE *f, uint64_t x, int bytes)
@@ -89,9 +91,11 @@ static json_t *manifest(struct plumb_diag *d)
 	if (lost)
 		return json_decref(ids), NULL;
 	plumb_format(made_by, sizeof made_by, "plumb %s", plumb_version_text());
-	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "token_ids", ids, "position", (json_int_t)d->n - 1,
-		"dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model", plumb_json_text(d->config->name), "model_hash", mark,
-		"made_by", made_by, "driver", plumb_driver_name(ctx, 0), "fault", d->options.fault ? plumb_json_text(d->options.fault) : json_null());
+	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:s, s:s, s:s, s:o}", "token_ids", ids, "position",
+		(json_int_t)d->n - 1, "dtype", types[plumb_context_precision(ctx)], "convention", "raw", "model",
+		plumb_json_text(d->config->name), "model_hash", mark, "made_by", made_by, "driver",
+		plumb_driver_name(ctx, 0), "fault",
+		d->options.fault ? plumb_json_text(d->options.fault) : json_null());
 }
 
 static enum plumb_status write_manifest(const struct dump *u)
@@ -116,7 +120,8 @@ static enum plumb_status write_bin(const struct dump *u, int layer, int point, c
 	if (point == PLUMB_POINT_OUTPUT)
 		plumb_format(name, sizeof name, "after_layer_%d.bin", layer);
 	else
-		plumb_format(name, sizeof name, "%s", point == PLUMB_POINT_EMBEDDINGS ? "after_embeddings.bin" : "final_logits.bin");
+		plumb_format(name, sizeof name, "%s",
+			point == PLUMB_POINT_EMBEDDINGS ? "after_embeddings.bin" : "final_logits.bin");
 	FILE *f = create(u, name, path);
 	if (f) {
 		put_uint(f, (uint64_t)p->width, 4);
@@ -138,7 +143,8 @@ static void tensor_name(int layer, int point, const struct plumb_plane *p, int64
 	if (layer >= 0)
 		plumb_format(name, size, "L%d.%s", layer, plumb_point_name(point));
 	else
-		plumb_format(name, size, "%s", point == PLUMB_POINT_LOGITS && p->rows < n ? "last_logits" : plumb_point_name(point));
+		plumb_format(name, size, "%s",
+			point == PLUMB_POINT_LOGITS && p->rows < n ? "last_logits" : plumb_point_name(point));
 }
 
 static json_t *header(const struct dump *u)
@@ -159,10 +165,12 @@ static json_t *header(const struct dump *u)
 		uint64_t end = at + 4 * (uint64_t)(p->rows * p->width);
 		char name[64];
 		tensor_name(layer, point, p, u->d->n, name, sizeof name);
-		json_t *shape = square(point) ? json_pack("[I, I, I]", (json_int_t)(p->rows / p->width), (json_int_t)p->width, (json_int_t)p->width) :
-			json_pack("[I, I]", (json_int_t)p->rows, (json_int_t)p->width);
-		lost |= json_object_set_new(all, name, json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
-			(json_int_t)end)) != 0;
+		json_t *shape = square(point) ? json_pack("[I, I, I]", (json_int_t)(p->rows / p->width),
+											(json_int_t)p->width, (json_int_t)p->width)
+									  : json_pack("[I, I]", (json_int_t)p->rows, (json_int_t)p->width);
+		lost |= json_object_set_new(all, name,
+					json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
+						(json_int_t)at, (json_int_t)end)) != 0;
 		at = end;
 	}
 	if (lost)
@@ -218,7 +226,8 @@ static enum plumb_status make_folder(struct dump *u)
 				return PLUMB_OK;
 			int error = errno;
 			rmdir(u->folder);
-			return plumb_fail(error == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s cannot be opened: %s", u->folder, strerror(error));
+			return plumb_fail(error == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s cannot be opened: %s",
+				u->folder, strerror(error));
 		}
 		if (errno != EEXIST)
 			break;
@@ -232,21 +241,27 @@ static enum plumb_status write_all(struct dump *u, bool bins)
 	PLUMB_TRY(bins ? write_bins(u) : write_tensors(u));
 	if (!rename(u->folder, u->path)) /* takes the place of an empty folder, too */
 		return PLUMB_OK;
-	return plumb_fail(PLUMB_E_IO, errno == ENOTEMPTY || errno == EEXIST ? "%s is there and not empty (%s): give another folder" :
-		"%s cannot be made: %s", u->path, strerror(errno));
+	return plumb_fail(PLUMB_E_IO,
+		errno == ENOTEMPTY || errno == EEXIST ? "%s is there and not empty (%s): give another folder"
+											  : "%s cannot be made: %s",
+		u->path, strerror(errno));
 }
 
 enum plumb_status plumb_diag_dump(struct plumb_diag *d, const char *path, bool bins, unsigned points)
 {
 	struct dump u = { .d = d, .path = path };
 	struct plumb_run run = plumb_diag_run(d, false);
-	const unsigned of_bins = 1u << PLUMB_POINT_EMBEDDINGS | 1u << PLUMB_POINT_OUTPUT | 1u << PLUMB_POINT_LOGITS;
+	const unsigned of_bins = 1u << PLUMB_POINT_EMBEDDINGS | 1u << PLUMB_POINT_OUTPUT |
+		1u << PLUMB_POINT_LOGITS;
 	u.points = (points ? points : PLUMB_POINTS_ALL) & PLUMB_POINTS_ALL & (bins ? of_bins : PLUMB_POINTS_ALL);
-	/* Whether somebody looks at the scores decides which operators run: as in the rest of the diagnosis, so that bits agree. */
+	/* Whether somebody looks at the scores decides which operators run: as in the rest of the diagnosis, so
+	 * that bits agree. */
 	run.points = u.points | (d->n <= 128 ? 1u << PLUMB_POINT_ATTN_SOFTMAX : 0);
 	run.out = &u.run;
 	if (!d->n || !u.points)
-		return plumb_fail(PLUMB_E_ARGUMENT, d->n ? "a dump of no point; .bin files are of embeddings, output and logits" : "a dump needs the tokens of a prompt");
+		return plumb_fail(PLUMB_E_ARGUMENT,
+			d->n ? "a dump of no point; .bin files are of embeddings, output and logits"
+				 : "a dump needs the tokens of a prompt");
 	PLUMB_TRY(make_folder(&u)); /* before the run, which may take long */
 	enum plumb_status s = plumb_diag_progress(d, "running the model", 0, 1);
 	if (!s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gaps of all points that the reference has: as they accumulate, of each layer alone and of each component alone, each beside the
- * gap that the twin shows when it is treated as if it were the reference. Two kinds of twin, since a narrow reference was either
- * computed so or only stored so; what either explains is explained. */
+/* The gaps of all points that the reference has: as they accumulate, of each layer alone and of each
+ * component alone, each beside the gap that the twin shows when it is treated as if it were the reference.
+ * Two kinds of twin, since a narrow reference was either computed so or only stored so; what either explains
+ * is explained. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,10 @@
 #define BIT(point) (1u << (point))
 #define ENDS (BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_OUTPUT))
 #define OUTER (ENDS | BIT(PLUMB_POINT_FINAL_NORM) | BIT(PLUMB_POINT_LOGITS))
-/* What an unbroken run may be beyond its floor. Measured (tests/check_diag, 972 small cases; PyTorch's eight sets of the real model): fp32
- * at most 1.2 and 2.6, bf16 and fp16 1.9 and 1.6. The mildest break of the real model (an epsilon of 1e-5 for 1e-6 in one layer) is 31 times
- * beyond the fp32 floor, so that limit has room on both sides; a narrow reference pays for each step of its limit with bugs it cannot see. */
+/* What an unbroken run may be beyond its floor. Measured (tests/check_diag, 972 small cases; PyTorch's eight
+ * sets of the real model): fp32 at most 1.2 and 2.6, bf16 and fp16 1.9 and 1.6. The mildest break of the real
+ * model (an epsilon of 1e-5 for 1e-6 in one layer) is 31 times beyond the fp32 floor, so that limit has room
+ * on both sides; a narrow reference pays for each step of its limit with bugs it cannot see. */
 #define LIMIT_FP32 10
 #define LIMIT_NARROW 6
 
@@ -30,14 +32,15 @@ static enum plumb_status masked(struct plumb_capture *out, const struct plumb_ca
 	int layer = -1, point = -1;
 	PLUMB_TRY(plumb_capture_new(out, like->layers));
 	while (plumb_capture_next(like, &layer, &point)) {
-		const struct plumb_plane *a = plumb_capture_at(from, layer, point), *b = plumb_capture_at(like, layer, point);
+		const struct plumb_plane *a = plumb_capture_at(from, layer, point),
+								 *b = plumb_capture_at(like, layer, point);
 		const float *va, *vb;
 		struct plumb_plane *p;
 		int64_t n;
 		if (layer >= layers || !plumb_plane_common(a, b, &va, &vb, &n))
 			continue;
-		PLUMB_TRY(plumb_capture_put(out, layer, point, n / a->width, a->width, a->first > b->first ? a->first : b->first,
-			&p));
+		PLUMB_TRY(plumb_capture_put(
+			out, layer, point, n / a->width, a->width, a->first > b->first ? a->first : b->first, &p));
 		memcpy(p->v, va, sizeof *va * (size_t)n);
 		if (stored)
 			plumb_blur_stored(p->v, n, *stored, (uint64_t)layer << 8 | (uint64_t)point);
@@ -58,10 +61,11 @@ static unsigned points_of(const struct plumb_diag *d, const struct plumb_capture
 	return points;
 }
 
-/* A run in which every point of `points` that the side has is overwritten with it, after what our layer made of it was kept. The
- * rows that it lacks come from the trusted run: what earlier layers did wrong there must not be held against this one. */
-static enum plumb_status fed(struct plumb_diag *d, struct side *side, unsigned points, bool hybrid,
-	struct plumb_capture *out)
+/* A run in which every point of `points` that the side has is overwritten with it, after what our layer made
+ * of it was kept. The rows that it lacks come from the trusted run: what earlier layers did wrong there must
+ * not be held against this one. */
+static enum plumb_status fed(
+	struct plumb_diag *d, struct side *side, unsigned points, bool hybrid, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, side->trusted);
 	const struct plumb_capture *truth;
@@ -69,13 +73,15 @@ static enum plumb_status fed(struct plumb_diag *d, struct side *side, unsigned p
 	run.points = points | OUTER;
 	run.out = out;
 	if (hybrid)
-		run.stage[run.stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed, (void *)(uintptr_t)truth };
+		run.stage[run.stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed,
+			(void *)(uintptr_t)truth };
 	run.stage[run.stages++] = (struct plumb_stage){ points, plumb_stage_feed, &side->given };
 	return plumb_run_as_used(&run);
 }
 
 /* The final norm of an output, for references that hold the last layer only so. */
-static enum plumb_status normed(const struct plumb_diag *d, const struct plumb_plane *x, struct plumb_plane *y)
+static enum plumb_status normed(
+	const struct plumb_diag *d, const struct plumb_plane *x, struct plumb_plane *y)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_OUTPUT_NORM, -1);
 	*y = (struct plumb_plane){ NULL, 0, 0, 0 };
@@ -83,10 +89,12 @@ static enum plumb_status normed(const struct plumb_diag *d, const struct plumb_p
 		return PLUMB_OK;
 	float *v = malloc(sizeof *v * (size_t)((x->rows + 1) * x->width));
 	if (!v)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld normed values", (long long)(x->rows * x->width));
+		return plumb_fail(
+			PLUMB_E_MEMORY, "no memory for %lld normed values", (long long)(x->rows * x->width));
 	float *w = v + x->rows * x->width;
-	enum plumb_status s = t->dim[t->rank - 1] == x->width ? plumb_weight_row(t, 0, w) : plumb_fail(PLUMB_E_SHAPE,
-		"the final norm is not %lld wide", (long long)x->width);
+	enum plumb_status s = t->dim[t->rank - 1] == x->width
+		? plumb_weight_row(t, 0, w)
+		: plumb_fail(PLUMB_E_SHAPE, "the final norm is not %lld wide", (long long)x->width);
 	for (int64_t r = 0; !s && r < x->rows; r++) {
 		const float *from = x->v + r * x->width;
 		double sum = 0;
@@ -107,9 +115,10 @@ static enum plumb_status normed(const struct plumb_diag *d, const struct plumb_p
 static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_errors *e, struct plumb_gap *gap,
 	const struct plumb_capture *run, const struct side *side, int layer, int point)
 {
-	bool scores = point == PLUMB_POINT_ATTN_SCORES, last = layer == d->config->layers - 1 && point == PLUMB_POINT_OUTPUT;
-	const struct plumb_plane *theirs = plumb_capture_at(&side->given, layer, point), *ours = plumb_capture_at(run, layer,
-		point);
+	bool scores = point == PLUMB_POINT_ATTN_SCORES,
+		 last = layer == d->config->layers - 1 && point == PLUMB_POINT_OUTPUT;
+	const struct plumb_plane *theirs = plumb_capture_at(&side->given, layer, point),
+							 *ours = plumb_capture_at(run, layer, point);
 	struct plumb_plane own = { NULL, 0, 0, 0 };
 	bool through = last && !theirs;
 	enum plumb_status s = PLUMB_OK;
@@ -128,17 +137,19 @@ static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_err
 	return s;
 }
 
-static enum plumb_status compare_all(const struct plumb_diag *d, struct plumb_errors *e, enum plumb_gap_kind kind,
-	const struct plumb_capture *run, const struct side *side)
+static enum plumb_status compare_all(const struct plumb_diag *d, struct plumb_errors *e,
+	enum plumb_gap_kind kind, const struct plumb_capture *run, const struct side *side)
 {
 	for (int layer = -1; layer < d->layers; layer++)
 		for (int point = 0; point < PLUMB_POINT_COUNT; point++)
 			if (plumb_point_in_layer(point) == (layer >= 0) && (kind != PLUMB_ISOLATED || BIT(point) & OUTER))
-				PLUMB_TRY(compare_at(d, e, &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point], run, side, layer, point));
+				PLUMB_TRY(compare_at(
+					d, e, &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point], run, side, layer, point));
 	return PLUMB_OK;
 }
 
-static enum plumb_status compare_side(struct plumb_diag *d, struct plumb_errors *e, struct side *side, unsigned points)
+static enum plumb_status compare_side(
+	struct plumb_diag *d, struct plumb_errors *e, struct side *side, unsigned points)
 {
 	struct plumb_capture run = { .layers = 0 };
 	PLUMB_TRY(compare_all(d, e, PLUMB_ACCUMULATED, side->whole, side));
@@ -156,9 +167,9 @@ static enum plumb_status compare_side(struct plumb_diag *d, struct plumb_errors 
 }
 
 /* `whole` beside what `from` has where the reference has values. */
-static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *whole,
-	const struct plumb_capture *from,
-	const enum plumb_stored *stored, bool trusted, unsigned points)
+static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors *e,
+	const struct plumb_capture *whole, const struct plumb_capture *from, const enum plumb_stored *stored,
+	bool trusted, unsigned points)
 {
 	struct side side = { .whole = whole, .trusted = trusted };
 	enum plumb_status s = masked(&side.given, from, &d->fixed, d->layers, stored);
@@ -168,15 +179,12 @@ static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors 
 	return s;
 }
 
-/* A massive channel makes one value of a tensor outweigh all others, and its error is then one draw of chance: several draws tell its
- * size. Longer prompts have more values to draw, and cost more. */
-static int twins_for(int64_t tokens)
-{
-	return tokens <= 16 ? 8 : tokens <= 64 ? 4 : 2;
-}
+/* A massive channel makes one value of a tensor outweigh all others, and its error is then one draw of
+ * chance: several draws tell its size. Longer prompts have more values to draw, and cost more. */
+static int twins_for(int64_t tokens) { return tokens <= 16 ? 8 : tokens <= 64 ? 4 : 2; }
 
-static enum plumb_status compare_twins(struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *truth,
-	unsigned points)
+static enum plumb_status compare_twins(
+	struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *truth, unsigned points)
 {
 	const struct plumb_capture *twin;
 	int twins = twins_for(d->n);
@@ -207,9 +215,10 @@ static enum plumb_status compare_sides(struct plumb_diag *d, struct plumb_errors
 	return compare_twins(d, e, truth, points);
 }
 
-/* The trusted run's output of a layer as far from the reference as no rounding explains? Floors are those of our own run there. */
-static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e, const struct plumb_capture *truth, int layer,
-	bool *leaves)
+/* The trusted run's output of a layer as far from the reference as no rounding explains? Floors are those of
+ * our own run there. */
+static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e,
+	const struct plumb_capture *truth, int layer, bool *leaves)
 {
 	int point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
 	const struct plumb_gap *ours = plumb_gap_any(e, PLUMB_ACCUMULATED, layer, point);
@@ -217,14 +226,15 @@ static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb
 	*leaves = ours && !ours->ok;
 	if (!*leaves || ours->normed || (d->trusted == d->port && !d->broken))
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(truth, layer, point), plumb_capture_at(&d->fixed, layer, point), false,
-		plumb_stored_type(e->stored)));
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(truth, layer, point),
+		plumb_capture_at(&d->fixed, layer, point), false, plumb_stored_type(e->stored)));
 	*leaves = gap.have && fmax(gap.rel / ours->floor, gap.even / ours->floor_even) > e->limit;
 	return PLUMB_OK;
 }
 
-/* A layer's attention sees all positions. Those that the reference has not are the trusted run's, which are the reference's own only as long
- * as both agree: from the first layer on after which they do not, a later layer may differ for that alone. */
+/* A layer's attention sees all positions. Those that the reference has not are the trusted run's, which are
+ * the reference's own only as long as both agree: from the first layer on after which they do not, a later
+ * layer may differ for that alone. */
 static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
 {
 	const struct plumb_capture *truth;

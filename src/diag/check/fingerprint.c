@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which porting bug looks like this divergence? The trusted model runs with each bug of the library in the layer that is to blame, and
- * what changes there is compared with what differs there. Also: which layer that is. What the bugs are is in fault.c. */
+/* Which porting bug looks like this divergence? The trusted model runs with each bug of the library in the
+ * layer that is to blame, and what changes there is compared with what differs there. Also: which layer that
+ * is. What the bugs are is in fault.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +11,27 @@
 #define ENDS (BIT(EMBEDDINGS) | BIT(OUTPUT))
 #define HEAD (BIT(FINAL_NORM) | BIT(LOGITS))
 #define INSIDE (BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX))
-#define SAME 5e-7    /* a port that is the trusted model itself, without the fault, has the same bits */
-#define OTHER 1e-4   /* another driver, or quicker arithmetic */
-#define OTHER_FP16 5e-3 /* a layer in fp16, where no reference gives a floor: rounding makes 9e-4 in tiny models, and six times that is allowed */
-#define CLIP 3.0     /* one value tells at most so much, in units of its own size */
-#define LIKE 0.6     /* a score below is no likeness */
+#define SAME 5e-7  /* a port that is the trusted model itself, without the fault, has the same bits */
+#define OTHER 1e-4 /* another driver, or quicker arithmetic */
+#define OTHER_FP16 \
+	5e-3 /* a layer in fp16, where no reference gives a floor: rounding makes 9e-4 in tiny models, and six \
+			times that is allowed */
+#define CLIP 3.0 /* one value tells at most so much, in units of its own size */
+#define LIKE 0.6 /* a score below is no likeness */
 
 struct probe {
 	struct plumb_diag *d;
-	bool port;          /* what is to be explained: how the port differs from the trusted run, else how the reference does */
-	int layer;          /* to blame; d->config->layers: what comes after them */
-	int bad;            /* layers that are */
-	bool hybrid;        /* the reference lacks rows, where earlier layers may be as wrong */
-	bool beyond;        /* compare in the layers after it, too */
-	const struct plumb_capture *fed;      /* to be fed to every layer */
+	bool port;   /* what is to be explained: how the port differs from the trusted run, else how the reference
+					does */
+	int layer;   /* to blame; d->config->layers: what comes after them */
+	int bad;     /* layers that are */
+	bool hybrid; /* the reference lacks rows, where earlier layers may be as wrong */
+	bool beyond; /* compare in the layers after it, too */
+	const struct plumb_capture *fed; /* to be fed to every layer */
 	const struct plumb_capture *observed, *clean;
 	struct plumb_capture port_run, clean_run;
-	double oo, op, pp;  /* products of the observed and the predicted pattern */
-	float *row;         /* room for a median */
+	double oo, op, pp; /* products of the observed and the predicted pattern */
+	float *row;        /* room for a median */
 };
 
 /* --- which layer --- */
@@ -60,7 +64,8 @@ enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad)
 	for (int l = 0; l < d->layers; l++)
 		if (layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NO_CULPRIT)
 			*layer = l;
-	if (*layer == PLUMB_NO_CULPRIT && (gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
+	if (*layer == PLUMB_NO_CULPRIT &&
+		(gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
 		*layer = (int)d->config->layers;
 	return PLUMB_OK;
 }
@@ -76,7 +81,8 @@ static struct plumb_run run_of(struct probe *p, bool trusted)
 	return run;
 }
 
-/* How far a right port may be from the trusted run at a point; infinite: nobody knows. In fp16 it is what explains its distance from the reference. */
+/* How far a right port may be from the trusted run at a point; infinite: nobody knows. In fp16 it is what
+ * explains its distance from the reference. */
 static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, double *limit)
 {
 	const struct plumb_errors *e;
@@ -87,7 +93,8 @@ static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, 
 	if (!d->reference)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_diag_errors(d, &e));
-	const struct plumb_gap *gap = plumb_gap_any(e, layer < 0 ? PLUMB_ACCUMULATED : PLUMB_ISOLATED, layer, point);
+	const struct plumb_gap *gap = plumb_gap_any(
+		e, layer < 0 ? PLUMB_ACCUMULATED : PLUMB_ISOLATED, layer, point);
 	*limit = gap && gap->have ? e->limit * fmax(gap->floor, gap->floor_even) : INFINITY;
 	return PLUMB_OK;
 }
@@ -98,7 +105,8 @@ static enum plumb_status port_culprit(struct probe *p)
 	struct plumb_diag *d = p->d;
 	int layer = -1, point = -1, last = PLUMB_NO_CULPRIT;
 	while (plumb_capture_next(p->observed, &layer, &point)) {
-		const struct plumb_plane *ours = plumb_capture_at(p->observed, layer, point), *truth = plumb_capture_at(p->clean, layer, point);
+		const struct plumb_plane *ours = plumb_capture_at(p->observed, layer, point),
+								 *truth = plumb_capture_at(p->clean, layer, point);
 		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
 		struct plumb_gap gap;
 		double limit;
@@ -167,14 +175,16 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 	struct probe *p = user;
 	int layers = (int)p->d->config->layers, point = (int)live->point;
 	bool head = live->layer < 0 && point != PLUMB_POINT_EMBEDDINGS && p->layer >= layers - 1;
-	const struct plumb_plane *clean = plumb_capture_at(p->clean, live->layer, point), *observed = plumb_capture_at(p->observed, live->layer, point);
+	const struct plumb_plane *clean = plumb_capture_at(p->clean, live->layer, point),
+							 *observed = plumb_capture_at(p->observed, live->layer, point);
 	struct plumb_plane here = { live->v, live->rows, live->width, live->first };
 	const float *o, *c, *v, *unused;
 	int64_t n, m;
 	bool here_too = head || live->layer == p->layer || (p->beyond && live->layer > p->layer);
 	if (!here_too || !clean || !plumb_plane_common(observed, clean, &o, &c, &n))
 		return PLUMB_OK;
-	struct plumb_plane both = { (float *)(uintptr_t)c, n / live->width, live->width, observed->first > clean->first ? observed->first : clean->first };
+	struct plumb_plane both = { (float *)(uintptr_t)c, n / live->width, live->width,
+		observed->first > clean->first ? observed->first : clean->first };
 	if (!plumb_plane_common(&here, &both, &v, &unused, &m) || m != n)
 		return PLUMB_OK;
 	float *room = realloc(p->row, sizeof *room * (size_t)live->width);
@@ -208,7 +218,8 @@ static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 		run.last_layer = p->layer;
 	run.fault = &fault;
 	run.stages = 0; /* look before feeding */
-	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL & ~(p->d->n > 128 ? INSIDE : 0), compare, p };
+	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL & ~(p->d->n > 128 ? INSIDE : 0), compare,
+		p };
 	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
 	p->oo = p->op = p->pp = 0;
 	PLUMB_TRY(plumb_run_watched(&run));
@@ -221,8 +232,8 @@ static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 	return PLUMB_OK;
 }
 
-/* In all layers, or in the one to blame alone; where rows are lacking, in the one before it, which may have been wrong in those rows
- * only. What fits best. */
+/* In all layers, or in the one to blame alone; where rows are lacking, in the one before it, which may have
+ * been wrong in those rows only. What fits best. */
 static enum plumb_status try_places(struct probe *p, struct plumb_cause *cause)
 {
 	bool wide = !cause->kind->exchange && (p->bad > 1 || p->hybrid);
@@ -237,7 +248,8 @@ static enum plumb_status try_places(struct probe *p, struct plumb_cause *cause)
 	return PLUMB_OK;
 }
 
-static enum plumb_status try_kind(struct probe *p, const struct plumb_fault_kind *kind, struct plumb_cause *cause)
+static enum plumb_status try_kind(
+	struct probe *p, const struct plumb_fault_kind *kind, struct plumb_cause *cause)
 {
 	int layers = (int)p->d->config->layers;
 	bool head = kind->scope == PLUMB_FAULT_HEAD, norm = (kind->points & BIT(FINAL_NORM)) != 0;
@@ -275,13 +287,15 @@ static void tell(const struct probe *p, const struct plumb_cause *c, int n, char
 		return;
 	}
 	if (p->layer < 0) {
-		plumb_format(text, size, "the embeddings differ already: other tokens, another embedding matrix, or another scale");
+		plumb_format(text, size,
+			"the embeddings differ already: other tokens, another embedding matrix, or another scale");
 		return;
 	}
 	name_cause(first, sizeof first, &c[0]);
 	if (n > 1)
 		name_cause(second, sizeof second, &c[1]);
-	plumb_format(text, size, "%s%s%s%s", c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
+	plumb_format(text, size, "%s%s%s%s",
+		c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
 		*second ? "; next: " : "", second);
 }
 
@@ -293,7 +307,8 @@ static enum plumb_status try_all(struct probe *p, struct plumb_cause *cause, int
 	}
 	*n = plumb_fault_count();
 	qsort(cause, (size_t)*n, sizeof *cause, by_score);
-	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD || (p->bad < 2 && !p->hybrid))
+	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD ||
+		(p->bad < 2 && !p->hybrid))
 		return PLUMB_OK;
 	/* Whether it is in all layers is told by the layers after the first. */
 	struct plumb_cause wide = { cause->kind, cause->layer, 0, 0 };
@@ -331,18 +346,18 @@ static json_t *fingerprint_emit(struct plumb_diag *d, const void *result)
 	json_t *list = json_array();
 	for (int i = 0; i < f->causes; i++) {
 		const struct plumb_cause *c = &f->cause[i];
-		plumb_diag_add(d, list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", c->kind->name, "what", c->kind->what,
-			"score", plumb_json_number(c->score), "layer", c->layer < 0 ? json_null() : json_integer(c->layer),
-			"size", plumb_json_number(c->size)));
+		plumb_diag_add(d, list,
+			json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", c->kind->name, "what", c->kind->what, "score",
+				plumb_json_number(c->score), "layer", c->layer < 0 ? json_null() : json_integer(c->layer),
+				"size", plumb_json_number(c->size)));
 	}
-	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", f->text, "explains",
-		f->port ? "port" : "reference", "layer", f->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(f->layer), "layers_bad", f->bad);
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", f->text,
+		"explains", f->port ? "port" : "reference", "layer",
+		f->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(f->layer), "layers_bad", f->bad);
 }
 
-static void fingerprint_free(void *result)
-{
-	free(((struct plumb_fingerprint_result *)result)->cause);
-}
+static void fingerprint_free(void *result) { free(((struct plumb_fingerprint_result *)result)->cause); }
 
-const struct plumb_check plumb_check_fingerprint = { "fingerprint", "Which known bug does the difference look like?", true,
-	sizeof(struct plumb_fingerprint_result), fingerprint_find, fingerprint_emit, fingerprint_free };
+const struct plumb_check plumb_check_fingerprint = { "fingerprint",
+	"Which known bug does the difference look like?", true, sizeof(struct plumb_fingerprint_result),
+	fingerprint_find, fingerprint_emit, fingerprint_free };

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include "diag/check/check.h"
 
-const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+const struct plumb_gap *plumb_gap_any(
+	const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
 {
 	if (layer < -1 || layer >= e->layers || point < 0 || point >= PLUMB_POINT_COUNT)
 		return NULL;
@@ -11,7 +12,8 @@ const struct plumb_gap *plumb_gap_any(const struct plumb_errors *e, enum plumb_g
 	return gap->have ? gap : NULL;
 }
 
-const struct plumb_gap *plumb_gap_at(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+const struct plumb_gap *plumb_gap_at(
+	const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
 {
 	const struct plumb_gap *gap = plumb_gap_any(e, kind, layer, point);
 	return gap && !gap->unsure ? gap : NULL;
@@ -37,6 +39,9 @@ void plumb_errors_free(struct plumb_errors *e)
 enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer)
 {
 	const struct plumb_capture *c = &d->fixed;
-	const struct plumb_plane *p = plumb_capture_at(c, layer - 1, layer > 0 ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
-	return !p ? PLUMB_INPUT_OURS : p->first == 0 && p->rows >= d->n ? PLUMB_INPUT_REFERENCE : PLUMB_INPUT_HYBRID;
+	const struct plumb_plane *p = plumb_capture_at(
+		c, layer - 1, layer > 0 ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
+	return !p                              ? PLUMB_INPUT_OURS
+		: p->first == 0 && p->rows >= d->n ? PLUMB_INPUT_REFERENCE
+										   : PLUMB_INPUT_HYBRID;
 }

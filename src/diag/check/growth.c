@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the error grows from layer to layer: accumulated and of each layer alone, joined to one word per layer, and every jump of the
- * absolute error explained. Step k is after k layers. The words are in jump.c. */
+/* How the error grows from layer to layer: accumulated and of each layer alone, joined to one word per layer,
+ * and every jump of the absolute error explained. Step k is after k layers. The words are in jump.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "diag/check/check.h"
 
-/* Largest value of a row, if it is massive: over 100 and over 300 times the row's median (why so: biography.c). */
+/* Largest value of a row, if it is massive: over 100 and over 300 times the row's median (why so:
+ * biography.c). */
 static void look_for_channel(struct plumb_growth_result *g, const struct plumb_plane *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
@@ -91,19 +92,21 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result
 	/* Of the rows that the reference has: a channel it never saw explains nothing. */
 	for (int layer = 0; layer < d->layers; layer++) {
 		const struct plumb_plane *p = plumb_capture_at(ours, layer, PLUMB_POINT_OUTPUT),
-			*r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
+								 *r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
 		const float *a, *b;
 		int64_t n;
 		if (plumb_plane_common(p, r, &a, &b, &n))
-			look_for_channel(g, &(struct plumb_plane){ (float *)(uintptr_t)a, n / p->width, p->width,
-				p->first + (a - p->v) / p->width }, room);
+			look_for_channel(g,
+				&(struct plumb_plane){
+					(float *)(uintptr_t)a, n / p->width, p->width, p->first + (a - p->v) / p->width },
+				room);
 	}
 	free(room);
 	for (int k = 0; k < g->steps; k++) {
 		int point = k ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS;
 		struct plumb_step *s = &g->step[k];
-		PLUMB_TRY(as_it_stands(g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1,
-			point)));
+		PLUMB_TRY(as_it_stands(
+			g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1, point)));
 		find_convention(s, convention, k - 1);
 		s->all = plumb_gap_at(g->errors, PLUMB_ACCUMULATED, k - 1, point);
 		s->one = k ? plumb_gap_at(g->errors, PLUMB_ISOLATED, k - 1, point) : NULL;
@@ -111,10 +114,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result
 	return PLUMB_OK;
 }
 
-static double ratio(double a, double b)
-{
-	return b > 0 && isfinite(a) && isfinite(b) ? a / b : NAN;
-}
+static double ratio(double a, double b) { return b > 0 && isfinite(a) && isfinite(b) ? a / b : NAN; }
 
 /* Does a component of the layer fail by itself, though the layer's output may hide it? */
 static bool component_fails(const struct plumb_errors *e, int layer)
@@ -136,8 +136,8 @@ static enum plumb_step_role role_of(const struct plumb_growth_result *g, int k)
 		return PLUMB_STEP_VICTIM;
 	/* All channels counted alike: in the norm, a massive channel's error comes and goes by chance. */
 	const struct plumb_gap *before = g->step[k - 1].all;
-	double growth = s->all && before ? ratio(s->all->even, before->even) : NAN, twin = s->all && before ?
-		ratio(s->all->floor_even, before->floor_even) : NAN;
+	double growth = s->all && before ? ratio(s->all->even, before->even) : NAN,
+		   twin = s->all && before ? ratio(s->all->floor_even, before->floor_even) : NAN;
 	if (growth > 1.5 && growth > 2 * twin && k > 1)
 		return PLUMB_STEP_AMPLIFIER;
 	return growth < 0.75 && growth < 0.9 * twin ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
@@ -168,29 +168,33 @@ static void grow(struct plumb_growth_result *g)
 	g->mean_abs = abss ? exp(abs / abss) : NAN;
 }
 
-static const char *const role_names[] = { [PLUMB_STEP_CLEAN] = "clean", [PLUMB_STEP_CULPRIT] = "culprit", [PLUMB_STEP_VICTIM] = "victim",
-	[PLUMB_STEP_AMPLIFIER] = "amplifier", [PLUMB_STEP_ABSORBER] = "absorber" };
+static const char *const role_names[] = { [PLUMB_STEP_CLEAN] = "clean",
+	[PLUMB_STEP_CULPRIT] = "culprit",
+	[PLUMB_STEP_VICTIM] = "victim",
+	[PLUMB_STEP_AMPLIFIER] = "amplifier",
+	[PLUMB_STEP_ABSORBER] = "absorber" };
 
 static json_t *layer_json(struct plumb_diag *d, const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k];
 	json_t *cause = plumb_growth_cause(g, k);
-	json_t *isolated = s->one ? json_pack("{s:o, s:o, s:o}", "rel", plumb_json_number(s->one->m.rel), "floor",
-		plumb_json_number(s->one->floor),
-		"excess", plumb_json_number(s->one->excess)) : json_null();
-	json_t *o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "layer", k - 1, "measure", s->all ?
-		plumb_measure_json(&s->all->m) : json_null(),
-		"raw", s->have ? plumb_measure_json(&s->raw) : json_null(), "growth_abs", plumb_json_number(s->growth_abs),
-		"growth_rel", plumb_json_number(s->growth_rel),
-		"floor", s->all ? plumb_json_number(s->all->floor) : json_null(), "excess", s->all ?
-		plumb_json_number(s->all->excess) : json_null(), "isolated", isolated,
-		"role", role_names[s->role], "convention", s->convention, "cause", cause);
-	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "std_ours", plumb_json_number(s->std_ours),
-		"std_reference", plumb_json_number(s->std_reference),
-		"max_ours", plumb_json_number(s->max_ours), "max_reference", plumb_json_number(s->max_reference),
-		"channel", g->channel >= 0 ? json_integer(g->channel) : json_null(), "channel_value", g->channel >= 0 ?
-		plumb_json_number(s->value) : json_null(),
-		"channel_share", g->channel >= 0 ? plumb_json_number(s->share) : json_null());
+	json_t *isolated = s->one
+		? json_pack("{s:o, s:o, s:o}", "rel", plumb_json_number(s->one->m.rel), "floor",
+			  plumb_json_number(s->one->floor), "excess", plumb_json_number(s->one->excess))
+		: json_null();
+	json_t *o = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o}", "layer", k - 1,
+		"measure", s->all ? plumb_measure_json(&s->all->m) : json_null(), "raw",
+		s->have ? plumb_measure_json(&s->raw) : json_null(), "growth_abs", plumb_json_number(s->growth_abs),
+		"growth_rel", plumb_json_number(s->growth_rel), "floor",
+		s->all ? plumb_json_number(s->all->floor) : json_null(), "excess",
+		s->all ? plumb_json_number(s->all->excess) : json_null(), "isolated", isolated, "role",
+		role_names[s->role], "convention", s->convention, "cause", cause);
+	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "std_ours",
+		plumb_json_number(s->std_ours), "std_reference", plumb_json_number(s->std_reference), "max_ours",
+		plumb_json_number(s->max_ours), "max_reference", plumb_json_number(s->max_reference), "channel",
+		g->channel >= 0 ? json_integer(g->channel) : json_null(), "channel_value",
+		g->channel >= 0 ? plumb_json_number(s->value) : json_null(), "channel_share",
+		g->channel >= 0 ? plumb_json_number(s->share) : json_null());
 	d->lost |= !more || json_object_update(o, more) != 0; /* o NULL: an error of its own */
 	json_decref(more);
 	return o;
@@ -204,20 +208,26 @@ static void describe(struct plumb_growth_result *g)
 	for (int k = 1; k < g->steps; k++)
 		if (g->step[k].role == PLUMB_STEP_CULPRIT && !culprits++)
 			first = k - 1;
-	int used = plumb_format(text, size, "The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
-		"%.3gx. ", g->mean_rel, g->mean_abs);
+	int used = plumb_format(text, size,
+		"The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
+		"%.3gx. ",
+		g->mean_rel, g->mean_abs);
 	if (used > 0 && (size_t)used < size && isnan(g->mean_rel))
-		used = plumb_format(text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
+		used = plumb_format(
+			text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
 	if (used < 0 || (size_t)used >= size)
 		return;
 	if (culprits && g->errors->sure < g->errors->layers - 1)
-		plumb_format(text + used, size - (size_t)used, "Layer %d is wrong by itself; of those after it nothing can be said, as the reference has not "
-			"all positions.", first);
+		plumb_format(text + used, size - (size_t)used,
+			"Layer %d is wrong by itself; of those after it nothing can be said, as the reference has not "
+			"all positions.",
+			first);
 	else if (culprits)
-		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.", culprits, culprits > 1 ?
-			"s are" : " is", culprits > 1 ? "themselves" : "itself", first);
+		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.",
+			culprits, culprits > 1 ? "s are" : " is", culprits > 1 ? "themselves" : "itself", first);
 	else if (jumps)
-		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself; %d apparent jump%s explained.", jumps,
+		plumb_format(text + used, size - (size_t)used,
+			"No layer is wrong by itself; %d apparent jump%s explained.", jumps,
 			jumps == 1 ? " is" : "s are");
 	else
 		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself, and nothing jumps.");
@@ -228,7 +238,8 @@ static enum plumb_status growth_find(struct plumb_diag *d, void *result)
 	struct plumb_growth_result *g = result;
 	g->steps = d->layers + 1;
 	g->channel = -1;
-	if (!(g->step = calloc((size_t)g->steps, sizeof *g->step)) || !(g->jump = calloc((size_t)g->steps, sizeof *g->jump)))
+	if (!(g->step = calloc((size_t)g->steps, sizeof *g->step)) ||
+		!(g->jump = calloc((size_t)g->steps, sizeof *g->jump)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the growth of %d layers", d->layers);
 	PLUMB_TRY(gather(d, g));
 	grow(g);
@@ -240,10 +251,11 @@ static enum plumb_status growth_find(struct plumb_diag *d, void *result)
 static json_t *jump_json(const struct plumb_growth_result *g, const struct plumb_jump *jump)
 {
 	const struct plumb_step *s = &g->step[jump->step], *before = s - 1;
-	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to", jump->step, "layer", jump->step - 1,
-		"growth_abs", plumb_json_number(s->growth_abs), "growth_rel", plumb_json_number(s->growth_rel), "growth_twin",
-		plumb_json_number(s->growth_twin_abs), "growth_std", plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN),
-		"kind", plumb_jump_name(jump->kind), "text", jump->text);
+	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to",
+		jump->step, "layer", jump->step - 1, "growth_abs", plumb_json_number(s->growth_abs), "growth_rel",
+		plumb_json_number(s->growth_rel), "growth_twin", plumb_json_number(s->growth_twin_abs), "growth_std",
+		plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN), "kind",
+		plumb_jump_name(jump->kind), "text", jump->text);
 }
 
 static json_t *growth_emit(struct plumb_diag *d, const void *result)
@@ -255,10 +267,11 @@ static json_t *growth_emit(struct plumb_diag *d, const void *result)
 			plumb_diag_add(d, layers, layer_json(d, g, k));
 	for (int i = 0; i < g->jumps; i++)
 		plumb_diag_add(d, jumps, jump_json(g, &g->jump[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "part", "growth", "layers", layers, "geometric_mean_rel",
-		plumb_json_number(g->mean_rel), "geometric_mean_abs", plumb_json_number(g->mean_abs), "jumps", jumps, "limit", g->errors->limit,
-		"channel", g->channel >= 0 ? json_integer(g->channel) : json_null(), "token", g->channel >= 0 ? json_integer(g->token) : json_null(),
-		"text", g->text);
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "part", "growth", "layers", layers,
+		"geometric_mean_rel", plumb_json_number(g->mean_rel), "geometric_mean_abs",
+		plumb_json_number(g->mean_abs), "jumps", jumps, "limit", g->errors->limit, "channel",
+		g->channel >= 0 ? json_integer(g->channel) : json_null(), "token",
+		g->channel >= 0 ? json_integer(g->token) : json_null(), "text", g->text);
 }
 
 static void growth_free(void *result)

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why the error jumps from one layer to the next, in words: a convention, a massive activation, cancellation, rounding or a real
- * divergence. The numbers are growth.c's. */
+/* Why the error jumps from one layer to the next, in words: a convention, a massive activation, cancellation,
+ * rounding or a real divergence. The numbers are growth.c's. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include "diag/check/check.h"
 
-static bool massive(const struct plumb_growth_result *g)
-{
-	return g->channel >= 0;
-}
+static bool massive(const struct plumb_growth_result *g) { return g->channel >= 0; }
 
 static bool diverges(const struct plumb_step *before, const struct plumb_step *s)
 {
@@ -20,7 +17,8 @@ static bool diverges(const struct plumb_step *before, const struct plumb_step *s
 /* The channel is written here, and most of the error lies in it. */
 static bool writes(const struct plumb_growth_result *g, int k)
 {
-	return massive(g) && fabs(g->step[k].value) > 100 && fabs(g->step[k].value) > 3 * fabs(g->step[k - 1].value);
+	return massive(g) && fabs(g->step[k].value) > 100 &&
+		fabs(g->step[k].value) > 3 * fabs(g->step[k - 1].value);
 }
 
 /* The channel shrinks, or the whole vector does, while the error stays. */
@@ -43,7 +41,10 @@ static enum plumb_jump_kind kind_of(const struct plumb_growth_result *g, int k)
 	return cancels(g, k) ? PLUMB_JUMP_CANCELLATION : PLUMB_JUMP_ROUNDING;
 }
 
-struct words { char *text; size_t size, used; };
+struct words {
+	char *text;
+	size_t size, used;
+};
 
 static void add(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add(struct words *w, const char *format, ...)
@@ -57,14 +58,20 @@ static void add(struct words *w, const char *format, ...)
 
 static double spacing(enum plumb_stored stored, double x)
 {
-	return x != 0 ? ldexp(1, ilogb(x) - (stored == PLUMB_STORED_BF16 ? 7 : stored == PLUMB_STORED_FP16 ? 10 : 23)) : 0;
+	return x != 0 ? ldexp(1,
+						ilogb(x) -
+							(stored == PLUMB_STORED_BF16          ? 7
+									: stored == PLUMB_STORED_FP16 ? 10
+																  : 23))
+				  : 0;
 }
 
 static void twin_says(const struct plumb_growth_result *g, int k, struct words *w)
 {
 	const struct plumb_step *s = &g->step[k];
 	if (s->growth_twin_abs > 0)
-		add(w, " A run of ours that is rounded to %s makes an error of %.2g here, %.2gx that of the layer before.",
+		add(w,
+			" A run of ours that is rounded to %s makes an error of %.2g here, %.2gx that of the layer before.",
 			plumb_stored_name(g->errors->stored), s->all->floor_abs, s->growth_twin_abs);
 }
 
@@ -76,25 +83,28 @@ static void explain(const struct plumb_growth_result *g, int k, enum plumb_jump_
 	if (kind == PLUMB_JUMP_CONVENTION) {
 		add(w, "The file of layer %d is not what its name says but %s", k - 1, s->convention);
 		if (s->all)
-			add(w, ": with that undone the relative error is %.2g (%.2gx that of the layer before)", s->all->m.rel,
-				s->growth_rel);
+			add(w, ": with that undone the relative error is %.2g (%.2gx that of the layer before)",
+				s->all->m.rel, s->growth_rel);
 		add(w, ".");
 	} else if (kind == PLUMB_JUMP_DIVERGENCE)
-		add(w, "No rounding explains it: %.3g times what a right port shows.", s->one && !s->one->ok ? s->one->excess :
-			s->all->excess);
+		add(w, "No rounding explains it: %.3g times what a right port shows.",
+			s->one && !s->one->ok ? s->one->excess : s->all->excess);
 	else if (kind == PLUMB_JUMP_MASSIVE) {
-		add(w, "Layer %d writes a massive activation: channel %lld goes from %.4g to %.4g, where neighbouring %s "
+		add(w,
+			"Layer %d writes a massive activation: channel %lld goes from %.4g to %.4g, where neighbouring %s "
 			"numbers are %g apart; %.0f %% of the squared error lies in it, and "
-			"the relative error grows only %.2gx.", k - 1, (long long)g->channel, before->value, s->value,
-				plumb_stored_name(g->errors->stored), spacing(g->errors->stored, s->value), 100 * s->share, s->growth_rel);
+			"the relative error grows only %.2gx.",
+			k - 1, (long long)g->channel, before->value, s->value, plumb_stored_name(g->errors->stored),
+			spacing(g->errors->stored, s->value), 100 * s->share, s->growth_rel);
 		twin_says(g, k, w);
 	} else if (kind == PLUMB_JUMP_CANCELLATION) {
 		if (massive(g) && fabs(s->value) < 0.9 * fabs(before->value))
-			add(w, "Layer %d cancels the massive channel %lld (%.4g → %.4g); the rounding made while it was large stays.",
+			add(w,
+				"Layer %d cancels the massive channel %lld (%.4g → %.4g); the rounding made while it was large stays.",
 				k - 1, (long long)g->channel, before->value, s->value);
 		else
-			add(w, "Layer %d cancels a part of its input (norm %.3g → %.3g); the rounding made before stays.", k - 1,
-				before->norm, s->norm);
+			add(w, "Layer %d cancels a part of its input (norm %.3g → %.3g); the rounding made before stays.",
+				k - 1, before->norm, s->norm);
 		twin_says(g, k, w);
 	} else {
 		add(w, "It is within what rounding makes there (%.2g of it).", s->all ? s->all->excess : 0.0);
@@ -118,8 +128,11 @@ void plumb_growth_jumps(struct plumb_growth_result *g)
 
 const char *plumb_jump_name(enum plumb_jump_kind kind)
 {
-	static const char *const names[] = { [PLUMB_JUMP_ROUNDING] = "rounding", [PLUMB_JUMP_CONVENTION] = "convention",
-		[PLUMB_JUMP_DIVERGENCE] = "divergence", [PLUMB_JUMP_MASSIVE] = "massive activation", [PLUMB_JUMP_CANCELLATION] = "cancellation" };
+	static const char *const names[] = { [PLUMB_JUMP_ROUNDING] = "rounding",
+		[PLUMB_JUMP_CONVENTION] = "convention",
+		[PLUMB_JUMP_DIVERGENCE] = "divergence",
+		[PLUMB_JUMP_MASSIVE] = "massive activation",
+		[PLUMB_JUMP_CANCELLATION] = "cancellation" };
 	return names[kind];
 }
 
@@ -133,13 +146,16 @@ json_t *plumb_growth_cause(const struct plumb_growth_result *g, int k)
 	if (k == 1)
 		add(&w, "the first layer that computes");
 	else if (s->role == PLUMB_STEP_CULPRIT)
-		add(&w, "divergence: %.3g times what rounding explains", s->one && !s->one->ok ? s->one->excess : s->all->excess);
+		add(&w, "divergence: %.3g times what rounding explains",
+			s->one && !s->one->ok ? s->one->excess : s->all->excess);
 	else if (!s->all->ok)
 		add(&w, "an earlier layer's error, %.3g times what rounding explains", s->all->excess);
 	else if (cancels(g, k))
-		add(&w, "cancellation: the norm goes from %.3g to %.3g while the rounding stays", before->norm, s->norm);
+		add(&w, "cancellation: the norm goes from %.3g to %.3g while the rounding stays", before->norm,
+			s->norm);
 	else if (writes(g, k))
-		add(&w, "massive activation: layer %d writes channel %lld (%.4g)", k - 1, (long long)g->channel, s->value);
+		add(&w, "massive activation: layer %d writes channel %lld (%.4g)", k - 1, (long long)g->channel,
+			s->value);
 	else if (s->growth_twin > PLUMB_EXCEPTION)
 		add(&w, "rounding: the rounded twin grows %.2gx here, too", s->growth_twin);
 	else

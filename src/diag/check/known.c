@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is known before any layer is suspected: what the file holds that is not used, and how coarsely its types hold the weights. A
- * reference that was made from the weights before they were rounded differs in every layer, and no port is to blame. */
+/* What is known before any layer is suspected: what the file holds that is not used, and how coarsely its
+ * types hold the weights. A reference that was made from the weights before they were rounded differs in
+ * every layer, and no port is to blame. */
 #include <math.h>
 #include "diag/check/check.h"
 
-/* A difference up to so many times the rounding of the weights is explained by it: a layer has several matrices, and where it was not given
- * the reference's input, other weights lie before it. */
+/* A difference up to so many times the rounding of the weights is explained by it: a layer has several
+ * matrices, and where it was not given the reference's input, other weights lie before it. */
 #define TIMES 3.0
 #define TIMES_OURS 8.0
 
 /* The coarsest of a layer's matrices. */
-static enum plumb_status layer_step(const struct plumb_diag *d, int layer, double *most, enum plumb_type *type)
+static enum plumb_status layer_step(
+	const struct plumb_diag *d, int layer, double *most, enum plumb_type *type)
 {
-	static const enum plumb_role roles[] = { PLUMB_ROLE_Q, PLUMB_ROLE_V, PLUMB_ROLE_ATTN_OUT, PLUMB_ROLE_FFN_GATE, PLUMB_ROLE_FFN_DOWN };
+	static const enum plumb_role roles[] = { PLUMB_ROLE_Q, PLUMB_ROLE_V, PLUMB_ROLE_ATTN_OUT,
+		PLUMB_ROLE_FFN_GATE, PLUMB_ROLE_FFN_DOWN };
 	*most = 0;
 	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
 		const struct plumb_file_tensor *t = plumb_model_tensor(d->port, roles[i], layer);
@@ -27,7 +30,8 @@ static enum plumb_status layer_step(const struct plumb_diag *d, int layer, doubl
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type)
+enum plumb_status plumb_known_rounded(
+	struct plumb_diag *d, const struct plumb_errors *e, bool *explained, enum plumb_type *type)
 {
 	int seen = 0;
 	*explained = false;
@@ -39,7 +43,8 @@ enum plumb_status plumb_known_rounded(struct plumb_diag *d, const struct plumb_e
 		PLUMB_TRY(layer_step(d, layer, &step, type));
 		double times = plumb_isolation_input(d, layer) != PLUMB_INPUT_OURS ? TIMES : TIMES_OURS;
 		if (gap->ok || !(fmax(gap->rel, gap->even) <= times * step))
-			return PLUMB_OK; /* a layer that is right has the same weights, and one farther away is not explained */
+			return PLUMB_OK; /* a layer that is right has the same weights, and one farther away is not
+								explained */
 		seen++;
 	}
 	*explained = seen > 0;
@@ -67,6 +72,7 @@ int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size)
 		}
 	}
 	if (n)
-		plumb_format(text, size, n > 1 ? "the %s %.*s and %d more" : "the %s %.*s", kind, (int)(first.n < 80 ? first.n : 80), first.p, n - 1);
+		plumb_format(text, size, n > 1 ? "the %s %.*s and %d more" : "the %s %.*s", kind,
+			(int)(first.n < 80 ? first.n : 80), first.p, n - 1);
 	return n;
 }

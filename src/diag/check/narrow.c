@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plan for fp16 and for bf16: which operators can be narrow and which must stay float32, with the number that decides. The numbers
- * themselves (ranges, sums) are made elsewhere. */
+/* The plan for fp16 and for bf16: which operators can be narrow and which must stay float32, with the number
+ * that decides. The numbers themselves (ranges, sums) are made elsewhere. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@ static const struct format {
 	int bits;                 /* of the significand */
 } formats[2] = { { "fp16", 65504, 0x1p-14, 11 }, { "bf16", 0x1.fep127, 0x1p-126, 8 } };
 
-/* One bit of room is asked for: another prompt is larger. A score's rounding may change a softmax weight by 5%. What a removed massive
- * activation leaves behind may reach the typical value of the final row. */
+/* One bit of room is asked for: another prompt is larger. A score's rounding may change a softmax weight by
+ * 5%. What a removed massive activation leaves behind may reach the typical value of the final row. */
 #define ROOM 1.0
 #define SCORE_ERROR 0.05
 #define RESIDUE 1.0
@@ -47,7 +47,10 @@ static double half_spacing(const struct format *f, double x)
 
 static bool too_large(const struct format *f, double size) { return log2(f->largest / size) < ROOM; }
 
-static void blame(struct judged *j, int layer) { j->lost |= json_array_append_new(j->layers, json_integer(layer)) != 0; }
+static void blame(struct judged *j, int layer)
+{
+	j->lost |= json_array_append_new(j->layers, json_integer(layer)) != 0;
+}
 
 static void judge_ranges(struct judged *j, const struct plumb_range *range, int ranges)
 {
@@ -58,7 +61,8 @@ static void judge_ranges(struct judged *j, const struct plumb_range *range, int 
 			continue;
 		if (range[i].bad >= 0) {
 			j->stay = true;
-			plumb_format(j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", range[i].layer);
+			plumb_format(
+				j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", range[i].layer);
 			blame(j, range[i].layer);
 			return;
 		}
@@ -71,13 +75,16 @@ static void judge_ranges(struct judged *j, const struct plumb_range *range, int 
 		rms = fmax(rms, range[i].rms);
 	}
 	j->stay = worst > 0 && (too_large(j->f, worst) || rms < j->f->smallest);
-	int n = plumb_format(j->why, sizeof j->why, at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
+	int n = plumb_format(j->why, sizeof j->why,
+		at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
 	if (too_large(j->f, worst) && worst > 0)
 		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
 	else if (j->stay)
-		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n,
+			", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
 	else if (j->f == &formats[0] && worst > 0)
-		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", %.1f bits below the end of %s", log2(j->f->largest / worst), j->f->name);
+		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", %.1f bits below the end of %s",
+			log2(j->f->largest / worst), j->f->name);
 }
 
 static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
@@ -100,14 +107,16 @@ static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
 	if (!(worst > 0))
 		return;
 	if (too_large(j->f, worst)) {
-		int n = plumb_format(j->why, sizeof j->why, squares ? "its sum of squares reaches %.4g" :
-			"a sum of %2$lld terms may reach %1$.4g on the way", worst, (long long)terms);
+		int n = plumb_format(j->why, sizeof j->why,
+			squares ? "its sum of squares reaches %.4g" : "a sum of %2$lld terms may reach %1$.4g on the way",
+			worst, (long long)terms);
 		if (at >= 0)
 			n += plumb_format(j->why + n, sizeof j->why - (size_t)n, " in layer %d", at);
 		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
 		j->stay = true;
 	} else if (squares && terms > INT64_C(1) << j->f->bits) {
-		plumb_format(j->why, sizeof j->why, "a sum of %lld squares: in %s it stops growing after %d equal terms", (long long)terms,
+		plumb_format(j->why, sizeof j->why,
+			"a sum of %lld squares: in %s it stops growing after %d equal terms", (long long)terms,
 			j->f->name, 1 << j->f->bits);
 		j->stay = true;
 	}
@@ -132,8 +141,9 @@ static void judge_scores(struct judged *j, const struct plumb_range *range, int 
 	if (at < 0 || error <= SCORE_ERROR)
 		return;
 	j->stay = true;
-	plumb_format(j->why, sizeof j->why, "a row's top score is %.4g in layer %d, rounded by up to %.3g in %s: softmax weights may change by a factor of %.3g", top, at,
-		error, j->f->name, exp(error));
+	plumb_format(j->why, sizeof j->why,
+		"a row's top score is %.4g in layer %d, rounded by up to %.3g in %s: softmax weights may change by a factor of %.3g",
+		top, at, error, j->f->name, exp(error));
 }
 
 static double typical(const float *row, int64_t n, float *v)
@@ -164,8 +174,10 @@ static enum plumb_status judge_stream(struct judged *j, const struct plumb_captu
 				continue;
 			most = ratio;
 			j->stay = true;
-			plumb_format(j->why, sizeof j->why, "channel %lld of position %lld passes %.4g and ends at %.4g: there its rounding in %s, up to %.3g, is %.1f times the typical value",
-				(long long)(k % end->width), (long long)row, peak, last, j->f->name, half_spacing(j->f, peak), ratio);
+			plumb_format(j->why, sizeof j->why,
+				"channel %lld of position %lld passes %.4g and ends at %.4g: there its rounding in %s, up to %.3g, is %.1f times the typical value",
+				(long long)(k % end->width), (long long)row, peak, last, j->f->name, half_spacing(j->f, peak),
+				ratio);
 		}
 	}
 	free(v);
@@ -190,12 +202,13 @@ static void judge_logits(struct judged *j, const struct plumb_capture *c)
 	if (!(2 * error > best - second))
 		return;
 	j->stay = true;
-	plumb_format(j->why, sizeof j->why, "the two best are %.4g and %.4g, nearer than %s's spacing of %.3g there", best, second,
-		j->f->name, 2 * error);
+	plumb_format(j->why, sizeof j->why,
+		"the two best are %.4g and %.4g, nearer than %s's spacing of %.3g there", best, second, j->f->name,
+		2 * error);
 }
 
-static enum plumb_status judge(struct judged *j, const struct plumb_capture *c, const struct plumb_range *range, int ranges,
-	const struct plumb_sum *sum, int sums)
+static enum plumb_status judge(struct judged *j, const struct plumb_capture *c,
+	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums)
 {
 	judge_ranges(j, range, ranges);
 	if (!j->stay)
@@ -209,8 +222,8 @@ static enum plumb_status judge(struct judged *j, const struct plumb_capture *c, 
 	return PLUMB_OK;
 }
 
-json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, const struct plumb_range *range, int ranges,
-	const struct plumb_sum *sum, int sums, bool bf16)
+json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c,
+	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums, bool bf16)
 {
 	json_t *plan = json_array();
 	for (int point = 0; plan && point < PLUMB_POINT_COUNT; point++) {
@@ -224,10 +237,13 @@ json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c, c
 		for (int i = 0; i < sums; i++)
 			met |= sum[i].point == point;
 		enum plumb_status s = met ? judge(&j, c, range, ranges, sum, sums) : PLUMB_OK;
-		if (met && (s || j.lost || json_array_append_new(plan, json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator", plumb_json_format("%s %s",
-			plumb_op_name((int)made->op),
-				plumb_point_name(point)), "point", plumb_point_name(point), "keep", j.stay ? "float32" : j.f->name, "why",
-					j.why, "layers", j.layers)))) {
+		if (met &&
+			(s || j.lost ||
+				json_array_append_new(plan,
+					json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator",
+						plumb_json_format("%s %s", plumb_op_name((int)made->op), plumb_point_name(point)),
+						"point", plumb_point_name(point), "keep", j.stay ? "float32" : j.f->name, "why",
+						j.why, "layers", j.layers)))) {
 			json_decref(plan);
 			plan = NULL;
 		}

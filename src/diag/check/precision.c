@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In which precision was the reference computed? From the bits of its values; and what that precision lets it see. The floor itself
- * comes from the twin (twin.c, errors.c). */
+/* In which precision was the reference computed? From the bits of its values; and what that precision lets it
+ * see. The floor itself comes from the twin (twin.c, errors.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +15,12 @@ static bool said_narrow(const struct plumb_reference *r, enum plumb_stored store
 	return false;
 }
 
-static double median(double *v, int n)
-{
-	return n ? plumb_median_double(v, n) : 0;
-}
+static double median(double *v, int n) { return n ? plumb_median_double(v, n) : 0; }
 
-/* Per layer output: floor as it accumulates and of the layer alone. over: medians' room, three values for each. */
-static void find_floors(struct plumb_diag *d, const struct plumb_errors *e, struct plumb_precision_result *p, double *alone)
+/* Per layer output: floor as it accumulates and of the layer alone. over: medians' room, three values for
+ * each. */
+static void find_floors(
+	struct plumb_diag *d, const struct plumb_errors *e, struct plumb_precision_result *p, double *alone)
 {
 	double *ulps = alone + d->layers, *over = ulps + d->layers;
 	for (int layer = 0; layer < d->layers; layer++) {
@@ -47,8 +46,11 @@ static void describe(const struct plumb_errors *e, struct plumb_precision_result
 	int used = plumb_format(p->text, sizeof p->text, "%sThe reference's values are %s%s%s. ",
 		port ? "The port runs in fp16 here (AR_HARDWARE_PRECISION): every value is rounded to it. " : "", as,
 		p->widened ? ", written as float32 (the low bits are all zero)" : "",
-		p->late ? "; they were computed more precisely and rounded at the end, so what rounding explains is estimated generously" : "");
-	plumb_format(p->text + used, sizeof p->text - (size_t)used, "Our outputs are %.2g of %s units in the last place away on average. A right port "
+		p->late
+			? "; they were computed more precisely and rounded at the end, so what rounding explains is estimated generously"
+			: "");
+	plumb_format(p->text + used, sizeof p->text - (size_t)used,
+		"Our outputs are %.2g of %s units in the last place away on average. A right port "
 		"shows a relative error of about %.1e in one layer; what is smaller than %.1e it cannot tell from its own rounding.",
 		p->ulp, port ? "fp16's" : "its", p->alone, p->alone * e->limit);
 }
@@ -79,19 +81,18 @@ static json_t *precision_emit(struct plumb_diag *d, const void *result)
 	char name[32];
 	json_t *list = json_array();
 	for (int i = 0; i < p->floors; i++)
-		plumb_diag_add(d, list, json_pack("{s:i, s:o, s:o}", "layer", p->floor[i].layer, "rel", plumb_json_number(p->floor[i].rel),
-			"isolated", plumb_json_number(p->floor[i].isolated)));
+		plumb_diag_add(d, list,
+			json_pack("{s:i, s:o, s:o}", "layer", p->floor[i].layer, "rel",
+				plumb_json_number(p->floor[i].rel), "isolated", plumb_json_number(p->floor[i].isolated)));
 	plumb_format(name, sizeof name, "%s%s", p->widened ? "fp32-from-" : "", plumb_stored_name(p->stored));
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:b}", "part", "precision", "stored", name, "compared_in",
-		plumb_stored_name(p->compared), "text", p->text, "floor", list, "ulp", plumb_json_number(p->ulp),
-		"blind_below", plumb_json_number(p->alone * p->limit), "limit", p->limit, "rounded_at_the_end", p->late);
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:b}", "part", "precision", "stored", name,
+		"compared_in", plumb_stored_name(p->compared), "text", p->text, "floor", list, "ulp",
+		plumb_json_number(p->ulp), "blind_below", plumb_json_number(p->alone * p->limit), "limit", p->limit,
+		"rounded_at_the_end", p->late);
 }
 
-static void precision_free(void *result)
-{
-	free(((struct plumb_precision_result *)result)->floor);
-}
+static void precision_free(void *result) { free(((struct plumb_precision_result *)result)->floor); }
 
 const struct plumb_check plumb_check_precision = { "precision",
-	"In which precision was the reference made, and which errors can it not show?", true, sizeof(struct plumb_precision_result), precision_find, precision_emit,
-	precision_free };
+	"In which precision was the reference made, and which errors can it not show?", true,
+	sizeof(struct plumb_precision_result), precision_find, precision_emit, precision_free };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranges, what is not finite, and room below fp16 and bf16, of every value and every sum of one run; the first value that is not finite,
- * with its operator and the reason. The plan that follows from it is in narrow.c. */
+/* Ranges, what is not finite, and room below fp16 and bf16, of every value and every sum of one run; the
+ * first value that is not finite, with its operator and the reason. The plan that follows from it is in
+ * narrow.c. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -67,13 +68,13 @@ static enum plumb_status look_at_all(struct work *w)
 		*r = (struct plumb_range){ .layer = layer, .point = point };
 		look(r, plumb_capture_at(w->c, layer, point));
 		double size = fmax(fabs(r->min), fabs(r->max));
-		w->failed |= json_array_append_new(w->points, json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "layer",
-			layer, "point",
-			plumb_point_name(point), "min", plumb_json_number(r->min), "max", plumb_json_number(r->max), "rms",
-				plumb_json_number(r->rms), "nan",
-			(json_int_t)r->nan, "inf", (json_int_t)r->inf, "denormal", (json_int_t)r->denormal, "fp16_bits",
-				plumb_json_number(bits(size, false)),
-			"bf16_bits", plumb_json_number(bits(size, true)))) != 0;
+		w->failed |= json_array_append_new(w->points,
+						 json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "layer", layer,
+							 "point", plumb_point_name(point), "min", plumb_json_number(r->min), "max",
+							 plumb_json_number(r->max), "rms", plumb_json_number(r->rms), "nan",
+							 (json_int_t)r->nan, "inf", (json_int_t)r->inf, "denormal",
+							 (json_int_t)r->denormal, "fp16_bits", plumb_json_number(bits(size, false)),
+							 "bf16_bits", plumb_json_number(bits(size, true)))) != 0;
 	}
 	return PLUMB_OK;
 }
@@ -82,10 +83,12 @@ static enum plumb_status sum_all(struct work *w)
 {
 	PLUMB_TRY(plumb_sums_of(w->d, w->c, &w->sum, &w->sums));
 	for (int i = 0; i < w->sums; i++)
-		w->failed |= json_array_append_new(w->accumulators, json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "layer", w->sum[i].layer, "point",
-			plumb_point_name(w->sum[i].point), "worst_sum", plumb_json_number(w->sum[i].worst), "terms",
-				(json_int_t)w->sum[i].terms, "fp16_bits",
-			plumb_json_number(bits(w->sum[i].worst, false)), "bf16_bits", plumb_json_number(bits(w->sum[i].worst, true)))) != 0;
+		w->failed |= json_array_append_new(w->accumulators,
+						 json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "layer", w->sum[i].layer, "point",
+							 plumb_point_name(w->sum[i].point), "worst_sum",
+							 plumb_json_number(w->sum[i].worst), "terms", (json_int_t)w->sum[i].terms,
+							 "fp16_bits", plumb_json_number(bits(w->sum[i].worst, false)), "bf16_bits",
+							 plumb_json_number(bits(w->sum[i].worst, true)))) != 0;
 	return PLUMB_OK;
 }
 
@@ -113,11 +116,11 @@ static json_t *blame_weight(struct work *w, int layer, enum plumb_role role, int
 	int64_t at = v ? first_bad(t, t->rank == 2 ? row : 0, v) : -1;
 	if (at >= 0 && t->rank == 1 && only < t->dim[0] && !isfinite(v[only]))
 		at = only;
-	json_t *cause = at < 0 || (t->rank == 1 && at != only) ? NULL : t->rank == 2 ?
-		plumb_json_format("the weight %.*s holds %s at [%lld, %lld]", (int)t->name.n, t->name.p,
-		isnan(v[at]) ? "NaN" : "infinity", (long long)row, (long long)at) : plumb_json_format("the weight %.*s holds %s at [%lld]",
-			(int)t->name.n, t->name.p,
-		isnan(v[at]) ? "NaN" : "infinity", (long long)at);
+	json_t *cause = at < 0 || (t->rank == 1 && at != only) ? NULL
+		: t->rank == 2 ? plumb_json_format("the weight %.*s holds %s at [%lld, %lld]", (int)t->name.n,
+							 t->name.p, isnan(v[at]) ? "NaN" : "infinity", (long long)row, (long long)at)
+					   : plumb_json_format("the weight %.*s holds %s at [%lld]", (int)t->name.n, t->name.p,
+							 isnan(v[at]) ? "NaN" : "infinity", (long long)at);
 	free(v);
 	return cause;
 }
@@ -126,14 +129,16 @@ static json_t *blame_weight(struct work *w, int layer, enum plumb_role role, int
 static json_t *cause_of(struct work *w, const struct plumb_range *r, int64_t row, int64_t column, float x)
 {
 	const struct plumb_made *m = plumb_model_made(w->d->port, r->point);
-	json_t *cause = blame_weight(w, r->layer, m->weight, r->point == PLUMB_POINT_EMBEDDINGS ? w->d->tokens[row] : column, column);
+	json_t *cause = blame_weight(
+		w, r->layer, m->weight, r->point == PLUMB_POINT_EMBEDDINGS ? w->d->tokens[row] : column, column);
 	if (!cause)
 		cause = blame_weight(w, r->layer, m->bias, 0, column);
 	if (cause)
 		return cause;
 	if (isnan(x))
 		return json_string("its inputs and weights are finite: the operator itself made it");
-	return json_string("its inputs and weights are finite: the result or a sum on the way is too large for float32, or the operator is wrong");
+	return json_string(
+		"its inputs and weights are finite: the result or a sum on the way is too large for float32, or the operator is wrong");
 }
 
 static void find_offender(struct work *w)
@@ -147,8 +152,12 @@ static void find_offender(struct work *w)
 		float x = p->v[r->bad];
 		w->offender = json_pack("{s:i, s:s, s:s, s:[I, I], s:n, s:s, s:o}", "layer", r->layer, "point",
 			plumb_point_name(r->point), "operator",
-			plumb_op_name((int)plumb_model_made(w->d->port, r->point)->op), "index", (json_int_t)(p->first + row), (json_int_t)column, "value", "what",
-			isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity", "cause", cause_of(w, r, p->first + row, column, x));
+			plumb_op_name((int)plumb_model_made(w->d->port, r->point)->op), "index",
+			(json_int_t)(p->first + row), (json_int_t)column, "value", "what",
+			isnan(x)    ? "NaN"
+				: x > 0 ? "infinity"
+						: "-infinity",
+			"cause", cause_of(w, r, p->first + row, column, x));
 		w->failed |= !w->offender;
 		return;
 	}
@@ -170,8 +179,8 @@ static void tell_plan(struct plumb_string *f, const json_t *plan, const char *na
 	json_array_foreach(plan, i, row) {
 		if (strcmp(json_string_value(json_object_get(row, "keep")), "float32"))
 			continue;
-		plumb_string_format(f, n++ ? "; %s (%s)" : "\nIn %3$s these must stay float32: %1$s (%2$s)", json_string_value(json_object_get(row,
-			"operator")),
+		plumb_string_format(f, n++ ? "; %s (%s)" : "\nIn %3$s these must stay float32: %1$s (%2$s)",
+			json_string_value(json_object_get(row, "operator")),
 			json_string_value(json_object_get(row, "why")), name);
 	}
 	if (!n)
@@ -188,7 +197,8 @@ static json_t *text_of(const struct work *w)
 	struct plumb_string all = { NULL, 0, 0, false }, *f = &all;
 	for (int i = 0; i < w->ranges; i++) {
 		const struct plumb_range *r = &w->range[i];
-		if (!isnan(r->rms) && (!largest || fmax(fabs(r->min), fabs(r->max)) > fmax(fabs(largest->min), fabs(largest->max))))
+		if (!isnan(r->rms) &&
+			(!largest || fmax(fabs(r->min), fabs(r->max)) > fmax(fabs(largest->min), fabs(largest->max))))
 			largest = r;
 		denormal += r->denormal;
 	}
@@ -197,17 +207,22 @@ static json_t *text_of(const struct work *w)
 	if (json_is_null(w->offender))
 		plumb_string_put(f, "Every value is finite.");
 	else
-		plumb_string_format(f, "The first value that is not finite: %s at [%lld, %lld] of layer %lld's %s (operator %s); %s.",
+		plumb_string_format(f,
+			"The first value that is not finite: %s at [%lld, %lld] of layer %lld's %s (operator %s); %s.",
 			json_string_value(json_object_get(w->offender, "what")),
 			(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 0)),
-				(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 1)),
-			(long long)json_integer_value(json_object_get(w->offender, "layer")), json_string_value(json_object_get(w->offender, "point")),
-			json_string_value(json_object_get(w->offender, "operator")), json_string_value(json_object_get(w->offender, "cause")));
+			(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 1)),
+			(long long)json_integer_value(json_object_get(w->offender, "layer")),
+			json_string_value(json_object_get(w->offender, "point")),
+			json_string_value(json_object_get(w->offender, "operator")),
+			json_string_value(json_object_get(w->offender, "cause")));
 	if (largest)
-		plumb_string_format(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).", fmax(fabs(largest->min), fabs(largest->max)),
-			place(largest->layer, largest->point, where), bits(fmax(fabs(largest->min), fabs(largest->max)), false));
+		plumb_string_format(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).",
+			fmax(fabs(largest->min), fabs(largest->max)), place(largest->layer, largest->point, where),
+			bits(fmax(fabs(largest->min), fabs(largest->max)), false));
 	if (sum)
-		plumb_string_format(f, " The largest sum inside an operator may reach %.4g, in %s.", sum->worst, place(sum->layer, sum->point, where));
+		plumb_string_format(f, " The largest sum inside an operator may reach %.4g, in %s.", sum->worst,
+			place(sum->layer, sum->point, where));
 	if (denormal)
 		plumb_string_format(f, " %lld values are denormal.", (long long)denormal);
 	tell_plan(f, w->fp16, "fp16");
@@ -231,8 +246,9 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 		w.fp16 = plumb_narrow_plan(d, w.c, w.range, w.ranges, w.sum, w.sums, false);
 		w.bf16 = plumb_narrow_plan(d, w.c, w.range, w.ranges, w.sum, w.sums, true);
 		if (w.fp16 && w.bf16 && !w.failed)
-			*result = json_pack("{s:s, s:O, s:O, s:O, s:{s:O, s:O}, s:o}", "part", "stability", "points", w.points, "accumulators", w.accumulators,
-				"first_offender", w.offender, "plan", "fp16", w.fp16, "bf16", w.bf16, "text", text_of(&w));
+			*result = json_pack("{s:s, s:O, s:O, s:O, s:{s:O, s:O}, s:o}", "part", "stability", "points",
+				w.points, "accumulators", w.accumulators, "first_offender", w.offender, "plan", "fp16",
+				w.fp16, "bf16", w.bf16, "text", text_of(&w));
 		if (!*result)
 			s = plumb_fail(PLUMB_E_MEMORY, "no memory for the ranges of %d layers", w.c->layers);
 	}

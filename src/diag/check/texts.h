@@ -11,7 +11,8 @@ struct plumb_texts {
 	int n;
 	bool failed; /* one could not be kept */
 };
-void plumb_texts_add(struct plumb_texts *texts, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void plumb_texts_add(struct plumb_texts *texts, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 json_t *plumb_texts_json(const struct plumb_texts *texts); /* NULL: no memory */
 void plumb_texts_free(struct plumb_texts *texts);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A full run with every capture point logged: range, mean and deviation of our values, and, where the reference has the point, how far
- * it is. Judges nothing. */
+/* A full run with every capture point logged: range, mean and deviation of our values, and, where the
+ * reference has the point, how far it is. Judges nothing. */
 #include <math.h>
 #include "diag/check/check.h"
 
-struct range { double min, max, mean, std; int64_t nan, inf; };
+struct range {
+	double min, max, mean, std;
+	int64_t nan, inf;
+};
 
 static struct range range_of(const struct plumb_plane *p)
 {
@@ -35,10 +38,10 @@ static json_t *row(int layer, int point, const struct plumb_plane *p, const stru
 	struct range r = range_of(p);
 	const struct plumb_gap *gap = e ? plumb_gap_at(e, PLUMB_ACCUMULATED, layer, point) : NULL;
 	return json_pack("{s:i, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "layer", layer, "point",
-		plumb_point_name(point), "rows", (json_int_t)p->rows,
-		"width", (json_int_t)p->width, "min", plumb_json_number(r.min), "max", plumb_json_number(r.max), "mean",
-		plumb_json_number(r.mean), "std", plumb_json_number(r.std),
-		"nan", (json_int_t)r.nan, "inf", (json_int_t)r.inf, "measure", gap ? plumb_measure_json(&gap->m) : json_null());
+		plumb_point_name(point), "rows", (json_int_t)p->rows, "width", (json_int_t)p->width, "min",
+		plumb_json_number(r.min), "max", plumb_json_number(r.max), "mean", plumb_json_number(r.mean), "std",
+		plumb_json_number(r.std), "nan", (json_int_t)r.nan, "inf", (json_int_t)r.inf, "measure",
+		gap ? plumb_measure_json(&gap->m) : json_null());
 }
 
 /* Masked scores are infinite in any run. */
@@ -49,7 +52,11 @@ static bool strange(const struct plumb_plane *p, int point, int64_t *count)
 	return *count > 0;
 }
 
-struct trace { const struct plumb_capture *ours; const struct plumb_errors *errors; char text[320]; }; /* errors NULL: no reference */
+struct trace {
+	const struct plumb_capture *ours;
+	const struct plumb_errors *errors;
+	char text[320];
+}; /* errors NULL: no reference */
 
 static bool wanted(const struct plumb_diag *d, int layer)
 {
@@ -68,11 +75,13 @@ static enum plumb_status trace_find(struct plumb_diag *d, void *result)
 	while (plumb_capture_next(r->ours, &layer, &point)) {
 		seen += wanted(d, layer);
 		if (wanted(d, layer) && !*first && strange(plumb_capture_at(r->ours, layer, point), point, &count))
-			plumb_format(first, sizeof first, " The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
+			plumb_format(first, sizeof first,
+				" The first with a NaN or an infinity is %s of layer %d (%lld of its values).",
 				plumb_point_name(point), layer, (long long)count);
 	}
-	plumb_format(r->text, sizeof r->text, "%d points of %lld token%s.%s%s", seen, (long long)d->n, d->n > 1 ? "s" : "", *first ?
-		first : " All their values are finite.", r->errors ? " Where the reference has the point, its distance is given." : "");
+	plumb_format(r->text, sizeof r->text, "%d points of %lld token%s.%s%s", seen, (long long)d->n,
+		d->n > 1 ? "s" : "", *first ? first : " All their values are finite.",
+		r->errors ? " Where the reference has the point, its distance is given." : "");
 	return PLUMB_OK;
 }
 
@@ -86,6 +95,5 @@ static json_t *trace_emit(struct plumb_diag *d, const void *result)
 	return json_pack("{s:s, s:o, s:s}", "part", "trace", "points", points, "text", r->text);
 }
 
-const struct plumb_check plumb_check_trace = { "trace",
-	"What does each capture point of a run hold?", false, sizeof(struct trace), trace_find, trace_emit,
-	NULL };
+const struct plumb_check plumb_check_trace = { "trace", "What does each capture point of a run hold?", false,
+	sizeof(struct trace), trace_find, trace_emit, NULL };

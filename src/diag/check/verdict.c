@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verdict: convention, precision, growth, components and, when the run diverges, the fingerprint, joined to one code and a few
- * sentences. Measures nothing itself. */
+/* The verdict: convention, precision, growth, components and, when the run diverges, the fingerprint, joined
+ * to one code and a few sentences. Measures nothing itself. */
 #include <math.h>
 #include <string.h>
 #include "diag/check/check.h"
@@ -43,11 +43,14 @@ static void find_point(struct work *w)
 	int layers = (int)w->d->config->layers, layer = w->v->layer < layers ? w->v->layer : -1;
 	enum plumb_gap_kind kind = w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
 	w->v->point = -1;
-	for (int k = kind; k >= PLUMB_ISOLATED; k--) /* an output may fail where none of the few inner points does */
+	for (int k = kind; k >= PLUMB_ISOLATED;
+		 k--) /* an output may fail where none of the few inner points does */
 		for (int point = 0; point < PLUMB_POINT_COUNT && w->v->point < 0; point++) {
 			const struct plumb_gap *gap = plumb_gap_at(w->errors, (enum plumb_gap_kind)k, layer, point);
 			bool here = w->v->layer >= 0 || point == PLUMB_POINT_EMBEDDINGS;
-			w->v->point = gap && !gap->ok && here && (w->v->layer < layers || point != PLUMB_POINT_EMBEDDINGS) ? point : -1;
+			w->v->point = gap && !gap->ok && here && (w->v->layer < layers || point != PLUMB_POINT_EMBEDDINGS)
+				? point
+				: -1;
 		}
 }
 
@@ -95,46 +98,55 @@ static void unusable(struct work *w)
 	if (c->other_model)
 		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it is of another model.");
 	else if (c->other_tokens)
-		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it is of other tokens than the prompt's.");
+		plumb_format(w->v->text, sizeof w->v->text,
+			"The reference cannot be used: it is of other tokens than the prompt's.");
 	else if (w->d->other_prompt)
-		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it tells other tokens than the prompt's.");
+		plumb_format(w->v->text, sizeof w->v->text,
+			"The reference cannot be used: it tells other tokens than the prompt's.");
 	else if (c->weights_differ > 0)
-		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used to judge the port: it was made from other "
+		plumb_format(w->v->text, sizeof w->v->text,
+			"The reference cannot be used to judge the port: it was made from other "
 			"weights. Its embeddings, which no layer has touched, are "
-			"%.2g away. Make one from this very file.", c->weights_differ);
+			"%.2g away. Make one from this very file.",
+			c->weights_differ);
 	else
-		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it has no value at a point that was evaluated.");
+		plumb_format(w->v->text, sizeof w->v->text,
+			"The reference cannot be used: it has no value at a point that was evaluated.");
 	if (*c->text)
 		say_check(w->v, &plumb_check_convention, c->text);
 	const json_t *problem;
 	size_t i;
 	json_array_foreach(w->d->problems, i, problem)
 		if (i < 3)
-			plumb_texts_add(&w->v->sentences, "%s: %s.", json_string_value(json_object_get(problem, "file")), json_string_value(json_object_get(problem, "problem")));
+			plumb_texts_add(&w->v->sentences, "%s: %s.", json_string_value(json_object_get(problem, "file")),
+				json_string_value(json_object_get(problem, "problem")));
 }
 
-/* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the trusted run does the same. Where
- * the reference is known to be of this very file it is no excuse. */
+/* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the
+ * trusted run does the same. Where the reference is known to be of this very file it is no excuse. */
 static enum plumb_status is_rounded(struct work *w, bool *rounded)
 {
 	const struct plumb_capture *ours, *truth;
 	struct plumb_gap gap;
 	enum plumb_type type = PLUMB_F32;
 	*rounded = false;
-	if (w->score > FITS || w->convention->same_file == PLUMB_SAME || w->v->layer < 0 || w->v->layer >= w->d->config->layers)
+	if (w->score > FITS || w->convention->same_file == PLUMB_SAME || w->v->layer < 0 ||
+		w->v->layer >= w->d->config->layers)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
 	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
-	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, w->v->layer, PLUMB_POINT_OUTPUT), plumb_capture_at(truth, w->v->layer, PLUMB_POINT_OUTPUT),
-		false, PLUMB_F32));
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, w->v->layer, PLUMB_POINT_OUTPUT),
+		plumb_capture_at(truth, w->v->layer, PLUMB_POINT_OUTPUT), false, PLUMB_F32));
 	if (fmax(gap.rel, gap.even) > DIFFERS)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_known_rounded(w->d, w->errors, rounded, &type));
 	if (!*rounded)
 		return PLUMB_OK;
 	w->v->code = PLUMB_UNUSABLE;
-	plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used to judge the port: every layer differs, and by no more than rounding its weights to "
-		"%s explains. It was probably made from other weights: those before they were rounded. Make one from this very file.", plumb_type_name(type));
+	plumb_format(w->v->text, sizeof w->v->text,
+		"The reference cannot be used to judge the port: every layer differs, and by no more than rounding its weights to "
+		"%s explains. It was probably made from other weights: those before they were rounded. Make one from this very file.",
+		plumb_type_name(type));
 	return PLUMB_OK;
 }
 
@@ -142,7 +154,8 @@ static bool is_unusable(const struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
 	bool wrong = w->v->layer != PLUMB_NO_CULPRIT;
-	return !compared(w) || (w->d->other_prompt && wrong) || c->other_model || c->other_tokens || (wrong && c->weights_differ > 0);
+	return !compared(w) || (w->d->other_prompt && wrong) || c->other_model || c->other_tokens ||
+		(wrong && c->weights_differ > 0);
 }
 
 /* Is it the driver (or a change put into its run), or do both runs agree? */
@@ -151,30 +164,37 @@ static enum plumb_status say_who(struct work *w)
 	const struct plumb_capture *ours, *truth;
 	struct plumb_gap gap;
 	bool head = w->v->layer >= w->d->config->layers;
-	int layer = head ? -1 : w->v->layer, point = w->v->point >= 0 ? w->v->point : head ? PLUMB_POINT_FINAL_NORM : PLUMB_POINT_OUTPUT;
+	int layer = head ? -1 : w->v->layer,
+		point = w->v->point >= 0 ? w->v->point
+		: head                   ? PLUMB_POINT_FINAL_NORM
+								 : PLUMB_POINT_OUTPUT;
 	if (w->d->port == w->d->trusted && !w->d->broken) {
-		plumb_texts_add(&w->v->sentences, "The run is the trusted one itself (native, float32), so no driver is to blame: the file, the "
+		plumb_texts_add(&w->v->sentences,
+			"The run is the trusted one itself (native, float32), so no driver is to blame: the file, the "
 			"reference or this program differ.");
 		return PLUMB_OK;
 	}
 	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
 	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
-	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, layer, point), plumb_capture_at(truth, layer, point),
-		point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, layer, point),
+		plumb_capture_at(truth, layer, point), point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 	if (!gap.have)
 		return PLUMB_OK;
 	if (fmax(gap.rel, gap.even) > DIFFERS)
-		plumb_texts_add(&w->v->sentences, "The trusted run of the same file (native, float32) is %.2g away from this run there: the run that is "
-			"judged is at fault, not the file or the reference.", fmax(gap.rel, gap.even));
+		plumb_texts_add(&w->v->sentences,
+			"The trusted run of the same file (native, float32) is %.2g away from this run there: the run that is "
+			"judged is at fault, not the file or the reference.",
+			fmax(gap.rel, gap.even));
 	else
-		plumb_texts_add(&w->v->sentences, "The trusted run of the same file (native, float32) gives the same there, to %.1e: no kernel of the "
+		plumb_texts_add(&w->v->sentences,
+			"The trusted run of the same file (native, float32) gives the same there, to %.1e: no kernel of the "
 			"driver is at fault; the file, the reference or this program differ.",
 			fmax(gap.rel, gap.even));
 	return PLUMB_OK;
 }
 
-/* The port beside the trusted run shows every row, not only those of the reference; and a cause that fits well may lie before the
- * first place where the reference sees it. */
+/* The port beside the trusted run shows every row, not only those of the reference; and a cause that fits
+ * well may lie before the first place where the reference sees it. */
 static void look_before(struct work *w)
 {
 	const struct plumb_fingerprint_result *f = w->fingerprint;
@@ -183,8 +203,10 @@ static void look_before(struct work *w)
 	if (at < 0 || (w->v->layer >= 0 && at >= w->v->layer))
 		return;
 	if (w->v->layer >= 0 && w->v->layer < w->d->config->layers)
-		plumb_texts_add(&w->v->sentences, "The reference shows it from layer %d on; it begins in layer %d, where the values that the reference "
-			"has are still right.", w->v->layer, at);
+		plumb_texts_add(&w->v->sentences,
+			"The reference shows it from layer %d on; it begins in layer %d, where the values that the reference "
+			"has are still right.",
+			w->v->layer, at);
 	w->v->layer = at;
 	w->v->point = -1;
 }
@@ -196,8 +218,8 @@ static enum plumb_status diverges(struct work *w)
 	enum plumb_status s = plumb_diag_fingerprint(w->d, &w->fingerprint);
 	if (s && s != PLUMB_E_UNSUPPORTED)
 		return s;
-	int layers = (int)w->d->config->layers, seen = w->v->layer < layers ? w->v->layer : -1, at = w->v->point >= 0 ? w->v->point :
-		PLUMB_POINT_OUTPUT;
+	int layers = (int)w->d->config->layers, seen = w->v->layer < layers ? w->v->layer : -1,
+		at = w->v->point >= 0 ? w->v->point : PLUMB_POINT_OUTPUT;
 	if (!s)
 		look_before(w);
 	const struct plumb_cause *best = !s && w->fingerprint->causes ? w->fingerprint->cause : NULL;
@@ -212,28 +234,39 @@ static enum plumb_status diverges(struct work *w)
 		return PLUMB_OK;
 	w->v->code = PLUMB_DIVERGES;
 	if (plumb_known_unused(w->d, unused, sizeof unused))
-		plumb_texts_add(&w->v->sentences, "The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
+		plumb_texts_add(&w->v->sentences,
+			"The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
 	place(w, where, sizeof where);
 	const struct plumb_gap *all = plumb_gap_at(w->errors, PLUMB_ACCUMULATED, seen, at);
-	const struct plumb_gap *one = plumb_gap_at(w->errors, w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
+	const struct plumb_gap *one = plumb_gap_at(
+		w->errors, w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
 	const struct plumb_gap *gap = one && !one->ok ? one : all;
-	plumb_format(w->v->text, sizeof w->v->text, "%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
-		*likely ? "; " : "", gap ? gap->excess : 0.0,
-		w->v->bad > 1 ? ", and other layers, too" : "");
+	plumb_format(w->v->text, sizeof w->v->text,
+		"%s: %s%s%.3g times as far from the reference as rounding explains%s.", where, likely,
+		*likely ? "; " : "", gap ? gap->excess : 0.0, w->v->bad > 1 ? ", and other layers, too" : "");
 	if (w->v->bad && seen >= 0 && w->errors->sure < w->d->layers - 1)
-		plumb_texts_add(&w->v->sentences, "Layer %d is the first that is wrong by itself: given the reference's input, it does not make the reference's output. Of the "
+		plumb_texts_add(&w->v->sentences,
+			"Layer %d is the first that is wrong by itself: given the reference's input, it does not make the reference's output. Of the "
 			"layers after it nothing can be said: the reference has not all positions of the prompt, and attention sees those that it "
-			"lacks. A reference of all positions would tell.", seen);
+			"lacks. A reference of all positions would tell.",
+			seen);
 	else if (w->v->bad == 1)
-		plumb_texts_add(&w->v->sentences, "Of %d layers only this one is wrong by itself: given the reference's input, it does not make the "
-			"reference's output. Others only carry its error.", w->d->layers);
+		plumb_texts_add(&w->v->sentences,
+			"Of %d layers only this one is wrong by itself: given the reference's input, it does not make the "
+			"reference's output. Others only carry its error.",
+			w->d->layers);
 	else if (w->v->bad)
-		plumb_texts_add(&w->v->sentences, "%d of %d layers are wrong by themselves: given the reference's input, they do not make the "
-			"reference's output.", w->v->bad, w->d->layers);
+		plumb_texts_add(&w->v->sentences,
+			"%d of %d layers are wrong by themselves: given the reference's input, they do not make the "
+			"reference's output.",
+			w->v->bad, w->d->layers);
 	if (w->errors->hybrid && !w->d->reference->tokens && w->errors->sure < w->d->layers - 1)
-		plumb_texts_add(&w->v->sentences, "The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
-	if (w->v->layer >= 0 && w->v->layer < layers && plumb_isolation_input(w->d, w->v->layer) == PLUMB_INPUT_OURS)
-		plumb_texts_add(&w->v->sentences, "The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
+		plumb_texts_add(&w->v->sentences,
+			"The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
+	if (w->v->layer >= 0 && w->v->layer < layers &&
+		plumb_isolation_input(w->d, w->v->layer) == PLUMB_INPUT_OURS)
+		plumb_texts_add(&w->v->sentences,
+			"The reference has no input of layer %d, so an earlier layer whose output is missing, too, may be the one.",
 			w->v->layer);
 	if (!s && !w->v->cause)
 		plumb_texts_add(&w->v->sentences, "The pattern %s.", w->fingerprint->text);
@@ -242,7 +275,8 @@ static enum plumb_status diverges(struct work *w)
 
 static void short_jumps(const struct work *w, char *text, size_t size)
 {
-	static const char *const numbers[] = { "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine" };
+	static const char *const numbers[] = { "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven",
+		"Eight", "Nine" };
 	int n = w->growth->jumps;
 	size_t used;
 	if (!n)
@@ -255,8 +289,8 @@ static void short_jumps(const struct work *w, char *text, size_t size)
 		const struct plumb_jump *jump = &w->growth->jump[i];
 		bool article = jump->kind == PLUMB_JUMP_MASSIVE || jump->kind == PLUMB_JUMP_CONVENTION;
 		used = strlen(text);
-		plumb_format(text + used, size - used, "%s %d→%d is %s%s", i ? "," : "", jump->step - 1, jump->step, article ? "a " : "",
-			plumb_jump_name(jump->kind));
+		plumb_format(text + used, size - used, "%s %d→%d is %s%s", i ? "," : "", jump->step - 1, jump->step,
+			article ? "a " : "", plumb_jump_name(jump->kind));
 	}
 	used = strlen(text);
 	plumb_format(text + used, size - used, ".");
@@ -266,13 +300,21 @@ static void right(struct work *w)
 {
 	char jumps[512] = "";
 	bool narrow = w->errors->stored != PLUMB_STORED_FP32, harmless = w->errors->cancels != 0;
-	const char *whose = w->errors->reference == w->errors->stored ? ", as far as a reference in " : ", as far as a run in ";
+	const char *whose = w->errors->reference == w->errors->stored ? ", as far as a reference in "
+																  : ", as far as a run in ";
 	w->v->code = narrow ? PLUMB_PRECISION : w->convention->raw && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(w, jumps, sizeof jumps);
-	plumb_format(w->v->text, sizeof w->v->text, "The port is right%s%s%s%s.%s", narrow ? whose : w->convention->raw ? "" :
-		", once the reference's convention (",
-		narrow ? plumb_stored_name(w->errors->stored) : w->convention->raw ? "" : w->convention->name,
-		narrow ? " can tell" : w->convention->raw ? "" : ") is undone", harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
+	plumb_format(w->v->text, sizeof w->v->text, "The port is right%s%s%s%s.%s",
+		narrow                   ? whose
+			: w->convention->raw ? ""
+								 : ", once the reference's convention (",
+		narrow                   ? plumb_stored_name(w->errors->stored)
+			: w->convention->raw ? ""
+								 : w->convention->name,
+		narrow                   ? " can tell"
+			: w->convention->raw ? ""
+								 : ") is undone",
+		harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
 }
 
 static enum plumb_status say_checks(struct work *w)
@@ -287,7 +329,8 @@ static enum plumb_status say_checks(struct work *w)
 	if (w->errors->stored != PLUMB_STORED_FP32)
 		say_check(v, &plumb_check_precision, w->precision->text);
 	if (w->convention->weights_differ > 0)
-		plumb_texts_add(&v->sentences, "The embeddings differ more than rounding explains, yet nothing else does.");
+		plumb_texts_add(
+			&v->sentences, "The embeddings differ more than rounding explains, yet nothing else does.");
 	say_check(v, &plumb_check_growth, w->growth->text);
 	for (int i = 0; i < w->growth->jumps; i++)
 		plumb_texts_add(&v->sentences, "%s", w->growth->jump[i].text);
@@ -296,15 +339,19 @@ static enum plumb_status say_checks(struct work *w)
 	size_t problems = json_array_size(w->d->problems);
 	const json_t *one = json_array_get(w->d->problems, 0);
 	if (one)
-		plumb_texts_add(&v->sentences, "The reference has %zu problem%s; the first: %s: %s.", problems, problems > 1 ? "s" : "",
-			json_string_value(json_object_get(one, "file")), json_string_value(json_object_get(one, "problem")));
+		plumb_texts_add(&v->sentences, "The reference has %zu problem%s; the first: %s: %s.", problems,
+			problems > 1 ? "s" : "", json_string_value(json_object_get(one, "file")),
+			json_string_value(json_object_get(one, "problem")));
 	return PLUMB_OK;
 }
 
 static const char *word(enum plumb_judgement code)
 {
-	return code == PLUMB_RIGHT ? "right" : code == PLUMB_CONVENTION ? "convention" : code == PLUMB_PRECISION ? "precision" :
-		code == PLUMB_DIVERGES ? "diverges" : "unusable";
+	return code == PLUMB_RIGHT     ? "right"
+		: code == PLUMB_CONVENTION ? "convention"
+		: code == PLUMB_PRECISION  ? "precision"
+		: code == PLUMB_DIVERGES   ? "diverges"
+								   : "unusable";
 }
 
 static enum plumb_status judge(struct work *w)
@@ -346,11 +393,12 @@ static json_t *verdict_emit(struct plumb_diag *d, const void *result)
 	json_t *said = json_array();
 	for (int i = 0; i < v->says; i++)
 		plumb_diag_add(d, said, plumb_json_text(v->said[i]->name));
-	return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "part", "verdict", "code", (int)v->code, "word", word(v->code),
-		"text", plumb_json_text(v->text), "sentences", plumb_texts_json(&v->sentences), "layer", found && in_layer ? json_integer(v->layer) : json_null(),
-		"point", found && v->point >= 0 ? plumb_json_text(plumb_point_name(v->point)) : json_null(),
-		"cause", found && v->cause ? plumb_json_text(v->cause) : json_null(), "layers_bad", v->bad, "answer", plumb_answer_json(&v->answer),
-		"said", said);
+	return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "part", "verdict", "code",
+		(int)v->code, "word", word(v->code), "text", plumb_json_text(v->text), "sentences",
+		plumb_texts_json(&v->sentences), "layer", found && in_layer ? json_integer(v->layer) : json_null(),
+		"point", found && v->point >= 0 ? plumb_json_text(plumb_point_name(v->point)) : json_null(), "cause",
+		found && v->cause ? plumb_json_text(v->cause) : json_null(), "layers_bad", v->bad, "answer",
+		plumb_answer_json(&v->answer), "said", said);
 }
 
 static void verdict_free(void *result)
@@ -359,5 +407,5 @@ static void verdict_free(void *result)
 }
 
 const struct plumb_check plumb_check_verdict = { "verdict",
-	"Is the port right, and if not, where and why? The verdict alone", true, sizeof(struct plumb_verdict_result),
-	verdict_find, verdict_emit, verdict_free };
+	"Is the port right, and if not, where and why? The verdict alone", true,
+	sizeof(struct plumb_verdict_result), verdict_find, verdict_emit, verdict_free };

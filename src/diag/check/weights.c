@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is in the weights: statistics of every tensor from one pass over its dequantised values, tensors that a layer lacks or has too
- * many of, and layers that are unlike the others. No activation is looked at here. */
+/* What is in the weights: statistics of every tensor from one pass over its dequantised values, tensors that
+ * a layer lacks or has too many of, and layers that are unlike the others. No activation is looked at here.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/check.h"
 #include "core/string.h"
 
-/* When a layer is called unusual: a statistic is this many times (or one over it) the median of its role over the layers, and its
- * logarithm so many deviations (1.4826 MAD, at least 5%) from the median's: where layers differ widely anyway, none is unusual. With
- * fewer layers than LEAST a median says nothing. */
+/* When a layer is called unusual: a statistic is this many times (or one over it) the median of its role over
+ * the layers, and its logarithm so many deviations (1.4826 MAD, at least 5%) from the median's: where layers
+ * differ widely anyway, none is unusual. With fewer layers than LEAST a median says nothing. */
 #define LEAST 5
 #define DEVIATIONS 5.0
 #define RATIO 2.0
@@ -20,10 +21,10 @@ static const char *const statistic_name[STATISTICS] = { "largest weight", "stand
 struct tensor {
 	const struct plumb_file_tensor *file;
 	char name[128], role[96];
-	int layer;                      /* -1: outside the layers */
-	bool leads;                     /* first of its role among the layers */
+	int layer;  /* -1: outside the layers */
+	bool leads; /* first of its role among the layers */
 	struct plumb_moments m;
-	char odd[128], unusual[320];    /* unlike the other layers'; all that is to be told */
+	char odd[128], unusual[320]; /* unlike the other layers'; all that is to be told */
 	double odd_score, score;
 };
 
@@ -32,7 +33,7 @@ struct weights {
 	int64_t count;
 	json_t *layer_notes; /* per layer an array of texts */
 	json_t *missing, *extra;
-	bool failed;         /* no memory for JSON */
+	bool failed; /* no memory for JSON */
 };
 
 /* --- what stands out --- */
@@ -43,7 +44,9 @@ static void note(struct weights *w, struct tensor *t, double score, const char *
 	size_t have = strlen(t->unusual);
 	plumb_format(t->unusual + have, sizeof t->unusual - have, "%s%s", have ? "; " : "", text);
 	t->score = score > t->score ? score : t->score;
-	if (t->layer >= 0 && json_array_append_new(json_array_get(w->layer_notes, (size_t)t->layer), plumb_json_format("%s: %s", t->role, text)))
+	if (t->layer >= 0 &&
+		json_array_append_new(
+			json_array_get(w->layer_notes, (size_t)t->layer), plumb_json_format("%s: %s", t->role, text)))
 		w->failed = true;
 }
 
@@ -54,14 +57,16 @@ static void note_alone(struct weights *w, struct tensor *t)
 	const struct plumb_moments *m = &t->m;
 	if (m->nan || m->inf) {
 		int64_t columns = t->file->dim[t->file->rank - 1];
-		plumb_format(text, sizeof text, "%lld NaN and %lld infinite values, the first at [%lld, %lld]", (long long)m->nan, (long long)m->inf,
-			(long long)(m->bad / columns), (long long)(m->bad % columns));
+		plumb_format(text, sizeof text, "%lld NaN and %lld infinite values, the first at [%lld, %lld]",
+			(long long)m->nan, (long long)m->inf, (long long)(m->bad / columns),
+			(long long)(m->bad % columns));
 		note(w, t, INFINITY, text);
 	}
 	if (m->n && m->max == 0)
 		note(w, t, 1e9, "all zero");
 	else if (m->zero_rows) {
-		plumb_format(text, sizeof text, "%lld of %lld rows are all zero", (long long)m->zero_rows, (long long)t->file->dim[0]);
+		plumb_format(text, sizeof text, "%lld of %lld rows are all zero", (long long)m->zero_rows,
+			(long long)t->file->dim[0]);
 		note(w, t, 1e6, text);
 	}
 }
@@ -69,7 +74,9 @@ static void note_alone(struct weights *w, struct tensor *t)
 /* Its logarithm, -inf or NaN when it has none. */
 static double statistic_of(const struct tensor *t, int which)
 {
-	return log(which == LARGEST ? t->m.max : which == DEVIATION ? plumb_moments_std(&t->m) : plumb_moments_kurtosis(&t->m) + 3);
+	return log(which == LARGEST  ? t->m.max
+			: which == DEVIATION ? plumb_moments_std(&t->m)
+								 : plumb_moments_kurtosis(&t->m) + 3);
 }
 
 /* One statistic of the n tensors of one role. scratch: two values for each. */
@@ -90,8 +97,13 @@ static void compare_statistic(struct tensor **with, int64_t n, int which, double
 		size_t length = strlen(with[i]->odd);
 		if (!isfinite(away) || score < DEVIATIONS || fabs(away) < log(RATIO))
 			continue;
-		plumb_format(with[i]->odd + length, sizeof with[i]->odd - length, "%s%s %.*fx", length ? ", " : "", statistic_name[which],
-			ratio < 0.1 ? 3 : ratio < 1 ? 2 : ratio < 100 ? 1 : 0, ratio);
+		plumb_format(with[i]->odd + length, sizeof with[i]->odd - length, "%s%s %.*fx", length ? ", " : "",
+			statistic_name[which],
+			ratio < 0.1       ? 3
+				: ratio < 1   ? 2
+				: ratio < 100 ? 1
+							  : 0,
+			ratio);
 		with[i]->odd_score = score > with[i]->odd_score ? score : with[i]->odd_score;
 	}
 }
@@ -155,7 +167,8 @@ static void find_missing(struct plumb_diag *d, struct weights *w)
 				continue;
 			plumb_format(text, sizeof text, "%s: layer %d has one, this layer has not", name, t->layer);
 			json_t *notes = json_array_get(w->layer_notes, (size_t)layer);
-			if (json_array_append_new(w->missing, plumb_json_text(text)) || json_array_append_new(notes, plumb_json_format("%s: missing", t->role)))
+			if (json_array_append_new(w->missing, plumb_json_text(text)) ||
+				json_array_append_new(notes, plumb_json_format("%s: missing", t->role)))
 				w->failed = true;
 		}
 	}
@@ -168,8 +181,8 @@ static enum plumb_status gather(struct plumb_diag *d, struct weights *w)
 	for (int64_t i = 0; i < w->count; i++) {
 		struct tensor *t = &w->t[i];
 		t->file = plumb_file_tensor(file, i);
-		plumb_format(t->name, sizeof t->name, "%.*s", (int)(t->file->name.n < sizeof t->name ? t->file->name.n :
-			sizeof t->name - 1), t->file->name.p);
+		plumb_format(t->name, sizeof t->name, "%.*s",
+			(int)(t->file->name.n < sizeof t->name ? t->file->name.n : sizeof t->name - 1), t->file->name.p);
 		place(d, w, t);
 		t->leads = t->layer >= 0;
 		for (int64_t j = 0; t->leads && j < i; j++)
@@ -194,33 +207,44 @@ static json_t *tensor_json(const struct tensor *t)
 		if (json_array_append_new(shape, json_integer(f->dim[i])))
 			return json_decref(shape), NULL;
 	bool some = t->m.n > 0;
-	return json_pack("{s:o, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:[I, I], s:I, s:I, s:I, s:o, s:o}", "name", plumb_json_text(t->name),
-		"layer", t->layer,
-		"role", plumb_json_text(t->role), "shape", shape, "type", plumb_type_name(f->type), "mean", plumb_json_number(some ? t->m.mean : NAN),
-		"std", plumb_json_number(plumb_moments_std(&t->m)), "max", plumb_json_number(some ? t->m.max : NAN),
-		"kurtosis", plumb_json_number(plumb_moments_kurtosis(&t->m)), "max_at", (json_int_t)(t->m.at / columns),
-			(json_int_t)(t->m.at % columns),
-		"nan", (json_int_t)t->m.nan, "inf", (json_int_t)t->m.inf, "zero_rows", (json_int_t)t->m.zero_rows,
-		"unusual", *t->unusual ? plumb_json_text(t->unusual) : json_null(), "score", json_real(t->score < 1e12 ? t->score : 1e12));
+	return json_pack("{s:o, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:[I, I], s:I, s:I, s:I, s:o, s:o}",
+		"name", plumb_json_text(t->name), "layer", t->layer, "role", plumb_json_text(t->role), "shape", shape,
+		"type", plumb_type_name(f->type), "mean", plumb_json_number(some ? t->m.mean : NAN), "std",
+		plumb_json_number(plumb_moments_std(&t->m)), "max", plumb_json_number(some ? t->m.max : NAN),
+		"kurtosis", plumb_json_number(plumb_moments_kurtosis(&t->m)), "max_at",
+		(json_int_t)(t->m.at / columns), (json_int_t)(t->m.at % columns), "nan", (json_int_t)t->m.nan, "inf",
+		(json_int_t)t->m.inf, "zero_rows", (json_int_t)t->m.zero_rows, "unusual",
+		*t->unusual ? plumb_json_text(t->unusual) : json_null(), "score",
+		json_real(t->score < 1e12 ? t->score : 1e12));
 }
 
 static bool has_qk_norm(const struct weights *w)
 {
 	for (int64_t i = 0; i < w->count; i++)
-		if (w->t[i].layer >= 0 && (!strcmp(w->t[i].role, "attn_q_norm") || !strcmp(w->t[i].role, "attn_k_norm")))
+		if (w->t[i].layer >= 0 &&
+			(!strcmp(w->t[i].role, "attn_q_norm") || !strcmp(w->t[i].role, "attn_k_norm")))
 			return true;
 	return false;
 }
 
 static json_t *biases_json(const struct plumb_diag *d, int layer)
 {
-	static const struct { const char *matrix; enum plumb_role role; } rows[] = {
-		{ "q", PLUMB_ROLE_Q_BIAS }, { "k", PLUMB_ROLE_K_BIAS }, { "v", PLUMB_ROLE_V_BIAS }, { "attn_output", PLUMB_ROLE_ATTN_OUT_BIAS },
-		{ "ffn_gate", PLUMB_ROLE_FFN_GATE_BIAS }, { "ffn_up", PLUMB_ROLE_FFN_UP_BIAS }, { "ffn_down", PLUMB_ROLE_FFN_DOWN_BIAS },
+	static const struct {
+		const char *matrix;
+		enum plumb_role role;
+	} rows[] = {
+		{ "q", PLUMB_ROLE_Q_BIAS },
+		{ "k", PLUMB_ROLE_K_BIAS },
+		{ "v", PLUMB_ROLE_V_BIAS },
+		{ "attn_output", PLUMB_ROLE_ATTN_OUT_BIAS },
+		{ "ffn_gate", PLUMB_ROLE_FFN_GATE_BIAS },
+		{ "ffn_up", PLUMB_ROLE_FFN_UP_BIAS },
+		{ "ffn_down", PLUMB_ROLE_FFN_DOWN_BIAS },
 	};
 	json_t *biases = json_object();
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		json_object_set_new(biases, rows[i].matrix, json_boolean(plumb_model_tensor(d->port, rows[i].role, layer) != NULL));
+		json_object_set_new(
+			biases, rows[i].matrix, json_boolean(plumb_model_tensor(d->port, rows[i].role, layer) != NULL));
 	return biases;
 }
 
@@ -250,14 +274,18 @@ static void tell_unusual(struct plumb_string *f, struct weights *w, int64_t laye
 	}
 	if (n > TOLD)
 		plumb_string_format(f, "; and %lld more", (long long)(n - TOLD));
-	plumb_string_put(f, n ? "." : layers < LEAST ? " Too few layers to call one unlike the others." : " No layer's weights are unlike the others'.");
+	plumb_string_put(f,
+		n                    ? "."
+			: layers < LEAST ? " Too few layers to call one unlike the others."
+							 : " No layer's weights are unlike the others'.");
 	free(t);
 }
 
 /* "Q, K, V" and the like; "no matrix". */
 static const char *bias_text(unsigned biases, char text[80])
 {
-	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down", "logits" };
+	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down",
+		"logits" };
 	size_t n = 0;
 	for (int i = 0; i < 8; i++)
 		if (biases >> i & 1)
@@ -271,8 +299,8 @@ static json_t *text_json(const struct plumb_diag *d, struct weights *w)
 	struct plumb_string all = { NULL, 0, 0, false }, *f = &all;
 	char biases[80];
 	json_t *one;
-	plumb_string_format(f, "%lld tensors, %lld layers, biases on %s, %s QK-norm, %s.", (long long)w->count, (long long)d->config->layers,
-		bias_text(d->config->biases, biases), has_qk_norm(w) ? "with" : "no",
+	plumb_string_format(f, "%lld tensors, %lld layers, biases on %s, %s QK-norm, %s.", (long long)w->count,
+		(long long)d->config->layers, bias_text(d->config->biases, biases), has_qk_norm(w) ? "with" : "no",
 		d->config->tied ? "the embedding serves as output matrix" : "an output matrix of its own");
 	if (missing || extra)
 		plumb_string_format(f, " %zu missing, %zu left over:", missing, extra);
@@ -292,17 +320,22 @@ static enum plumb_status make_result(struct plumb_diag *d, struct weights *w, js
 	for (int64_t i = 0; i < w->count; i++)
 		w->failed |= json_array_append_new(tensors, tensor_json(&w->t[i])) != 0;
 	for (int i = 0; i < d->config->layers; i++)
-		w->failed |= json_array_append_new(layers, json_pack("{s:i, s:O, s:o}", "layer", i, "unusual",
-			json_array_get(w->layer_notes, (size_t)i), "biases", biases_json(d, i))) != 0;
-	*result = json_pack("{s:s, s:o, s:O, s:O, s:o, s:b, s:o}", "part", "weights", "tensors", tensors, "missing", w->missing,
-		"extra", w->extra, "layers", layers, "has_qk_norm", has_qk_norm(w), "text", text_json(d, w));
-	return *result && !w->failed ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the weights' statistics");
+		w->failed |= json_array_append_new(layers,
+						 json_pack("{s:i, s:O, s:o}", "layer", i, "unusual",
+							 json_array_get(w->layer_notes, (size_t)i), "biases", biases_json(d, i))) != 0;
+	*result = json_pack("{s:s, s:o, s:O, s:O, s:o, s:b, s:o}", "part", "weights", "tensors", tensors,
+		"missing", w->missing, "extra", w->extra, "layers", layers, "has_qk_norm", has_qk_norm(w), "text",
+		text_json(d, w));
+	return *result && !w->failed ? PLUMB_OK
+								 : plumb_fail(PLUMB_E_MEMORY, "no memory for the weights' statistics");
 }
 
 static enum plumb_status run(struct plumb_diag *d, void *made)
 {
 	json_t **result = made;
-	struct weights w = { .count = plumb_file_tensors(plumb_model_file(d->port)), .layer_notes = json_array(), .missing = json_array(),
+	struct weights w = { .count = plumb_file_tensors(plumb_model_file(d->port)),
+		.layer_notes = json_array(),
+		.missing = json_array(),
 		.extra = json_array() };
 	enum plumb_status s = PLUMB_OK;
 	*result = NULL;
@@ -326,5 +359,6 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	return s;
 }
 
-const struct plumb_check plumb_check_weights = { "weights", "What do the tensors hold, and which layers are unlike the others? (needs no prompt)", false, sizeof(json_t *), run,
-	plumb_made_emit, plumb_made_free };
+const struct plumb_check plumb_check_weights = { "weights",
+	"What do the tensors hold, and which layers are unlike the others? (needs no prompt)", false,
+	sizeof(json_t *), run, plumb_made_emit, plumb_made_free };
