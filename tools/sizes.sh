@@ -3,7 +3,7 @@
 # Functions to 60 lines, files to about 400, lines to 110 columns with tabs of 4, in the C and OpenCL sources. Part of `make check`: fails for a
 # function or a file beyond its limit, and for more wide lines than there are; that figure may only go down. Files over 400 lines are named.
 cd "$(dirname "$0")/.." || exit 1
-most_function=60 most_file=500 most_columns=110 wide_lines=3640
+most_function=60 most_file=500 most_columns=110 wide_lines=3194
 find src include tests examples cl -name '*.[ch]' -o -name '*.cl' -o -name '*.def' | LC_ALL=C sort | LC_ALL=C xargs awk \
 	-v most_function=$most_function -v most_file=$most_file -v most_columns=$most_columns -v wide_lines=$wide_lines '
 	function columns(line,   n, at) {

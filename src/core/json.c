@@ -149,6 +149,12 @@ json_t *plumb_json_number(double x)
 	return isfinite(x) ? json_real(x) : json_null();
 }
 
+double plumb_json_real(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
 json_t *plumb_json_format(const char *format, ...)
 {
 	va_list args;

@@ -17,6 +17,7 @@ json_t *plumb_json_bytes(const char *p, size_t n);
 /* As json_dumps(), which drops keys and goes on when its buffer cannot grow (jansson 2.14). malloc'ed; NULL: no memory. */
 char *plumb_json_write(const json_t *root, size_t flags);
 json_t *plumb_json_number(double x); /* null when not finite */
+double plumb_json_real(const json_t *object, const char *key); /* NaN: absent or null */
 json_t *plumb_json_format(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a string; NULL: no memory */
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every check, declared once: its place, its part in a report, and its tables. The only file that names all checks. */
-#include <math.h>
 #include <string.h>
 #include "diag/check/check.h"
 #include "diag/checks.h"
@@ -15,12 +14,6 @@ static const char *text(const json_t *row, const char *key)
 {
 	const char *text = json_string_value(json_object_get(row, key));
 	return text ? text : "";
-}
-
-static double number(const json_t *row, const char *key)
-{
-	const json_t *value = json_object_get(row, key);
-	return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
 /* --- rows that a report shows first --- */
@@ -54,13 +47,13 @@ static bool not_raw(const json_t *row)
 /* Close to the end of fp16, or past it. */
 static bool tight(const json_t *row)
 {
-	double bits = number(row, "fp16_bits");
-	return !(bits > 3) || number(row, "nan") > 0 || number(row, "inf") > 0;
+	double bits = plumb_json_real(row, "fp16_bits");
+	return !(bits > 3) || plumb_json_real(row, "nan") > 0 || plumb_json_real(row, "inf") > 0;
 }
 
 static bool likely(const json_t *row)
 {
-	return number(row, "score") >= 0.05;
+	return plumb_json_real(row, "score") >= 0.05;
 }
 
 static bool never(const json_t *row)

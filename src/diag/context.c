@@ -5,7 +5,6 @@
 #include "diag/context.h"
 
 #define SEED UINT64_C(0x706c756d62)
-#define INSIDE (1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX)
 
 struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
 {
@@ -15,15 +14,17 @@ struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
 		.fault = trusted ? NULL : d->broken };
 }
 
-/* Every point; a long prompt goes without the score matrices, which grow with its square. */
+unsigned plumb_diag_points(const struct plumb_diag *d)
+{
+	return d->n > 128 ? PLUMB_POINTS_ALL & ~PLUMB_POINTS_SQUARE : PLUMB_POINTS_ALL;
+}
+
 static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, trusted);
 	if (!d->n)
 		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs the tokens of a prompt");
-	run.points = PLUMB_POINTS_ALL;
-	if (d->n > 128)
-		run.points &= ~(1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX);
+	run.points = plumb_diag_points(d);
 	run.out = out;
 	PLUMB_TRY(plumb_diag_progress(d, what, 0, 1));
 	return plain ? plumb_run_watched(&run) : plumb_run_as_used(&run);
@@ -75,10 +76,10 @@ enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept,
 {
 	struct plumb_run run = plumb_diag_run(d, true);
 	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
-	unsigned points = PLUMB_POINTS_ALL;
-	if (d->n > 128 || (stored != PLUMB_STORED_FP32 && !has_inside(d->reference)))
-		points &= ~INSIDE;
-	run.points = d->n > 128 ? kept & ~INSIDE : kept;
+	unsigned points = plumb_diag_points(d);
+	if (stored != PLUMB_STORED_FP32 && !has_inside(d->reference))
+		points &= ~PLUMB_POINTS_SQUARE;
+	run.points = kept & plumb_diag_points(d);
 	run.out = out;
 	return plumb_run_blurred(&run, stored, points, SEED + (uint64_t)index);
 }

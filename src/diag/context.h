@@ -38,6 +38,8 @@ enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capt
 enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_capture **c);
 /* Twin number `index` (0: that of plumb_diag_twin): the same errors drawn anew. */
 enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out);
+/* The points that runs keep: all, but of a long prompt not the score matrices. */
+unsigned plumb_diag_points(const struct plumb_diag *d);
 /* A run of the port or of the trusted model over the diagnosis' tokens with these fields preset; add stages, then plumb_run_watched. */
 struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted);
 /* Tell the user's progress function; PLUMB_E_CANCELLED when the user wants to stop. */

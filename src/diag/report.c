@@ -80,11 +80,15 @@ static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
 	return false;
 }
 
-/* A part, or why there is none. */
-static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants)
+/* A part, or why there is none; *code: of the verdict, when this is it. */
+static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants,
+	int *code)
 {
 	json_t *part = NULL, *made = NULL;
+	const struct plumb_verdict_result *verdict;
 	enum plumb_status s = wants ? plumb_check_json(d, check, &part) : PLUMB_OK;
+	if (!s && wants && check == &plumb_check_verdict && !plumb_diag_verdict(d, &verdict))
+		*code = (int)verdict->code;
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
 	if (s && check == &plumb_check_verdict) {
@@ -125,10 +129,7 @@ static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct 
 	for (int turn = 1; (row = of_turn(turn)); turn++) {
 		scaled->share = row->share;
 		PLUMB_TRY(plumb_diag_progress(d, row->check->name, 0, 1));
-		PLUMB_TRY(put_item(d, report, row->check, wanted(d, row->when, code)));
-		const json_t *verdict = json_object_get(report, "verdict");
-		if (verdict && json_is_integer(json_object_get(verdict, "code")))
-			code = (int)json_integer_value(json_object_get(verdict, "code"));
+		PLUMB_TRY(put_item(d, report, row->check, wanted(d, row->when, code), &code));
 		scaled->before += scaled->share;
 	}
 	add_blindspots(d, report);

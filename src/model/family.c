@@ -8,15 +8,15 @@
 #include "model/family.h"
 #include "model/model.h"
 
-const struct plumb_family *const plumb_families[] = { &plumb_family_qwen2 };
-const int plumb_family_count = sizeof plumb_families / sizeof *plumb_families;
+static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
+#define FAMILIES ((int)(sizeof families / sizeof *families))
 
 static const struct plumb_family *family_find(const struct plumb_file *file)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
-	for (int i = 0; m && i < plumb_family_count; i++)
-		if (plumb_family_text_is(m, plumb_families[i]->name))
-			return plumb_families[i];
+	for (int i = 0; m && i < FAMILIES; i++)
+		if (plumb_family_text_is(m, families[i]->name))
+			return families[i];
 	return NULL;
 }
 
@@ -24,8 +24,8 @@ static const struct plumb_family *family_find(const struct plumb_file *file)
 static const char *family_names(char text[64])
 {
 	size_t n = 0;
-	for (int i = 0; i < plumb_family_count && n < 64; i++)
-		n += (size_t)snprintf(text + n, 64 - n, "%s %s", i ? "," : "", plumb_families[i]->name);
+	for (int i = 0; i < FAMILIES && n < 64; i++)
+		n += (size_t)snprintf(text + n, 64 - n, "%s %s", i ? "," : "", families[i]->name);
 	return text;
 }
 
@@ -94,8 +94,8 @@ enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct p
 const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, enum plumb_role role, int64_t layer)
 {
 	const struct plumb_file_tensor *t = NULL;
-	for (int i = 0; !t && i < plumb_family_count; i++)
-		t = plumb_family_tensor(plumb_families[i], file, role, layer);
+	for (int i = 0; !t && i < FAMILIES; i++)
+		t = plumb_family_tensor(families[i], file, role, layer);
 	return t;
 }
 

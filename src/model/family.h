@@ -59,8 +59,6 @@ struct plumb_family {
 	enum plumb_status (*forward)(const struct plumb_part *part, int parts, int64_t rows);
 };
 extern const struct plumb_family plumb_family_qwen2;
-extern const struct plumb_family *const plumb_families[];
-extern const int plumb_family_count;
 
 /* Keys outside the families' namespaces: general.*, tokenizer.* and others. */
 extern const struct plumb_key_row plumb_family_common[];

@@ -16,13 +16,6 @@
 #define BETTER 4.0 /* another reading must be so many times nearer */
 #define FITS 0.5   /* and this near at least */
 
-static bool chained(int point) { return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT; }
-
-static bool square(int point)
-{
-	return point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-}
-
 static bool is_told(const struct plumb_file_case *f, const struct plumb_guess *g)
 {
 	return g->first == f->plane->first && g->scale == 1;
@@ -162,7 +155,7 @@ static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f,
 {
 	const struct plumb_guess *w = &f->winner;
 	int point = f->point, layer = f->layer + (point < PLUMB_POINT_FINAL_NORM ? w->shift : 0);
-	if (chained(point))
+	if (plumb_point_chained(point))
 		point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
 	f->real_point = -1;
 	if (layer < -1 || layer >= layers || (w->normed && layer != layers - 1))
@@ -228,7 +221,7 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 	j->found->move = vote_position(j);
 	for (int i = 0; i < j->found->files && j->found->move; i++) {
 		struct plumb_plane *p = j->found->file[i].plane;
-		if (square(j->found->file[i].point) || p->first + j->found->move < 0 ||
+		if (plumb_point_square(j->found->file[i].point) || p->first + j->found->move < 0 ||
 			p->first + j->found->move + p->rows > d->n)
 			continue;
 		p->first += j->found->move;

@@ -8,13 +8,6 @@
 #define MOST_WORK 4e7 /* multiplications spent on other positions of one file */
 #define OUTLIER 10.0  /* a value counts at most like one of so many times the usual size */
 
-static bool chained(int point) { return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT; }
-
-static bool square(int point)
-{
-	return point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-}
-
 /* Weights for a row of the trusted run: a massive channel, which all layers carry and which would make them
  * all alike, counts no more than a large value does. The usual size is a mean that such a channel hardly
  * moves. */
@@ -79,9 +72,9 @@ static enum plumb_status target(
 {
 	int layer = f->layer + shift, point = f->point;
 	*to = (struct plumb_plane){ NULL, 0, 0, 0 };
-	if (normed && (!chained(point) || layer < 0 || !j->weight))
+	if (normed && (!plumb_point_chained(point) || layer < 0 || !j->weight))
 		return PLUMB_OK;
-	if (chained(point))
+	if (plumb_point_chained(point))
 		point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
 	const struct plumb_plane *p = layer >= -1 ? plumb_capture_at(j->truth, layer, point) : NULL;
 	if (!p || p->width != f->plane->width)
@@ -104,7 +97,7 @@ static void try_positions(
 	struct plumb_guess told = { shift, normed, p->first, 1, INFINITY }, other = told;
 	double work = (double)p->rows * (double)p->width * (double)t->rows;
 	for (int64_t first = t->first; first + p->rows <= t->first + t->rows; first++) {
-		if (first != p->first && (work > MOST_WORK || square(f->point)))
+		if (first != p->first && (work > MOST_WORK || plumb_point_square(f->point)))
 			continue;
 		int64_t at = (first - t->first) * t->width;
 		double e = distance(p->v, t->v + at, weight + at, p->rows * p->width, 1);
@@ -127,7 +120,7 @@ static enum plumb_status try_scale(
 	const struct plumb_plane *p = f->plane;
 	double dot = 0, size = 0;
 	if (p->first < t->first || p->first + p->rows > t->first + t->rows ||
-		(!chained(f->point) && f->point < PLUMB_POINT_FINAL_NORM))
+		(!plumb_point_chained(f->point) && f->point < PLUMB_POINT_FINAL_NORM))
 		return PLUMB_OK;
 	const float *v = t->v + (p->first - t->first) * t->width,
 				*counts = weight + (p->first - t->first) * t->width;
@@ -161,7 +154,7 @@ static enum plumb_status consider_as(
 	if (!weight)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld weights", (long long)(t->rows * t->width));
 	for (int64_t r = 0; r < t->rows; r++)
-		weigh(t->v + r * t->width, t->width, square(f->point), weight + r * t->width);
+		weigh(t->v + r * t->width, t->width, plumb_point_square(f->point), weight + r * t->width);
 	try_positions(f, t, weight, shift, normed);
 	if (!normed)
 		s = try_scale(f, t, weight, shift);

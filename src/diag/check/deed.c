@@ -46,8 +46,8 @@ static enum plumb_status find_neuron(
 	return s;
 }
 
-/* Head with the largest contribution of the deed's sign: its part of attn_context . output projection's row.
- */
+/* Head with the largest contribution of the deed's sign: its share of attn_context times the output
+ * projection's row. */
 static enum plumb_status find_head(
 	struct plumb_diag *d, const struct plumb_capture *c, int64_t row, int64_t channel, struct plumb_deed *e)
 {

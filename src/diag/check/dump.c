@@ -72,11 +72,6 @@ static bool next(const struct dump *u, int *layer, int *point)
 	return false;
 }
 
-static bool square(int point)
-{
-	return point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-}
-
 /* --- manifest --- */
 static json_t *manifest(struct plumb_diag *d)
 {
@@ -165,9 +160,10 @@ static json_t *header(const struct dump *u)
 		uint64_t end = at + 4 * (uint64_t)(p->rows * p->width);
 		char name[64];
 		tensor_name(layer, point, p, u->d->n, name, sizeof name);
-		json_t *shape = square(point) ? json_pack("[I, I, I]", (json_int_t)(p->rows / p->width),
-											(json_int_t)p->width, (json_int_t)p->width)
-									  : json_pack("[I, I]", (json_int_t)p->rows, (json_int_t)p->width);
+		json_t *shape = plumb_point_square(point)
+			? json_pack(
+				  "[I, I, I]", (json_int_t)(p->rows / p->width), (json_int_t)p->width, (json_int_t)p->width)
+			: json_pack("[I, I]", (json_int_t)p->rows, (json_int_t)p->width);
 		lost |= json_object_set_new(all, name,
 					json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
 						(json_int_t)at, (json_int_t)end)) != 0;
@@ -256,7 +252,7 @@ enum plumb_status plumb_diag_dump(struct plumb_diag *d, const char *path, bool b
 	u.points = (points ? points : PLUMB_POINTS_ALL) & PLUMB_POINTS_ALL & (bins ? of_bins : PLUMB_POINTS_ALL);
 	/* Whether somebody looks at the scores decides which operators run: as in the rest of the diagnosis, so
 	 * that bits agree. */
-	run.points = u.points | (d->n <= 128 ? 1u << PLUMB_POINT_ATTN_SOFTMAX : 0);
+	run.points = u.points | (plumb_diag_points(d) & 1u << PLUMB_POINT_ATTN_SOFTMAX);
 	run.out = &u.run;
 	if (!d->n || !u.points)
 		return plumb_fail(PLUMB_E_ARGUMENT,

@@ -10,7 +10,6 @@
 #define BIT(point) (1u << PLUMB_POINT_##point)
 #define ENDS (BIT(EMBEDDINGS) | BIT(OUTPUT))
 #define HEAD (BIT(FINAL_NORM) | BIT(LOGITS))
-#define INSIDE (BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX))
 #define SAME 5e-7  /* a port that is the trusted model itself, without the fault, has the same bits */
 #define OTHER 1e-4 /* another driver, or quicker arithmetic */
 #define OTHER_FP16 \
@@ -132,7 +131,7 @@ static enum plumb_status observe_port(struct probe *p)
 	p->fed = p->clean;
 	p->observed = &p->port_run;
 	struct plumb_run run = run_of(p, false);
-	run.points = d->n > 128 ? PLUMB_POINTS_ALL & ~INSIDE : PLUMB_POINTS_ALL;
+	run.points = plumb_diag_points(d);
 	run.out = &p->port_run;
 	if (d->port != d->trusted)
 		run.keep &= ~BIT(ATTN_SCORES); /* a fused operator of its own may be the bad one */
@@ -154,7 +153,7 @@ static enum plumb_status observe_reference(struct probe *p)
 	p->fed = p->observed;
 	p->clean = &p->clean_run;
 	struct plumb_run run = run_of(p, true);
-	run.points = d->n > 128 ? PLUMB_POINTS_ALL & ~INSIDE : PLUMB_POINTS_ALL;
+	run.points = plumb_diag_points(d);
 	run.out = &p->clean_run;
 	return plumb_run_watched(&run);
 }
@@ -218,8 +217,7 @@ static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 		run.last_layer = p->layer;
 	run.fault = &fault;
 	run.stages = 0; /* look before feeding */
-	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL & ~(p->d->n > 128 ? INSIDE : 0), compare,
-		p };
+	run.stage[run.stages++] = (struct plumb_stage){ plumb_diag_points(p->d), compare, p };
 	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
 	p->oo = p->op = p->pp = 0;
 	PLUMB_TRY(plumb_run_watched(&run));

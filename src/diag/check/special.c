@@ -41,12 +41,6 @@ static void lead(struct work *w, size_t from)
 						 w->lead, plumb_json_text(w->text.text + from + (w->text.text[from] == ' '))) != 0;
 }
 
-static double real(const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-	return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 static long long whole(const json_t *o, const char *key)
 {
 	return (long long)json_integer_value(json_object_get(o, key));
@@ -69,8 +63,8 @@ static double usual_reach(struct work *w, const char *role)
 	double *v = malloc(sizeof *v * (size_t)w->d->config->layers), middle;
 	for (int layer = 0; v && layer < w->d->config->layers; layer++) {
 		const json_t *t = tensor_of(w, layer, role);
-		if (t && real(t, "max") / real(t, "std") > 0)
-			v[n++] = real(t, "max") / real(t, "std");
+		if (t && plumb_json_real(t, "max") / plumb_json_real(t, "std") > 0)
+			v[n++] = plumb_json_real(t, "max") / plumb_json_real(t, "std");
 	}
 	w->failed |= !v;
 	middle = v ? plumb_median_double(v, n) : NAN;
@@ -141,15 +135,16 @@ static void list(struct plumb_string *s, const json_t *deeds, bool begins)
 static void tell_neuron(struct work *w, int layer, const json_t *e, json_t **more)
 {
 	const json_t *t = tensor_of(w, layer, "ffn_down");
-	double weight = real(e, "weight"), share = real(e, "neuron_share"),
-		   reach = fabs(weight) / (t ? real(t, "std") : NAN), usual = usual_reach(w, "ffn_down");
-	bool largest = t && whole(e, "weight_rank_in_row") == 1 && fabs(weight) >= real(t, "max") * (1 - 1e-6);
+	double weight = plumb_json_real(e, "weight"), share = plumb_json_real(e, "neuron_share"),
+		   reach = fabs(weight) / (t ? plumb_json_real(t, "std") : NAN), usual = usual_reach(w, "ffn_down");
+	bool largest = t && whole(e, "weight_rank_in_row") == 1 &&
+		fabs(weight) >= plumb_json_real(t, "max") * (1 - 1e-6);
 	if (share < ALONE)
 		plumb_string_format(&w->text, "; no neuron does it alone, the strongest gives %.0f%%", 100 * share);
 	else
 		plumb_string_format(&w->text,
 			": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g",
-			whole(e, "neuron"), 100 * share, real(e, "neuron_value"), weight);
+			whole(e, "neuron"), 100 * share, plumb_json_real(e, "neuron_value"), weight);
 	if (share >= ALONE && largest)
 		plumb_string_put(&w->text, ", the largest of that whole matrix");
 	if (share >= ALONE && isfinite(reach))
@@ -177,7 +172,8 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 	w->told[layer] = true;
 	plumb_string_format(&w->text,
 		" Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to %.3g (%.3g without that channel)",
-		layer, ffn ? "FFN" : "attention", real(e, "before"), real(e, "after"), std0, std1, rest);
+		layer, ffn ? "FFN" : "attention", plumb_json_real(e, "before"), plumb_json_real(e, "after"), std0,
+		std1, rest);
 	json_t *more = json_pack("{s:I, s:I, s:O, s:O, s:O, s:o, s:o, s:o}", "channel", (json_int_t)channel,
 		"position", (json_int_t)position, "by", json_object_get(e, "by"), "before",
 		json_object_get(e, "before"), "after", json_object_get(e, "after"), "std_before",
@@ -203,7 +199,10 @@ static void tell_deed(struct work *w, const json_t *life, const json_t *e, doubl
 					plumb_json_number(ffn ? carriers : NAN))) != 0;
 	}
 	plumb_string_put(&w->text, ".");
-	fact(w, whole(e, "layer") >= 0 && fabs(real(e, "after")) > fabs(real(e, "before")) ? "writes" : "removes",
+	fact(w,
+		whole(e, "layer") >= 0 && fabs(plumb_json_real(e, "after")) > fabs(plumb_json_real(e, "before"))
+			? "writes"
+			: "removes",
 		layer, more);
 }
 
@@ -241,11 +240,12 @@ static void tell_massive(struct work *w, const json_t *life)
 		plumb_string_format(&w->text,
 			" write%s a massive activation: channel %lld at position %lld reaches %.4g, %.0f times the median there.",
 			json_array_size(written) > 1 ? "" : "s", whole(life, "channel"), whole(life, "token"),
-			real(life, "peak"), real(life, "over_median"));
+			plumb_json_real(life, "peak"), plumb_json_real(life, "over_median"));
 	} else
 		plumb_string_format(&w->text,
 			" Channel %lld at position %lld is a massive activation: it reaches %.4g, %.0f times the median there.",
-			whole(life, "channel"), whole(life, "token"), real(life, "peak"), real(life, "over_median"));
+			whole(life, "channel"), whole(life, "token"), plumb_json_real(life, "peak"),
+			plumb_json_real(life, "over_median"));
 	lead(w, from);
 	json_array_foreach(written, i, e)
 		if (i < MOST_DEEDS)
@@ -285,7 +285,8 @@ static void tell_more(struct work *w)
 			w->told[layer] = true;
 			plumb_string_format(&w->text,
 				" Layer %d writes channel %lld at other positions (position %lld: %.4g -> %.4g", layer,
-				whole(one, "channel"), whole(one, "token"), real(e, "before"), real(e, "after"));
+				whole(one, "channel"), whole(one, "token"), plumb_json_real(e, "before"),
+				plumb_json_real(e, "after"));
 			if (json_object_get(e, "neuron"))
 				plumb_string_format(&w->text, ", neuron %lld", whole(e, "neuron"));
 			plumb_string_put(&w->text, ").");
@@ -370,13 +371,14 @@ static void tell_others(struct work *w)
 		json_t *t;
 		json_array_foreach(json_object_get(w->weights, "tensors"), i, t) {
 			long long layer = whole(t, "layer");
-			if (layer >= 0 && !w->told[layer] && real(t, "score") > 0 && real(t, "score") < below &&
-				(!best || real(t, "score") > real(best, "score")))
+			if (layer >= 0 && !w->told[layer] && plumb_json_real(t, "score") > 0 &&
+				plumb_json_real(t, "score") < below &&
+				(!best || plumb_json_real(t, "score") > plumb_json_real(best, "score")))
 				best = t;
 		}
 		if (!best)
 			break;
-		below = real(best, "score");
+		below = plumb_json_real(best, "score");
 		plumb_string_format(&w->text, "%s layer %lld's %s (%s)",
 			n++ ? "," : " Of the other layers' weights stand out:", whole(best, "layer"),
 			json_string_value(json_object_get(best, "role")),

@@ -49,7 +49,6 @@ double plumb_moments_std(const struct plumb_moments *m);      /* NaN without val
 double plumb_moments_kurtosis(const struct plumb_moments *m); /* excess; NaN without values or spread */
 /* For qsort; no NaN among the values. */
 int plumb_ascending_float(const void *a, const void *b);
-int plumb_ascending_double(const void *a, const void *b);
 /* The middle value, of an even number the mean of the middle two; NaN of none. Sorts v; no NaN among its values. */
 double plumb_median_float(float *v, int64_t n);
 double plumb_median_double(double *v, int64_t n);

@@ -150,7 +150,7 @@ int plumb_ascending_float(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int plumb_ascending_double(const void *a, const void *b)
+static int moments_ascending_double(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 	return (x > y) - (x < y);
@@ -164,6 +164,6 @@ double plumb_median_float(float *v, int64_t n)
 
 double plumb_median_double(double *v, int64_t n)
 {
-	qsort(v, (size_t)n, sizeof *v, plumb_ascending_double);
+	qsort(v, (size_t)n, sizeof *v, moments_ascending_double);
 	return !n ? NAN : n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }

@@ -29,6 +29,14 @@ enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int poin
 	struct plumb_plane **plane);
 /* The rows that both have, as two pointers and a number of values; false when there are none or the widths differ. */
 bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n);
+/* Scores and softmax, {heads * n, n}: their rows are no positions alone, and they grow with the prompt's square. */
+#define PLUMB_POINTS_SQUARE (1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX)
+static inline bool plumb_point_square(int point) { return PLUMB_POINTS_SQUARE >> point & 1; }
+/* The residual stream between layers: embeddings, and the output of each layer. */
+static inline bool plumb_point_chained(int point)
+{
+	return point == PLUMB_POINT_EMBEDDINGS || point == PLUMB_POINT_OUTPUT;
+}
 /* The next point of a model of so many layers in the order of evaluation: embeddings, the points of each layer, final norm, logits. Begin
  * with layer and point -1; false past the end. */
 bool plumb_point_after(int layers, int *layer, int *point);

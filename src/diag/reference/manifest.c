@@ -117,19 +117,23 @@ void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64
 {
 	for (int layer = -1, point = -1; plumb_capture_next(planes, &layer, &point);) {
 		struct plumb_plane *p = plumb_capture_at(planes, layer, point);
-		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
 		int64_t end = position >= p->rows - 1 && position < n ? position + 1 : n;
-		p->first = square || p->rows > end ? 0 : end - p->rows;
+		p->first = plumb_point_square(point) || p->rows > end ? 0 : end - p->rows;
 	}
+}
+
+int64_t plumb_reference_positions(const struct plumb_reference *r)
+{
+	int64_t positions = 1;
+	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
+		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		positions = !plumb_point_square(point) && p->rows > positions ? p->rows : positions;
+	}
+	return positions;
 }
 
 int64_t plumb_reference_length(const struct plumb_reference *r, int64_t n)
 {
-	int64_t length = r->token_count > n ? r->token_count : n;
-	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
-		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-		length = !square && p->rows > length ? p->rows : length;
-	}
-	return length;
+	int64_t length = r->token_count > n ? r->token_count : n, positions = plumb_reference_positions(r);
+	return positions > length ? positions : length;
 }

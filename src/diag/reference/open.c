@@ -220,20 +220,15 @@ char *plumb_reference_problems(const struct plumb_reference *r)
 
 json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)
 {
-	int64_t positions = 1;
 	json_t *tokens = r->tokens ? json_array() : json_null();
-	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
-		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
-		positions = !square && p->rows > positions ? p->rows : positions;
-	}
 	for (int64_t i = 0; r->tokens && i < r->token_count; i++)
 		if (json_array_append_new(tokens, json_integer(r->tokens[i]))) {
 			json_decref(tokens);
 			tokens = NULL; /* then there is no result either */
 		}
 	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", plumb_json_text(r->path), "format", r->format,
-		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)positions, "tokens", tokens,
+		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)plumb_reference_positions(r),
+		"tokens", tokens,
 		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? plumb_json_text(r->dtype) : json_null(),
 		"convention_told", *r->convention ? plumb_json_text(r->convention) : json_null(),
 		"model_hash", *r->model_hash ? plumb_json_text(r->model_hash) : json_null(), "problems", problems);

@@ -44,6 +44,8 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *referenc
 enum plumb_status plumb_reference_told(struct plumb_reference *reference, const char *file, const json_t *told, const struct plumb_config *config);
 /* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last was told: not -1). */
 void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n);
+/* Most positions that it has values of at one point; 1 at least. */
+int64_t plumb_reference_positions(const struct plumb_reference *reference);
 /* Positions of the prompt that it was made with, as far as it shows: n, or more when it tells or holds more. */
 int64_t plumb_reference_length(const struct plumb_reference *reference, int64_t n);
 

@@ -7,7 +7,6 @@
 #include "diag/run/run.h"
 
 #define BIT(point) (1u << (point))
-#define INSIDE (BIT(PLUMB_POINT_ATTN_SCORES) | BIT(PLUMB_POINT_ATTN_SOFTMAX))
 
 struct blur {
 	enum plumb_stored stored;
@@ -71,7 +70,7 @@ static enum plumb_status blur_value(void *user, struct plumb_live *live)
 	struct plumb_plane *plane;
 	int64_t n = live->rows * live->width;
 	double made, passed;
-	bool square = BIT(live->point) & INSIDE;
+	bool square = plumb_point_square((int)live->point);
 	if (b->points & BIT(live->point))
 		for (int64_t r = 0; r < live->rows; r++) {
 			float *v = live->v + r * live->width;
