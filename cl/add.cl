@@ -2,7 +2,8 @@
 /* add: y = a + b, elementwise. No restrict: the output may be an input. */
 #if PLUMB_CPU
 /* One item per block of elements. */
-__kernel void add(__global float *y, int y_at, __global const float *a, int a_at, __global const float *b, int b_at, int n, int block)
+__kernel void add(__global float *y, int y_at, __global const float *a, int a_at, __global const float *b,
+	int b_at, int n, int block)
 {
 	int i = (int)get_global_id(0) * block, end = min(n, i + block);
 	y += y_at;
@@ -14,7 +15,8 @@ __kernel void add(__global float *y, int y_at, __global const float *a, int a_at
 		y[i] = a[i] + b[i];
 }
 #else
-__kernel void add(__global float *y, int y_at, __global const float *a, int a_at, __global const float *b, int b_at, int n, int block)
+__kernel void add(__global float *y, int y_at, __global const float *a, int a_at, __global const float *b,
+	int b_at, int n, int block)
 {
 	int i = get_global_id(0);
 	if (i < n)

@@ -55,7 +55,8 @@ static void meet(__local float *best, __local int *at)
 
 /* One work-group per (block, row): the block's best into partial[row][block]. */
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void argmax_blocks(__global float *partial, __global int *partial_at, __global const float *x, int x_at, int d, int block)
+void argmax_blocks(__global float *partial, __global int *partial_at, __global const float *x, int x_at,
+	int d, int block)
 {
 	__local float best[GROUP];
 	__local int at[GROUP];
@@ -80,7 +81,8 @@ void argmax_blocks(__global float *partial, __global int *partial_at, __global c
 
 /* One work-group per row: the best of its blocks. */
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void argmax(__global int *y, int y_at, __global const float *partial, __global const int *partial_at, int blocks)
+void argmax(__global int *y, int y_at, __global const float *partial, __global const int *partial_at,
+	int blocks)
 {
 	__local float best[GROUP];
 	__local int at[GROUP];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per query row,
- * what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the head's dimension. */
+/* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per
+ * query row, what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the
+ * head's dimension. */
 // variant: -DPLUMB_CPU=1 -DHD={10|16|64|128|*} {|-DKV_F16=1}
 // variant: -DPLUMB_CPU=0 -DHD={10|16|64|128|*} {|-DKV_F16=1} {|-DPLUMB_SUBGROUPS=1}
 #ifndef HD
@@ -60,7 +61,8 @@ static float8 dot8(const float8 *q, const float8 *k)
 }
 
 /* One row meets `seen` of the KEYS keys and values at hand. */
-static void meet(float8 *acc, float *most, float *sum, const float8 *q, const float8 *k, const float8 *v, int seen, float scale)
+static void meet(float8 *acc, float *most, float *sum, const float8 *q, const float8 *k, const float8 *v,
+	int seen, float scale)
 {
 	float8 s[KEYS / 8], top = -INFINITY, sums = 0.0f, a[VECTORS];
 	float w[KEYS];
@@ -87,12 +89,13 @@ static void meet(float8 *acc, float *most, float *sum, const float8 *q, const fl
 		acc[j] = a[j];
 }
 
-/* One item per block of at most ROWS rows of a key-value head. Its rows are (query, head of the group), so that the
- * heads that share keys meet them together, also when there is one query only. */
-__kernel void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at, __global const KV *v, int v_at,
-	int pos, int n, int heads, int kv_heads, float scale, int rows)
+/* One item per block of at most ROWS rows of a key-value head. Its rows are (query, head of the group), so
+ * that the heads that share keys meet them together, also when there is one query only. */
+__kernel void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k,
+	int k_at, __global const KV *v, int v_at, int pos, int n, int heads, int kv_heads, float scale, int rows)
 {
-	int group = heads / kv_heads, g = get_global_id(1), first = (int)get_global_id(0) * rows, stride = kv_heads * HD;
+	int group = heads / kv_heads, g = get_global_id(1), first = (int)get_global_id(0) * rows,
+		stride = kv_heads * HD;
 	float8 query[ROWS][VECTORS], acc[ROWS][VECTORS], keys[KEYS * VECTORS], values[KEYS * VECTORS];
 	float most[ROWS], sum[ROWS];
 	rows = min(rows, n * group - first);
@@ -135,10 +138,10 @@ __kernel void attention(__global float *y, int y_at, __global const float *q, in
 /* What a work-group shares: its query row, the weights of GROUP keys, a reduction's scratch. */
 struct shared { float query[HD], weight[GROUP], scratch[GROUP]; };
 
-/* A query row meets keys [t, end): each item holds one of GROUP keys while scores are made, and every GROUP-th element of
- * the output while values are summed. k and v begin at the key-value head. */
-INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, __global const KV *k, __global const KV *v, int stride, int t, int end,
-	float scale)
+/* A query row meets keys [t, end): each item holds one of GROUP keys while scores are made, and every
+ * GROUP-th element of the output while values are summed. k and v begin at the key-value head. */
+INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, __global const KV *k,
+	__global const KV *v, int stride, int t, int end, float scale)
 {
 	int lid = get_local_id(0);
 	float mine = 0.0f; /* of the sum: of this item's keys */
@@ -152,7 +155,8 @@ INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, 
 			for (int j = 0; j < HD; j++)
 				s = mad(l->query[j], kv_load(k, (size_t)(t + lid) * stride + j), s);
 		s = t + lid < end ? s * scale : -INFINITY;
-		float larger = fmax(*most, group_max(l->scratch, s)), shrink = exp(*most - larger), e = exp(s - larger);
+		float larger = fmax(*most, group_max(l->scratch, s)), shrink = exp(*most - larger),
+			e = exp(s - larger);
 		*most = larger;
 		mine = mine * shrink + e;
 		l->weight[lid] = e;
@@ -169,8 +173,9 @@ INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, 
 }
 
 /* One work-group per (head, query). */
-__kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k, int k_at,
-	__global const KV *v, int v_at, int pos, int n, int heads, int kv_heads, float scale, int rows)
+__kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const float *q, int q_at,
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int n, int heads, int kv_heads,
+	float scale, int rows)
 {
 	__local struct shared l;
 	int lid = get_local_id(0), h = get_group_id(0), i = get_group_id(1), head = h / (heads / kv_heads) * HD;
@@ -184,18 +189,21 @@ __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const
 			y[y_at + at + lid + u * GROUP] = acc[u] / sum;
 }
 
-/* Too few (head, query)s to fill a GPU: the keys are split, one work-group per (split, head, query), each of `each` keys. Per
- * split HD sums of values, then the maximum and the sum of weights. */
-__kernel ALL_OF_GROUP void attention_split(__global float *partial, __global const float *q, int q_at, __global const KV *k, int k_at,
-	__global const KV *v, int v_at, int pos, int heads, int kv_heads, float scale, int each)
+/* Too few (head, query)s to fill a GPU: the keys are split, one work-group per (split, head, query), each of
+ * `each` keys. Per split HD sums of values, then the maximum and the sum of weights. */
+__kernel ALL_OF_GROUP void attention_split(__global float *partial, __global const float *q, int q_at,
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int heads, int kv_heads,
+	float scale, int each)
 {
 	__local struct shared l;
-	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD, t = (int)get_group_id(0) * each;
+	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD,
+		t = (int)get_group_id(0) * each;
 	size_t at = (size_t)i * heads + h;
 	float acc[EACH], most, sum;
 	for (int j = lid; j < HD; j += GROUP)
 		l.query[j] = q[q_at + at * HD + j];
-	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + each), scale);
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + each),
+		scale);
 	partial += (at * get_num_groups(0) + get_group_id(0)) * (HD + 2);
 	for (int u = 0; u < EACH; u++)
 		if (lid + u * GROUP < HD)
@@ -207,7 +215,8 @@ __kernel ALL_OF_GROUP void attention_split(__global float *partial, __global con
 }
 
 /* Joins the splits of a (head, query). One that is past the query's last key has a sum of 0. */
-__kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *partial, int heads, int splits)
+__kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *partial,
+	int heads, int splits)
 {
 	size_t at = (size_t)get_group_id(1) * heads + get_group_id(0);
 	float most = -INFINITY, sum = 0.0f;

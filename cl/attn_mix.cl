@@ -8,8 +8,8 @@
 
 #if PLUMB_CPU
 /* One item per (query, head). */
-__kernel void attn_mix(__global float *y, int y_at, __global const float *p, int p_at, __global const KV *v, int v_at, int pos, int n,
-	int heads, int kv_heads)
+__kernel void attn_mix(__global float *y, int y_at, __global const float *p, int p_at, __global const KV *v,
+	int v_at, int pos, int n, int heads, int kv_heads)
 {
 	int i = get_global_id(0), h = get_global_id(1), total = pos + n, row = kv_heads * HD;
 	y += y_at + ((size_t)i * heads + h) * HD;
@@ -30,10 +30,11 @@ __kernel void attn_mix(__global float *y, int y_at, __global const float *p, int
 }
 #else
 /* One item per (element of the head, query, head). */
-__kernel void attn_mix(__global float *y, int y_at, __global const float *p, int p_at, __global const KV *v, int v_at, int pos, int n,
-	int heads, int kv_heads)
+__kernel void attn_mix(__global float *y, int y_at, __global const float *p, int p_at, __global const KV *v,
+	int v_at, int pos, int n, int heads, int kv_heads)
 {
-	int j = get_global_id(0), i = get_global_id(1), h = get_global_id(2), total = pos + n, row = kv_heads * HD;
+	int j = get_global_id(0), i = get_global_id(1), h = get_global_id(2), total = pos + n,
+		row = kv_heads * HD;
 	float sum = 0.0f;
 	if (j >= HD)
 		return;

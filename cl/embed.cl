@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y[i] = w[ids[i]] from a matrix in the layout of weights.cl: a work-item per 32 columns of an id. w holds rows [first, first + rows)
-// of the whole table; ids elsewhere are left to the launch of their piece.
+// y[i] = w[ids[i]] from a matrix in the layout of weights.cl: a work-item per 32 columns of an id. w holds
+// rows [first, first + rows) of the whole table; ids elsewhere are left to the launch of their piece.
 // variant: @weights
 #pragma OPENCL FP_CONTRACT OFF
 #include "weights.cl"
@@ -12,7 +12,8 @@ inline float lane_of(float8 v, int r)
 	return lane[r];
 }
 
-__kernel void embed(__global float *y, int y_at, __global const uchar *w, __global const int *ids, int ids_at, int n, int d, int first, int rows)
+__kernel void embed(__global float *y, int y_at, __global const uchar *w, __global const int *ids, int ids_at,
+	int n, int d, int first, int rows)
 {
 	int i = get_global_id(1), c = (int)get_global_id(0) * 32;
 	if (i >= n || c >= d)
@@ -27,7 +28,8 @@ __kernel void embed(__global float *y, int y_at, __global const uchar *w, __glob
 		y[j] = lane_of(dense_column(w, c + j), r);
 #else
 	w += ((size_t)(id / 8) * (size_t)(d / 32) + (size_t)(c / 32)) * RECORD;
-	float scale = lane_of(record_scale(w, 0), r), scale_high = SUB == 2 ? lane_of(record_scale(w, SUB - 1), r) : scale;
+	float scale = lane_of(record_scale(w, 0), r),
+		scale_high = SUB == 2 ? lane_of(record_scale(w, SUB - 1), r) : scale;
 	float least = MIN ? lane_of(record_scale(w, SUB + MIN - 1), r) : 0;
 #if BITS != 8
 	struct high_bits bits;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* f16_round: y = x rounded to float16 and back. No restrict: the output may be the input. Halves are stored and loaded through private
- * memory, which every device can; arithmetic in them needs cl_khr_fp16. */
+/* f16_round: y = x rounded to float16 and back. No restrict: the output may be the input. Halves are stored
+ * and loaded through private memory, which every device can; arithmetic in them needs cl_khr_fp16. */
 static float rounded(float x)
 {
 	ushort h;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = g * sigmoid(g) * u with g = x gate^T and u = x up^T, which never go to memory.
-// gate_up: one row of x, which is normed first, or m such rows one by one. CPU class: a work-item norms the row for itself, then
-// takes `each` row groups of gate, then the same of up: memory is read best in one stream. GPU class: a work-group of 64 takes a
-// row group of both. gate_up_block (CPU class): up to BLOCK rows of x, normed before, and a row group of both.
+// y = g * sigmoid(g) * u with g = x gate^T and u = x up^T, which never go to memory. gate_up: one row of x,
+// which is normed first, or m such rows one by one. CPU class: a work-item norms the row for itself, then
+// takes `each` row groups of gate, then the same of up: memory is read best in one stream. GPU class: a
+// work-group of 64 takes a row group of both. gate_up_block (CPU class): up to BLOCK rows of x, normed
+// before, and a row group of both.
 // variant: -DPLUMB_CPU=1 @weights -DMT={1|8}
 // variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8
 // variant: -DPLUMB_CPU=0 @weights -DMT=1
@@ -18,8 +19,9 @@
 
 #if MT == 1 && PLUMB_CPU
 // Rows of gate and up from 8 first on give the columns of y.
-__kernel void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __global const float *norm, int norm_at, float eps,
-	__global const uchar *gate, int first_gate, __global const uchar *up, int first_up, int m, int n, int k, int each)
+__kernel void gate_up(__global float *y, int y_at, __global const float *x, int x_at,
+	__global const float *norm, int norm_at, float eps, __global const uchar *gate, int first_gate,
+	__global const uchar *up, int first_up, int m, int n, int k, int each)
 {
 	int from = each * (int)get_global_id(0), end = min((n + 7) / 8, from + each), i = get_global_id(1);
 	float z[SPAN] __attribute__((aligned(64))), sums[SPAN / 16];
@@ -41,8 +43,9 @@ __kernel void gate_up(__global float *y, int y_at, __global const float *x, int 
 }
 #elif MT == 1
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __global const float *norm, int norm_at, float eps,
-	__global const uchar *gate, int first_gate, __global const uchar *up, int first_up, int m, int n, int k, int each)
+void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __global const float *norm,
+	int norm_at, float eps, __global const uchar *gate, int first_gate, __global const uchar *up,
+	int first_up, int m, int n, int k, int each)
 {
 	__local float sums8[GROUP * 9], squared[GROUP];
 	int g = get_group_id(0), i = get_group_id(1), me = get_local_id(0), at = 8 * g + me;
@@ -63,14 +66,16 @@ void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __g
 #endif
 
 #if MT == 8 && PLUMB_CPU
-__kernel void gate_up_block(__global float *y, int y_at, __global const float *x, int x_at, __global const uchar *gate, int first_gate,
-	__global const uchar *up, int first_up, int m, int n, int k, int block)
+__kernel void gate_up_block(__global float *y, int y_at, __global const float *x, int x_at,
+	__global const uchar *gate, int first_gate, __global const uchar *up, int first_up, int m, int n, int k,
+	int block)
 {
 	int g = get_global_id(0), i = (int)get_global_id(1) * block, rows = min(block, m - i);
 	if (8 * g >= n || i >= m)
 		return;
 	float8 sum[2 * (BLOCK + AT_ONCE)] __attribute__((aligned(64)));
-	block_sums(sum, gate + (size_t)(first_gate + g) * ROW_GROUP(k), up + (size_t)(first_up + g) * ROW_GROUP(k), x + x_at + i * k, rows, k);
+	block_sums(sum, gate + (size_t)(first_gate + g) * ROW_GROUP(k),
+		up + (size_t)(first_up + g) * ROW_GROUP(k), x + x_at + i * k, rows, k);
 	for (int t = 0; t < rows; t++)
 		put(y + y_at, i + t, n, 8 * g, SWIGLU(sum[2 * t], sum[2 * t + 1]), y, -1, 0);
 }

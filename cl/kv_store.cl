@@ -11,7 +11,8 @@
 
 #if PLUMB_CPU
 /* One item per block of elements. */
-__kernel void kv_store(__global KV *cache, int cache_at, __global const float *x, int x_at, int first, int n, int block)
+__kernel void kv_store(__global KV *cache, int cache_at, __global const float *x, int x_at, int first, int n,
+	int block)
 {
 	int i = (int)get_global_id(0) * block, end = min(n, i + block);
 	cache += cache_at + first;
@@ -22,7 +23,8 @@ __kernel void kv_store(__global KV *cache, int cache_at, __global const float *x
 		kv_store1(x[i], cache, i);
 }
 #else
-__kernel void kv_store(__global KV *cache, int cache_at, __global const float *x, int x_at, int first, int n, int block)
+__kernel void kv_store(__global KV *cache, int cache_at, __global const float *x, int x_at, int first, int n,
+	int block)
 {
 	int i = get_global_id(0);
 	cache += cache_at + first;

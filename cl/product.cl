@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What products with weights share, whatever is fused with them: unpacking records, the products of one row of x with a row group
-// (eight rows) of w and of a block of rows with two, and writing sums to y. With NORM 1 defined before the include, x is normed as
-// it is read (MT 1 only).
+// What products with weights share, whatever is fused with them: unpacking records, the products of one row
+// of x with a row group (eight rows) of w and of a block of rows with two, and writing sums to y. With NORM 1
+// defined before the include, x is normed as it is read (MT 1 only).
 #include "weights.cl"
 #ifndef MT
 #define MT 1 // rows of x at once
@@ -15,9 +15,10 @@
 #define ROW_GROUP(k) ((size_t)((k) / 32) * RECORD)
 #endif
 
-// Eight columns of row i of y; n is y's width, column the first of the eight. b, absent with b_at -1: a bias, or with b_row, n then,
-// a matrix like y, which may be y.
-INLINE void put(__global float *y, int i, int n, int column, float8 v, __global const float *b, int b_at, int b_row)
+// Eight columns of row i of y; n is y's width, column the first of the eight. b, absent with b_at -1: a bias,
+// or with b_row, n then, a matrix like y, which may be y.
+INLINE void put(__global float *y, int i, int n, int column, float8 v, __global const float *b, int b_at,
+	int b_row)
 {
 	b += b_at + i * b_row + column;
 	y += i * n + column;
@@ -57,22 +58,27 @@ inline void record_open(__global const uchar *r, struct record *o)
 	record_high(r, &o->bits);
 #endif
 }
-// Four pairs of columns of record r: WORDS(q, ...) once, then PAIR(low, high, ...) and SCALES(low, high, ...) for each b of 0 ... 3.
+// Four pairs of columns of record r: WORDS(q, ...) once, then PAIR(low, high, ...) and SCALES(low, high, ...)
+// for each b of 0 ... 3.
 #if BITS == 8
 #define WORDS(q, r, o, i)
-#define PAIR(low, high, r, q, i, b) low = record_byte(r, 4 * (i) + (b)), high = record_byte(r, 4 * (i) + (b) + 16)
+#define PAIR(low, high, r, q, i, b) low = record_byte(r, 4 * (i) + (b)), \
+	high = record_byte(r, 4 * (i) + (b) + 16)
 #define SCALES(low, high, o, b) low *= (o).scale, high *= (o).scale_high
 #else
 #if PLUMB_CPU
 #define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_bytes(r, &(o).bits, i, &q##_low, &q##_high)
-// Bytes stay where they are (b must be a constant), and OFFSET, a power of two, is part of what the fma takes off.
+// Bytes stay where they are (b must be a constant), and OFFSET, a power of two, is part of what the fma takes
+// off.
 #define PAIR(low, high, r, q, i, b) low = byte_column(q##_low, b), high = byte_column(q##_high, b)
-#define SCALES(low, high, o, b) low = fma(low, (o).scale * byte_unit(b), -(o).least), high = fma(high, (o).scale_high * byte_unit(b), -(o).least_high)
+#define SCALES(low, high, o, b) low = fma(low, (o).scale * byte_unit(b), -(o).least), \
+	high = fma(high, (o).scale_high * byte_unit(b), -(o).least_high)
 #else
 #define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_words(r, &(o).bits, i, &q##_low, &q##_high)
 #define PAIR(low, high, r, q, i, b) low = word_column(q##_low, b), high = word_column(q##_high, b)
 #if MIN
-#define SCALES(low, high, o, b) low = fma(low, (o).scale, -(o).least), high = fma(high, (o).scale_high, -(o).least)
+#define SCALES(low, high, o, b) low = fma(low, (o).scale, -(o).least), \
+	high = fma(high, (o).scale_high, -(o).least)
 #else
 #define SCALES(low, high, o, b) low *= (o).scale, high *= (o).scale_high
 #endif
@@ -88,7 +94,8 @@ inline void record_open(__global const uchar *r, struct record *o)
 #else
 #define ROW __global const float *
 #endif
-// A GPU norms x as it reads it: x times the norm's weight; its squares are added up beside, and the scale comes at the end.
+// A GPU norms x as it reads it: x times the norm's weight; its squares are added up beside, and the scale
+// comes at the end.
 #if NORM && !PLUMB_CPU
 #define NORM_ARGS , __global const float *norm, float *squares
 #define NORM_PASS(c) , norm + (c), squares
@@ -104,7 +111,8 @@ INLINE float normed(float x, float w, float *squares)
 #define X(c) x[c]
 #endif
 
-// One row x meets every `items`-th column of eight dense rows from `me` on. Four chains: one would wait for itself.
+// One row x meets every `items`-th column of eight dense rows from `me` on. Four chains: one would wait for
+// itself.
 INLINE float8 dense_one(__global const uchar *w, ROW x NORM_ARGS, int k, int me, int items)
 {
 	float8 s = (float8)(0), a0 = s, a1 = s, a2 = s;
@@ -122,9 +130,9 @@ INLINE float8 dense_one(__global const uchar *w, ROW x NORM_ARGS, int k, int me,
 }
 
 #if PLUMB_CPU
-// One row x, at the record's columns, meets eight rows of w. A sum per byte of a word, so that no byte is shifted and chains are
-// short; what is taken off each q, OFFSET or the minimum, comes once per record, by the sums of x. Sums of its own: a chain
-// through all records would wait for itself.
+// One row x, at the record's columns, meets eight rows of w. A sum per byte of a word, so that no byte is
+// shifted and chains are short; what is taken off each q, OFFSET or the minimum, comes once per record, by
+// the sums of x. Sums of its own: a chain through all records would wait for itself.
 INLINE float8 record_one(__global const uchar *r, ROW x, float x_low, float x_high)
 {
 	struct record o;
@@ -137,17 +145,20 @@ INLINE float8 record_one(__global const uchar *r, ROW x, float x_low, float x_hi
 #if BITS == 8
 	return o.scale * (((a0 + a1) + (a2 + a3)) + ((b0 + b1) + (b2 + b3)));
 #elif SUB == 1
-	a0 = fma(a3 + b3, (float8)(byte_unit(3)), fma(a2 + b2, (float8)(byte_unit(2)), fma(a1 + b1, (float8)(byte_unit(1)), a0 + b0)));
+	a0 = fma(a3 + b3, (float8)(byte_unit(3)),
+		fma(a2 + b2, (float8)(byte_unit(2)), fma(a1 + b1, (float8)(byte_unit(1)), a0 + b0)));
 	return fma(o.scale, a0, -o.least * (x_low + x_high));
 #else
-	a0 = fma(a3, (float8)(byte_unit(3)), fma(a2, (float8)(byte_unit(2)), fma(a1, (float8)(byte_unit(1)), a0)));
-	b0 = fma(b3, (float8)(byte_unit(3)), fma(b2, (float8)(byte_unit(2)), fma(b1, (float8)(byte_unit(1)), b0)));
+	a0 = fma(a3, (float8)(byte_unit(3)), fma(a2, (float8)(byte_unit(2)),
+		fma(a1, (float8)(byte_unit(1)), a0)));
+	b0 = fma(b3, (float8)(byte_unit(3)), fma(b2, (float8)(byte_unit(2)),
+		fma(b1, (float8)(byte_unit(1)), b0)));
 	return fma(o.scale, a0, -o.least * x_low) + fma(o.scale_high, b0, -o.least_high * x_high);
 #endif
 }
 #else
-// One row x, at the record's columns, meets fours [from, to) of pairs of it. A sum of its own: a chain through all records
-// would wait for itself.
+// One row x, at the record's columns, meets fours [from, to) of pairs of it. A sum of its own: a chain
+// through all records would wait for itself.
 INLINE float8 record_one(__global const uchar *r, ROW x NORM_ARGS, int from, int to)
 {
 	struct record o;
@@ -172,9 +183,9 @@ INLINE float8 record_one(__global const uchar *r, ROW x NORM_ARGS, int from, int
 #endif
 
 #if PLUMB_CPU && MT == 1
-// Memory that is wanted in some hundred nanoseconds. OpenCL's own prefetch is nothing in PoCL, and calls and loops in Intel's runtime;
-// both are clang, whose builtin is one instruction. It knows no address spaces, and on a CPU there is one. Oclgrind, which is run without
-// optimisation, does not have it.
+// Memory that is wanted in some hundred nanoseconds. OpenCL's own prefetch is nothing in PoCL, and calls and
+// loops in Intel's runtime; both are clang, whose builtin is one instruction. It knows no address spaces, and
+// on a CPU there is one. Oclgrind, which is run without optimisation, does not have it.
 #define AHEAD 3072
 #if defined(__has_builtin) && defined(__OPTIMIZE__)
 #if __has_builtin(__builtin_prefetch)
@@ -210,7 +221,8 @@ INLINE float8 row_group_one(__global const uchar *r, ROW x, const float *sums, i
 		for (int u = 0; u < RECORD; u += 64)
 			WANT(r + AHEAD + u);
 #if SUMS
-		s += record_one(r, x + c, c < SPAN ? sums[c / 16] : sum16(x + c), c < SPAN ? sums[c / 16 + 1] : sum16(x + c + 16));
+		s += record_one(r, x + c, c < SPAN ? sums[c / 16] : sum16(x + c),
+			c < SPAN ? sums[c / 16 + 1] : sum16(x + c + 16));
 #else
 		s += record_one(r, x + c, 0, 0);
 #endif
@@ -243,9 +255,9 @@ INLINE void norm_row(float *z, __global const float *x, __global const float *w,
 #endif
 
 #if !PLUMB_CPU
-// A work-group's eight sums of v, each to one of its first eight items: an item adds up every eighth of one column's, then eight
-// items those of a column. (Sub-groups made Intel's CPU runtime five times slower here, and these are two barriers only.)
-// scratch has GROUP * 9 elements.
+// A work-group's eight sums of v, each to one of its first eight items: an item adds up every eighth of one
+// column's, then eight items those of a column. (Sub-groups made Intel's CPU runtime five times slower here,
+// and these are two barriers only.) scratch has GROUP * 9 elements.
 INLINE float group_column(__local float *scratch, float8 v)
 {
 	int me = get_local_id(0);
@@ -264,7 +276,8 @@ INLINE float group_column(__local float *scratch, float8 v)
 }
 
 #if MT == 1
-// This item's share of the products of one row x with a row group of w: every GROUP-th column or half of a record.
+// This item's share of the products of one row x with a row group of w: every GROUP-th column or half of a
+// record.
 INLINE float8 row_group_shared(__global const uchar *w, ROW x NORM_ARGS, int k)
 {
 	int me = get_local_id(0);
@@ -304,11 +317,13 @@ INLINE float norm_scale(__local const float *squared, int k, float eps)
 #else
 #define ROWS(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #endif
-// Sums of `rows` rows of x, 16 each: with the eight rows of w at w0 and those at w1. Columns are unpacked into private memory (the
-// first-level cache), then meet AT_ONCE rows of x at a time. In float16 by name: of two float8, PoCL makes code that is a
-// seventh slower. But no float16 is passed to a function, vload16 and fma included: without AVX-512, that is an ABI of its own, of which
-// clang warns. sum: 2 * (BLOCK + AT_ONCE), aligned as float16 is.
-INLINE void block_sums(float8 *sum, __global const uchar *w0, __global const uchar *w1, __global const float *x, int rows, int k)
+// Sums of `rows` rows of x, 16 each: with the eight rows of w at w0 and those at w1. Columns are unpacked
+// into private memory (the first-level cache), then meet AT_ONCE rows of x at a time. In float16 by name: of
+// two float8, PoCL makes code that is a seventh slower. But no float16 is passed to a function, vload16 and
+// fma included: without AVX-512, that is an ABI of its own, of which clang warns. sum: 2 * (BLOCK + AT_ONCE),
+// aligned as float16 is.
+INLINE void block_sums(float8 *sum, __global const uchar *w0, __global const uchar *w1,
+	__global const float *x, int rows, int k)
 {
 	float8 tile[2 * COLUMNS] __attribute__((aligned(64)));
 	for (int t = 0; t < 2 * (BLOCK + AT_ONCE); t++)
@@ -326,14 +341,16 @@ INLINE void block_sums(float8 *sum, __global const uchar *w0, __global const uch
 				__global const uchar *r = (h ? w1 : w0) + (size_t)((c0 + c) / 32) * RECORD;
 				struct record o;
 				record_open(r, &o);
-#define KEEP(i, b) { float8 low, high; int j = c + 4 * i + b; PAIR(low, high, r, q, i, b); SCALES(low, high, o, b); \
+#define KEEP(i, b) { float8 low, high; int j = c + 4 * i + b; PAIR(low, high, r, q, i, b); \
+	SCALES(low, high, o, b); \
 	tile[2 * j + h] = low, tile[2 * (j + 16) + h] = high; }
 #define KEEPS(i) { WORDS(q, r, o, i); FOUR(KEEP, i) }
 				KEEPS(0) KEEPS(1) KEEPS(2) KEEPS(3)
 			}
 #endif
 		for (int t = 0; t < rows; t += AT_ONCE) {
-#define TAKE(e) float16 s##e = ((const float16 *)sum)[t + e]; __global const float *x##e = x + min(t + e, rows - 1) * k + c0;
+#define TAKE(e) float16 s##e = ((const float16 *)sum)[t + e]; \
+	__global const float *x##e = x + min(t + e, rows - 1) * k + c0;
 			ROWS(TAKE)
 			for (int c = 0; c < columns; c++) {
 				float16 v = ((const float16 *)tile)[c];

@@ -4,7 +4,8 @@
 // variant: -DPLUMB_CPU=0 {|-DPLUMB_SUBGROUPS=1}
 #if PLUMB_CPU
 /* One item per row. */
-__kernel void rmsnorm(__global float *y, int y_at, __global const float *x, int x_at, __global const float *w, int w_at, int d, float eps)
+__kernel void rmsnorm(__global float *y, int y_at, __global const float *x, int x_at, __global const float *w,
+	int w_at, int d, float eps)
 {
 	size_t row = get_global_id(0) * d;
 	float8 sum0 = 0.0f, sum1 = 0.0f;
@@ -29,7 +30,8 @@ __kernel void rmsnorm(__global float *y, int y_at, __global const float *x, int 
 #else
 /* One work-group per row. */
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void rmsnorm(__global float *y, int y_at, __global const float *x, int x_at, __global const float *w, int w_at, int d, float eps)
+void rmsnorm(__global float *y, int y_at, __global const float *x, int x_at, __global const float *w,
+	int w_at, int d, float eps)
 {
 	__local float scratch[GROUP];
 	size_t row = get_group_id(0) * (size_t)d;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rope: turn each pair of a head by its position's angle. turns holds, per position, the cosines of all pairs and
- * then their sines, made by the host in float64. No restrict: the output may be x. */
+/* rope: turn each pair of a head by its position's angle. turns holds, per position, the cosines of all pairs
+ * and then their sines, made by the host in float64. No restrict: the output may be x. */
 static void turn(__global float *y, __global const float *x, int first, int second, float c, float s)
 {
 	float a = x[first], b = x[second];
@@ -10,7 +10,8 @@ static void turn(__global float *y, __global const float *x, int first, int seco
 
 #if PLUMB_CPU
 /* One item per row of `heads` heads; pairs are j and j + half, or with `interleaved` 2j and 2j + 1. */
-__kernel void rope(__global float *y, int y_at, __global const float *x, int x_at, __global const float *turns, int pos, int heads, int pairs, int interleaved)
+__kernel void rope(__global float *y, int y_at, __global const float *x, int x_at,
+	__global const float *turns, int pos, int heads, int pairs, int interleaved)
 {
 	int row = get_global_id(0);
 	__global const float *c = turns + (size_t)(pos + row) * pairs * 2, *s = c + pairs;
@@ -20,7 +21,8 @@ __kernel void rope(__global float *y, int y_at, __global const float *x, int x_a
 	for (int h = 0; h < heads; h++, x += 2 * pairs, y += 2 * pairs) {
 		int j = 0;
 		for (; j + 8 <= pairs && !interleaved; j += 8) {
-			float8 a = vload8(0, x + j), b = vload8(0, x + pairs + j), cosine = vload8(0, c + j), sine = vload8(0, s + j);
+			float8 a = vload8(0, x + j), b = vload8(0, x + pairs + j), cosine = vload8(0, c + j),
+				sine = vload8(0, s + j);
 			vstore8(a * cosine - b * sine, 0, y + j);
 			vstore8(b * cosine + a * sine, 0, y + pairs + j);
 		}
@@ -30,14 +32,16 @@ __kernel void rope(__global float *y, int y_at, __global const float *x, int x_a
 }
 #else
 /* One item per pair: (pair of a row, row). */
-__kernel void rope(__global float *y, int y_at, __global const float *x, int x_at, __global const float *turns, int pos, int heads, int pairs, int interleaved)
+__kernel void rope(__global float *y, int y_at, __global const float *x, int x_at,
+	__global const float *turns, int pos, int heads, int pairs, int interleaved)
 {
 	int p = get_global_id(0), row = get_global_id(1);
 	if (p < heads * pairs) {
 		__global const float *c = turns + (size_t)(pos + row) * pairs * 2;
 		int h = p / pairs, j = p - h * pairs; /* not %: clang would freeze p, which Oclgrind cannot */
 		size_t at = ((size_t)row * heads + h) * pairs * 2;
-		turn(y + y_at + at, x + x_at + at, interleaved ? 2 * j : j, interleaved ? 2 * j + 1 : j + pairs, c[j], c[pairs + j]);
+		turn(y + y_at + at, x + x_at + at, interleaved ? 2 * j : j, interleaved ? 2 * j + 1 : j + pairs, c[j],
+			c[pairs + j]);
 	}
 }
 #endif

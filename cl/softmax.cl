@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* softmax: along rows of d, shifted by the row's maximum; a row of only -inf becomes NaN. No restrict: the output
- * may be x. */
+/* softmax: along rows of d, shifted by the row's maximum; a row of only -inf becomes NaN. No restrict: the
+ * output may be x. */
 // variant: -DPLUMB_CPU=1
 // variant: -DPLUMB_CPU=0 {|-DPLUMB_SUBGROUPS=1}
 #if PLUMB_CPU

@@ -2,7 +2,8 @@
 /* swiglu: y = gate * sigmoid(gate) * up, elementwise. No restrict: the output may be an input. */
 #if PLUMB_CPU
 /* One item per block of elements. */
-__kernel void swiglu(__global float *y, int y_at, __global const float *gate, int gate_at, __global const float *up, int up_at, int n, int block)
+__kernel void swiglu(__global float *y, int y_at, __global const float *gate, int gate_at,
+	__global const float *up, int up_at, int n, int block)
 {
 	int i = (int)get_global_id(0) * block, end = min(n, i + block);
 	y += y_at;
@@ -16,7 +17,8 @@ __kernel void swiglu(__global float *y, int y_at, __global const float *gate, in
 		y[i] = gate[i] / (1.0f + exp(-gate[i])) * up[i];
 }
 #else
-__kernel void swiglu(__global float *y, int y_at, __global const float *gate, int gate_at, __global const float *up, int up_at, int n, int block)
+__kernel void swiglu(__global float *y, int y_at, __global const float *gate, int gate_at,
+	__global const float *up, int up_at, int n, int block)
 {
 	int i = get_global_id(0);
 	if (i < n) {

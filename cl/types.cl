@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every kernel file shares: the device class, sums over vectors and work-groups, loads of cached keys and
- * values. The host puts this text in front of each kernel file. Weights are unpacked elsewhere. */
+/* What every kernel file shares: the device class, sums over vectors and work-groups, loads of cached keys
+ * and values. The host puts this text in front of each kernel file. Weights are unpacked elsewhere. */
 #include "limits.h"
 #ifndef PLUMB_CPU
-#define PLUMB_CPU 0 /* 1: a CPU, one work-item per block with float8 vectors; 0: a GPU, work-groups of GROUP */
+/* 1: a CPU, one work-item per block with float8 vectors; 0: a GPU, work-groups of GROUP */
+#define PLUMB_CPU 0
 #endif
 #ifndef PLUMB_SUBGROUPS
 #define PLUMB_SUBGROUPS 0 /* 1: the device has sub-groups, and the text is built as OpenCL C 2.0 or 3.0 */
 #endif
 #define GROUP PLUMB_CL_GROUP
 
-/* Always inline: unoptimised, clang passes vectors by pointers that Oclgrind's check of uninitialised values dies of. */
+/* Always inline: unoptimised, clang passes vectors by pointers that Oclgrind's check of uninitialised values
+ * dies of. */
 #define INLINE __attribute__((always_inline)) static
 
 INLINE float sum8(float8 v)
@@ -35,8 +37,9 @@ INLINE float max8(float8 v)
 #endif
 
 #if !PLUMB_CPU
-/* v over a work-group of GROUP items, through scratch[GROUP]; all items get the result, and all must call. Sub-groups need
- * two barriers or none instead of eight; a file asks by naming PLUMB_SUBGROUPS, the device and its compiler must know them. */
+/* v over a work-group of GROUP items, through scratch[GROUP]; all items get the result, and all must call.
+ * Sub-groups need two barriers or none instead of eight; a file asks by naming PLUMB_SUBGROUPS, the device
+ * and its compiler must know them. */
 #if PLUMB_SUBGROUPS && (defined(cl_khr_subgroups) || defined(__opencl_c_subgroups))
 #define SUB_GROUPS 1
 #ifdef cl_khr_subgroups

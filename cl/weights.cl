@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights as src/cl/driver/pack.c lays them out: eight rows side by side, so that a float8 holds one column of eight rows.
+// Weights as src/cl/driver/pack.c lays them out: eight rows side by side, so that a float8 holds one column
+// of eight rows.
 //
 // DENSE=32, 16 or 17 (float32, float16, bfloat16): for each column, eight elements.
 // Otherwise blocks of 32 columns, RECORD bytes each:
 //   SUB scales of eight rows (one per 32/SUB columns), then as many minima if MIN: half or float
-//   a plane of 4 x 8 uints: byte b of uint i of row r holds the low four bits of column j = 4 i + b and, above, of j + 16
+//   a plane of 4 x 8 uints: byte b of uint i of row r holds the low four bits of column j = 4 i + b and,
+//   above, of j + 16
 //   BITS 5: eight uints: bits i and i + 4 of byte b of row r are the fifth bits of columns j and j + 16
-//   BITS 6: twice eight uints: bits 2 i and 2 i + 1 of byte b are the upper bits of column j, in the second of j + 16
+//   BITS 6: twice eight uints: bits 2 i and 2 i + 1 of byte b are the upper bits of column j, in the second
+//   of j + 16
 //   BITS 8: instead of all planes 32 x 8 signed bytes
-// So eight columns of eight rows are split by a few operations on whole uints, and no byte changes its lane. The value is scale * (q - OFFSET) - minimum.
+// So eight columns of eight rows are split by a few operations on whole uints, and no byte changes its lane.
+// The value is scale * (q - OFFSET) - minimum.
 // list weights: -DDENSE=32 | -DDENSE=16 | -DDENSE=17
-// list weights: -DBITS=8 -DSUB=1 -DMIN=0 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=4 -DSUB=1 -DMIN=0 -DOFFSET=8 -DHALF_SCALE=1
-// list weights: -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=5 -DSUB=1 -DMIN=0 -DOFFSET=16 -DHALF_SCALE=1
-// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1 | -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0
-// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0 | -DBITS=6 -DSUB=2 -DMIN=0 -DOFFSET=32 -DHALF_SCALE=0
+// list weights: -DBITS=8 -DSUB=1 -DMIN=0 -DOFFSET=0 -DHALF_SCALE=1
+// list weights: -DBITS=4 -DSUB=1 -DMIN=0 -DOFFSET=8 -DHALF_SCALE=1
+// list weights: -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1
+// list weights: -DBITS=5 -DSUB=1 -DMIN=0 -DOFFSET=16 -DHALF_SCALE=1
+// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=1
+// list weights: -DBITS=4 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0
+// list weights: -DBITS=5 -DSUB=1 -DMIN=1 -DOFFSET=0 -DHALF_SCALE=0
+// list weights: -DBITS=6 -DSUB=2 -DMIN=0 -DOFFSET=32 -DHALF_SCALE=0
 #ifndef DENSE
 #define DENSE 0
 #endif
@@ -45,7 +53,8 @@ inline float8 record_scale(__global const uchar *r, int i)
 }
 
 #if BITS != 8
-// The bits above the nibbles, loaded once per record. (Returned structs become noalias arguments, which Oclgrind can't run.)
+// The bits above the nibbles, loaded once per record. (Returned structs become noalias arguments, which
+// Oclgrind can't run.)
 struct high_bits { uint8 first, second; };
 inline void record_high(__global const uchar *r, struct high_bits *h)
 {
@@ -80,7 +89,8 @@ inline float8 word_column(uint8 words, int b)
 	return convert_float8(as_int8(words >> (uint8)(8 * b) & (uint8)(255)) - OFFSET);
 }
 
-// For a CPU: the same columns with no more than a shift or two, each byte with q in its low bits and anything above.
+// For a CPU: the same columns with no more than a shift or two, each byte with q in its low bits and anything
+// above.
 inline void record_bytes(__global const uchar *r, const struct high_bits *h, int i, uint8 *low, uint8 *high)
 {
 	uint8 plane = vload8(i, (__global const uint *)(r + PLANE_AT)), nibbles = (uint8)(0x0f0f0f0f);
@@ -91,7 +101,8 @@ inline void record_bytes(__global const uchar *r, const struct high_bits *h, int
 	*high = bitselect(h->first >> (uint8)(i), *high, nibbles);
 #elif BITS == 6
 	*low = bitselect(i < 2 ? h->first << (uint8)(4 - 2 * i) : h->first >> (uint8)(2 * i - 4), *low, nibbles);
-	*high = bitselect(i < 2 ? h->second << (uint8)(4 - 2 * i) : h->second >> (uint8)(2 * i - 4), *high, nibbles);
+	*high = bitselect(i < 2 ? h->second << (uint8)(4 - 2 * i) : h->second >> (uint8)(2 * i - 4), *high,
+		nibbles);
 #endif
 }
 // Byte b of those where it stands, as q * 2^(8 b): no shift, and no loss.
