@@ -126,11 +126,11 @@ START_TEST(test_eps)
 	for (int i = 0; i < 3; i++)
 		tw[i] = noise(w[i], N, D, 2);
 	need(plumb_tensor_new(ctx, &ty, PLUMB_F32, 2, (int64_t[]){ m, 3 * N }), "a tensor");
-	plumb_tensor_part(&row, &tn, 0, 1, D);
+	plumb_tensor_view(&row, &tn, 0, 1, D);
 	row.rank = 1;
 	row.dim[0] = D, row.dim[1] = 1;
 	for (int gate_up = 0; gate_up < 2; gate_up++) {
-		plumb_tensor_part(&out, &ty, 0, m, gate_up ? N : 3 * N);
+		plumb_tensor_view(&out, &ty, 0, m, gate_up ? N : 3 * N);
 		const struct plumb_tensor *const weights[] = { &tw[0], &tw[1], &tw[2] }, *const none[3] = { NULL };
 		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1]) : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none), "fused");
 		need(plumb_tensor_read(&ty, y, sizeof *y * (size_t)(m * 3 * N)), "reading");

@@ -37,7 +37,7 @@ static uint64_t scratch(const struct plumb_context *ctx)
 	for (int i = 0; i < ctx->drivers; i++)
 		if (ctx->driver[i].cls == &plumb_native_class) {
 			const struct plumb_native *n = ctx->driver[i].state;
-			bytes += sizeof(float) * (n->piece * (size_t)plumb_context_threads(ctx) + n->shared);
+			bytes += sizeof(float) * (n->each * (size_t)plumb_context_threads(ctx) + n->shared);
 		}
 	return bytes;
 }

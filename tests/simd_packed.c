@@ -154,13 +154,13 @@ static const char *few_case(const struct plumb_simd *simd, struct problem *p)
 {
 	int64_t ld = p->groups * PLUMB_GROUP + 3, n = ld * p->rows;
 	float *have = malloc(sizeof *have * (size_t)n), *want = malloc(sizeof *want * (size_t)n);
-	struct plumb_few a = { .w = p->w, .stride = p->stride, .groups = p->groups, .x = p->x, .rows = p->rows, .ldy = ld };
+	struct plumb_small_batch a = { .w = p->w, .stride = p->stride, .groups = p->groups, .x = p->x, .rows = p->rows, .ldy = ld };
 	for (int64_t i = 0; i < n; i++)
 		have[i] = want[i] = 77;
 	a.y = have;
-	simd->packed->few[p->type](&a);
+	simd->packed->small_batch[p->type](&a);
 	a.y = want;
-	plumb_packed_c.few[p->type](&a);
+	plumb_packed_c.small_batch[p->type](&a);
 	bool right = same(have, want, n);
 	free(have);
 	free(want);
@@ -213,7 +213,7 @@ const char *simd_packed_products(const struct plumb_simd *simd, uint64_t seed)
 					draw(&p);
 					if (extreme)
 						draw_extreme(&p);
-					if (rows <= PLUMB_FEW)
+					if (rows <= PLUMB_SMALL_BATCH)
 						bad = few_case(simd, &p);
 					if (rows <= simd->packed->tile && !bad)
 						bad = tile_case(simd, &p, false);

@@ -8,7 +8,7 @@ static int run(int argc, char **argv);
 
 const struct cli_command cli_diag = {
 	"diag", "say why a port differs from a reference, in plain words",
-	"Usage: plumb diag PART MODEL [REFERENCE]... [options]\n"
+	"Usage: plumb diag CHECK MODEL [REFERENCE]... [options]\n"
 	"Runs MODEL, compares with REFERENCE and says what differs, where, and why. The model is judged as it runs with\n"
 	"--driver (--mode exact unless told), and where that is not plain C in float32, a second run with that is trusted.\n"
 	"\n"
@@ -52,12 +52,12 @@ static int take(struct cli_diag *r, int option)
 	}
 }
 
-static bool is(const struct cli_diag *r, const char *part)
+static bool is(const struct cli_diag *r, const char *check)
 {
-	return !strcmp(r->part, part);
+	return !strcmp(r->check, check);
 }
 
-/* Whether the part exists, and how many references it takes; -1 after complaining. */
+/* Whether the check exists, and how many references it takes; -1 after complaining. */
 static int most_references(const struct cli_diag *r, bool *needs)
 {
 	const char *name, *question;
@@ -69,7 +69,7 @@ static int most_references(const struct cli_diag *r, bool *needs)
 			*needs = *needs || is(r, "report");
 			return is(r, "report") ? 1 << 10 : 1;
 		}
-	cli_complain(CLI_USAGE, "\"%s\" is no part of diag; 'plumb diag --help' lists them", r->part);
+	cli_complain(CLI_USAGE, "\"%s\" is no check of diag; 'plumb diag --help' lists them", r->check);
 	return -1;
 }
 
@@ -84,7 +84,7 @@ static int check_options(const struct cli_diag *r)
 	if (!is(r, "dump") && !is(r, "report") && r->out)
 		return cli_complain(CLI_USAGE, "--out is of dump and report only") + 1;
 	if ((is(r, "dump") || is(r, "bisect")) && !r->ids && !r->prompt && !r->chat)
-		return cli_complain(CLI_USAGE, "%s needs a prompt: --tokens, --prompt or --chat", r->part) + 1;
+		return cli_complain(CLI_USAGE, "%s needs a prompt: --tokens, --prompt or --chat", r->check) + 1;
 	if (is(r, "bisect") && r->common.open.driver)
 		return cli_complain(CLI_USAGE, "bisect takes two lists of drivers, --good and --bad, in place of --driver") + 1;
 	return 0;
@@ -102,23 +102,23 @@ static int parse(struct cli_diag *r, int argc, char **argv)
 		return CLI_OK + 1;
 	}
 	if (optind == argc)
-		return cli_complain(CLI_USAGE, "diag needs a part, such as report; try 'plumb diag --help'") + 1;
-	r->part = argv[optind++];
+		return cli_complain(CLI_USAGE, "diag needs a check, such as report; try 'plumb diag --help'") + 1;
+	r->check = argv[optind++];
 	int most = most_references(r, &needs);
 	if (most < 0)
 		return CLI_USAGE + 1;
 	if (!is(r, "faults")) {
 		if (optind == argc)
-			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->part) + 1;
+			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->check) + 1;
 		r->model = argv[optind++];
 	}
 	r->refs = argv + optind;
 	r->ref_count = argc - optind;
 	if (r->ref_count > most)
-		return cli_complain(CLI_USAGE, most ? "diag %s takes one reference, but \"%s\" follows" : "diag %s takes no reference, but \"%s\" is there", r->part,
+		return cli_complain(CLI_USAGE, most ? "diag %s takes one reference, but \"%s\" follows" : "diag %s takes no reference, but \"%s\" is there", r->check,
 			argv[optind + most]) + 1;
 	if (needs && !r->ref_count)
-		return cli_complain(CLI_USAGE, "diag %s needs a reference; try 'plumb diag --help'", r->part) + 1;
+		return cli_complain(CLI_USAGE, "diag %s needs a reference; try 'plumb diag --help'", r->check) + 1;
 	if (is(r, "report") && !r->html)
 		r->html = r->out;
 	return check_options(r);

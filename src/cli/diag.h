@@ -8,7 +8,7 @@
 
 struct cli_diag {
 	struct cli_common common;
-	const char *part, *model;
+	const char *check, *model;
 	char **refs; /* of the command line */
 	int ref_count;
 	const char *ids, *prompt, *chat, *fault, *out, *html, *good, *bad;
@@ -29,11 +29,11 @@ struct plumb_diag_options cli_diag_options(const struct cli_diag *r);
 bool cli_diag_progress(void *user, const char *what, double done, double total);
 
 /* --- diag_help.c --- */
-/* What --help prints: of one part when `part` is the name of one, else all. */
-void cli_diag_help(const struct cli_command *diag, const char *part);
+/* What --help prints: of one check when `check` is the name of one, else all. */
+void cli_diag_help(const struct cli_command *diag, const char *check);
 
 /* --- diag_report.c --- */
-/* A part against each reference: results printed, page written. */
+/* A check against each reference: results printed, page written. */
 int cli_diag_part(struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted);
 
 /* --- diag_dump.c --- */

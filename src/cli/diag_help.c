@@ -47,12 +47,12 @@ static void list_parts(void)
 		printf("  %-12s %s%s\n", name, question, needs || !strcmp(name, "report") ? "" : " (*)");
 }
 
-void cli_diag_help(const struct cli_command *diag, const char *part)
+void cli_diag_help(const struct cli_command *diag, const char *check)
 {
 	const char *name, *question;
 	bool needs;
 	for (int i = 0; plumb_diag_row(i, &name, &question, &needs); i++)
-		if (!strcmp(name, part)) {
+		if (!strcmp(name, check)) {
 			const char *reference = !strcmp(name, "report") ? "REFERENCE..." : needs ? "REFERENCE" : "[REFERENCE]";
 			printf("Usage: plumb diag %s MODEL %s [options]\n%s\n\n'plumb diag --help' lists the options and says what a REFERENCE is.\n",
 				name, reference, question);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb diag PART: runs a part against each reference, prints what comes out or writes the page, and turns verdicts into an exit code. */
+/* plumb diag CHECK: runs a check against each reference, prints what comes out or writes the page, and turns verdicts into an exit code. */
 #include "cli/diag.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 static bool judges(const struct cli_diag *r)
 {
-	return !strcmp(r->part, "report") || !strcmp(r->part, "verdict");
+	return !strcmp(r->check, "report") || !strcmp(r->check, "verdict");
 }
 
 /* A verdict on a reference that could not be used. */
@@ -34,7 +34,7 @@ static enum plumb_status diagnose(const struct cli_diag *r, struct plumb_model *
 	*result = NULL;
 	enum plumb_status s = plumb_diag_new(&diag, port, trusted, reference, &options);
 	if (!s)
-		s = plumb_diag_json(diag, r->part, &text);
+		s = plumb_diag_json(diag, r->check, &text);
 	cli_progress_end();
 	plumb_diag_free(diag);
 	if (!s && !(*result = json_loads(text, 0, NULL))) {
@@ -50,7 +50,7 @@ static enum plumb_status without_reference(const struct cli_diag *r, struct plum
 	json_t **result)
 {
 	enum plumb_status s = PLUMB_OK;
-	if (!strcmp(r->part, "verdict"))
+	if (!strcmp(r->check, "verdict"))
 		*result = unusable(why);
 	else if (!(s = diagnose(r, port, trusted, NULL, result))) {
 		json_object_set_new(*result, "reference", json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", cli_json_text(path), "problems", "file", "", "problem",
@@ -70,7 +70,7 @@ static enum plumb_status check(const struct cli_diag *r, struct plumb_model *por
 	return s;
 }
 
-/* The part against one reference (NULL: none). */
+/* The check against one reference (NULL: none). */
 static int one(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, json_t **result)
 {
 	struct plumb_reference *reference = NULL;

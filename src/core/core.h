@@ -45,7 +45,7 @@ enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_
 /* "{3, 896}" into text (at least 96 bytes), returned. */
 char *plumb_shape_text(const struct plumb_tensor *t, char *text, size_t size);
 /* Elements [first, first + rows * columns) as a matrix; a view like those of plumb_tensor_rows. They must be inside t. */
-void plumb_tensor_part(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns);
+void plumb_tensor_view(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns);
 bool plumb_shape_same(const struct plumb_tensor *a, const struct plumb_tensor *b);
 
 /* --- memory.c --- */

@@ -84,7 +84,7 @@ bool plumb_shape_same(const struct plumb_tensor *a, const struct plumb_tensor *b
 	return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank);
 }
 
-void plumb_tensor_part(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns)
+void plumb_tensor_view(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns)
 {
 	*view = (struct plumb_tensor){ .type = t->type, .rank = 2, .dim = { rows, columns, 1, 1 },
 		.offset = t->offset + (size_t)first * plumb_type_bytes(t->type), .buffer = t->buffer };

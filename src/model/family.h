@@ -44,7 +44,7 @@ struct plumb_weight_row {
  * pattern. */
 struct plumb_left_row { const char *name; enum plumb_use use; const char *why; };
 
-struct plumb_part;
+struct plumb_segment;
 struct plumb_family {
 	const char *name; /* general.architecture, and the prefix of the keys */
 	const char *split; /* the pattern that its tokenizers split text by, where a file does not name one */
@@ -56,7 +56,7 @@ struct plumb_family {
 	unsigned points;               /* bits 1 << enum plumb_point: the capture points that its forward pass has */
 	const struct plumb_made *made; /* by point */
 	/* One pass over the weights for all rows of the parts; see model.h. */
-	enum plumb_status (*forward)(const struct plumb_part *part, int parts, int64_t rows);
+	enum plumb_status (*forward)(const struct plumb_segment *segment, int segments, int64_t rows);
 };
 extern const struct plumb_family plumb_family_qwen2;
 

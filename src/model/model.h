@@ -86,16 +86,16 @@ bool plumb_model_one_by_one(const struct plumb_model *model);
 
 /* --- the forward pass of a family: qwen2.c --- */
 /* Rows [first, first + rows) of a pass: tokens of one session, at its position. */
-struct plumb_part { struct plumb_session *session; int64_t first, rows; };
+struct plumb_segment { struct plumb_session *session; int64_t first, rows; };
 /* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its ids, its activations, its tap,
  * its logits. rows: how many of the last rows get logits. */
-enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, int64_t rows);
+enum plumb_status plumb_qwen2_forward(const struct plumb_segment *segment, int segments, int64_t rows);
 
 /* --- overflow.c --- */
 /* In precision FP16: take down what the operators of this point have noted. Showing a point does so, too. */
 void plumb_overflow_note(struct plumb_session *session, int layer, enum plumb_point point);
 /* After a pass: overflows are their sequences' own, and said once. */
-void plumb_overflow_settle(const struct plumb_part *part, int parts);
+void plumb_overflow_settle(const struct plumb_segment *segment, int segments);
 
 /* --- tap.c --- */
 /* Show a tensor to the tap, if it asked for the point. */

@@ -17,14 +17,14 @@ void plumb_overflow_note(struct plumb_session *s, int layer, enum plumb_point po
 }
 
 /* From a row of the pass to a position of the sequence whose row it is. */
-static void overflow_place(const struct plumb_part *part, int parts)
+static void overflow_place(const struct plumb_segment *segment, int segments)
 {
-	struct plumb_session *lead = part->session;
+	struct plumb_session *lead = segment->session;
 	const struct plumb_overflow found = lead->overflow;
-	for (int i = 0; i < parts; i++) {
-		struct plumb_session *s = part[i].session;
-		int64_t row = found.position - part[i].first;
-		if (row < 0 || row >= part[i].rows)
+	for (int i = 0; i < segments; i++) {
+		struct plumb_session *s = segment[i].session;
+		int64_t row = found.position - segment[i].first;
+		if (row < 0 || row >= segment[i].rows)
 			continue;
 		lead->overflow_relative = false;
 		if (s != lead)
@@ -49,12 +49,12 @@ static void overflow_say(struct plumb_session *s)
 		layer, o->op, plumb_point_name(o->point), (long long)o->position, o->value);
 }
 
-void plumb_overflow_settle(const struct plumb_part *part, int parts)
+void plumb_overflow_settle(const struct plumb_segment *segment, int segments)
 {
-	if (part->session->overflow_relative)
-		overflow_place(part, parts);
-	for (int i = 0; i < parts; i++)
-		overflow_say(part[i].session);
+	if (segment->session->overflow_relative)
+		overflow_place(segment, segments);
+	for (int i = 0; i < segments; i++)
+		overflow_say(segment[i].session);
 }
 
 const struct plumb_overflow *plumb_session_overflow(const struct plumb_session *s)

@@ -8,21 +8,21 @@
 
 /* --- the pass --- */
 
-void plumb_pass_begin(struct plumb_pass *p, const struct plumb_part *part, int parts)
+void plumb_pass_begin(struct plumb_pass *p, const struct plumb_segment *segment, int segments)
 {
-	struct plumb_session *s = part->session;
+	struct plumb_session *s = segment->session;
 	const struct plumb_config *c = &s->model->config;
-	const int64_t n = part[parts - 1].first + part[parts - 1].rows, q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
-	*p = (struct plumb_pass){ .lead = s, .part = part, .parts = parts, .layer = -1 };
+	const int64_t n = segment[segments - 1].first + segment[segments - 1].rows, q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
+	*p = (struct plumb_pass){ .lead = s, .segment = segment, .segments = segments, .layer = -1 };
 	const struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
 		{ &p->ids, &s->ids }, { &p->x, &s->x }, { &p->norm, &s->norm }, { &p->out, &s->out }, { &p->qkv, &s->qkv },
 		{ &p->mix, &s->mix }, { &p->gate, &s->gate }, { &p->up, &s->up },
 	};
 	for (size_t i = 0; !p->status && i < sizeof views / sizeof *views; i++)
 		p->status = plumb_tensor_rows(views[i].view, views[i].whole, 0, n);
-	plumb_tensor_part(&p->q, &s->qkv, 0, n, q);
-	plumb_tensor_part(&p->k, &s->qkv, n * q, n, k);
-	plumb_tensor_part(&p->v, &s->qkv, n * (q + k), n, c->kv_heads * c->value_dim);
+	plumb_tensor_view(&p->q, &s->qkv, 0, n, q);
+	plumb_tensor_view(&p->k, &s->qkv, n * q, n, k);
+	plumb_tensor_view(&p->v, &s->qkv, n * (q + k), n, c->kv_heads * c->value_dim);
 }
 
 void plumb_pass_layer(struct plumb_pass *p, int layer)
@@ -137,15 +137,15 @@ bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w)
 
 struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int index)
 {
-	const struct plumb_part *part = &p->part[index];
-	struct plumb_sequence s = { .p = p, .session = part->session };
+	const struct plumb_segment *segment = &p->segment[index];
+	struct plumb_sequence s = { .p = p, .session = segment->session };
 	const struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
 		{ &s.q, &p->q }, { &s.k, &p->k }, { &s.v, &p->v }, { &s.mix, &p->mix },
 	};
 	for (size_t i = 0; !p->status && i < sizeof views / sizeof *views; i++)
-		p->status = plumb_tensor_rows(views[i].view, views[i].whole, part->first, part->rows);
-	s.kcache = &part->session->kcache[p->layer];
-	s.vcache = &part->session->vcache[p->layer];
+		p->status = plumb_tensor_rows(views[i].view, views[i].whole, segment->first, segment->rows);
+	s.kcache = &segment->session->kcache[p->layer];
+	s.vcache = &segment->session->vcache[p->layer];
 	return s;
 }
 
@@ -161,7 +161,7 @@ void plumb_sequence_rope(struct plumb_sequence *s)
 	struct plumb_pass *p = s->p;
 	if (p->qkv.dim[0] == 1 && pass_fused(s->session, BIT(Q_ROPE) | BIT(K_ROPE))) { /* one call: of a row, their heads follow each other */
 		struct plumb_tensor both;
-		plumb_tensor_part(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
+		plumb_tensor_view(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
 		sequence_rotate(s, &both);
 		return;
 	}

@@ -9,13 +9,13 @@
 /* The first n rows of the lead session's tensors: x is the residual stream, the others hold what their names say. */
 struct plumb_pass {
 	struct plumb_session *lead;
-	const struct plumb_part *part; /* each part of the rows belongs to a sequence of its own */
-	int parts;
+	const struct plumb_segment *segment; /* rows that belong to one sequence each */
+	int segments;
 	int layer; /* under way; -1: outside the layers */
-	struct plumb_tensor ids, x, norm, out, qkv, q, k, v, mix, gate, up; /* q, k and v: parts of qkv */
+	struct plumb_tensor ids, x, norm, out, qkv, q, k, v, mix, gate, up; /* q, k and v: views of qkv */
 	enum plumb_status status;
 };
-void plumb_pass_begin(struct plumb_pass *p, const struct plumb_part *part, int parts);
+void plumb_pass_begin(struct plumb_pass *p, const struct plumb_segment *segment, int segments);
 /* Go on to a layer, unless the session's user has cancelled. */
 void plumb_pass_layer(struct plumb_pass *p, int layer);
 /* The last `rows` rows of x, of norm, and the rows of logits that they become. */
@@ -43,7 +43,7 @@ struct plumb_sequence {
 	struct plumb_tensor q, k, v, mix;        /* its rows */
 	struct plumb_tensor *kcache, *vcache;    /* of the layer */
 };
-struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int part);
+struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int segment);
 void plumb_sequence_rope(struct plumb_sequence *s); /* of q and k */
 void plumb_sequence_store(struct plumb_sequence *s); /* k and v, into the caches */
 bool plumb_sequence_attention(struct plumb_sequence *s); /* fused; as above */

@@ -33,7 +33,7 @@ static void qwen2_attend(struct plumb_sequence *s)
 static void qwen2_attention(struct plumb_pass *p, const struct plumb_layer *w)
 {
 	qwen2_qkv(p, w);
-	for (int i = 0; i < p->parts; i++) { /* positions and caches are each sequence's own */
+	for (int i = 0; i < p->segments; i++) { /* positions and caches are each sequence's own */
 		struct plumb_sequence s = plumb_pass_sequence(p, i);
 		plumb_sequence_rope(&s);
 		plumb_sequence_store(&s);
@@ -65,11 +65,11 @@ static void qwen2_output(struct plumb_pass *p, const struct plumb_model *m, int6
 	plumb_pass_matmul(p, &logits, &norm, plumb_weights_output(m), &m->weights.output_bias, PLUMB_POINT_LOGITS);
 }
 
-enum plumb_status plumb_qwen2_forward(const struct plumb_part *part, int parts, int64_t rows)
+enum plumb_status plumb_qwen2_forward(const struct plumb_segment *segment, int segments, int64_t rows)
 {
-	const struct plumb_model *m = part->session->model;
+	const struct plumb_model *m = segment->session->model;
 	struct plumb_pass p;
-	plumb_pass_begin(&p, part, parts);
+	plumb_pass_begin(&p, segment, segments);
 	plumb_pass_embed(&p, &p.x, &m->weights.embed, &p.ids, PLUMB_POINT_EMBEDDINGS);
 	for (int layer = 0; !p.status && layer < m->config.layers; layer++) {
 		plumb_pass_layer(&p, layer);

@@ -146,11 +146,11 @@ static enum plumb_status check_tokens(const struct plumb_session *s, const int32
 }
 
 /* A pass. What overflowed in it is said whether it came to its end or not. */
-static enum plumb_status forward(const struct plumb_part *part, int parts, int64_t rows)
+static enum plumb_status forward(const struct plumb_segment *segment, int segments, int64_t rows)
 {
-	part->session->first_row = 0;
-	enum plumb_status status = part->session->model->family->forward(part, parts, rows);
-	plumb_overflow_settle(part, parts);
+	segment->session->first_row = 0;
+	enum plumb_status status = segment->session->model->family->forward(segment, segments, rows);
+	plumb_overflow_settle(segment, segments);
 	return status;
 }
 
@@ -163,16 +163,16 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 	enum plumb_status status = session_reserve(s, s->position + n);
 	if (!status && last)
 		status = room_for_logits(s, last);
-	for (int64_t done = 0, part; !status && done < n; done += part) {
+	for (int64_t done = 0, rows; !status && done < n; done += rows) {
 		struct plumb_tensor ids;
-		part = n - done < s->batch ? n - done : s->batch;
-		status = plumb_tensor_rows(&ids, &s->ids, 0, part);
+		rows = n - done < s->batch ? n - done : s->batch;
+		status = plumb_tensor_rows(&ids, &s->ids, 0, rows);
 		if (!status)
-			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)part);
+			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)rows);
 		if (!status)
-			status = forward(&(struct plumb_part){ s, 0, part }, 1, done + part == n ? last : 0);
+			status = forward(&(struct plumb_segment){ s, 0, rows }, 1, done + rows == n ? last : 0);
 		if (!status)
-			s->position += part;
+			s->position += rows;
 	}
 	if (status) {
 		s->position = before;
@@ -232,19 +232,19 @@ static enum plumb_status check_step(struct plumb_session *const *sessions, const
 	return PLUMB_OK;
 }
 
-static enum plumb_status session_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_part *part)
+static enum plumb_status session_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_segment *segment)
 {
 	struct plumb_session *lead = sessions[0];
 	struct plumb_tensor ids, row;
 	for (int64_t i = 0; i < count; i++) {
 		sessions[i]->logits_rows = 0;
-		part[i] = (struct plumb_part){ sessions[i], i, 1 };
+		segment[i] = (struct plumb_segment){ sessions[i], i, 1 };
 		PLUMB_TRY(session_reserve(sessions[i], sessions[i]->position + 1));
 	}
 	PLUMB_TRY(room_for_logits(lead, count));
 	PLUMB_TRY(plumb_tensor_rows(&ids, &lead->ids, 0, count));
 	PLUMB_TRY(plumb_tensor_write(&ids, tokens, sizeof *tokens * (size_t)count));
-	PLUMB_TRY(forward(part, (int)count, count));
+	PLUMB_TRY(forward(segment, (int)count, count));
 	for (int64_t i = 0; i < count; i++) {
 		PLUMB_TRY(plumb_tensor_rows(&row, &lead->logits, i, 1));
 		PLUMB_TRY(copy_logits(sessions[i], &row));
@@ -259,11 +259,11 @@ static enum plumb_status session_step(struct plumb_session *const *sessions, con
 enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
 {
 	PLUMB_TRY(check_step(sessions, tokens, count));
-	struct plumb_part *part = calloc((size_t)count, sizeof *part);
-	if (!part)
+	struct plumb_segment *segment = calloc((size_t)count, sizeof *segment);
+	if (!segment)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a step of %lld sessions", (long long)count);
-	enum plumb_status s = session_step(sessions, tokens, count, part);
-	free(part);
+	enum plumb_status s = session_step(sessions, tokens, count, segment);
+	free(segment);
 	return s;
 }
 

@@ -10,7 +10,7 @@
 #define KEYS 64        /* keys in a tile */
 #define ROWS 48        /* about so many (query, head) rows share a tile */
 #define CHUNK 1024     /* keys per task when the queries are few; whole tiles */
-#define FEW 4
+#define SPLIT_ROWS 4   /* up to so many query rows, the keys are cut */
 
 struct work {
 	struct plumb_driver *driver;
@@ -76,7 +76,7 @@ static const char *cache_row(const struct work *w, const char *cache, size_t hea
  * follows streams sees none; with many, keys are used so often that they are in a cache. */
 static void prefetch_rows(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
 {
-	for (int64_t j = at; j < end && w->n <= FEW; j++)
+	for (int64_t j = at; j < end && w->n <= SPLIT_ROWS; j++)
 		for (size_t i = 0; i < head; i += 64)
 			__builtin_prefetch(cache_row(w, cache, head, kv_head, j) + i, 0, 2);
 }
@@ -232,7 +232,7 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 	w.wide = (w.d + simd->nr - 1) / simd->nr * simd->nr;
 	w.group = w.a.heads / w.a.kv_heads;
 	w.block = w.group < ROWS ? ROWS / w.group : 1;
-	if (w.n <= FEW) {
+	if (w.n <= SPLIT_ROWS) {
 		w.block = w.n;
 		w.chunks = (w.a.pos + w.n + CHUNK - 1) / CHUNK;
 	}

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "native/matmul_packed.h"
 
-#define FEW 3      /* up to so many rows of x, dot products win */
+#define DOT_ROWS 3 /* up to so many rows of x, dot products win */
 #define KC 256     /* k per panel: whole blocks of every type, and a panel that stays in the L1 cache */
 #define COLUMNS 64 /* most weight rows packed by one task */
 
@@ -28,7 +28,7 @@ static void add_bias(const struct work *w, int64_t first, int64_t end)
 				w->y[i * w->n + j] += w->b[j];
 }
 
-static void run_few(void *arg, int64_t first, int64_t end, int thread)
+static void run_dot(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
@@ -79,7 +79,7 @@ static void matmul_run_panel(const struct work *w, int64_t column, int64_t k, in
 	}
 }
 
-static void run_many(void *arg, int64_t first, int64_t end, int thread)
+static void run_tiles(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	int64_t nr = plumb_native_simd(w->driver)->nr;
@@ -109,14 +109,14 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };
 	if (!simd->dot[w.type])
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
-	if (w.m <= FEW) {
+	if (w.m <= DOT_ROWS) {
 		if (simd->order && !plumb_type_is_float(w.type)) {
 			if ((s = plumb_native_reserve(driver, 0, (size_t)(w.m * w.k))))
 				return s;
 			simd->order(w.x, plumb_native_shared(driver), w.m * w.k); /* rows are whole blocks */
 			w.x = plumb_native_shared(driver);
 		}
-		plumb_native_split(driver, w.n, (plumb_native_grain(w.k) + 1) * 4, run_few, &w);
+		plumb_native_split(driver, w.n, (plumb_native_grain(w.k) + 1) * 4, run_dot, &w);
 		return PLUMB_OK;
 	}
 	if ((s = plumb_native_reserve(driver, KC * (PLUMB_SIMD_NR_MAX + COLUMNS), 0)))
@@ -125,6 +125,6 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	int64_t columns = COLUMNS;
 	while (columns > simd->nr && w.n / columns < 2 * plumb_pool_threads(driver->ctx->pool))
 		columns /= 2;
-	plumb_native_split(driver, w.n, columns, run_many, &w);
+	plumb_native_split(driver, w.n, columns, run_tiles, &w);
 	return PLUMB_OK;
 }

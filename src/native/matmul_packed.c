@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, then the products, in matmul_few.c or
- * matmul_many.c, whose results matmul_finish.c completes; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
+/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, then the products, in matmul_small_batch.c or
+ * matmul_large_batch.c, whose results matmul_finish.c completes; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
  * second row of integers, 31 bits together; the results are added. The fast mode rounds the rows of x to bytes where they are many. */
 #include <math.h>
 #include "native/matmul_packed.h"
@@ -51,12 +51,12 @@ static void make_rows(struct plumb_product *p)
 static enum plumb_status matmul_packed_reserve(struct plumb_product *p)
 {
 	const int64_t k = p->k;
-	size_t floats, most = 2 * (size_t)p->m, piece = plumb_native_matmul_scratch(p);
+	size_t floats, most = 2 * (size_t)p->m, each = plumb_native_matmul_scratch(p);
 	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of few, k / 2 for bytes */
-	size_t bytes = p->m < PLUMB_MANY ? most * (size_t)k : 0;
+	size_t bytes = p->m < PLUMB_LARGE_BATCH ? most * (size_t)k : 0;
 	if (__builtin_mul_overflow((size_t)(k / 2 + k / 8 + 1), most, &floats) || floats > SIZE_MAX / 8)
 		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)p->m, (long long)k);
-	PLUMB_TRY(plumb_native_reserve(p->driver, piece > (size_t)k ? piece : (size_t)k, floats + bytes / 2));
+	PLUMB_TRY(plumb_native_reserve(p->driver, each > (size_t)k ? each : (size_t)k, floats + bytes / 2));
 	float *to = plumb_native_shared(p->driver);
 	p->x16.k = k;
 	p->x16.q = (int16_t *)(void *)to;
@@ -88,12 +88,12 @@ enum plumb_status plumb_native_product(struct plumb_product *p)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %lld rows in one matmul", (long long)p->m);
 	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
 	p->limit = !exact ? PLUMB_MODE_LOSS : fast ? INFINITY : 0;
-	p->bytes = fast && !exact && p->m >= PLUMB_MANY && p->kernels->multiply8;
+	p->bytes = fast && !exact && p->m >= PLUMB_LARGE_BATCH && p->kernels->multiply8;
 	PLUMB_TRY(matmul_packed_reserve(p));
 	make_rows(p);
-	if (p->rows < PLUMB_MANY)
-		plumb_native_matmul_few(p);
+	if (p->rows < PLUMB_LARGE_BATCH)
+		plumb_native_matmul_small_batch(p);
 	else
-		plumb_native_matmul_many(p);
+		plumb_native_matmul_large_batch(p);
 	return PLUMB_OK;
 }

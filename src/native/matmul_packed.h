@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One call's product of activations with packed weights, as matmul and the fused operators describe it. Private to
- * matmul_packed.c, matmul_few.c, matmul_many.c and matmul_finish.c but for plumb_native_product. */
+ * matmul_packed.c, matmul_small_batch.c, matmul_large_batch.c and matmul_finish.c but for plumb_native_product. */
 #ifndef PLUMB_MATMUL_PACKED_H
 #define PLUMB_MATMUL_PACKED_H
 
 #include "native/native.h"
 
-#define PLUMB_MANY 33 /* rows of x from which on unpacking panels pays */
+#define PLUMB_LARGE_BATCH 33 /* rows of x from which on unpacking panels pays */
 
 /* One weight, its bias (NULL: none), and where its results {m, rows of the weight} go. */
 struct plumb_factor { const struct plumb_tensor *weight; const float *b; float *y; struct plumb_packed *w; };
@@ -41,8 +41,8 @@ enum plumb_status plumb_native_product(struct plumb_product *p);
 struct plumb_results { float *out, *up; int64_t ld, i, end, first, width; bool there; };
 void plumb_native_product_finish(const struct plumb_product *p, int f, const struct plumb_results *r);
 
-void plumb_native_matmul_few(struct plumb_product *p);
-void plumb_native_matmul_many(struct plumb_product *p);
+void plumb_native_matmul_small_batch(struct plumb_product *p);
+void plumb_native_matmul_large_batch(struct plumb_product *p);
 size_t plumb_native_matmul_scratch(const struct plumb_product *p); /* floats that a thread needs for many rows */
 
 #endif

@@ -24,11 +24,11 @@ struct plumb_packed {
 struct plumb_native {
 	struct plumb_simd simd;
 	size_t cache;         /* bytes of a second-level cache: decides how work is cut, never a result */
-	float *scratch;       /* one piece per thread, then one that all share; grown on demand */
-	size_t piece, shared; /* floats of each */
+	float *scratch;       /* `each` floats per thread, then one that all share; grown on demand */
+	size_t each, shared;  /* floats */
 	struct plumb_chunk *chunks;
 	struct plumb_packed *last; /* multiplied by few rows */
-	struct plumb_native_taken { _Alignas(64) _Atomic int64_t next; } *taken; /* of each thread's piece of a weight: the first group that nobody has */
+	struct plumb_native_taken { _Alignas(64) _Atomic int64_t next; } *taken; /* per thread: the next unclaimed row group of its share of a weight */
 };
 
 static inline const struct plumb_simd *plumb_native_simd(const struct plumb_driver *driver)
@@ -45,9 +45,9 @@ void plumb_native_split(struct plumb_driver *driver, int64_t n, int64_t grain, p
 int64_t plumb_native_grain(int64_t elements_per_item);
 #define PLUMB_NATIVE_GRAIN 8192
 
-/* Make every thread's scratch at least `piece` floats long, and the shared one `shared`, before
+/* Make every thread's scratch at least `each` floats long, and the shared one `shared`, before
  * work is split. */
-enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece, size_t shared);
+enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t each, size_t shared);
 void plumb_native_scratch_free(struct plumb_driver *driver);
 /* 64-byte aligned; contents are undefined. */
 float *plumb_native_scratch(const struct plumb_driver *driver, int thread);
@@ -63,7 +63,7 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
 /* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no memory). */
 struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
 
-/* --- matmul_few.c --- */
+/* --- matmul_small_batch.c --- */
 /* No thread prefetches a weight while it waits, until the next product of few rows. */
 void plumb_native_forget_next(struct plumb_driver *driver);
 

@@ -3,25 +3,25 @@
 #include <stdlib.h>
 #include "native/native.h"
 
-#define LINE (64 / sizeof(float)) /* a cache line, so that pieces never share one */
+#define LINE (64 / sizeof(float)) /* a cache line, so that no two threads share one */
 
-static size_t work_scratch_bytes(const struct plumb_driver *driver, size_t piece, size_t shared)
+static size_t work_scratch_bytes(const struct plumb_driver *driver, size_t each, size_t shared)
 {
-	return sizeof(float) * (piece * (size_t)plumb_pool_threads(driver->ctx->pool) + shared);
+	return sizeof(float) * (each * (size_t)plumb_pool_threads(driver->ctx->pool) + shared);
 }
 
-enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece, size_t shared)
+enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t each, size_t shared)
 {
 	struct plumb_native *n = driver->state;
 	enum plumb_status s;
-	if (piece <= n->piece && shared <= n->shared)
+	if (each <= n->each && shared <= n->shared)
 		return PLUMB_OK;
 	size_t most = SIZE_MAX / sizeof(float) / 4 / (size_t)plumb_pool_threads(driver->ctx->pool);
-	if (piece > most || shared > most)
-		return plumb_fail(PLUMB_E_MEMORY, "a scratch of %zu + %zu floats overflows the address space", piece, shared);
-	piece = piece > n->piece ? (piece + LINE - 1) / LINE * LINE : n->piece;
+	if (each > most || shared > most)
+		return plumb_fail(PLUMB_E_MEMORY, "a scratch of %zu + %zu floats overflows the address space", each, shared);
+	each = each > n->each ? (each + LINE - 1) / LINE * LINE : n->each;
 	shared = shared > n->shared ? (shared + LINE - 1) / LINE * LINE : n->shared;
-	uint64_t had = work_scratch_bytes(driver, n->piece, n->shared), now = work_scratch_bytes(driver, piece, shared);
+	uint64_t had = work_scratch_bytes(driver, n->each, n->shared), now = work_scratch_bytes(driver, each, shared);
 	if ((s = plumb_budget_take(driver->ctx, now - had)))
 		return s;
 	float *scratch = aligned_alloc(LINE * sizeof(float), now);
@@ -31,7 +31,7 @@ enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece
 	}
 	free(n->scratch);
 	n->scratch = scratch;
-	n->piece = piece;
+	n->each = each;
 	n->shared = shared;
 	return PLUMB_OK;
 }
@@ -39,16 +39,16 @@ enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t piece
 void plumb_native_scratch_free(struct plumb_driver *driver)
 {
 	struct plumb_native *n = driver->state;
-	plumb_budget_give(driver->ctx, work_scratch_bytes(driver, n->piece, n->shared));
+	plumb_budget_give(driver->ctx, work_scratch_bytes(driver, n->each, n->shared));
 	free(n->scratch);
 	n->scratch = NULL;
-	n->piece = n->shared = 0;
+	n->each = n->shared = 0;
 }
 
 float *plumb_native_scratch(const struct plumb_driver *driver, int thread)
 {
 	const struct plumb_native *n = driver->state;
-	return n->scratch + n->piece * (size_t)thread;
+	return n->scratch + n->each * (size_t)thread;
 }
 
 float *plumb_native_shared(const struct plumb_driver *driver)

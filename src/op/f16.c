@@ -9,7 +9,7 @@ static struct plumb_tensor flat(const struct plumb_tensor *t)
 {
 	struct plumb_tensor rows;
 	int64_t columns = t->dim[t->rank - 1];
-	plumb_tensor_part(&rows, t, 0, plumb_tensor_count(t) / columns, columns);
+	plumb_tensor_view(&rows, t, 0, plumb_tensor_count(t) / columns, columns);
 	return rows;
 }
 

@@ -34,7 +34,7 @@ static enum plumb_status qkv_steps(struct plumb_steps *s, const struct plumb_cal
 	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor y;
-		plumb_tensor_part(&y, c->out, first, x->dim[0], c->in[WEIGHT + i]->dim[0]);
+		plumb_tensor_view(&y, c->out, first, x->dim[0], c->in[WEIGHT + i]->dim[0]);
 		first += plumb_tensor_count(&y);
 		plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &y, .in = { normed, c->in[WEIGHT + i], c->in[BIAS + i] } });
 	}

@@ -83,7 +83,7 @@ static void try_qkv(struct plumb_context *ctx, struct set *s, int64_t m, const c
 		(const struct plumb_tensor *[]){ &s->b[0], NULL, &s->b[2] }));
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor part;
-		plumb_tensor_part(&part, &s->want, first, m, s->w[i].dim[0]);
+		plumb_tensor_view(&part, &s->want, first, m, s->w[i].dim[0]);
 		first += plumb_tensor_count(&part);
 		OK(plumb_matmul(ctx, &part, &s->normed, &s->w[i], i == 1 ? NULL : &s->b[i]));
 	}

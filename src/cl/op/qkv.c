@@ -11,7 +11,7 @@ static struct plumb_tensor qkv_output(const struct plumb_call *call, int i)
 	int64_t m = call->in[X]->dim[0], before = 0;
 	for (int j = 0; j < i; j++)
 		before += m * call->in[WEIGHT + j]->dim[0];
-	plumb_tensor_part(&y, call->out, before, m, call->in[WEIGHT + i]->dim[0]);
+	plumb_tensor_view(&y, call->out, before, m, call->in[WEIGHT + i]->dim[0]);
 	return y;
 }
 

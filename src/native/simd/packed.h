@@ -71,8 +71,8 @@ struct plumb_x16 {
 };
 
 /* y[t * ldy + 16 g + r] for `rows` rows of x from `row` on, and all groups. */
-#define PLUMB_FEW 4
-struct plumb_few {
+#define PLUMB_SMALL_BATCH 4
+struct plumb_small_batch {
 	const uint8_t *w;
 	const uint8_t *end;  /* of what the caller reads after this; then it reads next_bytes from next on: all that is prefetched */
 	const uint8_t *next;
@@ -81,7 +81,7 @@ struct plumb_few {
 	int64_t groups;
 	struct plumb_x16 x;
 	int64_t row;
-	int rows; /* 1 .. PLUMB_FEW */
+	int rows; /* 1 .. PLUMB_SMALL_BATCH */
 	float *y;
 	int64_t ldy;
 };
@@ -115,7 +115,7 @@ struct plumb_tile16 {
 	int64_t ldy;
 };
 
-typedef void (*plumb_few_fn)(const struct plumb_few *a);
+typedef void (*plumb_small_batch_fn)(const struct plumb_small_batch *a);
 typedef void (*plumb_unpack_fn)(const struct plumb_unpack *a);
 
 struct plumb_packed_kernels {
@@ -124,7 +124,7 @@ struct plumb_packed_kernels {
 	bool (*quantise)(const float *x, const struct plumb_x16 *x16, int64_t row, float limit);
 	/* To row `row` what that rounding lost, in steps of 2^-15 of its steps. */
 	void (*rest)(const float *x, const struct plumb_x16 *x16, int64_t row);
-	plumb_few_fn few[PLUMB_TYPE_COUNT];
+	plumb_small_batch_fn small_batch[PLUMB_TYPE_COUNT];
 	plumb_unpack_fn unpack[PLUMB_TYPE_COUNT];
 	void (*multiply)(const struct plumb_tile16 *a);
 	/* The fast mode: x and panels in bytes. All NULL: the set has nothing that would gain by it. */

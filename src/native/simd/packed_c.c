@@ -99,12 +99,12 @@ static void multiply(const struct plumb_tile16 *a) { multiply_any(false, a); }
 static void multiply8(const struct plumb_tile16 *a) { multiply_any(true, a); }
 
 /* A block or 256 columns at a time through a panel: the same sums in the same order. */
-static void few(enum plumb_type type, const struct plumb_few *a)
+static void small_batch(enum plumb_type type, const struct plumb_small_batch *a)
 {
 	enum { N = 256 };
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	int16_t q[N * PLUMB_PANEL];
-	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL], y[PLUMB_FEW * PLUMB_PANEL];
+	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL], y[PLUMB_SMALL_BATCH * PLUMB_PANEL];
 	for (int64_t g = 0; g < a->groups; g++) {
 		for (int64_t from = 0; from < a->x.k; from += N) {
 			int64_t n = a->x.k - from < N ? a->x.k - from : N;
@@ -119,7 +119,7 @@ static void few(enum plumb_type type, const struct plumb_few *a)
 }
 
 #define TYPE_OF(type, name) \
-	static void few_##name(const struct plumb_few *a) { few(PLUMB_##type, a); } \
+	static void small_batch_##name(const struct plumb_small_batch *a) { small_batch(PLUMB_##type, a); } \
 	static void unpack_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, false, a); } \
 	static void unpack8_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, true, a); }
 TYPE_OF(Q8_0, q8_0)
@@ -133,8 +133,8 @@ TYPE_OF(Q6_K, q6_k)
 
 const struct plumb_packed_kernels plumb_packed_c = {
 	.tile = TILE, .quantise = x16_quantise, .rest = x16_rest, .multiply = multiply, .quantise8 = x8_quantise, .multiply8 = multiply8,
-	.few = { [PLUMB_Q8_0] = few_q8_0, [PLUMB_Q4_0] = few_q4_0, [PLUMB_Q4_1] = few_q4_1, [PLUMB_Q5_0] = few_q5_0,
-		[PLUMB_Q5_1] = few_q5_1, [PLUMB_Q4_K] = few_q4_k, [PLUMB_Q5_K] = few_q5_k, [PLUMB_Q6_K] = few_q6_k },
+	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0, [PLUMB_Q4_0] = small_batch_q4_0, [PLUMB_Q4_1] = small_batch_q4_1, [PLUMB_Q5_0] = small_batch_q5_0,
+		[PLUMB_Q5_1] = small_batch_q5_1, [PLUMB_Q4_K] = small_batch_q4_k, [PLUMB_Q5_K] = small_batch_q5_k, [PLUMB_Q6_K] = small_batch_q6_k },
 	.unpack = { [PLUMB_Q8_0] = unpack_q8_0, [PLUMB_Q4_0] = unpack_q4_0, [PLUMB_Q4_1] = unpack_q4_1, [PLUMB_Q5_0] = unpack_q5_0,
 		[PLUMB_Q5_1] = unpack_q5_1, [PLUMB_Q4_K] = unpack_q4_k, [PLUMB_Q5_K] = unpack_q5_k, [PLUMB_Q6_K] = unpack_q6_k },
 	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0, [PLUMB_Q4_0] = unpack8_q4_0, [PLUMB_Q4_1] = unpack8_q4_1, [PLUMB_Q5_0] = unpack8_q5_0,

@@ -39,11 +39,11 @@
 #define byte_offset(offset) (offset)
 #endif
 #ifdef BYTES
-#define FEW_OFFSET byte_offset
-#define FEW_BYTES true
+#define SMALL_BATCH_OFFSET byte_offset
+#define SMALL_BATCH_BYTES true
 #else
-#define FEW_OFFSET
-#define FEW_BYTES false
+#define SMALL_BATCH_OFFSET
+#define SMALL_BATCH_BYTES false
 #endif
 #define PARTS (PLUMB_GROUP / LANES) /* vectors of a group */
 
@@ -94,20 +94,20 @@ INLINE VF add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int
 }
 
 /* One block of one part of a group against T rows of x. */
-INLINE void few_block(enum plumb_type type, int T, const struct plumb_few *a, const uint8_t *scales, const uint8_t *q, int64_t block,
-	int at, VF sum[PLUMB_FEW])
+INLINE void small_batch_block(enum plumb_type type, int T, const struct plumb_small_batch *a, const uint8_t *scales, const uint8_t *q, int64_t block,
+	int at, VF sum[PLUMB_SMALL_BATCH])
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const int64_t blocks = a->x.k / PLUMB_BLOCK, at_x = a->row * blocks + block;
 	VI w[8];
 	unpack_block(type, q, at, w);
 	UNROLL for (int part = 0; part < f.sub; part++) {
-		ACC acc[PLUMB_FEW], high[PLUMB_FEW];
+		ACC acc[PLUMB_SMALL_BATCH], high[PLUMB_SMALL_BATCH];
 		VF scale = scale_of(type, scales, block, part, at);
 		UNROLL for (int t = 0; t < T; t++) {
 			const int32_t *s = a->x.sum + 2 * (at_x + t * blocks);
-			acc[t] = acc_start(-FEW_OFFSET(f.offset) * (f.sub == 2 ? s[part] : s[0] + s[1]), FEW_BYTES);
-			high[t] = acc_start(0, FEW_BYTES);
+			acc[t] = acc_start(-SMALL_BATCH_OFFSET(f.offset) * (f.sub == 2 ? s[part] : s[0] + s[1]), SMALL_BATCH_BYTES);
+			high[t] = acc_start(0, SMALL_BATCH_BYTES);
 		}
 		UNROLL for (int i = part * 8 / f.sub; i < (part + 1) * 8 / f.sub; i++) {
 #ifdef BYTES
@@ -129,13 +129,13 @@ INLINE void few_block(enum plumb_type type, int T, const struct plumb_few *a, co
 		UNROLL for (int t = 0; t < T; t++)
 			acc[t] = acc_join(high[t], acc[t]);
 		UNROLL for (int t = 0; t < T; t++)
-			sum[t] = vf_fma(acc_float(acc[t], FEW_BYTES), vf_mul(scale, vf_all(a->x.scale[at_x + t * blocks])), sum[t]);
+			sum[t] = vf_fma(acc_float(acc[t], SMALL_BATCH_BYTES), vf_mul(scale, vf_all(a->x.scale[at_x + t * blocks])), sum[t]);
 	}
 }
 
 /* The minima of blocks [first, end): after the products of 256 columns, as in tiles. */
-INLINE void few_minima(enum plumb_type type, int T, const struct plumb_few *a, const uint8_t *scales, int64_t first, int64_t end, int at,
-	VF sum[PLUMB_FEW])
+INLINE void small_batch_minima(enum plumb_type type, int T, const struct plumb_small_batch *a, const uint8_t *scales, int64_t first, int64_t end, int at,
+	VF sum[PLUMB_SMALL_BATCH])
 {
 	const int64_t blocks = a->x.k / PLUMB_BLOCK;
 	for (int64_t b = first; b < end; b++) {
@@ -145,14 +145,14 @@ INLINE void few_minima(enum plumb_type type, int T, const struct plumb_few *a, c
 	}
 }
 
-INLINE void few_rows(enum plumb_type type, int T, const struct plumb_few *a)
+INLINE void small_batch_rows(enum plumb_type type, int T, const struct plumb_small_batch *a)
 {
 	const int64_t blocks = a->x.k / PLUMB_BLOCK;
 	const size_t step = plumb_packed_quants(type), lines = (plumb_packed_group(type, a->x.k) + 64 * (size_t)blocks - 1) / (64 * (size_t)blocks);
 	for (int64_t g = 0; g < a->groups; g++) {
 		const uint8_t *scales = a->w + a->stride * (size_t)g, *q = scales + plumb_packed_scales(type, a->x.k);
 		uintptr_t ahead = (uintptr_t)scales + AHEAD, end = (uintptr_t)a->end, next = (uintptr_t)a->next;
-		VF sum[PARTS][PLUMB_FEW];
+		VF sum[PARTS][PLUMB_SMALL_BATCH];
 		UNROLL for (int p = 0; p < PARTS; p++)
 			UNROLL for (int t = 0; t < T; t++)
 				sum[p][t] = vf_zero();
@@ -167,10 +167,10 @@ INLINE void few_rows(enum plumb_type type, int T, const struct plumb_few *a)
 					__builtin_prefetch((const void *)ahead, 0, 2); /* to L2: L1 cannot wait for so many */
 			}
 			UNROLL for (int p = 0; p < PARTS; p++)
-				few_block(type, T, a, scales, q, b, p, sum[p]);
+				small_batch_block(type, T, a, scales, q, b, p, sum[p]);
 			if (plumb_packed_formats[type].min && (b % 8 == 7 || b + 1 == blocks))
 				UNROLL for (int p = 0; p < PARTS; p++)
-					few_minima(type, T, a, scales, b / 8 * 8, b + 1, p, sum[p]);
+					small_batch_minima(type, T, a, scales, b / 8 * 8, b + 1, p, sum[p]);
 		}
 		UNROLL for (int t = 0; t < T; t++)
 			UNROLL for (int p = 0; p < PARTS; p++)
@@ -178,13 +178,13 @@ INLINE void few_rows(enum plumb_type type, int T, const struct plumb_few *a)
 	}
 }
 
-INLINE void few(enum plumb_type type, const struct plumb_few *a)
+INLINE void small_batch(enum plumb_type type, const struct plumb_small_batch *a)
 {
 	switch (a->rows) {
-	case 1: few_rows(type, 1, a); break;
-	case 2: few_rows(type, 2, a); break;
-	case 3: few_rows(type, 3, a); break;
-	default: few_rows(type, 4, a);
+	case 1: small_batch_rows(type, 1, a); break;
+	case 2: small_batch_rows(type, 2, a); break;
+	case 3: small_batch_rows(type, 3, a); break;
+	default: small_batch_rows(type, 4, a);
 	}
 }
 
@@ -319,7 +319,7 @@ TYPE8_OF(Q6_K, q6_k)
 #endif
 
 #define TYPE_OF(type, name) \
-	static void few_##name(const struct plumb_few *a) { few(PLUMB_##type, a); } \
+	static void small_batch_##name(const struct plumb_small_batch *a) { small_batch(PLUMB_##type, a); } \
 	static void unpack_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, false, a); }
 TYPE_OF(Q8_0, q8_0)
 TYPE_OF(Q4_0, q4_0)
@@ -332,8 +332,8 @@ TYPE_OF(Q6_K, q6_k)
 
 #define PACKED_KERNELS { BYTE_KERNELS \
 	.tile = TILE, .quantise = QUANTISE, .rest = x16_rest, .multiply = multiply, \
-	.few = { [PLUMB_Q8_0] = few_q8_0, [PLUMB_Q4_0] = few_q4_0, [PLUMB_Q4_1] = few_q4_1, [PLUMB_Q5_0] = few_q5_0, \
-		[PLUMB_Q5_1] = few_q5_1, [PLUMB_Q4_K] = few_q4_k, [PLUMB_Q5_K] = few_q5_k, [PLUMB_Q6_K] = few_q6_k }, \
+	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0, [PLUMB_Q4_0] = small_batch_q4_0, [PLUMB_Q4_1] = small_batch_q4_1, [PLUMB_Q5_0] = small_batch_q5_0, \
+		[PLUMB_Q5_1] = small_batch_q5_1, [PLUMB_Q4_K] = small_batch_q4_k, [PLUMB_Q5_K] = small_batch_q5_k, [PLUMB_Q6_K] = small_batch_q6_k }, \
 	.unpack = { [PLUMB_Q8_0] = unpack_q8_0, [PLUMB_Q4_0] = unpack_q4_0, [PLUMB_Q4_1] = unpack_q4_1, [PLUMB_Q5_0] = unpack_q5_0, \
 		[PLUMB_Q5_1] = unpack_q5_1, [PLUMB_Q4_K] = unpack_q4_k, [PLUMB_Q5_K] = unpack_q5_k, [PLUMB_Q6_K] = unpack_q6_k }, \
 }

@@ -61,7 +61,7 @@ static void run_tiles(const struct plumb_product *p, struct plumb_tile16 *tile, 
 }
 
 /* A panel of factor f against a block's rows, to out. direct: the last columns' results of first rows go to y itself. */
-static void matmul_many_run_panel(const struct plumb_product *p, int f, int64_t panel, const struct rows *r, const struct panel *to, float *out, bool direct)
+static void matmul_large_batch_run_panel(const struct plumb_product *p, int f, int64_t panel, const struct rows *r, const struct panel *to, float *out, bool direct)
 {
 	const struct plumb_packed *w = p->of[f].w;
 	const struct plumb_packed_format format = plumb_packed_formats[w->type];
@@ -86,7 +86,7 @@ static int64_t panels(const struct plumb_product *p)
 	return n;
 }
 
-static void matmul_many_run(void *arg, int64_t first, int64_t end, int thread)
+static void matmul_large_batch_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct plumb_product *p = arg;
 	float *scratch = plumb_native_scratch(p->driver, thread), *out = scratch + panel_floats(), *up = out + 2 * p->m * PLUMB_PANEL;
@@ -100,17 +100,17 @@ static void matmul_many_run(void *arg, int64_t first, int64_t end, int thread)
 			panel -= p->of[f].w->groups / 2;
 		/* To y itself where that has room for the whole width of a tile, and is not yet needed for something else. */
 		const bool direct = !p->swiglu && !p->r && (panel + 1) * PLUMB_PANEL <= p->of[f].w->rows;
-		matmul_many_run_panel(p, f, panel, &r, &to, out, direct);
+		matmul_large_batch_run_panel(p, f, panel, &r, &to, out, direct);
 		if (p->swiglu)
-			matmul_many_run_panel(p, 1, panel, &r, &to, up, false);
+			matmul_large_batch_run_panel(p, 1, panel, &r, &to, up, false);
 		plumb_native_product_finish(p, f, &(struct plumb_results){ .out = out, .up = up, .ld = PLUMB_PANEL, .i = r.first, .end = r.end,
 			.first = panel * PLUMB_PANEL, .width = PLUMB_PANEL, .there = direct });
 	}
 }
 
-void plumb_native_matmul_many(struct plumb_product *p)
+void plumb_native_matmul_large_batch(struct plumb_product *p)
 {
 	plumb_native_forget_next(p->driver); /* what is prefetched now would push panels out of the caches */
 	p->block = block_rows(p);
-	plumb_native_split(p->driver, panels(p) * ((p->m + p->block - 1) / p->block), 1, matmul_many_run, p);
+	plumb_native_split(p->driver, panels(p) * ((p->m + p->block - 1) / p->block), 1, matmul_large_batch_run, p);
 }
