@@ -33,9 +33,9 @@ static enum plumb_status find_meta(const struct plumb_file *file, const char *ke
 static enum plumb_status find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of,
 	bool needed, const struct plumb_meta **meta)
 {
-	enum plumb_status st = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
-	if (st || !*meta)
-		return st;
+	enum plumb_status status = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
+	if (status || !*meta)
+		return status;
 	if ((*meta)->n && (*meta)->of != of)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s is an array of elements of which each is %s, expected %s", key,
 			kind_name[(*meta)->of], kind_name[of]);
@@ -49,10 +49,10 @@ static enum plumb_status find_array(const struct plumb_file *file, const char *k
 static enum plumb_status vocab_read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
 {
 	const struct plumb_meta *meta;
-	enum plumb_status st = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
+	enum plumb_status status = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
 	*text = NULL;
-	if (st || !meta)
-		return st;
+	if (status || !meta)
+		return status;
 	if (meta->s.n && memchr(meta->s.p, 0, meta->s.n))
 		return plumb_fail(PLUMB_E_FORMAT, "key %s has a NUL byte in its text", key);
 	*text = malloc(meta->s.n + 1);
@@ -90,11 +90,11 @@ static enum plumb_status read_id(const struct plumb_file *file, const char *key,
 /* Files of before May 2024 do not name their pattern; a family has but one. */
 static enum plumb_status read_split(const struct plumb_file *file, struct oddities *odd, char **split)
 {
-	enum plumb_status st = vocab_read_string(file, "tokenizer.ggml.pre", false, split);
+	enum plumb_status status = vocab_read_string(file, "tokenizer.ggml.pre", false, split);
 	const struct plumb_family *family;
-	if (st || (*split && **split))
-		return st;
-	if (!(family = plumb_family_of(file, &st)))
+	if (status || (*split && **split))
+		return status;
+	if (!(family = plumb_family_of(file, &status)))
 		return plumb_fail(PLUMB_E_FORMAT, "no tokenizer: key tokenizer.ggml.pre is missing, and general.architecture is no family "
 			"whose pattern plumb knows");
 	free(*split);
@@ -149,21 +149,21 @@ static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens
 static enum plumb_status read_lists(const struct plumb_file *file, struct plumb_vocab *v)
 {
 	const struct plumb_meta *tokens, *merges, *kinds;
-	enum plumb_status st;
-	if ((st = find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
-	    (st = find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
-	    (st = find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
-	    (st = read_spans(tokens, &v->token, &v->tokens)) || (st = read_spans(merges, &v->merge, &v->merges)))
-		return st;
+	enum plumb_status status;
+	if ((status = find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
+	    (status = find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
+	    (status = find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
+	    (status = read_spans(tokens, &v->token, &v->tokens)) || (status = read_spans(merges, &v->merge, &v->merges)))
+		return status;
 	return kinds ? read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
 }
 
 static enum plumb_status read_bos(const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
 {
 	const struct plumb_meta *add;
-	enum plumb_status st = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
-	if (st)
-		return st;
+	enum plumb_status status = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
+	if (status)
+		return status;
 	v->add_bos = add && add->i;
 	return read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
 }
@@ -173,27 +173,27 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	struct plumb_vocab v = { .bos = -1 };
 	struct oddities odd = { .n = 0 };
 	char *model = NULL, *split = NULL, *template = NULL, *name = NULL;
-	enum plumb_status st;
+	enum plumb_status status;
 	*tok = NULL;
-	if ((st = vocab_read_string(file, "tokenizer.ggml.model", true, &model)))
+	if ((status = vocab_read_string(file, "tokenizer.ggml.model", true, &model)))
 		goto fail;
 	if (strcmp(model, "gpt2")) {
-		st = plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported",
+		status = plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported",
 			model);
 		goto fail;
 	}
-	if ((st = read_split(file, &odd, &split)) ||
-	    (st = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (st = read_lists(file, &v)) ||
-	    (st = read_bos(file, &odd, &v)) || (st = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
-	    (st = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (st = count_rows(file, v.tokens, &odd)))
+	if ((status = read_split(file, &odd, &split)) ||
+	    (status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (status = read_lists(file, &v)) ||
+	    (status = read_bos(file, &odd, &v)) || (status = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
+	    (status = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (status = count_rows(file, v.tokens, &odd)))
 		goto fail;
-	if ((st = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
+	if ((status = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
 		goto fail;
 	v.name = name; /* a name that is no text is no reason to fail */
 	v.split = split;
 	v.chat_template = template;
-	st = plumb_tokenizer_new(tok, &v);
-	for (int i = 0; !st && i < odd.n; i++)
+	status = plumb_tokenizer_new(tok, &v);
+	for (int i = 0; !status && i < odd.n; i++)
 		plumb_tokenizer_warn(*tok, odd.text[i]);
 fail:
 	free((void *)v.token);
@@ -203,5 +203,5 @@ fail:
 	free(template);
 	free(split);
 	free(model);
-	return st;
+	return status;
 }

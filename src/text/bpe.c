@@ -110,9 +110,9 @@ static void merge_all(struct encoder *e)
 static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 {
 	struct encoder *e = user;
-	enum plumb_status st = bpe_reserve(e, n);
-	if (st)
-		return st;
+	enum plumb_status status = bpe_reserve(e, n);
+	if (status)
+		return status;
 	for (size_t i = 0; i < n; i++) {
 		int32_t id = e->tok->byte_id[(unsigned char)piece[i]];
 		if (id < 0)
@@ -129,23 +129,23 @@ static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 	for (size_t i = e->used / 2; i-- > 0;)
 		bpe_sift_down(e->heap, e->used, i);
 	merge_all(e);
-	for (int32_t i = 0; !st && i >= 0; i = e->symbol[i].next)
-		st = plumb_ids_add(e->ids, e->symbol[i].id);
-	return st;
+	for (int32_t i = 0; !status && i >= 0; i = e->symbol[i].next)
+		status = plumb_ids_add(e->ids, e->symbol[i].id);
+	return status;
 }
 
 static enum plumb_status encode_plain(struct encoder *e, const char *text, size_t n)
 {
 	char *nfc = NULL;
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status status = PLUMB_OK;
 	if (!n)
 		return PLUMB_OK;
 	if (e->tok->nfc)
-		st = plumb_nfc(text, n, &nfc, &n);
-	if (!st)
-		st = plumb_split_run(e->tok->split, nfc ? nfc : text, n, encode_piece, e);
+		status = plumb_nfc(text, n, &nfc, &n);
+	if (!status)
+		status = plumb_split_run(e->tok->split, nfc ? nfc : text, n, encode_piece, e);
 	free(nfc);
-	return st;
+	return status;
 }
 
 enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
@@ -153,43 +153,43 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 {
 	struct encoder e = { .tok = tok, .ids = ids };
 	size_t from = 0;
-	enum plumb_status st;
+	enum plumb_status status;
 	if (size > MAX_TEXT)
 		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
-	st = plumb_utf8_check("text", text, size);
-	for (size_t i = 0; !st && i < size;) {
+	status = plumb_utf8_check("text", text, size);
+	for (size_t i = 0; !status && i < size;) {
 		int32_t id = tok->special_first[(unsigned char)text[i]] ? plumb_special_at(tok, text + i, size - i, specials) : -1;
 		if (id < 0) {
 			i++;
 			continue;
 		}
-		if (!(st = encode_plain(&e, text + from, i - from)))
-			st = plumb_ids_add(ids, id);
+		if (!(status = encode_plain(&e, text + from, i - from)))
+			status = plumb_ids_add(ids, id);
 		from = i += plumb_token_bytes(tok, id).n;
 	}
-	if (!st && from < size)
-		st = encode_plain(&e, text + from, size - from);
+	if (!status && from < size)
+		status = encode_plain(&e, text + from, size - from);
 	free(e.symbol);
 	free(e.heap);
-	return st;
+	return status;
 }
 
 enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
 	enum plumb_specials specials, int32_t **ids, size_t *count)
 {
 	struct plumb_ids out = { NULL, 0, 0 };
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status status = PLUMB_OK;
 	*ids = NULL;
 	*count = 0;
 	if (tok->add_bos)
-		st = plumb_ids_add(&out, tok->bos);
-	if (!st)
-		st = plumb_ids_encode(&out, tok, text, size, specials);
-	if (!st && !out.p && !(out.p = malloc(sizeof *out.p))) /* never NULL on success */
-		st = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
-	if (st) {
+		status = plumb_ids_add(&out, tok->bos);
+	if (!status)
+		status = plumb_ids_encode(&out, tok, text, size, specials);
+	if (!status && !out.p && !(out.p = malloc(sizeof *out.p))) /* never NULL on success */
+		status = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
+	if (status) {
 		free(out.p);
-		return st;
+		return status;
 	}
 	*ids = out.p;
 	*count = out.n;

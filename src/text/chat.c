@@ -45,22 +45,22 @@ struct sink {
 /* The text up to a marker is encoded in one: the role's line break may join with the content. */
 static enum plumb_status flush(struct sink *s)
 {
-	enum plumb_status st;
+	enum plumb_status status;
 	if (!s->ids || !s->text.n)
 		return PLUMB_OK;
-	st = plumb_ids_encode(s->ids, s->tok, s->text.p, s->text.n, PLUMB_SPECIALS_TEXT);
+	status = plumb_ids_encode(s->ids, s->tok, s->text.p, s->text.n, PLUMB_SPECIALS_TEXT);
 	s->text.n = 0;
-	return st;
+	return status;
 }
 
 static enum plumb_status put_id(struct sink *s, int32_t id)
 {
 	struct plumb_span bytes = plumb_token_bytes(s->tok, id);
-	enum plumb_status st;
+	enum plumb_status status;
 	if (!s->ids)
 		return chat_put(&s->text, bytes.p, bytes.n);
-	st = flush(s);
-	return st ? st : plumb_ids_add(s->ids, id);
+	status = flush(s);
+	return status ? status : plumb_ids_add(s->ids, id);
 }
 
 static enum plumb_status chat_put_text(struct sink *s, const char *text) { return chat_put(&s->text, text, strlen(text)); }
@@ -79,8 +79,8 @@ static enum plumb_status put_marker(struct sink *s, const char *text)
 static enum plumb_status put_think(struct sink *s)
 {
 	int32_t id = plumb_special_find(s->tok, "<think>");
-	enum plumb_status st = id < 0 ? chat_put_text(s, "<think>") : put_id(s, id);
-	return st ? st : chat_put_text(s, "\n");
+	enum plumb_status status = id < 0 ? chat_put_text(s, "<think>") : put_id(s, id);
+	return status ? status : chat_put_text(s, "\n");
 }
 
 /* What a template keeps of an earlier answer. */
@@ -97,17 +97,17 @@ static const char *without_thought(const struct plumb_template *t, const char *c
 
 static enum plumb_status put_opening(struct sink *s, const char *role)
 {
-	enum plumb_status st;
-	if ((st = put_marker(s, START)) || (st = chat_put_text(s, role)))
-		return st;
+	enum plumb_status status;
+	if ((status = put_marker(s, START)) || (status = chat_put_text(s, role)))
+		return status;
 	return chat_put_text(s, "\n");
 }
 
 static enum plumb_status put_message(struct sink *s, const char *role, const char *content)
 {
-	enum plumb_status st;
-	if ((st = put_opening(s, role)) || (st = chat_put_text(s, content)) || (st = put_marker(s, END)))
-		return st;
+	enum plumb_status status;
+	if ((status = put_opening(s, role)) || (status = chat_put_text(s, content)) || (status = put_marker(s, END)))
+		return status;
 	return chat_put_text(s, "\n");
 }
 
@@ -119,22 +119,22 @@ static bool is_role(const struct plumb_message *m, const char *role) { return !s
 static enum plumb_status write_chatml(struct sink *s, const struct part *p)
 {
 	const struct plumb_template *t = s->tok->template;
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status status = PLUMB_OK;
 	if (!p->first && t->system && (!p->count || !is_role(p->m, "system")))
-		st = put_message(s, "system", t->system);
-	for (size_t i = p->first; !st && i < p->count; i++)
-		st = put_message(s, p->m[i].role, is_role(&p->m[i], "assistant") ? without_thought(t, p->m[i].content, i + 1 == p->count) :
+		status = put_message(s, "system", t->system);
+	for (size_t i = p->first; !status && i < p->count; i++)
+		status = put_message(s, p->m[i].role, is_role(&p->m[i], "assistant") ? without_thought(t, p->m[i].content, i + 1 == p->count) :
 			p->m[i].content);
-	if (!st && p->answer)
-		st = put_opening(s, "assistant");
-	return !st && p->answer && t->think ? put_think(s) : st;
+	if (!status && p->answer)
+		status = put_opening(s, "assistant");
+	return !status && p->answer && t->think ? put_think(s) : status;
 }
 
 /* The last system message stands at the beginning, wherever it was said. */
 static enum plumb_status write_deepseek(struct sink *s, const struct part *p)
 {
 	const char *system = "";
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status status = PLUMB_OK;
 	for (size_t i = 0; i < p->count; i++)
 		if (is_role(&p->m[i], "system")) {
 			if (p->first && i >= p->first)
@@ -143,21 +143,21 @@ static enum plumb_status write_deepseek(struct sink *s, const struct part *p)
 			system = p->m[i].content;
 		}
 	if (!p->first && s->tok->bos >= 0)
-		st = put_id(s, s->tok->bos);
-	if (!st && !p->first)
-		st = chat_put_text(s, system);
-	for (size_t i = p->first; !st && i < p->count; i++) {
+		status = put_id(s, s->tok->bos);
+	if (!status && !p->first)
+		status = chat_put_text(s, system);
+	for (size_t i = p->first; !status && i < p->count; i++) {
 		bool user = is_role(&p->m[i], "user");
 		if (is_role(&p->m[i], "system"))
 			continue;
-		if (!(st = put_marker(s, user ? USER : ASSISTANT)))
-			st = chat_put_text(s, user ? p->m[i].content : without_thought(s->tok->template, p->m[i].content, false));
-		if (!st && !user)
-			st = put_marker(s, END_OF_SENTENCE);
+		if (!(status = put_marker(s, user ? USER : ASSISTANT)))
+			status = chat_put_text(s, user ? p->m[i].content : without_thought(s->tok->template, p->m[i].content, false));
+		if (!status && !user)
+			status = put_marker(s, END_OF_SENTENCE);
 	}
-	if (!st && p->answer)
-		st = put_marker(s, ASSISTANT);
-	return !st && p->answer && s->tok->template->think ? put_think(s) : st;
+	if (!status && p->answer)
+		status = put_marker(s, ASSISTANT);
+	return !status && p->answer && s->tok->template->think ? put_think(s) : status;
 }
 
 static bool known_role(const char *role)
@@ -169,9 +169,9 @@ static enum plumb_status write_chat(struct sink *s, const struct plumb_message *
 	bool answer)
 {
 	struct part part = { messages, first, count, answer };
-	enum plumb_status st = plumb_template_need(s->tok);
-	if (st)
-		return st;
+	enum plumb_status status = plumb_template_need(s->tok);
+	if (status)
+		return status;
 	if (first > count)
 		return plumb_fail(PLUMB_E_ARGUMENT, "messages from %zu on, but there are %zu", first, count);
 	for (size_t i = 0; i < count; i++) {
@@ -181,24 +181,24 @@ static enum plumb_status write_chat(struct sink *s, const struct plumb_message *
 		if (!messages[i].content)
 			return plumb_fail(PLUMB_E_ARGUMENT, "message %zu has no content", i);
 		/* Here and not when all is encoded, so that the offset is that of the message. */
-		if ((st = plumb_utf8_check("message", messages[i].content, strlen(messages[i].content))))
-			return plumb_fail_in(st, "message %zu (%s)", i, messages[i].role);
+		if ((status = plumb_utf8_check("message", messages[i].content, strlen(messages[i].content))))
+			return plumb_fail_in(status, "message %zu (%s)", i, messages[i].role);
 	}
-	st = s->tok->template->form == PLUMB_FORM_DEEPSEEK ? write_deepseek(s, &part) : write_chatml(s, &part);
-	return st ? st : flush(s);
+	status = s->tok->template->form == PLUMB_FORM_DEEPSEEK ? write_deepseek(s, &part) : write_chatml(s, &part);
+	return status ? status : flush(s);
 }
 
 enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const struct plumb_message *messages,
 	size_t first, size_t count, bool answer, char **text)
 {
 	struct sink s = { .tok = tok };
-	enum plumb_status st = chat_put(&s.text, "", 0);
+	enum plumb_status status = chat_put(&s.text, "", 0);
 	*text = NULL;
-	if (!st)
-		st = write_chat(&s, messages, first, count, answer);
-	if (st) {
+	if (!status)
+		status = write_chat(&s, messages, first, count, answer);
+	if (status) {
 		free(s.text.p);
-		return st;
+		return status;
 	}
 	*text = s.text.p;
 	return PLUMB_OK;
@@ -209,16 +209,16 @@ enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const s
 {
 	struct plumb_ids out = { NULL, 0, 0 };
 	struct sink s = { .tok = tok, .ids = &out };
-	enum plumb_status st;
+	enum plumb_status status;
 	*ids = NULL;
 	*n = 0;
-	st = write_chat(&s, messages, first, count, answer);
+	status = write_chat(&s, messages, first, count, answer);
 	free(s.text.p);
-	if (!st && !out.p && !(out.p = malloc(sizeof *out.p)))
-		st = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
-	if (st) {
+	if (!status && !out.p && !(out.p = malloc(sizeof *out.p)))
+		status = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
+	if (status) {
 		free(out.p);
-		return st;
+		return status;
 	}
 	*ids = out.p;
 	*n = out.n;

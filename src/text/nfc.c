@@ -55,9 +55,9 @@ static enum plumb_status order_marks(int32_t *c, size_t n)
 		while (end < n && mark_class(c[end]))
 			end++;
 		if (end - i > 1) {
-			enum plumb_status st = sort_run(c + i, end - i);
-			if (st)
-				return st;
+			enum plumb_status status = sort_run(c + i, end - i);
+			if (status)
+				return status;
 		}
 		i = end + 1;
 	}
@@ -105,21 +105,21 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	int32_t *c = NULL;
 	char *bytes = NULL;
 	size_t count = 0, used = 0;
-	enum plumb_status st;
+	enum plumb_status status;
 	*out = NULL;
 	*out_n = n;
 	if (plainly_nfc(text, n))
 		return PLUMB_OK;
-	if ((st = decompose(text, n, &c, &count)) || (st = order_marks(c, count)))
+	if ((status = decompose(text, n, &c, &count)) || (status = order_marks(c, count)))
 		goto fail;
 	utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)count, FORM);
 	if (composed < 0) {
-		st = plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(composed));
+		status = plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(composed));
 		goto fail;
 	}
 	bytes = malloc((size_t)composed * 4 + 1);
 	if (!bytes) {
-		st = plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
+		status = plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
 		goto fail;
 	}
 	for (utf8proc_ssize_t i = 0; i < composed; i++)
@@ -128,5 +128,5 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	*out_n = used;
 fail:
 	free(c);
-	return st;
+	return status;
 }

@@ -248,14 +248,14 @@ static int32_t filter(struct plumb_sampler *s, int32_t n, double best)
 
 enum plumb_status plumb_sample(struct plumb_sampler *s, const float *logits, int32_t n, int32_t *id)
 {
-	enum plumb_status st;
+	enum plumb_status status;
 	int32_t best, kept, last = 0;
 	double total = 0, target;
 	*id = -1;
 	if (n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%d logits, expected at least 1", (int)n);
-	if ((st = take_logits(s, logits, n)))
-		return st;
+	if ((status = take_logits(s, logits, n)))
+		return status;
 	best = find_best(s->logit, n);
 	if (s->how.temperature > 0) {
 		kept = filter(s, n, s->logit[best]);

@@ -57,7 +57,7 @@ enum plumb_status plumb_split_new(struct plumb_split **split, const char *name)
 	if (!pattern)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "the split pattern \"%.64s\" (tokenizer.ggml.pre) is not known; plumb "
 			"knows that of qwen2 and its other names", name ? name : "(none)");
-	*split = calloc(1, sizeof(**split));
+	*split = calloc(1, sizeof **split);
 	if (!*split)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a split pattern");
 	(*split)->code = pcre2_compile((PCRE2_SPTR)pattern->regex, PCRE2_ZERO_TERMINATED,
@@ -86,8 +86,8 @@ static enum plumb_status run_matches(const struct plumb_split *split, const char
 	pcre2_match_data *data, pcre2_match_context *context, plumb_piece_fn fn, void *user)
 {
 	uint32_t options = PCRE2_NO_UTF_CHECK;
-	enum plumb_status st = PLUMB_OK;
-	for (size_t at = 0; !st && at < n;) {
+	enum plumb_status status = PLUMB_OK;
+	for (size_t at = 0; !status && at < n;) {
 		int rc = pcre2_match(split->code, (PCRE2_SPTR)text, n, at, options, data, context);
 		if (rc == PCRE2_ERROR_JIT_STACKLIMIT && !(options & PCRE2_NO_JIT)) {
 			options |= PCRE2_NO_JIT;
@@ -100,10 +100,10 @@ static enum plumb_status run_matches(const struct plumb_split *split, const char
 				pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
 			return plumb_fail(rc == PCRE2_ERROR_NOMEMORY ? PLUMB_E_MEMORY : PLUMB_E_INTERNAL, "split pattern at byte %zu: %s", at, why);
 		}
-		st = fn(user, text + at, end - at);
+		status = fn(user, text + at, end - at);
 		at = end;
 	}
-	return st;
+	return status;
 }
 
 enum plumb_status plumb_split_run(const struct plumb_split *split, const char *text, size_t n, plumb_piece_fn fn,
@@ -111,17 +111,17 @@ enum plumb_status plumb_split_run(const struct plumb_split *split, const char *t
 {
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	pcre2_match_context *context = pcre2_match_context_create(NULL);
-	enum plumb_status st;
+	enum plumb_status status;
 	if (!data || !context) {
-		st = plumb_fail(PLUMB_E_MEMORY, "no memory to split %zu bytes of text", n);
+		status = plumb_fail(PLUMB_E_MEMORY, "no memory to split %zu bytes of text", n);
 	} else {
 		/* The limits guard against patterns from outside; ours backtracks at most once over a run. */
 		pcre2_set_match_limit(context, UINT32_MAX);
 		pcre2_set_depth_limit(context, UINT32_MAX);
 		pcre2_set_heap_limit(context, UINT32_MAX);
-		st = run_matches(split, text, n, data, context, fn, user);
+		status = run_matches(split, text, n, data, context, fn, user);
 	}
 	pcre2_match_data_free(data);
 	pcre2_match_context_free(context);
-	return st;
+	return status;
 }

@@ -122,7 +122,7 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	char *out = tok->bytes + tok->start[i];
 	size_t n = s.n;
 	bool keep = true;
-	enum plumb_status st = PLUMB_OK;
+	enum plumb_status status = PLUMB_OK;
 	if (s.n && (kind != PLUMB_TOKEN_NORMAL || !plumb_alphabet_decode(alphabet, s, out, &n))) {
 		if (kind == PLUMB_TOKEN_NORMAL) {
 			plumb_warn(tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
@@ -139,9 +139,9 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	}
 	uint32_t *slot = plumb_token_slot(tok, (struct plumb_span){ out, n }, (struct plumb_span){ "", 0 });
 	if (*slot)
-		st = meet_twin(tok, v, i, *slot - 1, &keep);
-	if (st || !keep)
-		return st;
+		status = meet_twin(tok, v, i, *slot - 1, &keep);
+	if (status || !keep)
+		return status;
 	*slot = (uint32_t)i + 1;
 	if (kind == PLUMB_TOKEN_NORMAL && n == 1)
 		tok->byte_id[(unsigned char)out[0]] = (int32_t)i;
@@ -170,9 +170,9 @@ enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct pl
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tokens", v->tokens);
 	tok->tokens = v->tokens;
 	for (size_t i = 0; i < v->tokens; i++) {
-		enum plumb_status st = read_token(tok, v, alphabet, i);
-		if (st)
-			return st;
+		enum plumb_status status = read_token(tok, v, alphabet, i);
+		if (status)
+			return status;
 	}
 	for (int b = 0; b < 256; b++)
 		if (tok->byte_id[b] < 0)
