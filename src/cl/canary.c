@@ -19,9 +19,8 @@ static struct plumb_cl_verdict canary_kind(const struct plumb_call *call, int va
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	struct plumb_cl_verdict v = { .op = (int)call->op, .variant = variant, .type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
-	bool cache = call->op == PLUMB_OP_attn_scores || call->op == PLUMB_OP_attn_mix || call->op == PLUMB_OP_attention;
-	if (cache)
-		v.type[0] = call->in[1]->type;
+	if (desc->caches)
+		v.type[0] = call->in[__builtin_ctz(desc->caches)]->type;
 	for (int i = 0, count = 0; i < PLUMB_MAX_INPUTS && count < 3; i++)
 		if (desc->weights >> i & 1)
 			v.type[count++] = call->in[i]->type;
