@@ -207,6 +207,25 @@ START_TEST(two_on_one_reference)
 }
 END_TEST
 
+/* A report says the blind spots in its verdict, and the verdict that is asked for by itself stays what it was, as do all others. */
+START_TEST(after_a_report)
+{
+	struct plumb_reference *r;
+	char *want[PARTS];
+	ck_good(plumb_reference_open(&r, dir, plumb_model_config(model)));
+	say_all(r, "scale", want);
+	struct plumb_diag *d = diagnose(r, "scale", NULL);
+	ck_assert_int_eq(check_all(d, want, PLUMB_OK), PARTS);
+	json_t *report = part(d, "report"), *blind = json_object_get(report, "blindspots");
+	json_t *sentences = json_object_get(json_object_get(report, "verdict"), "sentences");
+	ck_assert_str_eq(json_string_value(json_array_get(sentences, json_array_size(sentences) - 1)), word(blind, "text"));
+	ck_assert_int_eq(check_all(d, want, PLUMB_OK), PARTS);
+	plumb_diag_free(d);
+	drop_all(want);
+	plumb_reference_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("diag_state");
@@ -218,6 +237,7 @@ int main(void)
 	tcase_add_test(tc, nothing_of_a_failed_run);
 	tcase_add_test(tc, after_a_cancel);
 	tcase_add_test(tc, two_on_one_reference);
+	tcase_add_test(tc, after_a_report);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -63,6 +63,14 @@ enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_store
 	return half && reference == PLUMB_STORED_FP32 ? PLUMB_STORED_FP16 : reference;
 }
 
+const struct plumb_problem *plumb_diag_problem(const struct plumb_diag *d, int index)
+{
+	const int given = d->reference ? d->reference->problems.n : 0;
+	if (index < given)
+		return &d->reference->problems.problem[index];
+	return index - given < d->problems.n ? &d->problems.problem[index - given] : NULL;
+}
+
 /* Does the reference hold scores? Then its attention was computed step by step, each rounded; else fused attention keeps them in float32. */
 static bool has_inside(const struct plumb_reference *r)
 {

@@ -12,7 +12,7 @@ struct plumb_diag {
 	struct plumb_model *port, *trusted; /* trusted: the driver `native` in float32, no fault; may be the port itself */
 	const struct plumb_config *config;
 	const struct plumb_reference *reference; /* NULL: none */
-	json_t *problems;                   /* the reference's, and what was found out here */
+	struct plumb_problems problems;     /* found by this diagnosis, beside those that the reference has */
 	struct plumb_capture given, fixed;  /* its values: as read, each row at its position; after convention.c, each at the point it really is of */
 	struct plumb_diag_options options;
 	struct plumb_fault fault;           /* put into the port on purpose; kind NULL: none */
@@ -51,6 +51,8 @@ enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_ch
 /* The same as JSON, for those outside; borrowed. */
 enum plumb_status plumb_check_json(struct plumb_diag *d, const struct plumb_check *check, json_t **json);
 void plumb_found_free(struct plumb_found *found);
+/* A problem of the reference, those that it has before those that this diagnosis found; NULL past the end. */
+const struct plumb_problem *plumb_diag_problem(const struct plumb_diag *d, int index);
 /* What a comparison can tell: the reference's precision, or FP16 where that is finer and the port runs in it. */
 enum plumb_stored plumb_diag_stored(const struct plumb_diag *d, enum plumb_stored reference);
 /* For emit: append or set, taking the reference of value; when that fails (value NULL, too) emitting fails with PLUMB_E_MEMORY. */

@@ -40,7 +40,7 @@ static enum plumb_status find_tokens(struct plumb_diag *d)
 	PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config, &d->tokens, &d->n));
 	if (d->n != 1 || r->position >= 0)
 		return PLUMB_OK;
-	return plumb_problem(d->problems, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
+	return plumb_problems_add(&d->problems, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
 		"it tells neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
 }
 
@@ -54,12 +54,12 @@ static enum plumb_status check_told(struct plumb_diag *d)
 		while (at < d->n && at < r->token_count && d->tokens[at] == r->tokens[at])
 			at++;
 		if (at < d->n && at < r->token_count)
-			PLUMB_TRY(plumb_problem(d->problems, r->path, "what is compared is of two prompts", "it tells token %d at position %lld, where the prompt has %d",
+			PLUMB_TRY(plumb_problems_add(&d->problems, r->path, "what is compared is of two prompts", "it tells token %d at position %lld, where the prompt has %d",
 				r->tokens[at], (long long)at, d->tokens[at]));
 		d->other_prompt = at < d->n && at < r->token_count;
 	}
 	if (length > d->n)
-		return plumb_problem(d->problems, r->path, "what the prompt has not is not compared", "it has %lld positions, the prompt has %lld tokens",
+		return plumb_problems_add(&d->problems, r->path, "what the prompt has not is not compared", "it has %lld positions, the prompt has %lld tokens",
 			(long long)length, (long long)d->n);
 	return PLUMB_OK;
 }
@@ -94,7 +94,7 @@ static enum plumb_status set_up(struct plumb_diag *d)
 	if (o->layer < -1 || o->layer >= d->config->layers)
 		return plumb_fail(PLUMB_E_ARGUMENT, "layer %d asked, the model has layers 0 to %lld", o->layer, (long long)d->config->layers - 1);
 	d->layers = (int)(o->layers ? o->layers : d->config->layers);
-	if (!(d->cache = json_object()) || (d->reference && !(d->problems = json_deep_copy(d->reference->problems))))
+	if (!(d->cache = json_object()))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
 	if (o->fault) {
 		PLUMB_TRY(plumb_fault_parse(&d->fault, o->fault, d->config));
@@ -139,7 +139,7 @@ void plumb_diag_free(struct plumb_diag *d)
 	plumb_capture_free(&d->given);
 	plumb_capture_free(&d->fixed);
 	plumb_errors_free(d->errors);
-	json_decref(d->problems);
+	plumb_problems_free(&d->problems);
 	json_decref(d->cache);
 	plumb_found_free(d->found);
 	free(d->tokens);

@@ -2,7 +2,7 @@
 # Room by room, along the path that a diagnosis takes.
 libplumb_all_la_SOURCES += \
 	%D%/reference/add.c %D%/reference/bin.c %D%/reference/capture.c %D%/reference/capture.h \
-	%D%/reference/fingerprint.c %D%/reference/manifest.c %D%/reference/names.c %D%/reference/open.c \
+	%D%/reference/emit.c %D%/reference/fingerprint.c %D%/reference/lists.c %D%/reference/manifest.c %D%/reference/names.c %D%/reference/open.c \
 	%D%/reference/reference.h %D%/reference/safetensors.c %D%/reference/stored.c %D%/reference/stored.h \
 	%D%/reference/tokens.c %D%/run/fault.c %D%/run/fault.h %D%/run/rounded.c %D%/run/run.c %D%/run/run.h \
 	%D%/run/weight.c %D%/measure/gap.c %D%/measure/measure.c %D%/measure/measure.h %D%/measure/moments.c %D%/measure/rounding.c \

@@ -80,25 +80,37 @@ static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
 	return false;
 }
 
-/* A part, or why there is none; *code: of the verdict, when this is it. */
+/* A verdict of the report's own: that of the cache must not have what add_blindspots adds. */
+static enum plumb_status make_verdict(struct plumb_diag *d, json_t **json, int *code)
+{
+	const struct plumb_verdict_result *verdict;
+	PLUMB_TRY(plumb_diag_verdict(d, &verdict));
+	*code = (int)verdict->code;
+	*json = plumb_check_verdict.emit(d, verdict);
+	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a verdict");
+}
+
+/* A check's result, or why there is none; *code: of the verdict, when this is it. */
 static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants,
 	int *code)
 {
-	json_t *part = NULL, *made = NULL;
-	const struct plumb_verdict_result *verdict;
-	enum plumb_status s = wants ? plumb_check_json(d, check, &part) : PLUMB_OK;
-	if (!s && wants && check == &plumb_check_verdict && !plumb_diag_verdict(d, &verdict))
-		*code = (int)verdict->code;
+	json_t *made = NULL;
+	const bool verdict = check == &plumb_check_verdict;
+	enum plumb_status s = PLUMB_OK;
+	if (wants)
+		s = verdict ? make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
-	if (s && check == &plumb_check_verdict) {
+	if (s && verdict) {
 		if (!reference_fault(s))
 			return s;
 		made = no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
 	} else if (s)
 		made = json_pack("{s:s, s:o}", "part", check->name, "failed", plumb_json_text(plumb_last_error()));
-	else
-		made = part ? json_incref(part) : json_null();
+	else if (!made)
+		made = json_null();
+	else if (!verdict)
+		json_incref(made);
 	return made && !json_object_set_new(report, check->name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 }
 
@@ -144,7 +156,7 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", describe_model(d->config),
 		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault ?
 		plumb_json_text(d->options.fault) : json_null(), "tokens", describe_tokens(d), "reference",
-		d->reference ? plumb_reference_json(d->reference, d->problems) : json_null());
+		json_null());
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 	if (d->options.progress) {
@@ -153,6 +165,8 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	}
 	enum plumb_status s = put_items(d, report, &scaled);
 	d->options = scaled.options;
+	if (d->reference) /* checks find problems, too */
+		plumb_diag_put(d, report, "reference", plumb_reference_json(d->reference, &d->problems));
 	if (!s && json_is_null(json_object_get(report, "verdict")))
 		plumb_diag_put(d, report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
 	plumb_diag_put(d, report, "seconds", json_real(plumb_seconds() - start));

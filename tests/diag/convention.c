@@ -30,7 +30,7 @@ START_TEST(other_layouts)
 	write_bytes("after_layer_1.bin", words, 4 * layouts[_i].make(words, out(1)));
 	struct opened o = judge(NULL, NULL);
 	json_t *f = find_file(o.part, "after_layer_1.bin");
-	ck_assert_uint_eq(json_array_size(o.r->problems), 0);
+	ck_assert_int_eq(o.r->problems.n, 0);
 	ck_assert_mem_eq(plumb_capture_at(&o.d->fixed, 1, PLUMB_POINT_OUTPUT)->v, out(1), 256);
 	ck_assert_str_eq(text(f, "storage"), layouts[_i].storage);
 	ck_assert_str_eq(text(f, "winner"), *layouts[_i].storage ? layouts[_i].storage : "raw");

@@ -22,7 +22,7 @@ START_TEST(dumps_are_read_bit_for_bit)
 	ck_good(plumb_reference_open(&r, to, config));
 	char mark[32];
 	plumb_model_fingerprint(plumb_model_file(model), mark);
-	ck_assert_uint_eq(json_array_size(r->problems), 0);
+	ck_assert_int_eq(r->problems.n, 0);
 	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position == LAST && !strcmp(r->dtype, "float32") && !strcmp(r->convention, "raw"));
 	ck_assert_str_eq(r->model_hash, mark);
 	plumb_reference_place(&r->raw, r->position, N);
@@ -52,7 +52,7 @@ START_TEST(dumps_some_points)
 	ck_assert(!mkdir(to, 0777)); /* an empty folder may be there */
 	ck_good(plumb_diag_dump(d, to, false, 1u << PLUMB_POINT_K_PROJ));
 	ck_good(plumb_reference_open(&r, to, config));
-	ck_assert_uint_eq(json_array_size(r->files), 3);
+	ck_assert_int_eq(r->files.n, 3);
 	const float *broken = plumb_capture_at(&r->raw, 1, PLUMB_POINT_K_PROJ)->v, *fine = plumb_capture_at(&r->raw, 0, PLUMB_POINT_K_PROJ)->v;
 	ck_assert(!memcmp(fine, plumb_capture_at(&truth, 0, PLUMB_POINT_K_PROJ)->v, 4 * 32) && memcmp(broken, plumb_capture_at(&truth, 1, PLUMB_POINT_K_PROJ)->v, 4 * 32));
 	plumb_reference_free(r);

@@ -95,14 +95,13 @@ static inline void good_bins(void)
 	write_text("reference.json", text);
 }
 
-static inline bool told(const json_t *problems, const char *file, const char *problem, const char *consequence)
+static inline bool told(const struct plumb_problems *list, const char *file, const char *problem, const char *consequence)
 {
-	json_t *p;
-	size_t i;
-	json_array_foreach(problems, i, p)
-		if (strstr(json_string_value(json_object_get(p, "file")), file) && strstr(json_string_value(json_object_get(p, "problem")), problem) &&
-			strstr(json_string_value(json_object_get(p, "consequence")), consequence))
+	for (int i = 0; i < list->n; i++) {
+		const struct plumb_problem *p = &list->problem[i];
+		if (strstr(p->file, file) && strstr(p->text, problem) && strstr(p->consequence, consequence))
 			return true;
+	}
 	return false;
 }
 

@@ -49,7 +49,7 @@ START_TEST(tokens_of_one_row)
 	ck_good(plumb_reference_open(&r, dir, config));
 	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)));
 	ck_assert(d->n == 1 && d->tokens[0] == prompt[LAST] && !r->tokens);
-	ck_assert(told(d->problems, "", "token 258, which is taken for position 0", "give the tokens"));
+	ck_assert(told(&d->problems, "", "token 258, which is taken for position 0", "give the tokens"));
 	plumb_diag_free(d);
 	plumb_reference_free(r);
 }
@@ -78,7 +78,7 @@ START_TEST(other_tokens_and_models)
 	o = judge(prompt, NULL);
 	ck_assert(json_is_true(json_object_get(o.part, "other_model")));
 	ck_assert_str_eq(text(o.part, "convention"), "raw");
-	ck_assert(told(o.d->problems, "", "another model", "says anything about the port"));
+	ck_assert(told(&o.d->problems, "", "another model", "says anything about the port"));
 	finish(&o);
 	plumb_capture_free(&noise);
 }

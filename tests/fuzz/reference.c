@@ -49,7 +49,7 @@ static void look_at_planes(struct plumb_reference *r)
 		}
 		insist(!zero);
 	}
-	insist(seen > 0 && (size_t)seen == json_array_size(r->files));
+	insist(seen > 0 && seen == r->files.n);
 }
 
 /* What an opened reference promises. */
@@ -69,7 +69,7 @@ static void look_at(struct plumb_reference *r)
 		insist(*plumb_last_error());
 	}
 	char *problems = plumb_reference_problems(r);
-	json_t *all = plumb_reference_json(r, r->problems);
+	json_t *all = plumb_reference_json(r, NULL);
 	insist(problems && *problems == '[' && all);
 	free(problems);
 	json_decref(all);

@@ -181,19 +181,16 @@ static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f,
 
 static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag *d)
 {
-	json_t *row;
-	size_t i;
-	j->found->file = calloc(json_array_size(d->reference->files) + 1, sizeof *j->found->file);
+	const struct plumb_reference_files *files = &d->reference->files;
+	j->found->file = calloc((size_t)files->n + 1, sizeof *j->found->file);
 	if (!j->found->file)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for conventions");
-	json_array_foreach(d->reference->files, i, row) {
-		const char *point = json_string_value(json_object_get(row, "point"));
+	for (int i = 0; i < files->n; i++) {
 		struct plumb_file_case *f = &j->found->file[j->found->files];
-		f->name = json_string_value(json_object_get(row, "name"));
-		f->storage = json_string_value(json_object_get(row, "storage"));
-		f->layer = (int)json_integer_value(json_object_get(row, "layer"));
-		for (f->point = 0; strcmp(plumb_point_name(f->point), point);)
-			f->point++;
+		f->name = files->file[i].name;
+		f->storage = files->file[i].storage;
+		f->layer = files->file[i].layer;
+		f->point = files->file[i].point;
 		f->plane = plumb_capture_at(&d->given, f->layer, f->point);
 		f->told = f->plane->first;
 		j->found->files++;

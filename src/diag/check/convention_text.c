@@ -245,7 +245,7 @@ static enum plumb_status ask_matrix(
 		return s;
 	say(w,
 		" Its embeddings are near no row of the model's matrix: it is of another model, or no hidden state is what it is called.");
-	return plumb_problem(d->problems, d->reference->path,
+	return plumb_problems_add(&d->problems, d->reference->path,
 		"nothing that follows from a comparison with it says anything about the port",
 		"another model: its embeddings are near no row of this model's embedding matrix");
 }
@@ -322,8 +322,8 @@ json_t *plumb_convention_json(struct plumb_diag *d, const void *result)
 		plumb_diag_add(d, files, file_json(c, &c->file[i]));
 	for (int64_t i = 0; i < c->others; i++)
 		plumb_diag_add(d, tokens, json_integer(c->other_tokens[i]));
-	return json_pack("{s:s, s:O, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
-		"reference_problems", d->problems, "files", files, "convention", plumb_json_text(c->name), "shift",
+	return json_pack("{s:s, s:o, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
+		"reference_problems", plumb_problems_json(d->reference, &d->problems), "files", files, "convention", plumb_json_text(c->name), "shift",
 		c->shift, "move", (json_int_t)c->move, "other_model", c->other_model, "other_tokens", tokens,
 		"weights_differ", plumb_json_number(c->weights_differ), "same_file",
 		c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text",

@@ -114,12 +114,9 @@ static void unusable(struct work *w)
 			"The reference cannot be used: it has no value at a point that was evaluated.");
 	if (*c->text)
 		say_check(w->v, &plumb_check_convention, c->text);
-	const json_t *problem;
-	size_t i;
-	json_array_foreach(w->d->problems, i, problem)
-		if (i < 3)
-			plumb_texts_add(&w->v->sentences, "%s: %s.", json_string_value(json_object_get(problem, "file")),
-				json_string_value(json_object_get(problem, "problem")));
+	const struct plumb_problem *problem;
+	for (int i = 0; i < 3 && (problem = plumb_diag_problem(w->d, i)); i++)
+		plumb_texts_add(&w->v->sentences, "%s: %s.", problem->file, problem->text);
 }
 
 /* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the
@@ -336,12 +333,11 @@ static enum plumb_status say_checks(struct work *w)
 		plumb_texts_add(&v->sentences, "%s", w->growth->jump[i].text);
 	if (v->answer.have)
 		plumb_texts_add(&v->sentences, "%s", v->answer.text);
-	size_t problems = json_array_size(w->d->problems);
-	const json_t *one = json_array_get(w->d->problems, 0);
+	const struct plumb_problem *one = plumb_diag_problem(w->d, 0);
+	const int problems = one ? w->d->reference->problems.n + w->d->problems.n : 0;
 	if (one)
-		plumb_texts_add(&v->sentences, "The reference has %zu problem%s; the first: %s: %s.", problems,
-			problems > 1 ? "s" : "", json_string_value(json_object_get(one, "file")),
-			json_string_value(json_object_get(one, "problem")));
+		plumb_texts_add(&v->sentences, "The reference has %d problem%s; the first: %s: %s.", problems,
+			problems > 1 ? "s" : "", one->file, one->text);
 	return PLUMB_OK;
 }
 

@@ -151,7 +151,7 @@ static enum plumb_status unread(struct plumb_reference *r, const char *name, con
 {
 	if (why == ENOMEM)
 		return plumb_fail(PLUMB_E_MEMORY, "%s: %s", name, strerror(why));
-	return plumb_reference_problem(r, name, loss, "%s%s%s", what, *what && why ? ": " : "", why ? strerror(why) : "");
+	return plumb_problems_add(&r->problems, name, loss, "%s%s%s", what, *what && why ? ": " : "", why ? strerror(why) : "");
 }
 
 /* The first bytes of a regular file; what is no such file is a problem, not a failure. */
@@ -161,7 +161,7 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 	if (stat(path, &st))
 		return unread(r, name, loss, "", errno);
 	if (!S_ISREG(st.st_mode))
-		return plumb_reference_problem(r, name, loss, S_ISDIR(st.st_mode) ? "a folder where a file was expected" : "not a regular file");
+		return plumb_problems_add(&r->problems, name, loss, S_ISDIR(st.st_mode) ? "a folder where a file was expected" : "not a regular file");
 	b->size = (size_t)st.st_size;
 	FILE *f = fopen(path, "rb");
 	if (!f)
@@ -195,14 +195,14 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char
 	char loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (!b.width) /* scores and softmax, n x n for each head: nothing here says what n is */
-		return plumb_reference_problem(r, name, loss, "a .bin file does not tell the shape of %s; a safetensors file does", plumb_point_name(point));
+		return plumb_problems_add(&r->problems, name, loss, "a .bin file does not tell the shape of %s; a safetensors file does", plumb_point_name(point));
 	PLUMB_TRY(load(r, &b, path, name, loss));
 	if (!b.bytes)
 		return PLUMB_OK;
 	find_layout(&b);
 	enum plumb_status s = PLUMB_OK;
 	if (*b.problem)
-		s = plumb_reference_problem(r, name, b.usable ? "its values are used as they stand; look at this point with care" : loss, "%s", b.problem);
+		s = plumb_problems_add(&r->problems, name, b.usable ? "its values are used as they stand; look at this point with care" : loss, "%s", b.problem);
 	r->strangers += b.stranger;
 	if (!s && b.usable)
 		s = keep(r, &b, name, layer, point);

@@ -15,7 +15,7 @@ static enum plumb_status told_tokens(struct plumb_reference *r, const char *file
 {
 	size_t n = json_array_size(list);
 	if (!n)
-		return plumb_reference_problem(r, file, "the tokens are taken from elsewhere", "token_ids is no list of numbers");
+		return plumb_problems_add(&r->problems, file, "the tokens are taken from elsewhere", "token_ids is no list of numbers");
 	int32_t *tokens = malloc(sizeof *tokens * n);
 	if (!tokens)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tokens", n);
@@ -24,7 +24,7 @@ static enum plumb_status told_tokens(struct plumb_reference *r, const char *file
 		json_int_t x = json_is_integer(id) ? json_integer_value(id) : -1;
 		if (x < 0 || x >= config->vocab) {
 			free(tokens);
-			return plumb_reference_problem(r, file, "the tokens are taken from elsewhere",
+			return plumb_problems_add(&r->problems, file, "the tokens are taken from elsewhere",
 				"token_ids[%zu] is %lld; the model has ids 0 to %lld: another model?", i, (long long)x, (long long)config->vocab - 1);
 		}
 		tokens[i] = (int32_t)x;
@@ -41,7 +41,7 @@ static enum plumb_status told_position(struct plumb_reference *r, const char *fi
 	if (p == -1 && r->token_count)
 		p = r->token_count - 1; /* as Python counts */
 	if (p < 0 || (r->tokens && p >= r->token_count))
-		return plumb_reference_problem(r, file, "the last position is assumed", "position %lld is outside the prompt of %lld tokens",
+		return plumb_problems_add(&r->problems, file, "the last position is assumed", "position %lld is outside the prompt of %lld tokens",
 			(long long)p, (long long)r->token_count);
 	r->position = p;
 	return PLUMB_OK;
@@ -96,7 +96,7 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 		if (stat(path, &st))
 			continue;
 		if (!S_ISREG(st.st_mode) || st.st_size > MOST_MANIFEST) {
-			PLUMB_TRY(plumb_reference_problem(r, names[i], "it is not read", "not a regular file of at most %d bytes", MOST_MANIFEST));
+			PLUMB_TRY(plumb_problems_add(&r->problems, names[i], "it is not read", "not a regular file of at most %d bytes", MOST_MANIFEST));
 			continue;
 		}
 		json_t *told;
@@ -104,7 +104,7 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 		if (s != PLUMB_OK && s != PLUMB_E_FORMAT)
 			return s;
 		s = told ? plumb_reference_told(r, names[i], told, config) :
-			plumb_reference_problem(r, names[i], "it is not read: tokens and position are taken from elsewhere", "%s (line %d)", error.text, error.line);
+			plumb_problems_add(&r->problems, names[i], "it is not read: tokens and position are taken from elsewhere", "%s (line %d)", error.text, error.line);
 		json_decref(told);
 		return s;
 	}

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a reference: finds out what the path holds, has it read (reference_bin.c, reference_tensors.c), and says what is wrong
+/* Opening a reference: finds out what the path holds, has it read (bin.c, safetensors.c), and says what is wrong
  * or missing and what follows from it. Judges no convention: values stay as they are labelled. */
 #include <dirent.h>
 #include <errno.h>
-#include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include "diag/reference/reference.h"
-#include "core/json.h"
 
 #define EXPECTED "a folder of after_layer_N.bin files, a safetensors file, or a folder that holds one was expected"
 #define MOST_FILES 4096
@@ -38,11 +35,11 @@ static enum plumb_status read_entry(struct plumb_reference *r, const char *name,
 	int layer, point;
 	plumb_format(path, sizeof path, "%s/%s", r->path, name);
 	if (!plumb_reference_name(name, strlen(name) - strlen(".bin"), &layer, &point))
-		return plumb_reference_problem(r, name, "it is not read", "no known name; after_embeddings, after_layer_N and final_logits are known");
+		return plumb_problems_add(&r->problems, name, "it is not read", "no known name; after_embeddings, after_layer_N and final_logits are known");
 	/* One too many may be there by convention: embeddings counted as layer 0. */
 	if (layer > config->layers) {
 		plumb_format(loss, sizeof loss, "it is not read");
-		return plumb_reference_problem(r, name, loss, "layer %d, but the model has layers 0 to %lld: another model?", layer,
+		return plumb_problems_add(&r->problems, name, loss, "layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	}
 	return plumb_reference_read_bin(r, path, name, layer, point, config);
@@ -62,7 +59,7 @@ static enum plumb_status read_first(struct plumb_reference *r, struct dirent **l
 {
 	char path[sizeof r->path + 300];
 	for (int i = 1; i < n; i++)
-		PLUMB_TRY(plumb_reference_problem(r, list[i]->d_name, "it is not read", "%s is read, and a reference is one file", list[0]->d_name));
+		PLUMB_TRY(plumb_problems_add(&r->problems, list[i]->d_name, "it is not read", "%s is read, and a reference is one file", list[0]->d_name));
 	plumb_format(path, sizeof path, "%s/%s", r->path, list[0]->d_name);
 	return plumb_reference_read_tensors(r, path, config);
 }
@@ -151,16 +148,15 @@ static enum plumb_status check_complete(struct plumb_reference *r, const struct 
 {
 	char list[256], consequence[400];
 	int layers = (int)config->layers, missing = list_missing(r, layers, list, sizeof list);
-	if (!json_array_size(r->files) || (r->strangers && only_logits(r))) {
-		json_t *first = json_array_get(r->problems, 0);
+	if (!r->files.n || (r->strangers && only_logits(r))) {
+		const struct plumb_problem *first = r->problems.n ? r->problems.problem : NULL;
 		return plumb_fail(PLUMB_E_FORMAT, "%s holds nothing that can be used (%s%s%s): " EXPECTED, r->path,
-			first ? json_string_value(json_object_get(first, "file")) : "no value of a known name", first ? ": " : "",
-			first ? json_string_value(json_object_get(first, "problem")) : "");
+			first ? first->file : "no value of a known name", first ? ": " : "", first ? first->text : "");
 	}
 	plumb_format(consequence, sizeof consequence, "layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
 		missing > 1 ? "s" : "", list);
 	if (missing)
-		PLUMB_TRY(plumb_reference_problem(r, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
+		PLUMB_TRY(plumb_problems_add(&r->problems, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
 	return PLUMB_OK;
 }
 
@@ -175,10 +171,6 @@ static enum plumb_status fill(struct plumb_reference *r, const char *path, const
 		r->path[--n] = 0;
 	if (stat(r->path, &st))
 		return plumb_fail(PLUMB_E_IO, "%s: %s; " EXPECTED, r->path, strerror(errno));
-	r->problems = json_array();
-	r->files = json_array();
-	if (!r->problems || !r->files)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for a reference");
 	/* One layer more than the model has: where embeddings count as layer 0, the last has that number. */
 	PLUMB_TRY(plumb_capture_new(&r->raw, (int)config->layers + 1));
 	PLUMB_TRY(S_ISDIR(st.st_mode) ? read_folder(r, config) : read_single(r, config));
@@ -207,29 +199,8 @@ void plumb_reference_free(struct plumb_reference *r)
 	if (!r)
 		return;
 	plumb_capture_free(&r->raw);
-	json_decref(r->problems);
-	json_decref(r->files);
+	plumb_problems_free(&r->problems);
+	plumb_reference_files_free(&r->files);
 	free(r->tokens);
 	free(r);
-}
-
-char *plumb_reference_problems(const struct plumb_reference *r)
-{
-	return plumb_json_write(r->problems, JSON_INDENT(1));
-}
-
-json_t *plumb_reference_json(const struct plumb_reference *r, json_t *problems)
-{
-	json_t *tokens = r->tokens ? json_array() : json_null();
-	for (int64_t i = 0; r->tokens && i < r->token_count; i++)
-		if (json_array_append_new(tokens, json_integer(r->tokens[i]))) {
-			json_decref(tokens);
-			tokens = NULL; /* then there is no result either */
-		}
-	return json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:O}", "path", plumb_json_text(r->path), "format", r->format,
-		"tensors", (json_int_t)json_array_size(r->files), "positions", (json_int_t)plumb_reference_positions(r),
-		"tokens", tokens,
-		"position", r->position >= 0 ? json_integer(r->position) : json_null(), "dtype", *r->dtype ? plumb_json_text(r->dtype) : json_null(),
-		"convention_told", *r->convention ? plumb_json_text(r->convention) : json_null(),
-		"model_hash", *r->model_hash ? plumb_json_text(r->model_hash) : json_null(), "problems", problems);
 }

@@ -48,17 +48,17 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 	char why[256], loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (layer > config->layers)
-		return plumb_reference_problem(r, name, "it is not read", "layer %d, but the model has layers 0 to %lld: another model?", layer,
+		return plumb_problems_add(&r->problems, name, "it is not read", "layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	if (!plumb_type_is_float(t->type))
-		return plumb_reference_problem(r, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
+		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
 	if (!fits(t, point, config, &s, why, sizeof why)) {
 		r->strangers += strstr(why, "another model") != NULL;
-		return plumb_reference_problem(r, name, loss, "%s", why);
+		return plumb_problems_add(&r->problems, name, loss, "%s", why);
 	}
 	size_t bytes;
 	if (!plumb_type_size(PLUMB_F32, s.rows * s.width, &bytes)) /* the product itself is that of a checked tensor */
-		return plumb_reference_problem(r, name, loss, "too large");
+		return plumb_problems_add(&r->problems, name, loss, "too large");
 	float *v = malloc(bytes);
 	if (!v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of %s", bytes, name);
@@ -110,7 +110,7 @@ static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_
 			at += (size_t)plumb_format(unknown + at, sizeof unknown - at, "%s%.60s", at ? ", " : "", name);
 	}
 	if (strange)
-		PLUMB_TRY(plumb_reference_problem(r, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,
+		PLUMB_TRY(plumb_problems_add(&r->problems, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,
 			strange > 1 ? "s" : "", unknown, strange > 4 ? ", ..." : ""));
 	json_t *told = metadata(file);
 	enum plumb_status s = told ? plumb_reference_told(r, label, told, config) : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
