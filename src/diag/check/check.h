@@ -3,6 +3,7 @@
 #ifndef PLUMB_DIAG_CHECK_H
 #define PLUMB_DIAG_CHECK_H
 
+#include "core/string.h"
 #include "diag/context.h"
 #include "diag/check/convention.h"
 #include "diag/check/growth.h"
@@ -149,6 +150,24 @@ struct plumb_fingerprint_result {
 	int layer, bad; /* as plumb_culprit tells them */
 	char text[512];
 };
+struct plumb_weights_tensor {
+	const struct plumb_file_tensor *file;
+	char name[128], role[96];
+	int layer;  /* -1: outside the layers */
+	bool leads; /* first of its role among the layers */
+	struct plumb_moments m;
+	char unusual[320]; /* what is wrong with it or unlike the other layers'; "": nothing */
+	double score;      /* how loud to say so, 1e12 at most */
+};
+struct plumb_weights_result {
+	struct plumb_weights_tensor *tensor;
+	int64_t tensors;
+	int layers;
+	struct plumb_texts *unusual; /* of each layer */
+	struct plumb_texts missing, extra;
+	bool has_qk_norm;
+	struct plumb_string text;
+};
 struct plumb_verdict_result {
 	enum plumb_judgement code;
 	int layer, point;  /* layer as plumb_culprit tells it; point -1: not known */
@@ -175,6 +194,7 @@ PLUMB_RESULT(precision)
 PLUMB_RESULT(growth)
 PLUMB_RESULT(fingerprint)
 PLUMB_RESULT(verdict)
+PLUMB_RESULT(weights)
 
 extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components,
 	plumb_check_diverge, plumb_check_trace, plumb_check_stability, plumb_check_growth, plumb_check_convention,
