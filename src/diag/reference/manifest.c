@@ -11,7 +11,7 @@
 
 #define MOST_MANIFEST (4 << 20)
 
-static enum plumb_status told_tokens(struct plumb_reference *r, const char *file, const json_t *list, const struct plumb_config *config)
+static enum plumb_status manifest_tokens(struct plumb_reference *r, const char *file, const json_t *list, const struct plumb_config *config)
 {
 	size_t n = json_array_size(list);
 	if (!n)
@@ -35,7 +35,7 @@ static enum plumb_status told_tokens(struct plumb_reference *r, const char *file
 	return PLUMB_OK;
 }
 
-static enum plumb_status told_position(struct plumb_reference *r, const char *file, const json_t *value)
+static enum plumb_status manifest_position(struct plumb_reference *r, const char *file, const json_t *value)
 {
 	json_int_t p = json_is_integer(value) ? json_integer_value(value) : -2;
 	if (p == -1 && r->token_count)
@@ -47,31 +47,31 @@ static enum plumb_status told_position(struct plumb_reference *r, const char *fi
 	return PLUMB_OK;
 }
 
-static void told_text(char *to, size_t size, const json_t *told, const char *key)
+static void manifest_text(char *to, size_t size, const json_t *declared, const char *key)
 {
-	const char *text = json_string_value(json_object_get(told, key));
+	const char *text = json_string_value(json_object_get(declared, key));
 	if (text)
 		plumb_format(to, size, "%s", text);
 }
 
-enum plumb_status plumb_reference_told(struct plumb_reference *r, const char *file, const json_t *told, const struct plumb_config *config)
+enum plumb_status plumb_reference_declared(struct plumb_reference *r, const char *file, const json_t *declared, const struct plumb_config *config)
 {
-	const json_t *tokens = json_object_get(told, "token_ids"), *position = json_object_get(told, "position");
+	const json_t *tokens = json_object_get(declared, "token_ids"), *position = json_object_get(declared, "position");
 	if (tokens)
-		PLUMB_TRY(told_tokens(r, file, tokens, config));
+		PLUMB_TRY(manifest_tokens(r, file, tokens, config));
 	if (position && !json_is_null(position))
-		PLUMB_TRY(told_position(r, file, position));
-	told_text(r->dtype, sizeof r->dtype, told, "dtype");
-	told_text(r->convention, sizeof r->convention, told, "convention");
-	told_text(r->model_hash, sizeof r->model_hash, told, "model_hash");
+		PLUMB_TRY(manifest_position(r, file, position));
+	manifest_text(r->dtype, sizeof r->dtype, declared, "dtype");
+	manifest_text(r->convention, sizeof r->convention, declared, "convention");
+	manifest_text(r->model_hash, sizeof r->model_hash, declared, "model_hash");
 	return PLUMB_OK;
 }
 
-static enum plumb_status load(json_t **told, const char *path, size_t size, json_error_t *error)
+static enum plumb_status load(json_t **declared, const char *path, size_t size, json_error_t *error)
 {
 	FILE *f = fopen(path, "rbe");
 	char *text = f ? malloc(size + 1) : NULL;
-	*told = NULL;
+	*declared = NULL;
 	if (!text) {
 		int why = errno;
 		if (f)
@@ -79,7 +79,7 @@ static enum plumb_status load(json_t **told, const char *path, size_t size, json
 		return plumb_fail(why == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s: %s", path, strerror(why));
 	}
 	size_t n = fread(text, 1, size, f);
-	enum plumb_status s = ferror(f) ? plumb_fail(PLUMB_E_IO, "%s: %s", path, strerror(errno)) : plumb_json_read(told, text, n, 0, error);
+	enum plumb_status s = ferror(f) ? plumb_fail(PLUMB_E_IO, "%s: %s", path, strerror(errno)) : plumb_json_read(declared, text, n, 0, error);
 	fclose(f);
 	free(text);
 	return s == PLUMB_E_MEMORY ? plumb_fail_in(s, "%s", path) : s;
@@ -99,19 +99,19 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 			PLUMB_TRY(plumb_problems_add(&r->problems, names[i], "it is not read", "not a regular file of at most %d bytes", MOST_MANIFEST));
 			continue;
 		}
-		json_t *told;
-		enum plumb_status s = load(&told, path, (size_t)st.st_size, &error);
+		json_t *declared;
+		enum plumb_status s = load(&declared, path, (size_t)st.st_size, &error);
 		if (s != PLUMB_OK && s != PLUMB_E_FORMAT)
 			return s;
-		s = told ? plumb_reference_told(r, names[i], told, config) :
+		s = declared ? plumb_reference_declared(r, names[i], declared, config) :
 			plumb_problems_add(&r->problems, names[i], "it is not read: tokens and position are taken from elsewhere", "%s (line %d)", error.text, error.line);
-		json_decref(told);
+		json_decref(declared);
 		return s;
 	}
 	return PLUMB_OK;
 }
 
-/* Positions that the rows stand for: the last row is the told position's, or the last of the prompt, which may be longer than the one that
+/* Positions that the rows stand for: the last row is the declared position's, or the last of the prompt, which may be longer than the one that
  * is evaluated. */
 void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n)
 {

@@ -63,8 +63,8 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *reference, co
 enum plumb_status plumb_reference_read_tensors(struct plumb_reference *reference, const char *path, const struct plumb_config *config);
 /* manifest.c: reference.json or meta.json of the folder, where there is one; tokens, position ... of JSON. */
 enum plumb_status plumb_reference_read_manifest(struct plumb_reference *reference, const char *folder, const struct plumb_config *config);
-enum plumb_status plumb_reference_told(struct plumb_reference *reference, const char *file, const json_t *told, const struct plumb_config *config);
-/* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last was told: not -1). */
+enum plumb_status plumb_reference_declared(struct plumb_reference *reference, const char *file, const json_t *declared, const struct plumb_config *config);
+/* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last is declared: not -1). */
 void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n);
 /* Most positions that it has values of at one point; 1 at least. */
 int64_t plumb_reference_positions(const struct plumb_reference *reference);

@@ -74,8 +74,8 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 /* The metadata's strings, those that are JSON as JSON: "token_ids": "[9707]". */
 static json_t *metadata(const struct plumb_file *file)
 {
-	json_t *told = json_object();
-	for (int64_t i = 0; told && i < plumb_file_metas(file); i++) {
+	json_t *declared = json_object();
+	for (int64_t i = 0; declared && i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		char key[64];
 		if (m->kind != PLUMB_META_STRING || m->key.n >= sizeof key)
@@ -87,12 +87,12 @@ static json_t *metadata(const struct plumb_file *file)
 		enum plumb_status s = plumb_json_read(&v, m->s.p, m->s.n, JSON_DECODE_ANY, &error);
 		if (s == PLUMB_E_FORMAT)
 			v = plumb_json_bytes(m->s.p, m->s.n);
-		if (json_object_set_new(told, key, v)) {
-			json_decref(told);
+		if (json_object_set_new(declared, key, v)) {
+			json_decref(declared);
 			return NULL;
 		}
 	}
-	return told;
+	return declared;
 }
 
 static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_file *file, const char *label, const struct plumb_config *config)
@@ -112,9 +112,9 @@ static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_
 	if (strange)
 		PLUMB_TRY(plumb_problems_add(&r->problems, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,
 			strange > 1 ? "s" : "", unknown, strange > 4 ? ", ..." : ""));
-	json_t *told = metadata(file);
-	enum plumb_status s = told ? plumb_reference_told(r, label, told, config) : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
-	json_decref(told);
+	json_t *declared = metadata(file);
+	enum plumb_status s = declared ? plumb_reference_declared(r, label, declared, config) : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
+	json_decref(declared);
 	return s;
 }
 
