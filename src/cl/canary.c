@@ -107,7 +107,7 @@ static enum plumb_status canary_judge(struct plumb_driver *driver, const struct 
 	double error, allowed;
 	enum plumb_status s = plumb_op_canary(driver, call, &error, &allowed);
 	if (s == PLUMB_E_DEVICE) { /* it does not build or run; not kept, since a driver update may fix it */
-		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is put aside: %s", plumb_op_name(call->op), types,
+		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is disabled: %s", plumb_op_name(call->op), types,
 			plumb_cl_state(driver)->device.info.name, plumb_last_error());
 		*verdict = BAD;
 		return PLUMB_OK;
@@ -124,7 +124,7 @@ static enum plumb_status canary_judge(struct plumb_driver *driver, const struct 
 	if (key)
 		plumb_cl_cache_store(plumb_cl_state(driver), key, &byte, 1);
 	if (*verdict == BAD)
-		plumb_notice(driver->ctx, "cl: %s (%s) is wrong on %s (relative error %.2g, allowed %.2g) and is put aside", plumb_op_name(call->op),
+		plumb_notice(driver->ctx, "cl: %s (%s) is wrong on %s (relative error %.2g, allowed %.2g) and is disabled", plumb_op_name(call->op),
 			types, plumb_cl_state(driver)->device.info.name, error, allowed);
 	return PLUMB_OK;
 }

@@ -10,7 +10,7 @@ const struct cli_command cli_diag = {
 	"diag", "say why a port differs from a reference, in plain words",
 	"Usage: plumb diag CHECK MODEL [REFERENCE]... [options]\n"
 	"Runs MODEL, compares with REFERENCE and says what differs, where, and why. The model is judged as it runs with\n"
-	"--driver (--mode exact unless told), and where that is not plain C in float32, a second run with that is trusted.\n"
+	"--driver (--mode exact by default), and where that is not plain C in float32, a second run with that is trusted.\n"
 	"\n"
 	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
 	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"

@@ -9,7 +9,7 @@ static const char rest[] =
 	"  bisect       which operators of one driver must move to another for the answer to be right: --good, --bad\n"
 	"  faults       list the bugs that --fault can put in\n"
 	"\n"
-	"  --tokens IDS         the prompt as token ids (default: as the reference tells, or found from its embeddings)\n"
+	"  --tokens IDS         the prompt as token ids (default: as the reference declares, or found from its embeddings)\n"
 	"  --prompt TEXT        the prompt as plain text\n"
 	"  --chat TEXT          the prompt as a message in the model's chat template\n"
 	CLI_TEMPLATE_HELP

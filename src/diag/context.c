@@ -97,7 +97,7 @@ enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_captu
 	*c = &d->twin;
 	if (d->twin.plane)
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_diag_progress(d, "running the rounded twin", 0, 1));
+	PLUMB_TRY(plumb_diag_progress(d, "running the rounded control run", 0, 1));
 	return plumb_twin_run(d, 0, PLUMB_POINTS_ALL, &d->twin);
 }
 

@@ -41,7 +41,7 @@ static enum plumb_status find_tokens(struct plumb_diag *d)
 	if (d->n != 1 || r->position >= 0)
 		return PLUMB_OK;
 	return plumb_problems_add(&d->problems, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
-		"it tells neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
+		"it declares neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
 }
 
 /* The user gave tokens: are they those that the reference tells, and as many as it holds positions? Attention looks back only, so a prompt
@@ -54,7 +54,7 @@ static enum plumb_status check_told(struct plumb_diag *d)
 		while (at < d->n && at < r->token_count && d->tokens[at] == r->tokens[at])
 			at++;
 		if (at < d->n && at < r->token_count)
-			PLUMB_TRY(plumb_problems_add(&d->problems, r->path, "what is compared is of two prompts", "it tells token %d at position %lld, where the prompt has %d",
+			PLUMB_TRY(plumb_problems_add(&d->problems, r->path, "what is compared is of two prompts", "it declares token %d at position %lld, where the prompt has %d",
 				r->tokens[at], (long long)at, d->tokens[at]));
 		d->other_prompt = at < d->n && at < r->token_count;
 	}

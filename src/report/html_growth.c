@@ -106,7 +106,7 @@ void plumb_html_growth(struct plumb_string *s, const json_t *growth)
 		(const struct wanted[]){ { "all layers", "ours", "measure.rel" }, { "floor", "floor", "floor" },
 		{ "this layer", "isolated", "isolated.rel" }, { NULL, NULL, NULL } });
 	chart_of(s, growth, (struct plumb_chart){ .title = "Mean absolute error after each layer", .y = "mean |ours - reference|, in units of the values", .log = true },
-		(const struct wanted[]){ { "as given", "ours", "raw.mean_abs" }, { "mended", "isolated", "measure.mean_abs" },
+		(const struct wanted[]){ { "as given", "ours", "raw.mean_abs" }, { "corrected", "isolated", "measure.mean_abs" },
 		{ NULL, NULL, NULL } });
 	chart_of(s, growth, (struct plumb_chart){ .title = "Spread of the values: standard deviation", .y = "std of the layer's output", .log = true },
 		(const struct wanted[]){ { "ours", "ours", "std_ours" }, { "reference", "reference", "std_reference" }, { NULL, NULL, NULL } });
@@ -114,7 +114,7 @@ void plumb_html_growth(struct plumb_string *s, const json_t *growth)
 		(const struct wanted[]){ { "ours", "ours", "max_ours" }, { "reference", "reference", "max_reference" }, { NULL, NULL, NULL } });
 	plumb_string_put(s, "</div>\n<p class=soft>&ldquo;all layers&rdquo; is the error of the whole run so far, &ldquo;this layer&rdquo; that of the layer alone when it gets the "
 		"reference's input; the floor is what a right port shows against a reference of this precision. "
-		"&ldquo;As given&rdquo; takes the files at their word, &ldquo;mended&rdquo; undoes their conventions.</p>\n");
+		"&ldquo;As given&rdquo; takes the files at their word, &ldquo;corrected&rdquo; undoes their conventions.</p>\n");
 	jump_list(s, plumb_field(growth, "jumps"));
 	roles(s, plumb_field(growth, "layers"));
 }

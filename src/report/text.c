@@ -281,7 +281,7 @@ static void put_any(struct plumb_string *s, const json_t *part)
 			put_reference(s, reference);
 		}
 		if (*plumb_field_text(part, "environment")) {
-			plumb_string_put(s, "\nUntil it is mended, run with:\n  ");
+			plumb_string_put(s, "\nWorkaround until it is fixed, run with:\n  ");
 			plumb_string_put(s, plumb_field_text(part, "environment"));
 			plumb_string_put(s, "\n");
 		}

@@ -43,7 +43,7 @@ START_TEST(tokens_of_one_row)
 	struct plumb_diag *d;
 	ck_good(plumb_reference_open(&r, dir, config));
 	ck_bad(plumb_diag_new(&d, model, NULL, r, &(const struct plumb_diag_options){ .layer = -1 }), PLUMB_E_ARGUMENT, "struct plumb_diag_options: size is 0");
-	ck_bad(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)), PLUMB_E_ARGUMENT, "does not tell the tokens before it");
+	ck_bad(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)), PLUMB_E_ARGUMENT, "does not declare the tokens before it");
 	plumb_reference_free(r);
 	unlink(in("reference.json"));
 	ck_good(plumb_reference_open(&r, dir, config));

@@ -9,7 +9,7 @@
 
 static const char *platform_hint(const char *platform)
 {
-	return strstr(platform, "rusticl") ? "rusticl takes only what it is told to: set RUSTICL_ENABLE, e.g. to llvmpipe (CPU), radeonsi, iris or nouveau" :
+	return strstr(platform, "rusticl") ? "rusticl uses only the devices that RUSTICL_ENABLE names: set it, e.g. to llvmpipe (CPU), radeonsi, iris or nouveau" :
 		strstr(platform, "Clover") ? "Mesa's Clover has no driver for what is here; harmless" :
 		strstr(platform, "Intel") ? "it needs an Intel GPU and access to /dev/dri/renderD* (group render)" :
 		strstr(platform, "AMD") ? "it needs access to /dev/kfd and /dev/dri/renderD* (groups render and video)" :

@@ -66,7 +66,7 @@ static void wrong_size(struct bin *b, size_t need)
 	}
 	b->usable = !*hint;
 	b->at = 4;
-	plumb_format(b->problem, sizeof b->problem, "%zu bytes follow the %lld values that the count tells%s", b->size - need - 4, w, hint);
+	plumb_format(b->problem, sizeof b->problem, "%zu bytes follow the %lld values that the count gives%s", b->size - need - 4, w, hint);
 }
 
 /* Where the values begin, judged by size and count together. The count alone is never believed. */
@@ -99,7 +99,7 @@ static void find_layout(struct bin *b)
 			plumb_format(b->problem, sizeof b->problem, "%lld values, but the model has %lld here: another model", values, here);
 		else
 			plumb_format(b->problem, sizeof b->problem, "%lld values, but the model has %lld here: another model, or %lld positions, but as many tokens "
-				"are not told", values, here, values / here);
+				"are not declared", values, here, values / here);
 	} else {
 		plumb_format(b->problem, sizeof b->problem, "wrong count or size: the count is %d, the file has %zu bytes; %lld values in %zu bytes were expected",
 			(int)little, b->size, (long long)b->width, need + 4);
@@ -195,7 +195,7 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char
 	char loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (!b.width) /* scores and softmax, n x n for each head: nothing here says what n is */
-		return plumb_problems_add(&r->problems, name, loss, "a .bin file does not tell the shape of %s; a safetensors file does", plumb_point_name(point));
+		return plumb_problems_add(&r->problems, name, loss, "a .bin file does not give the shape of %s; a safetensors file does", plumb_point_name(point));
 	PLUMB_TRY(load(r, &b, path, name, loss));
 	if (!b.bytes)
 		return PLUMB_OK;

@@ -110,16 +110,16 @@ enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *r, c
 	*tokens = NULL;
 	const struct plumb_plane *p = embeddings(r);
 	if (!p)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s tells no tokens, and holds no embeddings to find them from: give them", r->path);
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s declares no tokens, and holds no embeddings to find them from: give them", r->path);
 	if (p->rows == 1 && r->position > 0)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s is of position %lld and does not tell the tokens before it: give them", r->path, (long long)r->position);
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s is of position %lld and does not declare the tokens before it: give them", r->path, (long long)r->position);
 	int32_t *token = malloc(sizeof *token * (size_t)p->rows);
 	double *away = malloc(sizeof *away * (size_t)p->rows);
 	enum plumb_status s = token && away ? plumb_embedding_nearest(file, config, p->v, p->rows, token, away) :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)p->rows);
 	for (int64_t i = 0; i < p->rows && !s; i++)
 		if (token[i] < 0)
-			s = plumb_fail(PLUMB_E_FORMAT, "%s tells no tokens, and row %lld of its embeddings is near no row of the model's matrix: another model?",
+			s = plumb_fail(PLUMB_E_FORMAT, "%s declares no tokens, and row %lld of its embeddings is near no row of the model's matrix: another model?",
 				r->path, (long long)i);
 	free(away);
 	if (s) {
