@@ -7,6 +7,7 @@
 #include "diag/context.h"
 #include "diag/check/convention.h"
 #include "diag/check/growth.h"
+#include "diag/check/massive.h"
 #include "diag/check/texts.h"
 
 /* The reference with conventions undone (convention.c runs when needed). */
@@ -110,22 +111,6 @@ json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c,
 /* Bits of room below the type's largest value; NaN when size is. */
 double plumb_narrow_bits(double size, bool bf16);
 
-/* --- deed.c --- */
-/* What a layer does to one element of the residual stream, and the neuron or head that does most of it. */
-struct plumb_deed {
-	int layer;
-	double before, after;        /* x[channel] before and after the layer */
-	double attention, ffn;       /* what the two branches add; NaN: not captured */
-	bool by_ffn;                 /* the branch that moves it more in the direction it went */
-	int64_t neuron, head;        /* with the largest contribution of the branch's sign; -1: not known */
-	double share, value, weight; /* of the branch's sum; the neuron's activation and down_proj weight */
-	int64_t rank_row,
-		rank_column; /* 1: the largest |weight| of its row (the channel), of its column (the neuron) */
-};
-/* before, after: by the caller. row: of the capture c of a run of the trusted model. */
-enum plumb_status plumb_deed_find(struct plumb_diag *d, const struct plumb_capture *c, int layer, int64_t row,
-	int64_t channel, double before, double after, struct plumb_deed *deed);
-
 /* --- results of checks that others read, too --- */
 struct plumb_precision_result {
 	enum plumb_stored stored, compared; /* the reference's precision; what the comparison can tell */
@@ -195,6 +180,7 @@ PLUMB_RESULT(growth)
 PLUMB_RESULT(fingerprint)
 PLUMB_RESULT(verdict)
 PLUMB_RESULT(weights)
+PLUMB_RESULT(biography)
 
 extern const struct plumb_check plumb_check_weights, plumb_check_isolate, plumb_check_components,
 	plumb_check_diverge, plumb_check_trace, plumb_check_stability, plumb_check_growth, plumb_check_convention,

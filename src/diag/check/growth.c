@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include "diag/check/check.h"
 
-/* Largest value of a row, if it is massive: over 100 and over 300 times the row's median (why so:
- * biography.c). */
+/* Largest value of a row, if it is massive (massive.h). */
 static void look_for_channel(struct plumb_growth_result *g, const struct plumb_plane *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
@@ -17,7 +16,8 @@ static void look_for_channel(struct plumb_growth_result *g, const struct plumb_p
 			if (fabsf(v[i]) > fabsf(v[at]))
 				at = i;
 		double size = fabsf(v[at]);
-		if (size > 100 && size > g->peak && size > 300 * plumb_median_size(v, p->width, room)) {
+		if (size > PLUMB_MASSIVE_LEAST && size > g->peak &&
+			size > PLUMB_MASSIVE_OVER_MEDIAN * plumb_median_size(v, p->width, room)) {
 			g->peak = size;
 			g->channel = at;
 			g->token = p->first + r;

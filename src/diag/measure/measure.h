@@ -52,6 +52,8 @@ int plumb_ascending_float(const void *a, const void *b);
 /* The middle value, of an even number the mean of the middle two; NaN of none. Sorts v; no NaN among its values. */
 double plumb_median_float(float *v, int64_t n);
 double plumb_median_double(double *v, int64_t n);
+/* Of a size among those of the values: 1 when none is larger. */
+int64_t plumb_rank_float(const float *v, int64_t n, double size);
 
 /* --- rounding.c --- */
 /* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */

@@ -167,3 +167,11 @@ double plumb_median_double(double *v, int64_t n)
 	qsort(v, (size_t)n, sizeof *v, moments_ascending_double);
 	return !n ? NAN : n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
+
+int64_t plumb_rank_float(const float *v, int64_t n, double size)
+{
+	int64_t rank = 1;
+	for (int64_t i = 0; i < n; i++)
+		rank += fabs((double)v[i]) > size;
+	return rank;
+}
