@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/random.h"
 #include "op_cases.h"
-#include "random.h"
 
 #define GUARD 3 /* rows before and after the output */
 #define LEAST 0.3 /* of the mean square that is expected: what a few results must have */
 
-static uint64_t seed;
+static uint64_t seed, rng;
 
 /* How much is left out for devices that compile or run slowly: PLUMB_TEST_SMALL, 0 to 2. */
 enum { ALL, FEW_SHAPES, FEW_TYPES };
@@ -26,45 +26,8 @@ static int smallness(void)
 void start_random(unsigned stream)
 {
 	const char *text = getenv("PLUMB_TEST_SEED");
-	seed = text ? strtoull(text, NULL, 0) : 20250117;
-	rng = (seed ^ (uint64_t)stream << 32) * 2 + 1;
-	random_bits();
-}
-
-static size_t bytes_of(const struct plumb_case_tensor *t, int64_t *count)
-{
-	size_t bytes;
-	int64_t n;
-	ck_assert_int_eq(plumb_shape_check(t->type, t->rank, t->dim, &n, &bytes), PLUMB_OK);
-	if (count)
-		*count = n;
-	return bytes;
-}
-
-/* Random blocks: any bits, but scales that are sane numbers. */
-static void fill(const struct plumb_case_tensor *t, void *bytes, int64_t index_below)
-{
-	int64_t n;
-	size_t size = bytes_of(t, &n), block = plumb_type_bytes(t->type);
-	static const int half_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 }, [PLUMB_Q5_1] = { 0, 2 }, [PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 }, [PLUMB_Q6_K] = { 208, 208 } };
-	if (t->type == PLUMB_I32) {
-		for (int64_t i = 0; i < n; i++)
-			((int32_t *)bytes)[i] = (int32_t)(random_bits() % (uint32_t)index_below);
-	} else if (plumb_type_is_float(t->type)) {
-		for (int64_t i = 0; i < n; i++) {
-			float f = uniform(2);
-			plumb_type_from_f32(t->type, &f, (char *)bytes + block * (size_t)i, 1);
-		}
-	} else {
-		for (size_t i = 0; i < size; i++)
-			((unsigned char *)bytes)[i] = (unsigned char)(random_bits() >> 11);
-		for (size_t i = 0; i < size; i += block)
-			for (int j = 0; j < 2; j++) {
-				uint16_t h = plumb_f32_to_f16(uniform(0.05f));
-				memcpy((char *)bytes + i + half_at[t->type][j], &h, sizeof h);
-			}
-	}
+	seed = text ? strtoull(text, NULL, 0) : 20250118;
+	rng = seed ^ (uint64_t)stream << 32;
 }
 
 void need(enum plumb_status s, const char *text)
@@ -78,45 +41,28 @@ struct tensors {
 	struct plumb_call call;
 };
 
-static void put(struct plumb_context *ctx, struct plumb_tensor *t, const struct plumb_case_tensor *shape, enum plumb_type type,
-	const void *bytes, size_t size, const char *text)
+/* alias: this input is the output, -1: none. */
+static void make_tensors(struct plumb_context *ctx, const struct problem *p, int alias, struct tensors *t)
 {
-	if (type == shape->type) {
-		need(plumb_tensor_wrap(ctx, t, type, shape->rank, shape->dim, bytes, size), text);
-		return;
-	}
-	need(plumb_tensor_new(ctx, t, type, shape->rank, shape->dim), text);
-	need(plumb_buffer_host(t->buffer), text);
-	double *wide = plumb_host(t); /* F32 to F64 */
-	for (int64_t i = 0; i < plumb_tensor_count(t); i++)
-		wide[i] = ((const float *)bytes)[i];
-	plumb_buffer_written(t->buffer, NULL);
-}
-
-/* wide: bit i: input i as F64; alias: this input is the output, -1: none. */
-static void make_tensors(struct plumb_context *ctx, const struct problem *p, unsigned wide, bool wide_out, int alias, struct tensors *t)
-{
+	const struct plumb_tensor *out = &p->args.t[0];
+	int64_t dim[PLUMB_MAX_RANK];
 	memset(t, 0, sizeof *t);
-	t->call = p->shape->scalars;
-	t->call.op = p->op;
+	t->call = p->args.call;
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++) {
-		if (!p->in[i].rank || i == alias)
+		const struct plumb_tensor *in = p->args.call.in[i];
+		if (!in || i == alias)
 			continue;
-		put(ctx, &t->in[i], &p->in[i], wide >> i & 1 ? PLUMB_F64 : p->in[i].type, p->in_bytes[i], p->in_size[i], p->text);
+		need(plumb_tensor_wrap(ctx, &t->in[i], in->type, in->rank, in->dim, p->in_bytes[i], plumb_tensor_bytes(in)), p->text);
 		t->call.in[i] = &t->in[i];
 	}
-	struct plumb_case_tensor whole = p->out;
-	whole.dim[0] += 2 * GUARD;
-	need(plumb_tensor_new(ctx, &t->whole, wide_out ? PLUMB_F64 : p->out.type, whole.rank, whole.dim), p->text);
+	memcpy(dim, out->dim, sizeof dim);
+	dim[0] += 2 * GUARD;
+	need(plumb_tensor_new(ctx, &t->whole, out->type, out->rank, dim), p->text);
 	need(plumb_buffer_host(t->whole.buffer), p->text);
 	memset(plumb_host(&t->whole), 0xff, plumb_tensor_bytes(&t->whole)); /* NaN: reading what was not written shows */
-	need(plumb_tensor_rows(&t->out, &t->whole, GUARD, p->out.dim[0]), p->text);
-	const void *start = alias >= 0 ? p->in_bytes[alias] : p->desc->inout ? p->out_bytes : NULL;
-	if (start && wide_out)
-		for (int64_t i = 0; i < p->count; i++)
-			((double *)plumb_host(&t->out))[i] = ((const float *)start)[i];
-	else if (start)
-		memcpy(plumb_host(&t->out), start, p->out_size);
+	need(plumb_tensor_rows(&t->out, &t->whole, GUARD, out->dim[0]), p->text);
+	if (alias >= 0 || p->desc->inout)
+		memcpy(plumb_host(&t->out), plumb_host(&p->args.t[1 + alias]), plumb_tensor_bytes(out));
 	t->call.out = &t->out;
 	if (alias >= 0)
 		t->call.in[alias] = &t->out;
@@ -129,101 +75,80 @@ static void free_tensors(struct tensors *t)
 	plumb_tensor_free(&t->whole);
 }
 
-/* The most inputs as F64 that the operator accepts. */
-static void make_wide(struct plumb_context *ctx, const struct problem *p, struct tensors *t)
-{
-	bool wide_out = p->out.type == PLUMB_F32;
-	unsigned can = 0;
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (p->in[i].rank && p->in[i].type == PLUMB_F32 && !(p->desc->weights >> i & 1))
-			can |= 1u << i;
-	for (unsigned wide = can;; wide = (wide - 1) & can) {
-		make_tensors(ctx, p, wide, wide_out, -1, t);
-		if (p->desc->check(&t->call) == PLUMB_OK)
-			return;
-		free_tensors(t);
-		ck_assert_msg(wide, "%s: no mix of f32 and f64 is accepted: %s", p->text, plumb_last_error());
-	}
-}
-
 /* Mean square of one output of matmul if its products were independent. */
 static double typical_square(const struct problem *p)
 {
-	int64_t n = p->in[1].dim[0] * p->in[1].dim[1];
+	const struct plumb_tensor *weight = p->args.call.in[1];
+	int64_t n = plumb_tensor_count(weight);
 	float *w = malloc(sizeof *w * (size_t)n);
 	double square = 0;
-	need(plumb_type_to_f32(p->in[1].type, p->in_bytes[1], w, n), p->text);
+	need(plumb_type_to_f32(weight->type, plumb_host(weight), w, n), p->text);
 	for (int64_t i = 0; i < n; i++)
-		square += (double)w[i] * w[i] * 4 / 3 / (double)p->in[1].dim[0]; /* 4/3: of uniform(2) */
+		square += (double)w[i] * w[i] * 4 / 3 / (double)weight->dim[0]; /* 4/3: of what a case holds */
 	free(w);
 	return square;
 }
 
-/* Random inputs and their truth. */
-static void draw(struct plumb_context *ctx, struct problem *p)
+/* Mean square of the truth, which must have no NaN: it would agree with any other. */
+static double truth_square(const struct problem *p)
 {
-	struct tensors t;
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (p->in[i].rank) {
-			fill(&p->in[i], p->in_bytes[i], p->desc->weights ? p->in[plumb_desc_weight(p->desc)].dim[0] : 1);
-			memcpy(p->in_copy[i], p->in_bytes[i], p->in_size[i]);
-		}
-	fill(&p->out, p->out_bytes, 1);
-	make_wide(ctx, p, &t);
-	need(p->desc->ref ? p->desc->ref(&ctx->driver[0], &t.call) : p->desc->compose(ctx, &t.call), p->text);
-	plumb_buffer_written(t.whole.buffer, &ctx->driver[0]);
-	if (p->out.type == PLUMB_I32)
-		for (int64_t i = 0; i < p->count; i++)
-			p->truth[i] = ((const int32_t *)plumb_host(&t.out))[i];
-	else
-		need(plumb_tensor_read_f64(&t.out, p->truth, p->count), p->text);
-	free_tensors(&t);
+	double square = 0;
+	for (int64_t i = 0; i < p->count && p->truth.t[0].type != PLUMB_I32; i++) {
+		double t = plumb_get(&p->truth.t[0], i);
+		ck_assert_msg(!isnan(t), "%s (seed %llu): truth %lld is %g", p->text, (unsigned long long)seed, (long long)i, t);
+		square += t * t / (double)p->count;
+	}
+	return square;
+}
+
+static void free_args(struct problem *p)
+{
+	plumb_case_free(&p->args);
+	plumb_case_free(&p->truth);
+}
+
+/* Random inputs and their truth. A lone sum may cancel by chance, and the tolerance is relative to the result: draw until it did not. */
+static void draw(struct problem *p)
+{
+	bool may_cancel, again = false;
+	do {
+		if (again)
+			free_args(p);
+		p->seed = plumb_random(&rng);
+		need(plumb_case_make(p->ctx, (int)p->op, p->shape, p->weight, 0, p->seed, &p->args), p->text);
+		need(plumb_case_reference(p->ctx, (int)p->op, p->shape, p->weight, p->seed, &p->truth), p->text);
+		p->count = plumb_tensor_count(&p->args.t[0]);
+		may_cancel = p->op == PLUMB_OP_matmul && p->count < 8;
+		again = truth_square(p) < (may_cancel ? LEAST * typical_square(p) : 0);
+	} while (again);
 }
 
 static void make_problem(struct problem *p, enum plumb_op op, int index, enum plumb_type weight)
 {
-	struct plumb_context *ctx;
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	memset(p, 0, sizeof *p);
 	p->op = op;
 	p->desc = desc;
 	p->shape = &desc->cases[index];
-	p->out = p->shape->out;
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++) {
-		p->in[i] = p->shape->in[i];
-		if (desc->weights >> i & 1)
-			p->in[i].type = weight;
-		if (!p->in[i].rank)
-			continue;
-		p->in_size[i] = bytes_of(&p->in[i], NULL);
-		p->in_bytes[i] = malloc(p->in_size[i]);
-		p->in_copy[i] = malloc(p->in_size[i]);
-	}
-	p->out_size = bytes_of(&p->out, &p->count);
-	p->out_bytes = malloc(p->out_size);
-	p->truth = malloc(sizeof *p->truth * (size_t)p->count);
+	p->weight = weight;
 	snprintf(p->text, sizeof p->text, "%s \"%s\"%s%s", desc->name, p->shape->name, desc->weights ? " weight " : "",
 		desc->weights ? plumb_type_name(weight) : "");
-	need(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")), p->text);
-	/* A lone sum may cancel by chance, and the tolerance is relative to the result: draw until it did not. */
-	double norm;
-	do {
-		draw(ctx, p);
-		norm = 0;
-		for (int64_t i = 0; i < p->count && p->out.type == PLUMB_F32; i++)
-			norm += p->truth[i] * p->truth[i] / (double)p->count;
-	} while (op == PLUMB_OP_matmul && p->count < 8 && norm < LEAST * typical_square(p));
-	plumb_close(ctx);
+	need(plumb_open(&p->ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")), p->text);
+	draw(p);
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
+		if (p->args.call.in[i]) {
+			size_t size = plumb_tensor_bytes(p->args.call.in[i]);
+			p->in_bytes[i] = malloc(size);
+			memcpy(p->in_bytes[i], plumb_host(p->args.call.in[i]), size);
+		}
 }
 
 static void free_problem(struct problem *p)
 {
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++) {
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		free(p->in_bytes[i]);
-		free(p->in_copy[i]);
-	}
-	free(p->out_bytes);
-	free(p->truth);
+	free_args(p);
+	plumb_close(p->ctx);
 }
 
 /* The bound is of a tensor. A few sums are a draw: their error is within 3 of its standard deviations, and they may be small. */
@@ -240,53 +165,44 @@ static double half_bound(const struct problem *p, double tolerance, double norm)
 	return (tolerance + (1 + tolerance) * 0x1p-11) * norm + 0x1p-25 * sqrt((double)p->count);
 }
 
+static void is_halves(const struct plumb_tensor *t, const char *text)
+{
+	for (int64_t i = 0; i < plumb_tensor_count(t); i++) {
+		float have = (float)plumb_get(t, i);
+		if (!isnan(have) && have != plumb_f16_to_f32(plumb_f32_to_f16(have)))
+			ck_abort_msg("%s (seed %llu): element %lld is %a, no half", text, (unsigned long long)seed, (long long)i, have);
+	}
+}
+
 static void compare(const struct problem *p, const struct tensors *t, const char *text)
 {
-	double error = 0, norm = 0, tolerance = allowed(p, &t->call);
-	bool half = t->out.buffer->ctx->precision == PLUMB_FP16 && p->out.type == PLUMB_F32;
-	const void *y = plumb_host(&t->out);
-	for (int64_t i = 0; i < p->count; i++) {
-		double have, want = p->truth[i];
-		if (p->out.type == PLUMB_F16)
-			have = plumb_f16_to_f32(((const uint16_t *)y)[i]);
-		else
-			have = p->out.type == PLUMB_I32 ? ((const int32_t *)y)[i] : (double)((const float *)y)[i];
-		if (half && !isnan(have) && (float)have != plumb_f16_to_f32(plumb_f32_to_f16((float)have)))
-			ck_abort_msg("%s (seed %llu): element %lld is %a, no half", text, (unsigned long long)seed, (long long)i, have);
-		if (half && (p->desc->fused || fabs(want) >= HALF_BORDER)) { /* a step of a fused one may overflow */
-			if (!p->desc->fused && !(copysign(have, want) == have && fabs(have) >= HALF_BORDER))
-				ck_abort_msg("%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)i, have, want);
-			continue;
-		}
-		if (isfinite(want) ? !isfinite(have) : have != want) /* an assertion per element is slow: Check writes each down */
-			ck_abort_msg("%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)i, have, want);
-		if (!isfinite(want))
-			continue;
-		if (p->out.type == PLUMB_F32 && tolerance == 0)
-			want = (float)want;
-		error += (have - want) * (have - want);
-		norm += want * want;
-	}
+	double tolerance = allowed(p, &t->call);
+	bool half = t->out.buffer->ctx->precision == PLUMB_FP16 && t->out.type == PLUMB_F32;
 	if (half)
-		ck_assert_msg(sqrt(error) <= half_bound(p, tolerance, sqrt(norm)), "%s (seed %llu): relative L2 error %.3g, tolerance %.3g",
-			text, (unsigned long long)seed, sqrt(error / norm), half_bound(p, tolerance, 1));
-	else
-		ck_assert_msg(sqrt(error) <= tolerance * sqrt(norm), "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text,
-		(unsigned long long)seed, sqrt(error / norm), tolerance);
+		is_halves(&t->out, text);
+	if (half && p->desc->fused) /* a step may overflow */
+		return;
+	struct plumb_case_error e = plumb_case_compare(&t->out, &p->truth.t[0], tolerance == 0, half ? HALF_BORDER : INFINITY);
+	ck_assert_msg(e.wrong < 0, "%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)e.wrong, e.have, e.want);
+	bool good = half ? sqrt(e.error) <= half_bound(p, tolerance, sqrt(e.norm)) : plumb_case_relative(&e) <= tolerance;
+	ck_assert_msg(good, "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text, (unsigned long long)seed, plumb_case_relative(&e),
+		half ? half_bound(p, tolerance, 1) : tolerance);
 }
 
 static void check_surroundings(const struct problem *p, const struct tensors *t, int alias, const char *text)
 {
 	const unsigned char *whole = plumb_host(&t->whole);
-	size_t all = plumb_tensor_bytes(&t->whole), before = t->out.offset;
+	size_t all = plumb_tensor_bytes(&t->whole), before = t->out.offset, size = plumb_tensor_bytes(&t->out);
 	for (size_t i = 0; i < all; i++)
-		if ((i < before || i >= before + p->out_size) && whole[i] != 0xff)
+		if ((i < before || i >= before + size) && whole[i] != 0xff)
 			ck_abort_msg("%s (seed %llu): wrote outside the output, %lld bytes from its start", text, (unsigned long long)seed,
 				(long long)i - (long long)before);
-	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
-		if (p->in[i].rank && i != alias)
-			ck_assert_msg(!memcmp(p->in_copy[i], p->in_bytes[i], p->in_size[i]), "%s (seed %llu): input %d changed", text,
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++) {
+		const struct plumb_tensor *in = p->args.call.in[i];
+		if (in && i != alias)
+			ck_assert_msg(!memcmp(plumb_host(in), p->in_bytes[i], plumb_tensor_bytes(in)), "%s (seed %llu): input %d changed", text,
 				(unsigned long long)seed, i);
+	}
 }
 
 /* One call; the output's bytes must be those at `same` unless that is NULL. Returns them. */
@@ -294,7 +210,7 @@ static void *run(struct plumb_context *ctx, const struct problem *p, int alias, 
 {
 	struct tensors t;
 	uint64_t before = plumb_placement(ctx, (int)p->op, 0);
-	make_tensors(ctx, p, 0, false, alias, &t);
+	make_tensors(ctx, p, alias, &t);
 	if (composed)
 		need(p->desc->compose(ctx, &t.call), text);
 	else {
@@ -304,9 +220,10 @@ static void *run(struct plumb_context *ctx, const struct problem *p, int alias, 
 	need(plumb_buffer_to_host(t.whole.buffer), text);
 	compare(p, &t, text);
 	check_surroundings(p, &t, alias, text);
-	void *bytes = malloc(p->out_size);
-	memcpy(bytes, plumb_host(&t.out), p->out_size);
-	ck_assert_msg(!same || !memcmp(same, bytes, p->out_size), "%s (seed %llu): other bits than with 1 thread and no aliasing", text,
+	size_t size = plumb_tensor_bytes(&t.out);
+	void *bytes = malloc(size);
+	memcpy(bytes, plumb_host(&t.out), size);
+	ck_assert_msg(!same || !memcmp(same, bytes, size), "%s (seed %llu): other bits than with 1 thread and no aliasing", text,
 		(unsigned long long)seed);
 	free_tensors(&t);
 	return bytes;
@@ -320,12 +237,38 @@ void check_half(struct plumb_context *ctx, const struct problem *p)
 	ck_assert_msg(!p->desc->fused || plumb_placement(ctx, (int)p->op, 0) == 0, "%s: not composed", text);
 }
 
+/* In place of a tensor, one of F64; what it holds is not read. */
+static void make_wide(struct plumb_context *ctx, struct plumb_tensor *t, const char *text)
+{
+	struct plumb_tensor old = *t;
+	need(plumb_tensor_new(ctx, t, PLUMB_F64, old.rank, old.dim), text);
+	plumb_tensor_free(&old);
+}
+
+/* The most inputs as F64 that the operator accepts. */
 void check_refuses_f64(struct plumb_context *ctx, const struct problem *p)
 {
-	struct tensors t;
-	make_wide(ctx, p, &t);
-	ck_assert_msg(plumb_dispatch(ctx, &t.call) == PLUMB_E_DRIVER, "%s: f64 was not refused", p->text);
-	free_tensors(&t);
+	unsigned can = 0;
+	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
+		if (p->shape->in[i].rank && p->shape->in[i].type == PLUMB_F32 && !(p->desc->weights >> i & 1))
+			can |= 1u << i;
+	for (unsigned wide = can;; wide = (wide - 1) & can) {
+		struct tensors t;
+		make_tensors(ctx, p, -1, &t);
+		for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
+			if (wide >> i & 1)
+				make_wide(ctx, &t.in[i], p->text);
+		if (t.out.type == PLUMB_F32) {
+			make_wide(ctx, &t.whole, p->text);
+			need(plumb_tensor_rows(&t.out, &t.whole, GUARD, t.out.dim[0]), p->text);
+		}
+		bool accepted = p->desc->check(&t.call) == PLUMB_OK;
+		ck_assert_msg(accepted || wide, "%s: no mix of f32 and f64 is accepted: %s", p->text, plumb_last_error());
+		ck_assert_msg(!accepted || plumb_dispatch(ctx, &t.call) == PLUMB_E_DRIVER, "%s: f64 was not refused", p->text);
+		free_tensors(&t);
+		if (accepted)
+			return;
+	}
 }
 
 void check_context(struct plumb_context *ctx, const struct problem *p, void **first)

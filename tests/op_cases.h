@@ -4,17 +4,18 @@
 #ifndef OP_CASES_H
 #define OP_CASES_H
 
-#include "core/core.h"
+#include "op/op.h"
 
 /* One shape with data: the truth is made once, then every context must meet it. */
 struct problem {
 	enum plumb_op op;
 	const struct plumb_op_desc *desc;
 	const struct plumb_case *shape;
-	struct plumb_case_tensor in[PLUMB_MAX_INPUTS], out;
-	void *in_bytes[PLUMB_MAX_INPUTS], *in_copy[PLUMB_MAX_INPUTS], *out_bytes; /* the copy is to see that inputs stay */
-	size_t in_size[PLUMB_MAX_INPUTS], out_size;
-	double *truth;
+	enum plumb_type weight;
+	uint64_t seed;
+	struct plumb_context *ctx; /* of what follows */
+	struct plumb_case_args args, truth; /* args: what inputs must still be after a call */
+	void *in_bytes[PLUMB_MAX_INPUTS]; /* what calls read: aligned as malloc does, no better */
 	int64_t count;
 	char text[256]; /* for messages */
 };

@@ -117,7 +117,8 @@ enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plum
 		status = plumb_op_run_alone(driver, &s.call);
 	if (!status) {
 		*allowed = plumb_op_table[call->op]->tolerance(&s.call) > 0 ? ALLOWED : 0;
-		*error = plumb_op_distance(&ours, &truth, false);
+		struct plumb_case_error e = plumb_case_compare(&ours, &truth, false, INFINITY);
+		*error = plumb_case_relative(&e);
 	}
 	plumb_tensor_free(&ours);
 	plumb_tensor_free(&truth);

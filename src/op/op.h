@@ -59,8 +59,31 @@ enum plumb_status plumb_need_alike(const struct plumb_call *c, const char *first
 /* --- verify.c --- */
 /* Run the call as dispatch does, on this driver and no other, and bring the output to the host. */
 enum plumb_status plumb_op_run_alone(struct plumb_driver *driver, const struct plumb_call *call);
-/* Relative L2 error; infinite where one is finite and the other is not. exact: the truth is rounded to float32 first. */
-double plumb_op_distance(const struct plumb_tensor *have, const struct plumb_tensor *truth, bool exact);
+
+/* --- case.c --- */
+/* A call of a case: the output's tensor, then the inputs'. Not to be copied: the call points at the tensors. */
+struct plumb_case_args {
+	struct plumb_tensor t[1 + PLUMB_MAX_INPUTS];
+	struct plumb_call call;
+};
+#define PLUMB_CASE_WIDE (~0u)
+/* Tensors with random numbers that depend on the seed alone; also the output, of which some operators keep what they do not write. Bit i of wide:
+ * tensor i is F64 where the case says F32. Every number is one that float32 holds, so it is the same in both types. */
+enum plumb_status plumb_case_make(struct plumb_context *ctx, int op, const struct plumb_case *shape, enum plumb_type weight,
+	unsigned wide, uint64_t seed, struct plumb_case_args *a);
+void plumb_case_free(struct plumb_case_args *a);
+/* The same with all activations in F64, and the output as the operator's reference makes it. truth: a context of precision FP64. */
+enum plumb_status plumb_case_reference(struct plumb_context *truth, int op, const struct plumb_case *shape, enum plumb_type weight,
+	uint64_t seed, struct plumb_case_args *a);
+/* How far a result is from the truth. */
+struct plumb_case_error {
+	double error, norm; /* sums of squares of the differences and of the truth, where both are below the border */
+	int64_t wrong;      /* the first element that no tolerance allows: one is not a number, or one is beyond the border; -1: none */
+	double have, want;  /* of that element */
+};
+/* exact: the truth is rounded to float32 first. border: of two numbers at or above it the sign alone must agree; INFINITY is where infinity begins. */
+struct plumb_case_error plumb_case_compare(const struct plumb_tensor *have, const struct plumb_tensor *truth, bool exact, double border);
+double plumb_case_relative(const struct plumb_case_error *e); /* relative L2 error; infinite where an element is wrong */
 
 /* --- checks.c --- */
 double plumb_bytes_all(const struct plumb_call *call); /* each tensor once */
