@@ -305,6 +305,8 @@ int main(void)
 	text_add_stop(c);
 	suite_add_tcase(suite, c);
 	suite_add_tcase(suite, text_vocab_case());
+	suite_add_tcase(suite, text_merges_case());
+	suite_add_tcase(suite, text_metadata_case());
 	suite_add_tcase(suite, text_sample_case());
 	return run_suite(suite);
 }

@@ -64,7 +64,7 @@ CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_di
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
-check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/json.c %D%/core/options.c %D%/core/variables.c %D%/core/parts.h
+check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/json.c %D%/core/options.c %D%/core/tensors.c %D%/core/threads.c %D%/core/types.c %D%/core/variables.c %D%/core/parts.h
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
 
@@ -130,11 +130,11 @@ check_inject_SOURCES = %D%/suite.h %D%/check_inject.c %D%/inject/inject.h %D%/in
 check_inject_CPPFLAGS = $(CHECK_CPP)
 check_inject_LDADD = $(CHECK_LINK) -ldl
 
-check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/files.c %D%/model/zeros.c %D%/model/f16.c
+check_model_SOURCES = %D%/suite.h %D%/compare.h %D%/check_model.c %D%/gguf_builder.h %D%/model/made.h %D%/model/made.c %D%/model/broken.c %D%/model/files.c %D%/model/zeros.c %D%/model/f16.c
 check_model_CPPFLAGS = $(CHECK_CPP)
 check_model_LDADD = $(CHECK_LINK)
 
-check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
+check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
@@ -151,7 +151,7 @@ check_simd_SOURCES = %D%/check_simd.c %D%/simd_sets.h %D%/simd_compare.c %D%/sim
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 
-check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/sample.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
+check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/merges.c %D%/text/metadata.c %D%/text/sample.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
 check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
 
@@ -161,7 +161,7 @@ TESTS += check_cl check_cl_host
 check_cl_host_SOURCES = %D%/suite.h %D%/check_cl_host.c
 check_cl_host_CPPFLAGS = $(CHECK_CPP)
 check_cl_host_LDADD = $(CHECK_LINK)
-check_cl_SOURCES = %D%/check_cl.c %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
+check_cl_SOURCES = %D%/check_cl.c %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)
 endif

@@ -8,6 +8,9 @@
 TCase *core_fork_case(void);
 TCase *core_json_case(void);
 TCase *core_options_case(void);
+TCase *core_tensors_case(void);
+TCase *core_threads_case(void);
+TCase *core_types_case(void);
 TCase *core_variables_case(void);
 
 #endif

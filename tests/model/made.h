@@ -40,6 +40,7 @@ void made_write(const struct made *m, struct made_model *numbers, char path[64])
 void made_logits(const struct made *m, const struct made_model *numbers, const int32_t *tokens,
 	float *logits);
 
+void add_broken_tests(Suite *suite); /* broken.c */
 void add_file_tests(Suite *suite);
 void add_zero_tests(Suite *suite); /* zeros.c */
 void add_f16_tests(Suite *suite); /* f16.c */

@@ -12,6 +12,11 @@ static inline void text_add_loop(TCase *c, const TTest *test, size_t n) { tcase_
 
 TCase *text_sample_case(void);
 TCase *text_vocab_case(void);
+TCase *text_merges_case(void);
+TCase *text_metadata_case(void);
+struct tiny;
+/* A small vocabulary in t and its tokenizer; ids from 256: ab bc abc aa aaa <x> <x>y <u> */
+struct plumb_tokenizer *text_small(struct tiny *t);
 void text_add_chat(TCase *c); /* need what follows */
 void text_add_stop(TCase *c);
 

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of building a tokenizer: each way in which a vocabulary, or the metadata it comes from, can be
- * broken, and small good ones whose merges can be followed by hand. */
+/* Tests of building a tokenizer: each way in which a vocabulary can be broken or odd. */
 #include <stdlib.h>
 #include <string.h>
-#include <plumb/model.h>
 #include <plumb/text.h>
 #include "text/text.h"
-#include "../gguf_builder.h"
 #include "parts.h"
 #include "tiny.h"
 
-/* --- broken and odd vocabularies: each function breaks one thing --- */
-
+/* Each function breaks one thing. */
 static void no_tokens(struct tiny *t) { t->v.tokens = 0; }
 static void byte_missing(struct tiny *t) { t->v.tokens = 255; }
 static void bytes_missing(struct tiny *t) { t->v.tokens = 200; }
@@ -239,230 +235,6 @@ START_TEST(split_pieces)
 }
 END_TEST
 
-/* --- merges and specials that can be followed by hand --- */
-
-/* Ids from 256: ab bc abc aa aaa <x> <x>y <u> */
-static struct plumb_tokenizer *small(struct tiny *t)
-{
-	struct plumb_tokenizer *tok;
-
-	tiny_init(t);
-	tiny_token(t, "ab", 1), tiny_token(t, "bc", 1), tiny_token(t, "abc", 1), tiny_token(t, "aa", 1);
-	tiny_token(t, "aaa", 1), tiny_token(t, "<x>", 3), tiny_token(t, "<x>y", 4), tiny_token(t, "<u>", 5);
-	tiny_merge(t, "b c"), tiny_merge(t, "a b"), tiny_merge(t, "a bc"), tiny_merge(t, "a a"), tiny_merge(t, "aa a");
-	ck_good(plumb_tokenizer_new(&tok, &t->v));
-	return tok;
-}
-
-static const struct { const char *text; enum plumb_specials specials; size_t n; int32_t id[8]; } encoded[] = {
-	{ "abc", 0, 1, { 258 } },              /* bc first (rank 0), then a bc; never ab */
-	{ "ab", 0, 1, { 256 } },
-	{ "aaaa", 0, 2, { 259, 259 } },        /* equal ranks: leftmost first, twice, before aa a */
-	{ "aaaaa", 0, 2, { 259, 260 } },
-	{ "aab", 0, 2, { 'a', 256 } },         /* a b has the lower rank */
-	{ "b c", 0, 3, { 'b', ' ', 'c' } },
-	{ "<x>", 0, 1, { 261 } }, { "<x>y", 0, 1, { 262 } }, { "<x>z", 0, 2, { 261, 'z' } },
-	{ "<x><x>y<x", 0, 4, { 261, 262, '<', 'x' } }, { "ab<x>c", 0, 3, { 256, 261, 'c' } },
-	{ "<u>", 0, 3, { '<', 'u', '>' } },    /* unused tokens are not parsed */
-	{ "<x>y", PLUMB_SPECIALS_TEXT, 1, { 262 } }, /* user-defined: a token in any text */
-	{ "<x>z", PLUMB_SPECIALS_TEXT, 4, { '<', 'x', '>', 'z' } }, /* control: text */
-	{ "", 0, 0, { 0 } },
-};
-
-START_TEST(merges_by_hand)
-{
-	struct tiny t;
-	struct plumb_tokenizer *tok = small(&t);
-	int32_t *ids;
-	size_t n;
-
-	for (int bos = 0; bos < 2; bos++) {
-		ck_good(plumb_tokenize(tok, encoded[_i].text, strlen(encoded[_i].text), encoded[_i].specials, &ids, &n));
-		ck_assert_uint_eq(n, encoded[_i].n + (size_t)bos);
-		if (bos)
-			ck_assert_int_eq(ids[0], 261);
-		for (size_t i = 0; i < encoded[_i].n; i++)
-			ck_assert_int_eq(ids[i + (size_t)bos], encoded[_i].id[i]);
-		free(ids);
-		plumb_tokenizer_free(tok);
-		t.v.add_bos = true;
-		t.v.bos = 261;
-		ck_good(plumb_tokenizer_new(&tok, &t.v));
-	}
-	plumb_tokenizer_free(tok);
-}
-END_TEST
-
-START_TEST(looking_up)
-{
-	struct tiny t;
-	struct plumb_tokenizer *tok = small(&t);
-
-	ck_assert_uint_eq(plumb_tokenizer_size(tok), 264);
-	ck_assert_int_eq(plumb_token_find(tok, "abc", 3), 258);
-	ck_assert_int_eq(plumb_token_find(tok, "<u>", 3), 263);
-	ck_assert_int_eq(plumb_token_find(tok, "\0", 1), 0);
-	ck_assert_int_eq(plumb_token_find(tok, "abcd", 4), -1);
-	ck_assert_int_eq(plumb_token_find(tok, "", 0), -1);
-	for (int32_t id = 0; id < 264; id++) {
-		struct plumb_span s = plumb_token_bytes(tok, id);
-		ck_assert_int_eq(plumb_token_find(tok, s.p, s.n), id);
-		ck_assert_int_eq(plumb_tokenizer_is_special(tok, id), id == 261 || id == 263);
-	}
-	ck_assert_uint_eq(plumb_token_bytes(tok, -1).n, 0);
-	ck_assert_uint_eq(plumb_token_bytes(tok, 264).n, 0);
-	ck_assert(!plumb_tokenizer_is_special(tok, -1) && !plumb_tokenizer_is_special(tok, 264));
-	ck_assert(!plumb_tokenizer_is_end(tok, -1));
-	ck_assert_int_eq(plumb_special_find(tok, "<x>"), 261);
-	ck_assert_int_eq(plumb_special_find(tok, "<x>z"), -1); /* a special token is its beginning */
-	ck_assert_int_eq(plumb_special_find(tok, "<x"), -1);
-	plumb_tokenizer_free(tok);
-	plumb_tokenizer_free(NULL);
-}
-END_TEST
-
-/* --- metadata --- */
-
-/* What to write of each key; NULL leaves the key out. */
-struct keys { const char *model, *pre, *tokens, *merges; uint32_t types; int eos; const char *add_bos, *family; int64_t pad; };
-
-static void put_key(struct gguf_builder *g, const char *key, const char *text)
-{
-	if (text && !strcmp(text, "number")) {
-		g_key(g, key, G_U32);
-		g_u32(g, 1);
-	} else if (text) {
-		g_key(g, key, G_STRING);
-		g_string(g, text);
-	}
-}
-
-static void put_array(struct gguf_builder *g, const char *key, const char *text, const struct tiny *t)
-{
-	if (text && !strcmp(text, "floats")) {
-		g_array(g, key, G_F32, 1);
-		g_u32(g, 0);
-	} else if (text && !strcmp(text, "good")) {
-		bool tokens = strstr(key, "tokens") != NULL;
-		size_t n = tokens ? t->v.tokens : t->v.merges;
-		g_array(g, key, G_STRING, n);
-		for (size_t i = 0; i < n; i++) {
-			struct plumb_span s = tokens ? t->token[i] : t->merge[i];
-			g_u64(g, s.n);
-			g_bytes(g, s.p, s.n);
-		}
-	} else {
-		put_key(g, key, text);
-	}
-}
-
-static const struct { struct keys k; enum plumb_status status; const char *words; } metas[] = {
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
-	{ { NULL, "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.model is missing" },
-	{ { "llama", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"llama\"" },
-	{ { "number", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "model is an integer, expected a string" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", "", "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "llama", 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 4294967295 }, PLUMB_OK, "padding_token_id is 4294967295" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 264 }, PLUMB_OK, "the padding token is 264" },
-	{ { "gpt2", "deepseek-r1-qwen", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
-	{ { "gpt2", "tekken", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"tekken\"" },
-	{ { "gpt2", "qwen2", NULL, "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.tokens is missing" },
-	{ { "gpt2", "qwen2", "text", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokens is a string, expected an array" },
-	{ { "gpt2", "qwen2", "floats", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", NULL, 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.merges is missing" },
-	{ { "gpt2", "qwen2", "good", "floats", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", "good", 263, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "263 token types for 264 tokens" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 264, NULL, NULL, 0 }, PLUMB_E_FORMAT, "the eos token is 264" },
-	{ { "gpt2", "qwen2", "good", "good", 264, -5, NULL, NULL, 0 }, PLUMB_E_FORMAT, "eos_token_id is -5" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, "yes", NULL, 0 }, PLUMB_E_FORMAT,
-		"add_bos_token is a string, expected a boolean" },
-};
-
-START_TEST(from_metadata)
-{
-	static struct gguf_builder g;
-	const struct keys *k = &metas[_i].k;
-	struct plumb_tokenizer *tok, *ours;
-	struct plumb_file *file;
-	struct tiny t;
-
-	ours = small(&t);
-	g_header(&g, 3, 0, 1 + !!k->model + !!k->pre + !!k->tokens + !!k->merges + !!k->types + !!k->add_bos + !!k->family + !!k->pad);
-	put_key(&g, "general.architecture", k->family);
-	if (k->pad) {
-		g_key(&g, "tokenizer.ggml.padding_token_id", G_U32);
-		g_u32(&g, (uint32_t)k->pad);
-	}
-	put_key(&g, "tokenizer.ggml.model", k->model);
-	put_key(&g, "tokenizer.ggml.pre", k->pre);
-	put_array(&g, "tokenizer.ggml.tokens", k->tokens, &t);
-	put_array(&g, "tokenizer.ggml.merges", k->merges, &t);
-	g_key(&g, "tokenizer.ggml.eos_token_id", G_I32);
-	g_u32(&g, (uint32_t)k->eos);
-	put_key(&g, "tokenizer.ggml.add_bos_token", k->add_bos);
-	if (k->types) {
-		g_array(&g, "tokenizer.ggml.token_type", G_I32, k->types);
-		for (uint32_t i = 0; i < k->types; i++)
-			g_u32(&g, (uint32_t)t.kind[i]);
-	}
-	ck_good(plumb_file_from_memory(&file, g.bytes, g.n));
-	if (metas[_i].status) {
-		ck_bad(plumb_tokenizer_from_file(&tok, file), metas[_i].status, metas[_i].words);
-		ck_assert_ptr_null(tok);
-	} else {
-		ck_good(plumb_tokenizer_from_file(&tok, file));
-		const char *warning = plumb_tokenizer_warning(tok, 0);
-		ck_assert_msg(warning ? *metas[_i].words && strstr(warning, metas[_i].words) : !*metas[_i].words, "%s", warning ? warning : "none");
-		ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
-		plumb_file_close(file); /* all is copied */
-		file = NULL;
-		ck_assert_uint_eq(plumb_tokenizer_size(tok), 264);
-		ck_assert_int_eq(plumb_tokenizer_eos(tok), 261);
-		ck_assert_int_eq(plumb_tokenizer_bos(tok), -1);
-		ck_assert(plumb_tokenizer_is_end(tok, 261));
-		for (int32_t id = 0; id < 264; id++)
-			ck_assert(plumb_token_bytes(tok, id).n == plumb_token_bytes(ours, id).n &&
-				plumb_tokenizer_is_special(tok, id) == plumb_tokenizer_is_special(ours, id));
-	}
-	plumb_file_close(file);
-	plumb_tokenizer_free(tok);
-	plumb_tokenizer_free(ours);
-}
-END_TEST
-
-/* Rows of the embedding beside 256 tokens: more have no text, fewer are refused. */
-START_TEST(rows_and_tokens)
-{
-	static struct gguf_builder g;
-	static const uint64_t rows[] = { 256, 257, 255 };
-	struct plumb_tokenizer *tok;
-	struct plumb_file *file;
-	struct tiny t;
-
-	tiny_init(&t);
-	g_header(&g, 3, 1, 4);
-	put_key(&g, "tokenizer.ggml.model", "gpt2");
-	put_key(&g, "tokenizer.ggml.pre", "qwen2");
-	put_array(&g, "tokenizer.ggml.tokens", "good", &t);
-	put_array(&g, "tokenizer.ggml.merges", "good", &t);
-	g_tensor(&g, "token_embd.weight", 0, 8, rows[_i], 0);
-	g_data(&g, 32, (size_t)rows[_i] * 32);
-	ck_good(plumb_file_from_memory(&file, g.bytes, g.n));
-	if (_i == 2) {
-		ck_bad(plumb_tokenizer_from_file(&tok, file), PLUMB_E_FORMAT, "has 256 tokens, token_embd.weight has rows for the first 255");
-	} else {
-		ck_good(plumb_tokenizer_from_file(&tok, file));
-		const char *warning = plumb_tokenizer_warning(tok, 0);
-		ck_assert(_i ? warning && strstr(warning, "257 rows, the tokenizer 256 tokens") : !warning);
-	}
-	plumb_file_close(file);
-	plumb_tokenizer_free(tok);
-}
-END_TEST
-
 TCase *text_vocab_case(void)
 {
 	TCase *c = tcase_create("vocabulary");
@@ -473,9 +245,5 @@ TCase *text_vocab_case(void)
 	text_add_loop(c, markers_are_control, COUNT(markers));
 	text_add_loop(c, split_names, 8);
 	text_add_loop(c, split_pieces, COUNT(pieces));
-	text_add_loop(c, merges_by_hand, COUNT(encoded));
-	tcase_add_test(c, looking_up);
-	text_add_loop(c, from_metadata, COUNT(metas));
-	text_add_loop(c, rows_and_tokens, 3);
 	return c;
 }
