@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* plumb info: what a model file holds. Only the file's head is read, no weights, so that it
  * is quick and works on models that plumb cannot run. */
-#include "cli/cli.h"
+#include "cli/info.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,24 +32,6 @@ static const struct option options[] = {
 	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 }
 };
 
-enum { TYPES = 64 }; /* more than there are in ggml */
-struct facts {
-	const char *path;
-	const struct plumb_file *file;
-	struct plumb_config config;
-	struct plumb_tokenizer *tok; /* NULL: none, and why not */
-	char config_error[256], tok_error[256];
-	bool has_config;
-	int specials;
-	struct type_sum { const char *name; int64_t tensors, elements; uint64_t bytes; } sum[TYPES], all;
-};
-
-static struct plumb_span meta_text(const struct plumb_file *file, const char *key)
-{
-	const struct plumb_meta *m = plumb_file_meta_find(file, key);
-	return m && m->kind == PLUMB_META_STRING ? m->s : (struct plumb_span){ NULL, 0 };
-}
-
 static int64_t elements(const struct plumb_file_tensor *t)
 {
 	int64_t n = 1;
@@ -59,16 +41,16 @@ static int64_t elements(const struct plumb_file_tensor *t)
 }
 
 /* The sum of a type; the last one takes what does not fit. */
-static struct type_sum *sum_of(struct facts *f, const char *name)
+static struct info_sum *sum_of(struct info_facts *f, const char *name)
 {
 	int i = 0;
-	while (i < TYPES - 1 && f->sum[i].name && strcmp(f->sum[i].name, name))
+	while (i < INFO_TYPES - 1 && f->sum[i].name && strcmp(f->sum[i].name, name))
 		i++;
 	f->sum[i].name = name;
 	return &f->sum[i];
 }
 
-static void gather(struct facts *f)
+static void gather(struct info_facts *f)
 {
 	enum plumb_status s = plumb_config_read(&f->config, f->file);
 	f->has_config = !s;
@@ -88,7 +70,7 @@ static void gather(struct facts *f)
 		f->specials += plumb_tokenizer_is_special(f->tok, (int32_t)i);
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
-		struct type_sum *sums[] = { sum_of(f, t->type_name), &f->all };
+		struct info_sum *sums[] = { sum_of(f, t->type_name), &f->all };
 		for (int k = 0; k < 2; k++) {
 			sums[k]->tensors++;
 			sums[k]->elements += elements(t);
@@ -96,8 +78,6 @@ static void gather(struct facts *f)
 		}
 	}
 }
-
-/* --- for people --- */
 
 /* 491400064 as "491,400,064", in one of a few buffers that take turns. */
 static const char *grouped(uint64_t value)
@@ -134,7 +114,7 @@ static void print_biases(const struct plumb_config *c)
 	putchar('\n');
 }
 
-static void print_config(const struct facts *f)
+static void print_config(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
 	if (f->config_error[0]) {
@@ -172,10 +152,10 @@ static void print_token(const char *what, const struct plumb_tokenizer *tok, int
 	putchar('"');
 }
 
-static void print_tokenizer(const struct facts *f)
+static void print_tokenizer(const struct info_facts *f)
 {
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
-	struct plumb_span split = meta_text(f->file, "tokenizer.ggml.pre"), chat = meta_text(f->file, "tokenizer.chat_template");
+	struct plumb_span split = info_text(f->file, "tokenizer.ggml.pre"), chat = info_text(f->file, "tokenizer.chat_template");
 	if (!f->tok) {
 		print_line("tokenizer", (struct plumb_span){ f->tok_error, strlen(f->tok_error) });
 	} else {
@@ -197,13 +177,13 @@ static void print_tokenizer(const struct facts *f)
 		printf("%-12s none\n", "template");
 }
 
-static void print_sums(const struct facts *f)
+static void print_sums(const struct info_facts *f)
 {
 	printf("\n%-8s %8s %16s %16s %7s  %s\n", "type", "tensors", "elements", "bytes", "share", "bits each");
-	for (int i = 0; i <= TYPES; i++) {
-		const struct type_sum *s = i < TYPES ? &f->sum[i] : &f->all;
+	for (int i = 0; i <= INFO_TYPES; i++) {
+		const struct info_sum *s = i < INFO_TYPES ? &f->sum[i] : &f->all;
 		if (s->tensors)
-			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < TYPES ? s->name : "all",
+			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < INFO_TYPES ? s->name : "all",
 				grouped((uint64_t)s->tensors), grouped((uint64_t)s->elements), grouped(s->bytes),
 				100 * (double)s->bytes / (double)f->all.bytes, 8 * (double)s->bytes / (double)s->elements);
 	}
@@ -211,7 +191,7 @@ static void print_sums(const struct facts *f)
 		puts("(no tensors)");
 }
 
-static void print_tensors(const struct facts *f)
+static void print_tensors(const struct info_facts *f)
 {
 	printf("\n%-36s %-6s %-20s %14s\n", "tensor", "type", "shape", "bytes");
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
@@ -249,7 +229,7 @@ static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, i
 	}
 }
 
-static void print_meta(const struct facts *f)
+static void print_meta(const struct info_facts *f)
 {
 	printf("\n%-40s value\n", "key");
 	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
@@ -261,124 +241,9 @@ static void print_meta(const struct facts *f)
 	}
 }
 
-/* --- for programs --- */
-
-static json_t *config_json(const struct facts *f)
+static int print_template(const struct info_facts *f)
 {
-	const struct plumb_config *c = &f->config;
-	if (!f->has_config)
-		return json_null();
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
-		"name", cli_json_text(c->name), "layers", (json_int_t)c->layers,
-		"hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
-		"head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
-		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps,
-		"rope_pairs", c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
-}
-
-static json_t *tokenizer_json(const struct facts *f)
-{
-	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
-	if (!f->tok)
-		return json_null();
-	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i, s:o}", "split", cli_json_span(meta_text(f->file, "tokenizer.ggml.pre")),
-		"tokens", (json_int_t)plumb_tokenizer_size(f->tok), "specials", f->specials,
-		"merges", (json_int_t)(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0),
-		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok), "warnings", cli_json_warnings(f->tok));
-}
-
-static json_t *value_json(const struct plumb_meta *m)
-{
-	switch (m->kind) {
-	case PLUMB_META_BOOL: return json_boolean(m->i);
-	case PLUMB_META_INT: return m->u > INT64_MAX ? json_sprintf("%" PRIu64, m->u) : json_integer(m->i); /* JSON's integers end there */
-	case PLUMB_META_FLOAT: return json_real(m->f); /* NULL for what JSON lacks: infinities */
-	case PLUMB_META_STRING: return cli_json_span(m->s);
-	default: return json_pack("{s:I}", "array_of", (json_int_t)m->n); /* vocabularies: hundreds of thousands */
-	}
-}
-
-/* A file has each key once, but two that are no UTF-8 may read the same: then there is "key (2)", too. */
-static void add_meta(json_t *object, const char *key, json_t *value)
-{
-	size_t room = strlen(key) + 16;
-	char *name = malloc(room);
-	cli_starved |= !name;
-	for (int again = 1; name && value; again++) {
-		snprintf(name, room, again > 1 ? "%s (%d)" : "%s", key, again);
-		if (!json_object_get(object, name))
-			break;
-	}
-	if (name)
-		json_object_set_new(object, name, value);
-	else
-		json_decref(value);
-	free(name);
-}
-
-static json_t *meta_json(const struct facts *f)
-{
-	json_t *object = json_object();
-	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
-		const struct plumb_meta *m = plumb_file_meta(f->file, i);
-		json_t *key = cli_json_span(m->key), *value = value_json(m);
-		if (key)
-			add_meta(object, json_string_value(key), value ? value : json_null());
-		else
-			json_decref(value);
-		json_decref(key);
-	}
-	return object;
-}
-
-static json_t *tensors_json(const struct facts *f)
-{
-	json_t *list = json_array();
-	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
-		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
-		json_t *shape = json_array();
-		for (int k = 0; k < t->rank; k++)
-			json_array_append_new(shape, json_integer(t->dim[k]));
-		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", t->type_name,
-			"shape", shape, "bytes", (json_int_t)t->bytes));
-	}
-	return list;
-}
-
-static json_t *sums_json(const struct facts *f)
-{
-	json_t *object = json_object();
-	for (int i = 0; i < TYPES; i++)
-		if (f->sum[i].tensors)
-			json_object_set_new(object, f->sum[i].name, json_pack("{s:I, s:I, s:I}", "tensors",
-				(json_int_t)f->sum[i].tensors, "elements", (json_int_t)f->sum[i].elements, "bytes", (json_int_t)f->sum[i].bytes));
-	return object;
-}
-
-static int print_json(const struct facts *f)
-{
-	struct plumb_span chat = meta_text(f->file, "tokenizer.chat_template");
-	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
-		"file", cli_json_text(f->path), "format", plumb_file_format(f->file),
-		"bytes", (json_int_t)plumb_file_size(f->file), "config", config_json(f), "tokenizer", tokenizer_json(f),
-		"template", chat.p ? cli_json_span(chat) : json_null(), "types", sums_json(f), "tensors", tensors_json(f),
-		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
-	if (root) {
-		json_object_set_new(root, "shards", json_integer(plumb_file_shards(f->file)));
-		json_object_set_new(root, "unused", cli_unused_json(f->file));
-	}
-	if (root && f->config_error[0])
-		json_object_set_new(root, "config_error", cli_json_text(f->config_error));
-	if (root && f->tok && plumb_tokenizer_template(f->tok))
-		json_object_set_new(root, "template_name", cli_json_text(plumb_tokenizer_template(f->tok)));
-	if (root && !f->tok)
-		json_object_set_new(root, "tokenizer_error", cli_json_text(f->tok_error));
-	return cli_json_print(root, false);
-}
-
-static int print_template(const struct facts *f)
-{
-	struct plumb_span chat = meta_text(f->file, "tokenizer.chat_template");
+	struct plumb_span chat = info_text(f->file, "tokenizer.chat_template");
 	if (!chat.p)
 		return cli_complain(CLI_INPUT, "%s has no chat template", f->path);
 	fwrite(chat.p, 1, chat.n, stdout);
@@ -387,13 +252,13 @@ static int print_template(const struct facts *f)
 	return CLI_OK;
 }
 
-static int show(struct facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
+static int show(struct info_facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
 {
 	if (only_template)
 		return print_template(f);
 	gather(f);
 	if (common->json)
-		return print_json(f);
+		return info_json(f);
 	print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
 	printf("%-12s %s, %s bytes", "format", plumb_file_format(f->file), grouped(plumb_file_size(f->file)));
 	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n", grouped((uint64_t)plumb_file_shards(f->file)));
@@ -433,7 +298,7 @@ static int run(int argc, char **argv)
 	enum plumb_status s = plumb_file_open(&file, argv[optind]);
 	if (s)
 		return cli_fail(s);
-	struct facts f = { .path = argv[optind], .file = file };
+	struct info_facts f = { .path = argv[optind], .file = file };
 	int code = show(&f, &common, tensors, meta, only_template);
 	plumb_tokenizer_free(f.tok);
 	plumb_file_close(file);
