@@ -17,7 +17,10 @@ extern "C" {
 struct plumb_file;
 
 /* Bytes that live as long as the file is open; not NUL-terminated. */
-struct plumb_span { const char *p; size_t n; };
+struct plumb_span {
+	const char *p;
+	size_t n;
+};
 
 struct plumb_file_tensor {
 	struct plumb_span name;
@@ -30,45 +33,59 @@ struct plumb_file_tensor {
 };
 
 /* Kinds of metadata values. Integers of every width are INT, floats of either width FLOAT. */
-enum plumb_meta_kind { PLUMB_META_BOOL, PLUMB_META_INT, PLUMB_META_FLOAT, PLUMB_META_STRING, PLUMB_META_ARRAY };
+enum plumb_meta_kind {
+	PLUMB_META_BOOL,
+	PLUMB_META_INT,
+	PLUMB_META_FLOAT,
+	PLUMB_META_STRING,
+	PLUMB_META_ARRAY
+};
 struct plumb_meta {
 	struct plumb_span key;
 	enum plumb_meta_kind kind;
 	/* BOOL, INT; INT64_MAX stands for an unsigned value above it, which is in u and f */
 	int64_t i;
-	uint64_t u;               /* BOOL, INT that is not negative */
-	double f;                 /* FLOAT, and INT converted */
-	struct plumb_span s;      /* STRING */
-	enum plumb_meta_kind of;  /* ARRAY: kind of its elements (not ARRAY) */
-	uint64_t n;               /* ARRAY: elements */
+	uint64_t u;              /* BOOL, INT that is not negative */
+	double f;                /* FLOAT, and INT converted */
+	struct plumb_span s;     /* STRING */
+	enum plumb_meta_kind of; /* ARRAY: kind of its elements (not ARRAY) */
+	uint64_t n;              /* ARRAY: elements */
 	const struct plumb_meta_array *array;
 };
 
-/* Open and check. The format is recognised by content. A GGUF model in several files (split.count) is opened as a whole from any
- * of them; they are found by their names. Where the file system cannot map files, the file is read into memory instead.
- * PLUMB_E_IO: cannot open or read, not a regular file; PLUMB_E_FORMAT: broken, with the byte offset and what was expected, or parts
- * that do not belong together; PLUMB_E_UNSUPPORTED: a version or tensor type whose layout plumb does not know. *file is NULL on
- * failure. */
+/* Open and check. The format is recognised by content. A GGUF model in several files (split.count) is opened
+ * as a whole from any of them; they are found by their names. Where the file system cannot map files, the
+ * file is read into memory instead. PLUMB_E_IO: cannot open or read, not a regular file; PLUMB_E_FORMAT:
+ * broken, with the byte offset and what was expected, or parts that do not belong together;
+ * PLUMB_E_UNSUPPORTED: a version or tensor type whose layout plumb does not know. *file is NULL on failure.
+ */
 PLUMB_API enum plumb_status plumb_file_open(struct plumb_file **file, const char *path);
 /* The same on bytes in memory, which must outlive the file and begin at a multiple of 8
  * (PLUMB_E_ARGUMENT otherwise). For fuzzing and embedding. */
 PLUMB_API enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *bytes, size_t size);
+/* Unmap the file; every pointer into it becomes invalid. NULL is harmless. */
 PLUMB_API void plumb_file_close(struct plumb_file *file);
 
+/* What the file is. */
 PLUMB_API const char *plumb_file_format(const struct plumb_file *file); /* "GGUF v3", "safetensors" */
-PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file); /* bytes, of all parts */
-PLUMB_API int64_t plumb_file_shards(const struct plumb_file *file); /* how many parts; 1 of a file that is whole */
+PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file);      /* bytes, of all parts */
+PLUMB_API int64_t plumb_file_shards(
+	const struct plumb_file *file); /* how many parts; 1 of a file that is whole */
 
+/* The number of tensors. */
 PLUMB_API int64_t plumb_file_tensors(const struct plumb_file *file);
-/* Tensor `index` in file order; NULL past the end. */
+/* Tensor `index` in file order; NULL past the end. It is valid as long as the file. */
 PLUMB_API const struct plumb_file_tensor *plumb_file_tensor(const struct plumb_file *file, int64_t index);
-/* By name (hashed); NULL when absent. */
+/* The tensor of this name, found by a hash table; NULL: there is none. */
 PLUMB_API const struct plumb_file_tensor *plumb_file_find(const struct plumb_file *file, const char *name);
 
+/* Metadata values: their number, value `index` in file order (NULL past the end), and the value of a key
+ * (NULL: there is none). They are valid as long as the file. */
 PLUMB_API int64_t plumb_file_metas(const struct plumb_file *file);
 PLUMB_API const struct plumb_meta *plumb_file_meta(const struct plumb_file *file, int64_t index);
 PLUMB_API const struct plumb_meta *plumb_file_meta_find(const struct plumb_file *file, const char *key);
-/* Element `index` of an array value; index must be below meta->n. O(1). */
+/* Element `index` of an array value, in constant time; index must be below meta->n, and the function that of
+ * the array's kind. */
 PLUMB_API struct plumb_span plumb_meta_string_at(const struct plumb_meta *meta, uint64_t index);
 PLUMB_API int64_t plumb_meta_int_at(const struct plumb_meta *meta, uint64_t index); /* as i */
 /* as u; 0 of a negative one */

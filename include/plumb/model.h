@@ -18,8 +18,14 @@ extern "C" {
 
 /* Biases that a file may have: each in all layers or in none. */
 enum plumb_bias {
-	PLUMB_BIAS_Q = 1, PLUMB_BIAS_K = 2, PLUMB_BIAS_V = 4, PLUMB_BIAS_ATTN_OUT = 8, PLUMB_BIAS_FFN_GATE = 16,
-	PLUMB_BIAS_FFN_UP = 32, PLUMB_BIAS_FFN_DOWN = 64, PLUMB_BIAS_OUTPUT = 128
+	PLUMB_BIAS_Q = 1,
+	PLUMB_BIAS_K = 2,
+	PLUMB_BIAS_V = 4,
+	PLUMB_BIAS_ATTN_OUT = 8,
+	PLUMB_BIAS_FFN_GATE = 16,
+	PLUMB_BIAS_FFN_UP = 32,
+	PLUMB_BIAS_FFN_DOWN = 64,
+	PLUMB_BIAS_OUTPUT = 128
 };
 
 struct plumb_config {
@@ -30,21 +36,21 @@ struct plumb_config {
 	double rope_base, norm_eps;
 	double rope_factor; /* linear scaling of RoPE: positions are divided by it; 1: none */
 	enum plumb_rope_pairs rope_pairs;
-	unsigned biases;     /* the matrices that have one, bits of enum plumb_bias */
+	unsigned biases; /* the matrices that have one, bits of enum plumb_bias */
 	/* qkv_bias: Q, K or V has one; tied: no output matrix of its own, the embedding serves */
 	bool qkv_bias, tied;
 };
 
 struct plumb_model;
 /* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
- * The file stays mapped while the model lives. progress, if not NULL, is called with the number of bytes of weights that
- * have been packed so far, and of all.
- * PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key; PLUMB_E_UNSUPPORTED names the family, or the key or
- * tensor that changes the arithmetic in a way that plumb does not compute.
- * *model is NULL on failure. The context must outlive the model. */
+ * The file stays mapped while the model lives. progress, if not NULL, is called with the number of bytes of
+ * weights that have been packed so far, and of all. PLUMB_E_FORMAT or PLUMB_E_SHAPE names tensor or key;
+ * PLUMB_E_UNSUPPORTED names the family, or the key or tensor that changes the arithmetic in a way that plumb
+ * does not compute. *model is NULL on failure. The context must outlive the model. */
 typedef void (*plumb_progress_fn)(void *user, uint64_t done, uint64_t total);
-PLUMB_API enum plumb_status plumb_model_load(struct plumb_model **model, struct plumb_context *ctx, const char *path,
-	plumb_progress_fn progress, void *user);
+PLUMB_API enum plumb_status plumb_model_load(struct plumb_model **model, struct plumb_context *ctx,
+	const char *path, plumb_progress_fn progress, void *user);
+/* Free a model; its sessions must be freed before. NULL is harmless. */
 PLUMB_API void plumb_model_free(struct plumb_model *model);
 
 /* Read and check the configuration alone (no weights). What it does not describe is not looked at: see
@@ -60,81 +66,92 @@ enum plumb_use {
 	PLUMB_USE_REFUSED
 };
 /* How `key` or `tensor`, an entry of `file`, is used. *why (unless NULL) becomes a short reason, a constant;
- * "" for PLUMB_USE_READ. A file of an unknown architecture has only ignored entries but for the keys that files
- * of all architectures share. */
-PLUMB_API enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *key,
-	const char **why);
-PLUMB_API enum plumb_use plumb_model_tensor_use(const struct plumb_file *file,
-	const struct plumb_file_tensor *tensor, const char **why);
+ * "" for PLUMB_USE_READ. A file of an unknown architecture has only ignored entries but for the keys that
+ * files of all architectures share. */
+PLUMB_API enum plumb_use plumb_model_key_use(
+	const struct plumb_file *file, const struct plumb_meta *key, const char **why);
+PLUMB_API enum plumb_use plumb_model_tensor_use(
+	const struct plumb_file *file, const struct plumb_file_tensor *tensor, const char **why);
 /* PLUMB_E_UNSUPPORTED with a text that names the first entry that is refused; plumb_model_load calls it. */
 PLUMB_API enum plumb_status plumb_model_check(const struct plumb_file *file);
 
+/* The configuration, the file and the context of a model. They are valid as long as the model. */
 PLUMB_API const struct plumb_config *plumb_model_config(const struct plumb_model *model);
 PLUMB_API const struct plumb_file *plumb_model_file(const struct plumb_model *model);
 PLUMB_API struct plumb_context *plumb_model_context(const struct plumb_model *model);
-/* NULL when the file holds no tokenizer (plumb_last_error then says why not). */
+/* The model's tokenizer, which the model owns; NULL when the file has none that can be used, and
+ * plumb_last_error says why. */
 PLUMB_API struct plumb_tokenizer *plumb_model_tokenizer(const struct plumb_model *model);
-/* Build a tokenizer from a file's metadata alone; the caller frees it. */
-PLUMB_API enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file);
+/* Make a tokenizer of a file's metadata alone. The caller frees it with plumb_tokenizer_free; it does not
+ * need the file any longer. Errors: those of plumb_tokenizer_new. */
+PLUMB_API enum plumb_status plumb_tokenizer_from_file(
+	struct plumb_tokenizer **tok, const struct plumb_file *file);
 /* Bytes of weights that one decoding step reads. */
 PLUMB_API uint64_t plumb_model_step_bytes(const struct plumb_model *model);
 
-/* Exchange the weights of two layers; once more undoes it. For experiments: the layers in a wrong order, put in on purpose. Not
- * while a session evaluates. PLUMB_E_ARGUMENT: no such layer. */
+/* Exchange the weights of two layers, for experiments with layers in a wrong order; a second call undoes it.
+ * Must not be called while a session evaluates. PLUMB_E_ARGUMENT: there is no such layer. */
 PLUMB_API enum plumb_status plumb_model_exchange(struct plumb_model *model, int64_t a, int64_t b);
 
 /* --- capture points --- */
 /* In the order in which they occur; layer is -1 for those outside a layer. Shapes for n tokens at
  * position pos: {n, width}, except scores and softmax {heads, n, pos + n}. */
 enum plumb_point {
-	PLUMB_POINT_EMBEDDINGS,     /* {n, hidden}, layer -1 */
-	PLUMB_POINT_INPUT_NORM,     /* {n, hidden} */
-	PLUMB_POINT_Q_PROJ,         /* {n, heads * head_dim}, with bias, before RoPE */
-	PLUMB_POINT_K_PROJ,         /* {n, kv_heads * head_dim} */
+	PLUMB_POINT_EMBEDDINGS, /* {n, hidden}, layer -1 */
+	PLUMB_POINT_INPUT_NORM, /* {n, hidden} */
+	PLUMB_POINT_Q_PROJ,     /* {n, heads * head_dim}, with bias, before RoPE */
+	PLUMB_POINT_K_PROJ,     /* {n, kv_heads * head_dim} */
 	PLUMB_POINT_V_PROJ,
 	PLUMB_POINT_Q_ROPE,
 	PLUMB_POINT_K_ROPE,
-	PLUMB_POINT_ATTN_SCORES,    /* {heads, n, pos + n}, scaled and masked */
+	PLUMB_POINT_ATTN_SCORES, /* {heads, n, pos + n}, scaled and masked */
 	PLUMB_POINT_ATTN_SOFTMAX,
-	PLUMB_POINT_ATTN_CONTEXT,   /* input of the output projection */
+	PLUMB_POINT_ATTN_CONTEXT, /* input of the output projection */
 	PLUMB_POINT_ATTN_OUT,
-	PLUMB_POINT_ATTN_RESIDUAL,  /* layer input + attn_out */
+	PLUMB_POINT_ATTN_RESIDUAL, /* layer input + attn_out */
 	PLUMB_POINT_POST_ATTN_NORM,
 	PLUMB_POINT_FFN_GATE,
 	PLUMB_POINT_FFN_UP,
-	PLUMB_POINT_FFN_ACT,        /* silu(gate) * up */
+	PLUMB_POINT_FFN_ACT, /* silu(gate) * up */
 	PLUMB_POINT_FFN_DOWN,
-	PLUMB_POINT_OUTPUT,         /* attn_residual + ffn_down: the layer's output */
-	PLUMB_POINT_FINAL_NORM,     /* layer -1; rows whose logits were asked for */
-	PLUMB_POINT_LOGITS,         /* layer -1; the same rows */
+	PLUMB_POINT_OUTPUT,     /* attn_residual + ffn_down: the layer's output */
+	PLUMB_POINT_FINAL_NORM, /* layer -1; rows whose logits were asked for */
+	PLUMB_POINT_LOGITS,     /* layer -1; the same rows */
 	PLUMB_POINT_COUNT
 };
 PLUMB_API const char *plumb_point_name(int point); /* "input_norm"; NULL outside the enum */
-/* The capture points (bits 1 << point) that exist only if a fused operator is replaced by its components, which a tap that
- * asks for one of them brings about. The mode "exact" fuses attention only; other modes also fuse a norm with the products
- * that follow it, and a product with the residual. */
+/* The capture points (bits 1 << point) that exist only if a fused operator is replaced by its components,
+ * which a tap that asks for one of them brings about. The mode "exact" fuses attention only; other modes also
+ * fuse a norm with the products that follow it, and a product with the residual. */
 PLUMB_API unsigned plumb_model_inside(const struct plumb_model *model);
 
-/* Called at each capture point of the mask. The tensor may be read and also written: what is
- * written is what the model goes on with. A status other than PLUMB_OK ends the evaluation with it. */
-typedef enum plumb_status (*plumb_tap_fn)(void *user, int layer, enum plumb_point point, struct plumb_tensor *tensor);
+/* Called at each capture point of the mask, in the thread that evaluates. The tensor may be read and written;
+ * the model continues with its values after the call. The tensor is valid during the call. A status other
+ * than PLUMB_OK ends the evaluation, which returns it. */
+typedef enum plumb_status (*plumb_tap_fn)(
+	void *user, int layer, enum plumb_point point, struct plumb_tensor *tensor);
 #define PLUMB_POINTS_ALL ((1u << PLUMB_POINT_COUNT) - 1)
 
 /* --- sessions: one sequence each --- */
 struct plumb_session_options { /* see struct plumb_options */
-	size_t size; /* sizeof(struct plumb_session_options) */
-	int64_t context;         /* most positions; default the model's */
-	int64_t batch;           /* most tokens in one pass; default 512 */
-	enum plumb_type kv_type; /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
-	/* Called between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED. May be
-	 * NULL. */
+	size_t size;               /* sizeof(struct plumb_session_options) */
+	int64_t context;           /* most positions; default the model's */
+	int64_t batch;             /* most tokens in one pass; default 512 */
+	enum plumb_type kv_type;   /* PLUMB_F32 (default, 0) or PLUMB_F16; an FP64 context takes F64 */
+	/* Called between layers, in the thread that evaluates; true ends the evaluation with PLUMB_E_CANCELLED.
+	 * May be NULL. */
 	plumb_cancel_fn cancel;
 	void *cancel_user;
 };
-#define PLUMB_SESSION_OPTIONS(...) (&(struct plumb_session_options){ .size = sizeof(struct plumb_session_options), __VA_ARGS__ })
+#define PLUMB_SESSION_OPTIONS(...) \
+	(&(struct plumb_session_options){ .size = sizeof(struct plumb_session_options), __VA_ARGS__ })
 struct plumb_session;
-PLUMB_API enum plumb_status plumb_session_new(struct plumb_session **session, struct plumb_model *model,
-	const struct plumb_session_options *options);
+/* Make an empty session, at position 0. options: NULL for the defaults. The model must outlive it. The caller
+ * frees *session with plumb_session_free; it is NULL on failure. PLUMB_E_LIMIT: its caches exceed the memory
+ * limit. PLUMB_E_ARGUMENT: a context or batch out of range. PLUMB_E_TYPE: a cache cannot have this type. */
+PLUMB_API enum plumb_status plumb_session_new(
+	struct plumb_session **session, struct plumb_model *model, const struct plumb_session_options *options);
+/* Free a session. NULL is harmless. */
 PLUMB_API void plumb_session_free(struct plumb_session *session);
 
 enum plumb_logits { PLUMB_LOGITS_LAST, PLUMB_LOGITS_ALL, PLUMB_LOGITS_NONE };
@@ -142,29 +159,34 @@ enum plumb_logits { PLUMB_LOGITS_LAST, PLUMB_LOGITS_ALL, PLUMB_LOGITS_NONE };
  * vocabulary; PLUMB_E_LIMIT: past the context (nothing is evaluated). After a failure or a
  * cancel, the session is at the position before the call.
  * With PLUMB_LOGITS_ALL n must be at most `batch`. */
-PLUMB_API enum plumb_status plumb_session_eval(struct plumb_session *session, const int32_t *tokens, int64_t n,
-	enum plumb_logits want);
+PLUMB_API enum plumb_status plumb_session_eval(
+	struct plumb_session *session, const int32_t *tokens, int64_t n, enum plumb_logits want);
 /* Logits of the last eval: rows x vocab float32, row-major; valid until the next eval. *rows is 1 for LAST, n
  * for ALL. PLUMB_E_ARGUMENT after NONE. */
-PLUMB_API enum plumb_status plumb_session_logits(struct plumb_session *session, const float **logits, int64_t *rows);
-/* Append one token to each of `count` different sessions of one model, reading the weights once for all: tokens[i] goes to sessions[i]. Each
- * then has the logits of its own token. The results are those of separate evaluations up to rounding (a matrix product of several rows may be summed
- * in another order). count at most the `batch` of the first session, whose memory serves; no session may have a tap. On failure all sessions
- * are at the positions before the call. */
-PLUMB_API enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count);
+PLUMB_API enum plumb_status plumb_session_logits(
+	struct plumb_session *session, const float **logits, int64_t *rows);
+/* Append one token to each of `count` different sessions of one model, reading the weights once for all:
+ * tokens[i] goes to sessions[i]. Each session then has the logits of its own token. The results are those of
+ * separate evaluations up to rounding, since a matrix product of several rows may be summed in another order.
+ * count is at most the `batch` of the first session, whose buffers are used; no session may have a tap. After
+ * a failure all sessions are at the positions before the call. */
+PLUMB_API enum plumb_status plumb_sessions_step(
+	struct plumb_session *const *sessions, const int32_t *tokens, int64_t count);
 PLUMB_API struct plumb_model *plumb_session_model(const struct plumb_session *session);
 PLUMB_API int64_t plumb_session_position(const struct plumb_session *session); /* tokens held */
-/* Forget all from position on (for editing a conversation); position <= the current one. */
+/* Remove all tokens from `position` on, for editing a conversation. PLUMB_E_ARGUMENT: position is negative or
+ * beyond the current one. */
 PLUMB_API enum plumb_status plumb_session_rewind(struct plumb_session *session, int64_t position);
 /* The most positions that the session can hold, from its options or the model. */
 PLUMB_API int64_t plumb_session_context(const struct plumb_session *session);
-/* mask: bits 1 << enum plumb_point; fn NULL removes the tap. */
+/* Call fn at the capture points of mask, bits 1 << enum plumb_point, of later evaluations; it replaces the
+ * tap before. fn NULL removes the tap. */
 PLUMB_API void plumb_session_tap(struct plumb_session *session, unsigned mask, plumb_tap_fn fn, void *user);
 
 /* --- values that float16 cannot hold --- */
-/* In a context of precision FP16: the first finite value past float16's largest, 65504, that an operator made since the session was
- * made. It became an infinity, as it would in a port that runs in float16. The notice function of the context is called for it
- * once a session. */
+/* In a context of precision FP16: the first finite value past float16's largest, 65504, that an operator made
+ * since the session was made. It became an infinity, as it would in a port that runs in float16. The notice
+ * function of the context is called for it once a session. */
 struct plumb_overflow {
 	int64_t rows;           /* rows of operators' results in which there was one, so far */
 	const char *op;         /* "matmul"; a constant */
@@ -173,7 +195,7 @@ struct plumb_overflow {
 	int64_t position;       /* of the token, from 0 */
 	double value;
 };
-/* NULL: there was none. Belongs to the session and changes when it evaluates. */
+/* The overflow that was found; NULL: there was none. The session owns it, and an evaluation may change it. */
 PLUMB_API const struct plumb_overflow *plumb_session_overflow(const struct plumb_session *session);
 
 /* --- values that are not finite --- */
@@ -185,18 +207,19 @@ struct plumb_nonfinite {
 	enum plumb_point point; /* what it made; of "kv_store", what it was given */
 	int layer;              /* -1: in none */
 	int64_t position;       /* of the token, from 0 */
-	double value;           /* NaN or infinity; of "kv_store", the finite value that the cache's type cannot hold */
-	bool cache;             /* the operator is "kv_store": a cache in float32 would have held it */
-	bool fused;             /* seen only where operators run fused, not when each basic one runs by itself */
-	struct plumb_span weight; /* a tensor of that layer that itself holds such a value, n 0: none does; as long as the model lives */
-	int64_t weight_index;   /* ... at this element, in file order */
+	double value; /* NaN or infinity; of "kv_store", the finite value that the cache's type cannot hold */
+	bool cache;   /* the operator is "kv_store": a cache in float32 would have held it */
+	bool fused;   /* seen only where operators run fused, not when each basic one runs by itself */
+	struct plumb_span weight; /* a tensor of that layer that itself holds such a value, n 0: none does; as
+								 long as the model lives */
+	int64_t weight_index;     /* ... at this element, in file order */
 	double weight_value;
 };
-/* Evaluate n tokens again from position 0, watching every operator, to find out where logits that are not finite come from. It takes
- * as long as evaluating them did, or longer, and leaves the session empty, at position 0. PLUMB_OK also when nothing was found. The errors are those of
- * plumb_session_eval. */
-PLUMB_API enum plumb_status plumb_session_nonfinite(struct plumb_session *session, const int32_t *tokens, int64_t n,
-	struct plumb_nonfinite *found);
+/* Evaluate n tokens again from position 0 and check the result of every operator, to find the origin of
+ * logits that are not finite. It takes at least as long as evaluating them did, and leaves the session empty,
+ * at position 0. PLUMB_OK also when nothing was found. Errors: those of plumb_session_eval. */
+PLUMB_API enum plumb_status plumb_session_nonfinite(
+	struct plumb_session *session, const int32_t *tokens, int64_t n, struct plumb_nonfinite *found);
 
 #ifdef __cplusplus
 }
