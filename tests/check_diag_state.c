@@ -2,6 +2,8 @@
 /* What a diagnosis keeps: nothing half made after a failure, and nothing in the reference, which others may be using. */
 #include "diag_make.h"
 #include "diag_part.h"
+#include "model/family.h"
+#include "model/model.h"
 
 static const int32_t prompt[] = { 3, 147, 9, 234, 98, 197, 183, 112, 58, 97, 258 };
 #define N ((int64_t)(sizeof prompt / sizeof *prompt))
@@ -226,6 +228,35 @@ START_TEST(after_a_report)
 }
 END_TEST
 
+/* A family whose table leaves out a point that its forward pass shows: that point is shown to nobody, so a report has none of it, though the
+ * reference has. */
+START_TEST(a_point_that_the_family_leaves_out)
+{
+	static struct plumb_family less; /* outlives a failure of this test */
+	const struct plumb_family *all = model->family;
+	struct plumb_reference *r = NULL;
+	const struct plumb_capture *ours;
+	ck_good(plumb_reference_open(&r, data_path("tiny-f32.safetensors"), plumb_model_config(model)));
+	less = *all;
+	less.points &= ~(1u << _i);
+	model->family = &less;
+	struct plumb_diag *d = diagnose(r, _i == PLUMB_POINT_K_PROJ ? "v_bias@1" : "k_bias@1", NULL);
+	json_t *report = part(d, "report"), *value;
+	const char *key;
+	json_object_foreach(report, key, value)
+		ck_assert_msg(!*word(value, "failed"), "%s: %s", key, word(value, "failed"));
+	ck_good(plumb_diag_ours(d, &ours));
+	for (int layer = -1, point = -1; plumb_capture_next(ours, &layer, &point);)
+		ck_assert_int_ne(point, _i);
+	plumb_diag_free(d);
+	if (_i == PLUMB_POINT_K_PROJ)
+		ck_bad(plumb_diag_new(&d, model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = "k_bias")),
+			PLUMB_E_ARGUMENT, "shows no k_proj");
+	model->family = all;
+	plumb_reference_free(r);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("diag_state");
@@ -238,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, after_a_cancel);
 	tcase_add_test(tc, two_on_one_reference);
 	tcase_add_test(tc, after_a_report);
+	tcase_add_loop_test(tc, a_point_that_the_family_leaves_out, 0, PLUMB_POINT_COUNT);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

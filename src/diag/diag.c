@@ -98,6 +98,8 @@ static enum plumb_status set_up(struct plumb_diag *d)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
 	if (o->fault) {
 		PLUMB_TRY(plumb_fault_parse(&d->fault, o->fault, d->config));
+		if (plumb_fault_fits(d->fault.kind, d->port))
+			return PLUMB_E_ARGUMENT;
 		d->broken = &d->fault;
 	}
 	return d->reference || o->tokens ? choose_tokens(d) : PLUMB_OK; /* weights alone need no prompt */

@@ -53,7 +53,7 @@ struct plumb_family {
 	const struct plumb_weight_row *layer, *top;
 	const struct plumb_left_row *left;
 	int key_count, layer_count, top_count, left_count;
-	unsigned points;               /* bits 1 << enum plumb_point: the capture points that its forward pass has */
+	unsigned points;               /* bits 1 << enum plumb_point: the capture points that a tap is called at; `made` has a row for each */
 	const struct plumb_made *made; /* by point */
 	/* One pass over the weights for all rows of the parts; see model.h. */
 	enum plumb_status (*forward)(const struct plumb_segment *segment, int segments, int64_t rows);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Showing what operators have made, at capture points: to the tap, and to the notes of float16's range. */
+#include "model/family.h"
 #include "model/model.h"
 
 void plumb_session_tap(struct plumb_session *s, unsigned mask, plumb_tap_fn fn, void *user)
 {
 	s->tap = fn;
-	s->tap_mask = fn ? mask : 0;
+	s->tap_mask = fn ? mask & s->model->family->points : 0; /* for others there is no row that says how they are made */
 	s->tap_user = user;
 }
 

@@ -143,9 +143,9 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 static int summed(const struct plumb_diag *d, int point)
 {
 	const struct plumb_made *m = plumb_model_made(d->port, point);
-	return point == PLUMB_POINT_K_ROPE                      ? PLUMB_POINT_ATTN_SCORES
-		: m && m->weight && point != PLUMB_POINT_EMBEDDINGS ? point
-															: -1;
+	if (point == PLUMB_POINT_K_ROPE)
+		return plumb_model_made(d->port, PLUMB_POINT_ATTN_SCORES) ? PLUMB_POINT_ATTN_SCORES : -1;
+	return m && m->weight && point != PLUMB_POINT_EMBEDDINGS ? point : -1;
 }
 
 enum plumb_status plumb_sums_of(

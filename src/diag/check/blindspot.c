@@ -170,6 +170,8 @@ static enum plumb_status try_kind(
 	char why[320];
 	enum plumb_status status = plumb_fault_make(
 		&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
+	if (!status)
+		status = plumb_fault_fits(kind, s->d->trusted);
 	bool possible = !status;
 	if (status) /* such a model cannot have it */
 		plumb_format(why, sizeof why, "%s", plumb_last_error());

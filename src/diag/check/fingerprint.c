@@ -210,7 +210,7 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 {
 	struct plumb_fault fault;
-	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config))
+	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config) || plumb_fault_fits(cause->kind, p->d->trusted))
 		return PLUMB_OK; /* such a model cannot have it */
 	struct plumb_run run = run_of(p, true);
 	if (p->layer < p->d->config->layers - 1 && !p->beyond)

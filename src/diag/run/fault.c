@@ -291,6 +291,15 @@ enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb
 	return PLUMB_OK;
 }
 
+enum plumb_status plumb_fault_fits(const struct plumb_fault_kind *kind, const struct plumb_model *model)
+{
+	const unsigned points = kind->needs | kind->points;
+	for (int point = 0; point < PLUMB_POINT_COUNT; point++)
+		if (points >> point & 1 && !plumb_model_made(model, point))
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model family shows no %s", kind->name, plumb_point_name(point));
+	return PLUMB_OK;
+}
+
 static enum plumb_status unknown(const char *text, size_t n)
 {
 	char names[512] = "";

@@ -26,6 +26,8 @@ int plumb_fault_count(void);
 const struct plumb_fault_kind *plumb_fault_at(int index);
 /* With its usual parameter; layer -1: every layer (layer_order: a middle one). PLUMB_E_UNSUPPORTED: a model like this cannot have it, with the reason. */
 enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb_fault_kind *kind, int layer, const struct plumb_config *config);
+/* Does the model's family show every point that the fault looks at or changes? PLUMB_E_UNSUPPORTED: not this one. */
+enum plumb_status plumb_fault_fits(const struct plumb_fault_kind *kind, const struct plumb_model *model);
 /* "k_bias@5", "rope_base", "eps@2=1e-3"; PLUMB_E_ARGUMENT lists the names. */
 enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text, const struct plumb_config *config);
 
