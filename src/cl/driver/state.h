@@ -31,7 +31,7 @@ struct plumb_cl_verdict; /* canary.c */
 enum { PLUMB_CL_SCRATCH_A, PLUMB_CL_SCRATCH_B, PLUMB_CL_SCRATCH_NORMED, PLUMB_CL_SCRATCH_UP, PLUMB_CL_SCRATCHES };
 
 struct plumb_cl_state {
-	struct plumb_context *owner; /* its busy callback is told of compilations */
+	struct plumb_context *owner; /* its busy callback is called for compilations */
 	struct plumb_cl_settings set;
 	struct plumb_cl_device device;
 	cl_context context;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The twin: a run of the trusted model that makes the rounding errors of a run in the reference's precision. How far it is from the
- * trusted run is what a right port shows against such a reference: a jump that the twin shows, too, is explained by doing. */
+/* The control run: a run of the trusted model that makes the rounding errors of a run in the reference's precision. Its distance
+ * from the trusted run is what a right port shows against such a reference: a jump that the control run shows, too, is
+ * attributed to rounding. */
 #include <math.h>
 #include <string.h>
 #include "core/random.h"

@@ -40,8 +40,8 @@ struct plumb_run {
 };
 /* One session, one pass. Every position from 0. PLUMB_E_LIMIT when n is beyond what one pass may hold. */
 enum plumb_status plumb_run_watched(struct plumb_run *run);
-/* The same, but who looks inside a fused operator changes what runs: it gives way to basic ones. So all other points come from a run as
- * it is without anybody looking, and those inside from a second one. A fault inside needs the basic operators. */
+/* As above, in two runs: points inside fused operators need the basic operators, so they are taken from a second run; all
+ * other points are taken from a run with fusion enabled. A fault inside needs the basic operators. */
 enum plumb_status plumb_run_as_used(struct plumb_run *run);
 /* A stage that overwrites what it sees with the rows that `from` (a struct plumb_capture) has of it: isolation. */
 enum plumb_status plumb_stage_feed(void *from, struct plumb_live *live);

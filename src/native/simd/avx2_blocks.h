@@ -73,7 +73,7 @@ INLINE __m256i nibbles(const uint8_t *p)
 	return _mm256_and_si256(q, _mm256_set1_epi8(15));
 }
 
-/* Byte i is `on` where bit i of the 32 at p is set, `off` bits elsewhere are those of ~set. */
+/* Expands the 32 bits at p to bytes: zero where the bit is 1, all ones where it is 0. */
 INLINE __m256i bits_clear(const uint8_t *p)
 {
 	int32_t bits;
