@@ -27,15 +27,14 @@ static void look_for_channel(struct plumb_growth_result *g, const struct plumb_p
 
 static void spread(const float *v, int64_t n, double *std, double *max, double *norm)
 {
-	double sum = 0, square = 0;
+	double square = 0;
 	*max = 0;
 	for (int64_t i = 0; i < n; i++) {
-		sum += v[i];
 		square += (double)v[i] * v[i];
 		*max = fmax(*max, fabsf(v[i]));
 	}
 	*norm = sqrt(square);
-	*std = sqrt(fmax(square / (double)n - sum / (double)n * (sum / (double)n), 0));
+	*std = plumb_std_float(v, n, -1);
 }
 
 /* The step as it stands: the file beside our output, no convention undone. */

@@ -1,346 +1,318 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes some layers special, in one paragraph: joins the lives of massive activations with the weights
- * that cause them. Which layers those are follows from the model at hand; no number of any model is written
+/* What makes some layers special, in one paragraph: joins what layers do to massive activations with the
+ * weights behind it. Which layers those are follows from the model at hand; no number of any model is written
  * here. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/check.h"
-#include "core/string.h"
 
-#define MOST_DEEDS 8 /* written and removed, each */
-#define ALONE 0.3    /* share from which on a neuron is told as the one that does it */
-#define NOTABLE \
-	1.5 /* a norm's weight at the channel is told when it is so many times that of the carrying layers */
-#define OTHERS 3 /* unusual tensors of other layers that are told */
+#define MOST_EVENTS 8 /* written and removed, each */
+#define ALONE 0.3     /* share from which on a neuron is described as the one that does it */
+#define NOTABLE 1.5   /* a norm's weight at the channel is, when it is so many times that of carrying layers \
+					   */
+#define OTHERS 3      /* unusual tensors of other layers that are */
 
-struct work {
+enum special_kind { WRITES, REMOVES, CARRIES, CHANGES, LAST, UNUSUAL };
+static const char *const special_names[] = { [WRITES] = "writes",
+	[REMOVES] = "removes",
+	[CARRIES] = "carries",
+	[CHANGES] = "largest change of spread",
+	[LAST] = "last",
+	[UNUSUAL] = "unusual weight" };
+struct special_fact {
+	enum special_kind kind;
+	int layer;
+	const struct plumb_massive_channel *channel; /* writes, removes and carries */
+	const struct plumb_event *event;             /* the same: what it does */
+	bool weighed;                                /* what follows is known of an event, too */
+	double std_before, std_after, std_without;   /* last: before and after the final norm */
+	double reach, reach_usual; /* the neuron's weight in standard deviations; a usual layer's largest one */
+	bool largest;              /* no weight of the matrix is larger */
+	double norm, norm_carried; /* the branch's norm at the channel over its median; NaN: none */
+	int64_t norm_rank;
+	const struct plumb_weights_tensor *tensor; /* unusual */
+};
+struct special_result {
+	struct special_fact *fact;
+	int facts;
+	struct plumb_texts lead; /* of the text: what stands above the table of facts, too */
+	struct plumb_string text;
+};
+struct special {
 	struct plumb_diag *d;
 	const struct plumb_capture *c;
-	json_t *weights, *biography;
-	json_t *facts, *lead;
-	struct plumb_string text;
-	bool failed, *told; /* per layer */
+	const struct plumb_weights_result *weights;
+	const struct plumb_biography_result *biography;
+	struct special_result *r;
+	float *row;        /* room for a row */
+	double *of_layers; /* and for a value of each layer */
 };
 
-static void fact(struct work *w, const char *what, int layer, json_t *more)
+static struct special_fact *special_add(struct special *w, struct special_fact fact)
 {
-	json_t *j = json_pack("{s:s, s:i}", "what", what, "layer", layer);
-	w->failed |= !j || !more || json_object_update(j, more) != 0;
-	json_decref(more);
-	w->failed |= json_array_append_new(w->facts, j) != 0;
+	w->r->fact[w->r->facts] = fact; /* there is room: special_find */
+	return &w->r->fact[w->r->facts++];
+}
+
+/* Is the layer among those that were described for what they do? */
+static bool special_known(const struct special *w, int layer)
+{
+	for (int i = 0; i < w->r->facts; i++) {
+		enum special_kind kind = w->r->fact[i].kind;
+		if (w->r->fact[i].layer == layer && (kind == WRITES || kind == REMOVES || kind == LAST))
+			return true;
+	}
+	return false;
 }
 
 /* What was written since `from` also stands above the table of facts: it has no row there, or says what the
  * rows mean. */
-static void lead(struct work *w, size_t from)
+static void special_lead(struct special *w, size_t from)
 {
-	w->failed |= w->text.failed;
-	if (!w->failed)
-		w->failed |= json_array_append_new(
-						 w->lead, plumb_json_text(w->text.text + from + (w->text.text[from] == ' '))) != 0;
+	const struct plumb_string *text = &w->r->text;
+	if (!text->failed)
+		plumb_texts_add(&w->r->lead, "%s", text->text + from + (text->text[from] == ' '));
 }
 
-static long long whole(const json_t *o, const char *key)
+static const struct plumb_weights_tensor *special_ffn_down(const struct special *w, int layer)
 {
-	return (long long)json_integer_value(json_object_get(o, key));
-}
-
-static const json_t *tensor_of(const struct work *w, int layer, const char *role)
-{
-	size_t i;
-	json_t *t;
-	json_array_foreach(json_object_get(w->weights, "tensors"), i, t)
-		if (whole(t, "layer") == layer && !strcmp(json_string_value(json_object_get(t, "role")), role))
-			return t;
+	for (int64_t i = 0; i < w->weights->tensors; i++)
+		if (w->weights->tensor[i].layer == layer && !strcmp(w->weights->tensor[i].role, "ffn_down"))
+			return &w->weights->tensor[i];
 	return NULL;
 }
 
 /* Median over the layers of largest weight / standard deviation. */
-static double usual_reach(struct work *w, const char *role)
+static double special_usual_reach(struct special *w)
 {
 	int n = 0;
-	double *v = malloc(sizeof *v * (size_t)w->d->config->layers), middle;
-	for (int layer = 0; v && layer < w->d->config->layers; layer++) {
-		const json_t *t = tensor_of(w, layer, role);
-		if (t && plumb_json_real(t, "max") / plumb_json_real(t, "std") > 0)
-			v[n++] = plumb_json_real(t, "max") / plumb_json_real(t, "std");
+	for (int layer = 0; layer < w->weights->layers; layer++) {
+		const struct plumb_weights_tensor *t = special_ffn_down(w, layer);
+		if (t && t->m.max / plumb_moments_std(&t->m) > 0)
+			w->of_layers[n++] = t->m.max / plumb_moments_std(&t->m);
 	}
-	w->failed |= !v;
-	middle = v ? plumb_median_double(v, n) : NAN;
-	free(v);
-	return middle;
+	return plumb_median_double(w->of_layers, n);
 }
 
 /* Size of a norm's weight at the channel over the median of the norm, and its rank by size; NaN: no such
  * norm. */
-static double norm_at(struct work *w, int layer, enum plumb_role role, int64_t channel, int *rank)
+static double special_norm(struct special *w, int layer, enum plumb_role role, int64_t channel, int64_t *rank)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(w->d->port, role, layer);
-	int64_t n = t ? t->dim[0] : 0;
-	if (!t || t->rank != 1 || channel >= n)
+	int64_t n = w->d->config->hidden;
+	if (!t || t->rank != 1 || t->dim[0] != n || channel >= n || plumb_weight_row(t, 0, w->row))
 		return NAN;
-	float *v = malloc(sizeof *v * (size_t)n);
-	double *size = malloc(sizeof *size * (size_t)n), ratio = NAN;
-	w->failed |= !v || !size;
-	*rank = 1;
-	if (v && size && !plumb_weight_row(t, 0, v)) {
-		for (int64_t i = 0; i < n; i++) {
-			size[i] = fabs((double)v[i]);
-			*rank += size[i] > fabs((double)v[channel]);
-		}
-		ratio = fabs((double)v[channel]) / plumb_median_double(size, n);
-	}
-	free(v);
-	free(size);
-	return ratio;
+	for (int64_t i = 0; i < n; i++)
+		w->row[i] = fabsf(w->row[i]);
+	double size = (double)w->row[channel];
+	*rank = plumb_rank_float(w->row, n, size);
+	return size / plumb_median_float(w->row, n);
 }
 
-/* Standard deviation of a row, with or without (channel < 0: with) one of its channels. */
-static double deviation(const struct plumb_plane *p, int64_t position, int64_t channel)
+/* The same of the FFN's norm, median over the layers that carry the channel. */
+static double special_norm_carried(struct special *w, const struct plumb_massive_channel *m)
 {
-	double sum = 0, squares = 0;
-	int64_t row = p ? position - p->first : -1, n = 0;
-	if (row < 0 || row >= p->rows)
-		return NAN;
-	for (int64_t i = 0; i < p->width; i++) {
-		double x = (double)p->v[row * p->width + i];
-		if (i == channel)
-			continue;
-		sum += x;
-		squares += x * x;
-		n++;
+	int n = 0;
+	int64_t rank;
+	for (int layer = m->carried ? m->carried->layer : 0; m->carried && layer <= m->carried->last; layer++) {
+		double x = special_norm(w, layer, PLUMB_ROLE_FFN_NORM, m->channel, &rank);
+		if (isfinite(x))
+			w->of_layers[n++] = x;
 	}
-	return n ? sqrt(fmax(0, squares / (double)n - sum / (double)n * (sum / (double)n))) : NAN;
+	return plumb_median_double(w->of_layers, n);
 }
 
-static const struct plumb_plane *after(const struct work *w, int layer)
+/* Standard deviation of a row, without one of its channels (channel < 0: with all). */
+static double special_std(const struct plumb_plane *p, int64_t position, int64_t channel)
 {
-	return layer < 0 ? plumb_capture_at(w->c, -1, PLUMB_POINT_EMBEDDINGS)
-					 : plumb_capture_at(w->c, layer, PLUMB_POINT_OUTPUT);
+	int64_t row = p ? position - p->first : -1;
+	return row < 0 || row >= p->rows ? NAN : plumb_std_float(p->v + row * p->width, p->width, channel);
+}
+
+static const struct plumb_plane *special_output(const struct special *w, int layer)
+{
+	return plumb_capture_at(w->c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 }
 
 /* --- a massive activation --- */
 
-static void list(struct plumb_string *s, const json_t *deeds, bool begins)
+static void special_list(
+	struct plumb_string *s, const struct plumb_massive_channel *m, enum plumb_event_kind kind, bool begins)
 {
-	size_t i, n = json_array_size(deeds);
-	json_t *e;
-	plumb_string_put(s, begins ? n > 1 ? " Layers " : " Layer " : n > 1 ? "layers " : "layer ");
-	json_array_foreach(deeds, i, e)
-		plumb_string_format(s, "%s%lld", !i ? "" : i + 1 == n ? " and " : ", ", whole(e, "layer"));
+	int left = m->count[kind];
+	plumb_string_put(s, begins ? left > 1 ? " Layers" : " Layer" : left > 1 ? "layers" : "layer");
+	for (int i = 0, k = 0; i < m->events; i++)
+		if (m->event[i].kind == kind)
+			plumb_string_format(s, "%s%d", !k++ ? " " : left == k ? " and " : ", ", m->event[i].layer);
 }
 
-/* The strongest neuron and its weight; *more: the fact's fields. */
-static void tell_neuron(struct work *w, int layer, const json_t *e, json_t **more)
+/* The strongest neuron and its weight. */
+static void special_neuron(struct special *w, struct special_fact *f)
 {
-	const json_t *t = tensor_of(w, layer, "ffn_down");
-	double weight = plumb_json_real(e, "weight"), share = plumb_json_real(e, "neuron_share"),
-		   reach = fabs(weight) / (t ? plumb_json_real(t, "std") : NAN), usual = usual_reach(w, "ffn_down");
-	bool largest = t && whole(e, "weight_rank_in_row") == 1 &&
-		fabs(weight) >= plumb_json_real(t, "max") * (1 - 1e-6);
-	if (share < ALONE)
-		plumb_string_format(&w->text, "; no neuron does it alone, the strongest gives %.0f%%", 100 * share);
-	else
-		plumb_string_format(&w->text,
-			": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g",
-			whole(e, "neuron"), 100 * share, plumb_json_real(e, "neuron_value"), weight);
-	if (share >= ALONE && largest)
-		plumb_string_put(&w->text, ", the largest of that whole matrix");
-	if (share >= ALONE && isfinite(reach))
-		plumb_string_format(&w->text,
-			", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", reach, usual);
-	*more = *more ? *more : json_object();
-	w->failed |= json_object_update_new(*more,
-					 json_pack("{s:O, s:O, s:O, s:O, s:o, s:o, s:b}", "neuron", json_object_get(e, "neuron"),
-						 "neuron_share", json_object_get(e, "neuron_share"), "neuron_value",
-						 json_object_get(e, "neuron_value"), "weight", json_object_get(e, "weight"),
-						 "weight_over_std", plumb_json_number(reach), "weight_over_std_usual",
-						 plumb_json_number(usual), "largest", largest)) != 0;
-}
-
-/* Weights behind one deed: the neuron's, and the norm's at the channel beside that of layers which only carry
- * it. */
-static void tell_deed(struct work *w, const json_t *life, const json_t *e, double carriers)
-{
-	int layer = (int)whole(e, "layer"), rank = 0;
-	int64_t channel = whole(life, "channel"), position = whole(life, "token");
-	double std0 = deviation(after(w, layer - 1), position, -1),
-		   std1 = deviation(after(w, layer), position, -1),
-		   rest = deviation(after(w, layer), position, channel);
-	bool ffn = !strcmp(json_string_value(json_object_get(e, "by")), "ffn");
-	w->told[layer] = true;
-	plumb_string_format(&w->text,
-		" Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to %.3g (%.3g without that channel)",
-		layer, ffn ? "FFN" : "attention", plumb_json_real(e, "before"), plumb_json_real(e, "after"), std0,
-		std1, rest);
-	json_t *more = json_pack("{s:I, s:I, s:O, s:O, s:O, s:o, s:o, s:o}", "channel", (json_int_t)channel,
-		"position", (json_int_t)position, "by", json_object_get(e, "by"), "before",
-		json_object_get(e, "before"), "after", json_object_get(e, "after"), "std_before",
-		plumb_json_number(std0), "std_after", plumb_json_number(std1), "std_without",
-		plumb_json_number(rest));
-	if (json_object_get(e, "neuron"))
-		tell_neuron(w, layer, e, &more);
-	double norm = norm_at(w, layer, ffn ? PLUMB_ROLE_FFN_NORM : PLUMB_ROLE_ATTN_NORM, channel, &rank);
-	if (isfinite(norm)) {
-		bool beside = ffn && isfinite(carriers);
-		if (rank == 1 || !beside || norm >= NOTABLE * carriers) {
-			plumb_string_format(&w->text,
-				"; its %s norm weighs the channel %.2g times the median (number %d of %lld by size",
-				ffn ? "FFN" : "input", norm, rank, (long long)w->d->config->hidden);
-			if (beside)
-				plumb_string_format(&w->text, "; in layers that only carry it: %.2g times", carriers);
-			plumb_string_put(&w->text, ")");
-		}
-		w->failed |= !more ||
-			json_object_update_new(more,
-				json_pack("{s:o, s:i, s:I, s:o}", "norm_over_median", plumb_json_number(norm), "norm_rank",
-					rank, "norm_rank_of", (json_int_t)w->d->config->hidden, "norm_over_median_carried",
-					plumb_json_number(ffn ? carriers : NAN))) != 0;
+	const struct plumb_event *e = f->event;
+	const struct plumb_weights_tensor *t = special_ffn_down(w, f->layer);
+	struct plumb_string *text = &w->r->text;
+	f->reach = fabs(e->weight) / (t ? plumb_moments_std(&t->m) : NAN);
+	f->reach_usual = special_usual_reach(w);
+	f->largest = t && e->rank_row == 1 && fabs(e->weight) >= t->m.max * (1 - 1e-6);
+	if (e->share < ALONE) {
+		plumb_string_format(text, "; no neuron does it alone, the strongest gives %.0f%%", 100 * e->share);
+		return;
 	}
-	plumb_string_put(&w->text, ".");
-	fact(w,
-		whole(e, "layer") >= 0 && fabs(plumb_json_real(e, "after")) > fabs(plumb_json_real(e, "before"))
-			? "writes"
-			: "removes",
-		layer, more);
+	plumb_string_format(text,
+		": neuron %lld gives %.0f%% of that, an activation of %.4g times the down_proj weight %.3g",
+		(long long)e->neuron, 100 * e->share, e->value, e->weight);
+	if (f->largest)
+		plumb_string_put(text, ", the largest of that whole matrix");
+	if (isfinite(f->reach))
+		plumb_string_format(text,
+			", %.0f of its standard deviations (the largest weight of a usual layer: %.0f)", f->reach,
+			f->reach_usual);
 }
 
-/* Median over the carrying layers of the FFN norm's weight at the channel over that norm's median. */
-static double carriers_norm(struct work *w, const json_t *life)
+/* Weights behind one event: the neuron's, and the norm's at the channel beside that of layers which only
+ * carry it. */
+static void special_event(
+	struct special *w, const struct plumb_massive_channel *m, const struct plumb_event *e, double carried)
 {
-	const json_t *carried = json_object_get(life, "carried");
-	int from = (int)whole(carried, "from"), to = (int)whole(carried, "to"), rank, n = 0;
-	double *v, middle;
-	if (!json_is_object(carried))
-		return NAN;
-	if (!(v = malloc(sizeof *v * (size_t)(to - from + 1)))) {
-		w->failed = true;
-		return NAN;
+	const struct plumb_plane *before = special_output(w, e->layer - 1), *after = special_output(w, e->layer);
+	struct plumb_string *text = &w->r->text;
+	struct special_fact *f = special_add(w,
+		(struct special_fact){ .kind = e->kind == PLUMB_EVENT_WRITTEN ? WRITES : REMOVES,
+			.layer = e->layer,
+			.channel = m,
+			.event = e,
+			.weighed = true,
+			.std_before = special_std(before, m->row, -1),
+			.std_after = special_std(after, m->row, -1),
+			.std_without = special_std(after, m->row, m->channel),
+			.norm_carried = e->by_ffn ? carried : NAN });
+	f->norm = special_norm(
+		w, f->layer, e->by_ffn ? PLUMB_ROLE_FFN_NORM : PLUMB_ROLE_ATTN_NORM, m->channel, &f->norm_rank);
+	plumb_string_format(text,
+		" Layer %d's %s takes it from %.4g to %.4g, and with it the output's standard deviation from %.3g to "
+		"%.3g (%.3g without that channel)",
+		f->layer, e->by_ffn ? "FFN" : "attention", e->before, e->after, f->std_before, f->std_after,
+		f->std_without);
+	if (e->neuron >= 0)
+		special_neuron(w, f);
+	bool beside = isfinite(f->norm_carried);
+	if (isfinite(f->norm) && (f->norm_rank == 1 || !beside || f->norm >= NOTABLE * f->norm_carried)) {
+		plumb_string_format(text,
+			"; its %s norm weighs the channel %.2g times the median (number %lld of %lld by size",
+			e->by_ffn ? "FFN" : "input", f->norm, (long long)f->norm_rank, (long long)w->d->config->hidden);
+		if (beside)
+			plumb_string_format(text, "; in layers that only carry it: %.2g times", f->norm_carried);
+		plumb_string_put(text, ")");
 	}
-	for (int layer = from; layer <= to; layer++) {
-		double x = norm_at(w, layer, PLUMB_ROLE_FFN_NORM, whole(life, "channel"), &rank);
-		if (isfinite(x))
-			v[n++] = x;
-	}
-	middle = plumb_median_double(v, n);
-	free(v);
-	return middle;
+	plumb_string_put(text, ".");
 }
 
-static void tell_massive(struct work *w, const json_t *life)
+static void special_events(
+	struct special *w, const struct plumb_massive_channel *m, enum plumb_event_kind kind, double carried)
 {
-	const json_t *written = json_object_get(life, "written"), *removed = json_object_get(life, "removed"),
-				 *carried = json_object_get(life, "carried");
-	double carriers = carriers_norm(w, life);
-	size_t i, from = w->text.n;
-	json_t *e;
-	if (json_array_size(written)) {
-		list(&w->text, written, true);
-		plumb_string_format(&w->text,
-			" write%s a massive activation: channel %lld at position %lld reaches %.4g, %.0f times the median there.",
-			json_array_size(written) > 1 ? "" : "s", whole(life, "channel"), whole(life, "token"),
-			plumb_json_real(life, "peak"), plumb_json_real(life, "over_median"));
+	for (int i = 0, n = 0; i < m->events; i++)
+		if (m->event[i].kind == kind && n++ < MOST_EVENTS)
+			special_event(w, m, &m->event[i], carried);
+}
+
+static void special_massive(struct special *w, const struct plumb_massive_channel *m)
+{
+	struct plumb_string *text = &w->r->text;
+	double carried = special_norm_carried(w, m);
+	size_t from = text->n;
+	if (m->count[PLUMB_EVENT_WRITTEN]) {
+		special_list(text, m, PLUMB_EVENT_WRITTEN, true);
+		plumb_string_format(text, " write%s a massive activation: channel %lld at position %lld reaches",
+			m->count[PLUMB_EVENT_WRITTEN] > 1 ? "" : "s", (long long)m->channel, (long long)m->row);
 	} else
-		plumb_string_format(&w->text,
-			" Channel %lld at position %lld is a massive activation: it reaches %.4g, %.0f times the median there.",
-			whole(life, "channel"), whole(life, "token"), plumb_json_real(life, "peak"),
-			plumb_json_real(life, "over_median"));
-	lead(w, from);
-	json_array_foreach(written, i, e)
-		if (i < MOST_DEEDS)
-			tell_deed(w, life, e, carriers);
-	from = w->text.n;
-	if (json_is_object(carried)) {
-		plumb_string_format(
-			&w->text, " Layers %lld to %lld only carry it.", whole(carried, "from"), whole(carried, "to"));
-		fact(w, "carries", (int)whole(carried, "from"),
-			json_pack("{s:O, s:I}", "to", json_object_get(carried, "to"), "channel",
-				(json_int_t)whole(life, "channel")));
+		plumb_string_format(text, " Channel %lld at position %lld is a massive activation: it reaches",
+			(long long)m->channel, (long long)m->row);
+	plumb_string_format(text, " %.4g, %.0f times the median there.", m->peak, m->over_median);
+	special_lead(w, from);
+	special_events(w, m, PLUMB_EVENT_WRITTEN, carried);
+	from = text->n;
+	if (m->carried) {
+		plumb_string_format(text, " Layers %d to %d only carry it.", m->carried->layer, m->carried->last);
+		special_add(w,
+			(struct special_fact){
+				.kind = CARRIES, .layer = m->carried->layer, .channel = m, .event = m->carried });
 	}
-	if (json_array_size(removed)) {
-		plumb_string_put(&w->text, " It is taken back by ");
-		list(&w->text, removed, false);
-		plumb_string_put(&w->text, ".");
+	if (m->count[PLUMB_EVENT_REMOVED]) {
+		plumb_string_put(text, " It is taken back by ");
+		special_list(text, m, PLUMB_EVENT_REMOVED, false);
+		plumb_string_put(text, ".");
 	} else
-		plumb_string_put(&w->text, " No layer takes it back.");
-	lead(w, from);
-	json_array_foreach(removed, i, e)
-		if (i < MOST_DEEDS)
-			tell_deed(w, life, e, carriers);
+		plumb_string_put(text, " No layer takes it back.");
+	special_lead(w, from);
+	special_events(w, m, PLUMB_EVENT_REMOVED, carried);
 }
 
-/* Other lives: the same channel elsewhere, or other channels. */
-static void tell_more(struct work *w)
+/* Other massive activations: the same channel elsewhere, or other channels. */
+static void special_more(struct special *w)
 {
-	json_t *channels = json_object_get(w->biography, "channels"), *first = json_array_get(channels, 0), *one,
-		   *e;
-	size_t i, k, same = 0, other = 0;
-	json_array_foreach(channels, i, one) {
-		*(whole(one, "channel") == whole(first, "channel") ? &same : &other) += i > 0;
-		json_array_foreach(json_object_get(one, "written"), k, e) {
-			int layer = (int)whole(e, "layer");
-			if (!i || w->told[layer])
+	struct plumb_string *text = &w->r->text;
+	int same = 0, other = 0;
+	for (int i = 1; i < w->biography->channels; i++) {
+		const struct plumb_massive_channel *m = &w->biography->channel[i];
+		*(m->channel == w->biography->channel->channel ? &same : &other) += 1;
+		for (int k = 0; k < m->events; k++) {
+			const struct plumb_event *e = &m->event[k];
+			if (e->kind != PLUMB_EVENT_WRITTEN || special_known(w, e->layer))
 				continue;
-			w->told[layer] = true;
-			plumb_string_format(&w->text,
-				" Layer %d writes channel %lld at other positions (position %lld: %.4g -> %.4g", layer,
-				whole(one, "channel"), whole(one, "token"), plumb_json_real(e, "before"),
-				plumb_json_real(e, "after"));
-			if (json_object_get(e, "neuron"))
-				plumb_string_format(&w->text, ", neuron %lld", whole(e, "neuron"));
-			plumb_string_put(&w->text, ").");
-			fact(w, "writes", layer,
-				json_pack("{s:O, s:O, s:O, s:O, s:O, s:O?}", "channel", json_object_get(one, "channel"),
-					"position", json_object_get(one, "token"), "by", json_object_get(e, "by"), "before",
-					json_object_get(e, "before"), "after", json_object_get(e, "after"), "neuron",
-					json_object_get(e, "neuron")));
+			plumb_string_format(text,
+				" Layer %d writes channel %lld at other positions (position %lld: %.4g -> %.4g", e->layer,
+				(long long)m->channel, (long long)m->row, e->before, e->after);
+			if (e->neuron >= 0)
+				plumb_string_format(text, ", neuron %lld", (long long)e->neuron);
+			plumb_string_put(text, ").");
+			special_add(
+				w, (struct special_fact){ .kind = WRITES, .layer = e->layer, .channel = m, .event = e });
 		}
 	}
-	size_t from = w->text.n;
+	size_t from = text->n;
 	if (same)
 		plumb_string_format(
-			&w->text, " The same channel is massive at %zu more position%s.", same, same > 1 ? "s" : "");
+			text, " The same channel is massive at %d more position%s.", same, same > 1 ? "s" : "");
 	if (other)
-		plumb_string_format(
-			&w->text, " %zu more channel%s.", other, other > 1 ? "s are massive" : " is massive");
+		plumb_string_format(text, " %d more channel%s.", other, other > 1 ? "s are massive" : " is massive");
 	if (same || other)
-		lead(w, from);
+		special_lead(w, from);
 }
 
 /* --- with or without one --- */
 
 /* The layer that changes the spread of its position most; the calm case in numbers. */
-static void tell_calm(struct work *w)
+static void special_calm(struct special *w)
 {
-	const struct plumb_plane *p = after(w, 0);
+	const struct plumb_plane *p = special_output(w, 0);
 	int64_t position = p ? p->first + p->rows - 1 : 0;
-	double most = 0, from = 0, to = 0;
-	int at = -1;
-	for (int layer = 1; layer < w->d->layers;
-		 layer++) { /* layer 0 turns embeddings into something else anyway */
-		double a = deviation(after(w, layer - 1), position, -1), b = deviation(after(w, layer), position, -1);
-		if (fabs(log(b / a)) > most) {
-			most = fabs(log(b / a));
-			at = layer;
-			from = a;
-			to = b;
+	struct special_fact f = { .kind = CHANGES, .layer = -1 };
+	double most = 0;
+	for (int layer = 1; layer < w->d->layers; layer++) { /* layer 0 changes embeddings anyway */
+		double before = special_std(special_output(w, layer - 1), position, -1),
+			   after = special_std(special_output(w, layer), position, -1);
+		if (fabs(log(after / before)) > most) {
+			most = fabs(log(after / before));
+			f.layer = layer;
+			f.std_before = before;
+			f.std_after = after;
 		}
 	}
-	size_t start = w->text.n;
-	plumb_string_put(&w->text, " No layer writes or removes a massive activation with this prompt.");
-	lead(w, start);
-	if (at < 0)
+	size_t start = w->r->text.n;
+	plumb_string_put(&w->r->text, " No layer writes or removes a massive activation with this prompt.");
+	special_lead(w, start);
+	if (f.layer < 0)
 		return;
-	plumb_string_format(&w->text,
+	plumb_string_format(&w->r->text,
 		" The largest change of the output's standard deviation is in layer %d, from %.3g to %.3g (%.2gx).",
-		at, from, to, to / from);
-	fact(w, "largest change of spread", at,
-		json_pack("{s:o, s:o}", "std_before", plumb_json_number(from), "std_after", plumb_json_number(to)));
+		f.layer, f.std_before, f.std_after, f.std_after / f.std_before);
+	special_add(w, f);
 }
 
 /* References often hold the last layer's output already normed. */
-static void tell_last(struct work *w)
+static void special_last(struct special *w)
 {
 	int last = (int)w->d->config->layers - 1;
 	const struct plumb_plane *norm = plumb_capture_at(w->c, -1, PLUMB_POINT_FINAL_NORM),
@@ -348,98 +320,150 @@ static void tell_last(struct work *w)
 	if (!norm || !out)
 		return;
 	int64_t position = norm->first + norm->rows - 1;
-	double raw = deviation(out, position, -1), normed = deviation(norm, position, -1);
-	size_t start = w->text.n;
-	plumb_string_format(&w->text,
-		" Layer %d is the last: its output (standard deviation %.3g) goes through the final norm (%.3g); a reference that holds the normed one under that "
-		"name, as Hugging Face's hidden_states do, shows a jump there that no layer makes.",
-		last, raw, normed);
-	lead(w, start);
-	w->told[last] = true;
-	fact(w, "last", last,
-		json_pack("{s:o, s:o}", "std_raw", plumb_json_number(raw), "std_normed", plumb_json_number(normed)));
+	const struct special_fact *f = special_add(w,
+		(struct special_fact){ .kind = LAST,
+			.layer = last,
+			.std_before = special_std(out, position, -1),
+			.std_after = special_std(norm, position, -1) });
+	size_t start = w->r->text.n;
+	plumb_string_format(&w->r->text,
+		" Layer %d is the last: its output (standard deviation %.3g) goes through the final norm (%.3g); a "
+		"reference that holds the normed one under that name, as Hugging Face's hidden_states do, shows a jump "
+		"there that no layer makes.",
+		last, f->std_before, f->std_after);
+	special_lead(w, start);
 }
 
-/* The loudest unusual tensors of layers not told of yet. */
-static void tell_others(struct work *w)
+/* The loudest unusual tensors of layers not described yet. */
+static void special_others(struct special *w)
 {
 	double below = INFINITY;
 	int n = 0;
-	while (n < OTHERS) {
-		const json_t *best = NULL;
-		size_t i;
-		json_t *t;
-		json_array_foreach(json_object_get(w->weights, "tensors"), i, t) {
-			long long layer = whole(t, "layer");
-			if (layer >= 0 && !w->told[layer] && plumb_json_real(t, "score") > 0 &&
-				plumb_json_real(t, "score") < below &&
-				(!best || plumb_json_real(t, "score") > plumb_json_real(best, "score")))
+	for (const struct plumb_weights_tensor *best; n < OTHERS; below = best->score) {
+		best = NULL;
+		for (int64_t i = 0; i < w->weights->tensors; i++) {
+			const struct plumb_weights_tensor *t = &w->weights->tensor[i];
+			if (t->layer >= 0 && t->score > 0 && t->score < below && (!best || t->score > best->score) &&
+				!special_known(w, t->layer))
 				best = t;
 		}
 		if (!best)
 			break;
-		below = plumb_json_real(best, "score");
-		plumb_string_format(&w->text, "%s layer %lld's %s (%s)",
-			n++ ? "," : " Of the other layers' weights stand out:", whole(best, "layer"),
-			json_string_value(json_object_get(best, "role")),
-			json_string_value(json_object_get(best, "unusual")));
-		fact(w, "unusual weight", (int)whole(best, "layer"),
-			json_pack("{s:O, s:O}", "role", json_object_get(best, "role"), "unusual",
-				json_object_get(best, "unusual")));
+		plumb_string_format(&w->r->text, "%s layer %d's %s (%s)",
+			n++ ? "," : " Of the other layers' weights stand out:", best->layer, best->role, best->unusual);
+		special_add(w, (struct special_fact){ .kind = UNUSUAL, .layer = best->layer, .tensor = best });
 	}
 	if (n)
-		plumb_string_put(&w->text, ".");
+		plumb_string_put(&w->r->text, ".");
 }
 
-static void tell(struct work *w)
+static void special_describe(struct special *w)
 {
-	json_t *channels = json_object_get(w->biography, "channels");
-	size_t missing = json_array_size(json_object_get(w->weights, "missing")),
-		   extra = json_array_size(json_object_get(w->weights, "extra"));
-	if (missing || extra)
-		plumb_string_format(
-			&w->text, "Tensors differ between layers: %zu missing, %zu left over.", missing, extra);
+	const struct plumb_weights_result *t = w->weights;
+	if (t->missing.n || t->extra.n)
+		plumb_string_format(&w->r->text, "Tensors differ between layers: %d missing, %d left over.",
+			t->missing.n, t->extra.n);
 	else
-		plumb_string_format(&w->text,
-			"All %lld layers have the same tensors, shapes and biases%s; what differs is what is in them.",
-			(long long)w->d->config->layers,
-			json_is_true(json_object_get(w->weights, "has_qk_norm")) ? "" : ", none has QK-norm");
-	lead(w, 0);
-	if (json_array_size(channels)) {
-		tell_massive(w, json_array_get(channels, 0));
-		tell_more(w);
+		plumb_string_format(&w->r->text,
+			"All %d layers have the same tensors, shapes and biases%s; what differs is what is in them.",
+			t->layers, t->has_qk_norm ? "" : ", none has QK-norm");
+	special_lead(w, 0);
+	if (w->biography->channels) {
+		special_massive(w, w->biography->channel);
+		special_more(w);
 	} else
-		tell_calm(w);
-	tell_last(w);
-	tell_others(w);
+		special_calm(w);
+	special_last(w);
+	special_others(w);
 }
 
-static enum plumb_status run(struct plumb_diag *d, void *made)
+/* --- the check --- */
+
+static enum plumb_status special_find(struct plumb_diag *d, void *result)
 {
-	json_t **result = made;
-	struct work w = { .d = d };
-	*result = NULL;
+	struct special w = { .d = d, .r = result };
 	PLUMB_TRY(plumb_diag_truth(d, &w.c));
-	PLUMB_TRY(plumb_check_json(d, &plumb_check_weights, &w.weights));
-	PLUMB_TRY(plumb_check_json(d, &plumb_check_biography, &w.biography));
-	w.facts = json_array();
-	w.lead = json_array();
-	w.told = calloc((size_t)d->config->layers, sizeof *w.told);
-	w.failed = !w.facts || !w.lead || !w.told;
-	if (!w.failed)
-		tell(&w);
-	json_t *text = plumb_string_json(&w.text);
-	if (!w.failed)
-		*result = json_pack(
-			"{s:s, s:o, s:O, s:O}", "part", "special", "text", text, "lead", w.lead, "facts", w.facts);
-	else
-		json_decref(text);
-	json_decref(w.facts);
-	json_decref(w.lead);
-	free(w.told);
-	return *result ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory to tell what is special");
+	PLUMB_TRY(plumb_diag_weights(d, &w.weights));
+	PLUMB_TRY(plumb_diag_biography(d, &w.biography));
+	w.row = malloc(sizeof *w.row * (size_t)d->config->hidden);
+	w.of_layers = malloc(sizeof *w.of_layers * (size_t)d->config->layers);
+	/* At most: both kinds of events; one of each layer more; carries or changes, last; others. */
+	w.r->fact = calloc(2 * MOST_EVENTS + (size_t)d->config->layers + 2 + OTHERS, sizeof *w.r->fact);
+	bool failed = !w.row || !w.of_layers || !w.r->fact;
+	if (!failed) {
+		special_describe(&w);
+		failed = w.r->text.failed || w.r->lead.failed;
+	}
+	free(w.row);
+	free(w.of_layers);
+	return failed ? plumb_fail(PLUMB_E_MEMORY, "no memory to describe what is special") : PLUMB_OK;
+}
+
+static void special_put(struct plumb_diag *d, json_t *j, json_t *more)
+{
+	d->lost |= json_object_update(j, more) != 0;
+	json_decref(more);
+}
+
+static json_t *special_fact_json(struct plumb_diag *d, const struct special_fact *f)
+{
+	const struct plumb_event *e = f->event;
+	json_t *j = json_pack("{s:s, s:i}", "what", special_names[f->kind], "layer", f->layer);
+	if (f->kind == CARRIES)
+		special_put(d, j, json_pack("{s:i, s:I}", "to", e->last, "channel", (json_int_t)f->channel->channel));
+	else if (e)
+		special_put(d, j,
+			json_pack("{s:I, s:I, s:s, s:o, s:o}", "channel", (json_int_t)f->channel->channel, "position",
+				(json_int_t)f->channel->row, "by", e->by_ffn ? "ffn" : "attention", "before",
+				plumb_json_number(e->before), "after", plumb_json_number(e->after)));
+	if (f->weighed || f->kind == CHANGES)
+		special_put(d, j,
+			json_pack("{s:o, s:o}", "std_before", plumb_json_number(f->std_before), "std_after",
+				plumb_json_number(f->std_after)));
+	if (f->weighed)
+		plumb_diag_put(d, j, "std_without", plumb_json_number(f->std_without));
+	if (e && e->kind == PLUMB_EVENT_WRITTEN && !f->weighed)
+		plumb_diag_put(d, j, "neuron", e->neuron >= 0 ? json_integer(e->neuron) : json_null());
+	if (f->weighed && e->neuron >= 0)
+		special_put(d, j,
+			json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "neuron", (json_int_t)e->neuron, "neuron_share",
+				plumb_json_number(e->share), "neuron_value", plumb_json_number(e->value), "weight",
+				plumb_json_number(e->weight), "weight_over_std", plumb_json_number(f->reach),
+				"weight_over_std_usual", plumb_json_number(f->reach_usual), "largest", f->largest));
+	if (f->weighed && isfinite(f->norm))
+		special_put(d, j,
+			json_pack("{s:o, s:I, s:I, s:o}", "norm_over_median", plumb_json_number(f->norm), "norm_rank",
+				(json_int_t)f->norm_rank, "norm_rank_of", (json_int_t)d->config->hidden,
+				"norm_over_median_carried", plumb_json_number(f->norm_carried)));
+	if (f->kind == LAST)
+		special_put(d, j,
+			json_pack("{s:o, s:o}", "std_raw", plumb_json_number(f->std_before), "std_normed",
+				plumb_json_number(f->std_after)));
+	if (f->tensor)
+		special_put(d, j,
+			json_pack("{s:o, s:o}", "role", plumb_json_text(f->tensor->role), "unusual",
+				plumb_json_text(f->tensor->unusual)));
+	return j;
+}
+
+static json_t *special_emit(struct plumb_diag *d, const void *result)
+{
+	const struct special_result *r = result;
+	json_t *facts = json_array();
+	for (int i = 0; i < r->facts; i++)
+		plumb_diag_add(d, facts, special_fact_json(d, &r->fact[i]));
+	return json_pack("{s:s, s:o, s:o, s:o}", "part", "special", "text", plumb_json_text(r->text.text), "lead",
+		plumb_texts_json(&r->lead), "facts", facts);
+}
+
+static void special_free(void *result)
+{
+	struct special_result *r = result;
+	free(r->fact);
+	free(r->text.text);
+	plumb_texts_free(&r->lead);
 }
 
 const struct plumb_check plumb_check_special = { "special",
-	"Which layers are special, and what makes them so?", false, sizeof(json_t *), run, plumb_made_emit,
-	plumb_made_free };
+	"Which layers are special, and what makes them so?", false, sizeof(struct special_result), special_find,
+	special_emit, special_free };

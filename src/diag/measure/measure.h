@@ -54,6 +54,8 @@ double plumb_median_float(float *v, int64_t n);
 double plumb_median_double(double *v, int64_t n);
 /* Of a size among those of the values: 1 when none is larger. */
 int64_t plumb_rank_float(const float *v, int64_t n, double size);
+/* Standard deviation of all but one (without < 0: of all); NaN of none. */
+double plumb_std_float(const float *v, int64_t n, int64_t without);
 
 /* --- rounding.c --- */
 /* Relative size of what rounding to the tensor's type did to its values: of these rows, or (NULL) of some. 0: F32. */

@@ -175,3 +175,14 @@ int64_t plumb_rank_float(const float *v, int64_t n, double size)
 		rank += fabs((double)v[i]) > size;
 	return rank;
 }
+
+double plumb_std_float(const float *v, int64_t n, int64_t without)
+{
+	double sum = 0, squares = 0, count = (double)(n - (without >= 0 && without < n));
+	for (int64_t i = 0; i < n; i++) {
+		double x = i == without ? 0 : (double)v[i];
+		sum += x;
+		squares += x * x;
+	}
+	return count > 0 ? sqrt(fmax(squares / count - sum / count * (sum / count), 0)) : NAN;
+}
