@@ -9,17 +9,14 @@
 
 #define MOST_EVENTS 8 /* written and removed, each */
 #define ALONE 0.3     /* share from which on a neuron is described as the one that does it */
-#define NOTABLE 1.5   /* a norm's weight at the channel is, when it is so many times that of carrying layers \
-					   */
-#define OTHERS 3      /* unusual tensors of other layers that are */
+#define NOTABLE \
+	1.5          /* a norm's weight at the channel is, when it is so many times that of carrying layers \
+				  */
+#define OTHERS 3 /* unusual tensors of other layers that are */
 
-enum special_kind { WRITES, REMOVES, CARRIES, CHANGES, LAST, UNUSUAL };
-static const char *const special_names[] = { [WRITES] = "writes",
-	[REMOVES] = "removes",
-	[CARRIES] = "carries",
-	[CHANGES] = "largest change of spread",
-	[LAST] = "last",
-	[UNUSUAL] = "unusual weight" };
+enum special_kind { WRITES, REMOVES, LAST, CARRIES, CHANGES, UNUSUAL };
+static const char *const special_names[] = { "writes", "removes", "last", "carries",
+	"largest change of spread", "unusual weight" };
 struct special_fact {
 	enum special_kind kind;
 	int layer;
@@ -58,11 +55,9 @@ static struct special_fact *special_add(struct special *w, struct special_fact f
 /* Is the layer among those that were described for what they do? */
 static bool special_known(const struct special *w, int layer)
 {
-	for (int i = 0; i < w->r->facts; i++) {
-		enum special_kind kind = w->r->fact[i].kind;
-		if (w->r->fact[i].layer == layer && (kind == WRITES || kind == REMOVES || kind == LAST))
+	for (int i = 0; i < w->r->facts; i++)
+		if (w->r->fact[i].layer == layer && w->r->fact[i].kind <= LAST)
 			return true;
-	}
 	return false;
 }
 
@@ -176,7 +171,7 @@ static void special_neuron(struct special *w, struct special_fact *f)
 static void special_event(
 	struct special *w, const struct plumb_massive_channel *m, const struct plumb_event *e, double carried)
 {
-	const struct plumb_plane *before = special_output(w, e->layer - 1), *after = special_output(w, e->layer);
+	const struct plumb_plane *after = special_output(w, e->layer);
 	struct plumb_string *text = &w->r->text;
 	struct special_fact *f = special_add(w,
 		(struct special_fact){ .kind = e->kind == PLUMB_EVENT_WRITTEN ? WRITES : REMOVES,
@@ -184,7 +179,7 @@ static void special_event(
 			.channel = m,
 			.event = e,
 			.weighed = true,
-			.std_before = special_std(before, m->row, -1),
+			.std_before = special_std(special_output(w, e->layer - 1), m->row, -1),
 			.std_after = special_std(after, m->row, -1),
 			.std_without = special_std(after, m->row, m->channel),
 			.norm_carried = e->by_ffn ? carried : NAN });
@@ -289,16 +284,15 @@ static void special_calm(struct special *w)
 	const struct plumb_plane *p = special_output(w, 0);
 	int64_t position = p ? p->first + p->rows - 1 : 0;
 	struct special_fact f = { .kind = CHANGES, .layer = -1 };
-	double most = 0;
-	for (int layer = 1; layer < w->d->layers; layer++) { /* layer 0 changes embeddings anyway */
-		double before = special_std(special_output(w, layer - 1), position, -1),
-			   after = special_std(special_output(w, layer), position, -1);
-		if (fabs(log(after / before)) > most) {
-			most = fabs(log(after / before));
-			f.layer = layer;
-			f.std_before = before;
-			f.std_after = after;
-		}
+	double most = 0, before = special_std(p, position, -1), after;
+	for (int layer = 1; layer < w->d->layers; layer++, before = after) { /* layer 0 changes it anyway */
+		after = special_std(special_output(w, layer), position, -1);
+		if (!(fabs(log(after / before)) > most))
+			continue;
+		most = fabs(log(after / before));
+		f.layer = layer;
+		f.std_before = before;
+		f.std_after = after;
 	}
 	size_t start = w->r->text.n;
 	plumb_string_put(&w->r->text, " No layer writes or removes a massive activation with this prompt.");
