@@ -7,7 +7,7 @@
 #include "diag/diag.h"
 #include "diag/checks.h"
 
-/* The user hears one progress, of the whole report. */
+/* Progress of the whole report, made of that of its checks. */
 struct scaled {
 	struct plumb_diag_options options; /* the user's */
 	double before, share;

@@ -2,7 +2,7 @@
 /* A few rows of x times packed weights: each weight is read once and unpacked in registers for every four rows. Up to four rows are
  * as fast as memory, and more meet the weights again in the L2 cache. So a thread reads its share of each weight from front to back, of
  * gate and up a batch of each in turn; prefetching runs on from share to share and into its share of the weight that came next the last
- * time, and goes on while it waits. Who is done takes from the others' shares. */
+ * time, and goes on while it waits. A thread that finishes its share takes batches from those of others (work stealing). */
 #include "native/matmul_packed.h"
 
 #define BATCH (64 << 10) /* bytes of a weight that a thread takes at a time */
@@ -102,7 +102,7 @@ static void matmul_small_batch_run(void *arg, int64_t index, int thread)
 	for (int i = 0; i < threads; i++) {
 		const int owner = (thread + i) % threads;
 		const int64_t stop = share_groups(p, owner);
-		/* Who helps out does not begin what comes next. */
+		/* A stealing thread does not prefetch the next weight. */
 		const struct plumb_stretch after = i == 0 ? share_after(p, owner) : (struct plumb_stretch){ 0 };
 		for (int64_t at; (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
 			(p->swiglu ? few_pair : few_parts)(p, at, at + batch < stop ? at + batch : stop, owner, after);
