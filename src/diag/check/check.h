@@ -83,7 +83,22 @@ enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *a
 /* {kl, top_ours, top_reference, margin_ours, margin_reference, agree, k, max_abs, text}, or null */
 json_t *plumb_answer_json(const struct plumb_answer *answer);
 
-/* --- accumulate.c --- */
+/* --- ranges.c --- */
+/* Of the values at a point. */
+struct plumb_range {
+	int layer, point;
+	double min, max, rms; /* of finite values; NaN: none */
+	double mean, std;     /* 0: none */
+	double top;           /* scores: the largest |maximum| of a row with two keys or more; else NaN */
+	int64_t nan, inf, denormal;
+	int64_t bad; /* index of the first NaN or infinity, -1: none */
+};
+/* masked: with the scores of keys that a query does not see. */
+struct plumb_range plumb_range_of(int layer, int point, const struct plumb_plane *p, bool masked);
+/* For every point of a capture, in order of evaluation, without those; the caller frees *range. */
+enum plumb_status plumb_ranges_of(const struct plumb_capture *c, struct plumb_range **range, int *ranges);
+
+/* --- sums.c --- */
 /* How large a sum inside an operator can get, whatever the order of its terms: of |terms|, the worst element.
  */
 struct plumb_sum {
@@ -96,18 +111,32 @@ enum plumb_status plumb_sums_of(
 	struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum **sums, int *count);
 
 /* --- narrow.c --- */
-/* Of the values at a point; masked scores are left out. */
-struct plumb_range {
-	int layer, point;
-	double min, max, rms; /* of finite values; NaN: none */
-	double top;           /* scores: the largest |maximum| of a row with two keys or more; else NaN */
-	int64_t nan, inf, denormal;
-	int64_t bad; /* index of the first NaN or infinity, -1: none */
+/* What is known of the values of one run in float32. */
+struct plumb_values {
+	const struct plumb_capture *c;
+	struct plumb_range *range; /* without masked scores */
+	struct plumb_sum *sum;
+	int ranges, sums;
 };
-/* Can the operators run in fp16 (or bf16)? [{operator, point, keep, why, layers}], from one run in float32.
- */
-json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c,
-	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums, bool bf16);
+/* Can the operators run in fp16 (or bf16)? One row for each that the run has. */
+struct plumb_plan {
+	struct plumb_plan_row {
+		const struct plumb_format {
+			const char *name;
+			double largest, smallest; /* finite; normal */
+			int bits;                 /* of the significand */
+		} * f;
+		int point;
+		enum plumb_op op; /* that makes it */
+		bool stay;        /* in float32 */
+		char why[256];
+		int *layer, layers; /* those that decide it */
+	} row[PLUMB_POINT_COUNT];
+	int rows;
+	int *layer; /* of all rows; the caller frees it, also after an error */
+};
+enum plumb_status plumb_narrow_plan(
+	struct plumb_diag *d, const struct plumb_values *v, bool bf16, struct plumb_plan *plan);
 /* Bits of room below the type's largest value; NaN when size is. */
 double plumb_narrow_bits(double size, bool bf16);
 

@@ -7,11 +7,8 @@
 #include <string.h>
 #include "diag/check/check.h"
 
-static const struct format {
-	const char *name;
-	double largest, smallest; /* finite; normal */
-	int bits;                 /* of the significand */
-} formats[2] = { { "fp16", 65504, 0x1p-14, 11 }, { "bf16", 0x1.fep127, 0x1p-126, 8 } };
+static const struct plumb_format formats[2] = { { "fp16", 65504, 0x1p-14, 11 },
+	{ "bf16", 0x1.fep127, 0x1p-126, 8 } };
 
 /* One bit of room is asked for: another prompt is larger. A score's rounding may change a softmax weight by
  * 5%. What a removed massive activation leaves behind may reach the typical value of the final row. */
@@ -19,65 +16,54 @@ static const struct format {
 #define SCORE_ERROR 0.05
 #define RESIDUE 1.0
 
-/* What is known of one operator over all layers, and the verdict on it. */
-struct judged {
-	const struct format *f;
-	int point;
-	enum plumb_op op; /* that makes it */
-	bool stay;
-	char why[256];
-	json_t *layers; /* those that decide it */
-	bool lost;      /* one of them could not be kept */
-};
-
 double plumb_narrow_bits(double size, bool bf16)
 {
 	return size > 0 ? log2(formats[bf16].largest / size) : NAN;
 }
 
-static double size_of(const struct plumb_range *r) { return fmax(fabs(r->min), fabs(r->max)); }
+static double narrow_size_of(const struct plumb_range *r) { return fmax(fabs(r->min), fabs(r->max)); }
 
 /* Half the distance between neighbours of x in the format. */
-static double half_spacing(const struct format *f, double x)
+static double narrow_half_spacing(const struct plumb_format *f, double x)
 {
 	int exponent;
 	frexp(fmax(fabs(x), f->smallest), &exponent);
 	return ldexp(1, exponent - f->bits - 1);
 }
 
-static bool too_large(const struct format *f, double size) { return log2(f->largest / size) < ROOM; }
-
-static void blame(struct judged *j, int layer)
+static bool narrow_too_large(const struct plumb_format *f, double size)
 {
-	j->lost |= json_array_append_new(j->layers, json_integer(layer)) != 0;
+	return log2(f->largest / size) < ROOM;
 }
 
-static void judge_ranges(struct judged *j, const struct plumb_range *range, int ranges)
+static void narrow_blame(struct plumb_plan_row *j, int layer) { j->layer[j->layers++] = layer; }
+
+static void narrow_ranges(struct plumb_plan_row *j, const struct plumb_values *v)
 {
 	double worst = 0, rms = 0;
 	int at = -1;
-	for (int i = 0; i < ranges; i++) {
-		if (range[i].point != j->point)
+	for (int i = 0; i < v->ranges; i++) {
+		if (v->range[i].point != j->point)
 			continue;
-		if (range[i].bad >= 0) {
+		if (v->range[i].bad >= 0) {
 			j->stay = true;
 			plumb_format(
-				j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", range[i].layer);
-			blame(j, range[i].layer);
+				j->why, sizeof j->why, "it is not finite even in float32 (layer %d)", v->range[i].layer);
+			narrow_blame(j, v->range[i].layer);
 			return;
 		}
-		if (too_large(j->f, size_of(&range[i])))
-			blame(j, range[i].layer);
-		if (size_of(&range[i]) > worst) {
-			worst = size_of(&range[i]);
-			at = range[i].layer;
+		if (narrow_too_large(j->f, narrow_size_of(&v->range[i])))
+			narrow_blame(j, v->range[i].layer);
+		if (narrow_size_of(&v->range[i]) > worst) {
+			worst = narrow_size_of(&v->range[i]);
+			at = v->range[i].layer;
 		}
-		rms = fmax(rms, range[i].rms);
+		rms = fmax(rms, v->range[i].rms);
 	}
-	j->stay = worst > 0 && (too_large(j->f, worst) || rms < j->f->smallest);
+	j->stay = worst > 0 && (narrow_too_large(j->f, worst) || rms < j->f->smallest);
 	int n = plumb_format(j->why, sizeof j->why,
 		at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
-	if (too_large(j->f, worst) && worst > 0)
+	if (narrow_too_large(j->f, worst) && worst > 0)
 		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
 	else if (j->stay)
 		plumb_format(j->why + n, sizeof j->why - (size_t)n,
@@ -87,26 +73,26 @@ static void judge_ranges(struct judged *j, const struct plumb_range *range, int 
 			log2(j->f->largest / worst), j->f->name);
 }
 
-static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
+static void narrow_sums(struct plumb_plan_row *j, const struct plumb_values *v)
 {
 	double worst = 0;
 	int64_t terms = 0;
 	int at = -1;
-	for (int i = 0; i < sums; i++) {
-		if (sum[i].point != j->point || !(sum[i].worst > 0))
+	for (int i = 0; i < v->sums; i++) {
+		if (v->sum[i].point != j->point || !(v->sum[i].worst > 0))
 			continue;
-		if (too_large(j->f, sum[i].worst))
-			blame(j, sum[i].layer);
-		if (sum[i].worst > worst) {
-			worst = sum[i].worst;
-			at = sum[i].layer;
+		if (narrow_too_large(j->f, v->sum[i].worst))
+			narrow_blame(j, v->sum[i].layer);
+		if (v->sum[i].worst > worst) {
+			worst = v->sum[i].worst;
+			at = v->sum[i].layer;
 		}
-		terms = sum[i].terms;
+		terms = v->sum[i].terms;
 	}
 	bool squares = j->op == PLUMB_OP_rmsnorm;
 	if (!(worst > 0))
 		return;
-	if (too_large(j->f, worst)) {
+	if (narrow_too_large(j->f, worst)) {
 		int n = plumb_format(j->why, sizeof j->why,
 			squares ? "its sum of squares reaches %.4g" : "a sum of %2$lld terms may reach %1$.4g on the way",
 			worst, (long long)terms);
@@ -123,21 +109,21 @@ static void judge_sums(struct judged *j, const struct plumb_sum *sum, int sums)
 }
 
 /* softmax turns an absolute error of the top score into a relative one of its weights. */
-static void judge_scores(struct judged *j, const struct plumb_range *range, int ranges)
+static void narrow_scores(struct plumb_plan_row *j, const struct plumb_values *v)
 {
 	double top = 0;
 	int at = -1;
-	for (int i = 0; i < ranges; i++) {
-		if (range[i].point != j->point || !(range[i].top > 0))
+	for (int i = 0; i < v->ranges; i++) {
+		if (v->range[i].point != j->point || !(v->range[i].top > 0))
 			continue;
-		if (half_spacing(j->f, range[i].top) > SCORE_ERROR)
-			blame(j, range[i].layer);
-		if (range[i].top > top) {
-			top = range[i].top;
-			at = range[i].layer;
+		if (narrow_half_spacing(j->f, v->range[i].top) > SCORE_ERROR)
+			narrow_blame(j, v->range[i].layer);
+		if (v->range[i].top > top) {
+			top = v->range[i].top;
+			at = v->range[i].layer;
 		}
 	}
-	double error = half_spacing(j->f, top);
+	double error = narrow_half_spacing(j->f, top);
 	if (at < 0 || error <= SCORE_ERROR)
 		return;
 	j->stay = true;
@@ -146,7 +132,7 @@ static void judge_scores(struct judged *j, const struct plumb_range *range, int 
 		top, at, error, j->f->name, exp(error));
 }
 
-static double typical(const float *row, int64_t n, float *v)
+static double narrow_typical(const float *row, int64_t n, float *v)
 {
 	for (int64_t i = 0; i < n; i++)
 		v[i] = fabsf(row[i]);
@@ -154,7 +140,7 @@ static double typical(const float *row, int64_t n, float *v)
 }
 
 /* A channel that grows large and is taken back: the rounding of its large days stays. */
-static enum plumb_status judge_stream(struct judged *j, const struct plumb_capture *c)
+static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct plumb_capture *c)
 {
 	const struct plumb_plane *end = plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT);
 	double most = RESIDUE;
@@ -162,22 +148,22 @@ static enum plumb_status judge_stream(struct judged *j, const struct plumb_captu
 	if (end && !v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)end->width);
 	for (int64_t row = 0; end && row < end->rows; row++) {
-		double middle = typical(end->v + row * end->width, end->width, v);
+		double middle = narrow_typical(end->v + row * end->width, end->width, v);
 		for (int64_t k = row * end->width; k < (row + 1) * end->width; k++) {
 			double peak = 0, last = fabs((double)end->v[k]);
 			for (int layer = 0; layer < c->layers; layer++) {
 				const struct plumb_plane *p = plumb_capture_at(c, layer, PLUMB_POINT_OUTPUT);
 				peak = p ? fmax(peak, fabs((double)p->v[k])) : peak;
 			}
-			double ratio = half_spacing(j->f, peak) / middle;
+			double ratio = narrow_half_spacing(j->f, peak) / middle;
 			if (!(ratio > most) || last > peak / 2 || !isfinite(peak))
 				continue;
 			most = ratio;
 			j->stay = true;
 			plumb_format(j->why, sizeof j->why,
 				"channel %lld of position %lld passes %.4g and ends at %.4g: there its rounding in %s, up to %.3g, is %.1f times the typical value",
-				(long long)(k % end->width), (long long)row, peak, last, j->f->name, half_spacing(j->f, peak),
-				ratio);
+				(long long)(k % end->width), (long long)row, peak, last, j->f->name,
+				narrow_half_spacing(j->f, peak), ratio);
 		}
 	}
 	free(v);
@@ -185,7 +171,7 @@ static enum plumb_status judge_stream(struct judged *j, const struct plumb_captu
 }
 
 /* Could rounding change the best token? */
-static void judge_logits(struct judged *j, const struct plumb_capture *c)
+static void narrow_logits(struct plumb_plan_row *j, const struct plumb_capture *c)
 {
 	const struct plumb_plane *p = plumb_capture_at(c, -1, PLUMB_POINT_LOGITS);
 	if (!p || p->width < 2)
@@ -198,7 +184,7 @@ static void judge_logits(struct judged *j, const struct plumb_capture *c)
 			best = (double)l[i];
 		} else if ((double)l[i] > second)
 			second = (double)l[i];
-	double error = half_spacing(j->f, best);
+	double error = narrow_half_spacing(j->f, best);
 	if (!(2 * error > best - second))
 		return;
 	j->stay = true;
@@ -207,47 +193,39 @@ static void judge_logits(struct judged *j, const struct plumb_capture *c)
 		2 * error);
 }
 
-static enum plumb_status judge(struct judged *j, const struct plumb_capture *c,
-	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums)
+static enum plumb_status narrow_judge(struct plumb_plan_row *j, const struct plumb_values *v)
 {
-	judge_ranges(j, range, ranges);
+	narrow_ranges(j, v);
 	if (!j->stay)
-		judge_sums(j, sum, sums);
+		narrow_sums(j, v);
 	if (!j->stay && j->point == PLUMB_POINT_ATTN_SCORES)
-		judge_scores(j, range, ranges);
+		narrow_scores(j, v);
 	if (!j->stay && j->point == PLUMB_POINT_LOGITS)
-		judge_logits(j, c);
+		narrow_logits(j, v->c);
 	if (!j->stay && (j->point == PLUMB_POINT_OUTPUT || j->point == PLUMB_POINT_ATTN_RESIDUAL))
-		return judge_stream(j, c);
+		return narrow_stream(j, v->c);
 	return PLUMB_OK;
 }
 
-json_t *plumb_narrow_plan(struct plumb_diag *d, const struct plumb_capture *c,
-	const struct plumb_range *range, int ranges, const struct plumb_sum *sum, int sums, bool bf16)
+enum plumb_status plumb_narrow_plan(
+	struct plumb_diag *d, const struct plumb_values *v, bool bf16, struct plumb_plan *plan)
 {
-	json_t *plan = json_array();
-	for (int point = 0; plan && point < PLUMB_POINT_COUNT; point++) {
+	int *layer = plan->layer = malloc(sizeof *layer * ((size_t)v->ranges + (size_t)v->sums + 1));
+	if (!layer)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the plan of %d layers", v->c->layers);
+	for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
 		const struct plumb_made *made = plumb_model_made(d->port, point);
-		if (!made)
-			continue;
-		struct judged j = { .f = &formats[bf16], .point = point, .op = made->op, .layers = json_array() };
 		bool met = false;
-		for (int i = 0; i < ranges; i++)
-			met |= range[i].point == point;
-		for (int i = 0; i < sums; i++)
-			met |= sum[i].point == point;
-		enum plumb_status s = met ? judge(&j, c, range, ranges, sum, sums) : PLUMB_OK;
-		if (met &&
-			(s || j.lost ||
-				json_array_append_new(plan,
-					json_pack("{s:o, s:s, s:s, s:s, s:O}", "operator",
-						plumb_json_format("%s %s", plumb_op_name((int)made->op), plumb_point_name(point)),
-						"point", plumb_point_name(point), "keep", j.stay ? "float32" : j.f->name, "why",
-						j.why, "layers", j.layers)))) {
-			json_decref(plan);
-			plan = NULL;
-		}
-		json_decref(j.layers);
+		for (int i = 0; i < v->ranges; i++)
+			met |= v->range[i].point == point;
+		for (int i = 0; i < v->sums; i++)
+			met |= v->sum[i].point == point;
+		if (!made || !met)
+			continue;
+		struct plumb_plan_row *row = &plan->row[plan->rows++];
+		*row = (struct plumb_plan_row){ .f = &formats[bf16], .point = point, .op = made->op, .layer = layer };
+		PLUMB_TRY(narrow_judge(row, v));
+		layer += row->layers;
 	}
-	return plan;
+	return PLUMB_OK;
 }

@@ -1,101 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ranges, what is not finite, and room below fp16 and bf16, of every value and every sum of one run; the
- * first value that is not finite, with its operator and the reason. The plan that follows from it is in
- * narrow.c. */
-#include <float.h>
+ * first value that is not finite, with its operator and the reason. The numbers come from ranges.c and
+ * sums.c, the plan that follows from them from narrow.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/check.h"
 #include "core/string.h"
 
-struct work {
-	struct plumb_diag *d;
-	const struct plumb_capture *c;
-	struct plumb_range *range;
-	struct plumb_sum *sum;
-	int ranges, sums;
-	json_t *points, *accumulators, *offender, *fp16, *bf16;
-	bool failed; /* no memory for JSON */
+struct stability {
+	struct plumb_values v;
+	const struct plumb_range *bad; /* the first that is not finite; NULL: none */
+	const char *op, *what;         /* of its first such value: the operator that made it, NaN or infinity */
+	int64_t row, column;
+	struct plumb_string cause, text;
+	struct plumb_plan fp16, bf16;
 };
 
-/* --- ranges --- */
-
-/* A prompt's scores are {heads * n, n}; a query does not see the keys behind it. */
-static int64_t visible(const struct plumb_plane *p, int point, int64_t row)
-{
-	return point == PLUMB_POINT_ATTN_SCORES ? row % p->width + 1 : p->width;
-}
-
-static void look(struct plumb_range *r, const struct plumb_plane *p)
-{
-	double squares = 0;
-	int64_t n = 0;
-	r->min = r->max = r->rms = r->top = NAN;
-	r->bad = -1;
-	for (int64_t row = 0; row < p->rows; row++) {
-		double top = -INFINITY;
-		int64_t seen = visible(p, r->point, row);
-		for (int64_t i = row * p->width; i < row * p->width + seen; i++) {
-			double x = (double)p->v[i];
-			if (!isfinite(x)) {
-				*(isnan(x) ? &r->nan : &r->inf) += 1;
-				r->bad = r->bad < 0 ? i : r->bad;
-				continue;
-			}
-			r->denormal += x != 0 && fabs(x) < (double)FLT_MIN;
-			r->min = x >= r->min ? r->min : x;
-			r->max = x <= r->max ? r->max : x;
-			top = x > top ? x : top;
-			squares += x * x;
-			n++;
-		}
-		if (r->point == PLUMB_POINT_ATTN_SCORES && seen > 1 && isfinite(top))
-			r->top = fabs(top) <= r->top ? r->top : fabs(top);
-	}
-	r->rms = n ? sqrt(squares / (double)n) : NAN;
-}
-
-static double bits(double size, bool bf16) { return plumb_narrow_bits(size, bf16); }
-
-static enum plumb_status look_at_all(struct work *w)
-{
-	int layer = -1, point = -1;
-	if (!(w->range = calloc(((size_t)w->c->layers + 1) * PLUMB_POINT_COUNT, sizeof *w->range)))
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for the ranges of %d layers", w->c->layers);
-	while (plumb_capture_next(w->c, &layer, &point)) {
-		struct plumb_range *r = &w->range[w->ranges++];
-		*r = (struct plumb_range){ .layer = layer, .point = point };
-		look(r, plumb_capture_at(w->c, layer, point));
-		double size = fmax(fabs(r->min), fabs(r->max));
-		w->failed |= json_array_append_new(w->points,
-						 json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "layer", layer,
-							 "point", plumb_point_name(point), "min", plumb_json_number(r->min), "max",
-							 plumb_json_number(r->max), "rms", plumb_json_number(r->rms), "nan",
-							 (json_int_t)r->nan, "inf", (json_int_t)r->inf, "denormal",
-							 (json_int_t)r->denormal, "fp16_bits", plumb_json_number(bits(size, false)),
-							 "bf16_bits", plumb_json_number(bits(size, true)))) != 0;
-	}
-	return PLUMB_OK;
-}
-
-static enum plumb_status sum_all(struct work *w)
-{
-	PLUMB_TRY(plumb_sums_of(w->d, w->c, &w->sum, &w->sums));
-	for (int i = 0; i < w->sums; i++)
-		w->failed |= json_array_append_new(w->accumulators,
-						 json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "layer", w->sum[i].layer, "point",
-							 plumb_point_name(w->sum[i].point), "worst_sum",
-							 plumb_json_number(w->sum[i].worst), "terms", (json_int_t)w->sum[i].terms,
-							 "fp16_bits", plumb_json_number(bits(w->sum[i].worst, false)), "bf16_bits",
-							 plumb_json_number(bits(w->sum[i].worst, true)))) != 0;
-	return PLUMB_OK;
-}
-
-/* --- the first that is not finite --- */
-
 /* Index of the first value of a row that is not finite, -1: all are. */
-static int64_t first_bad(const struct plumb_file_tensor *t, int64_t row, float *v)
+static int64_t stability_first(const struct plumb_file_tensor *t, int64_t row, float *v)
 {
 	int64_t n = t->dim[t->rank - 1];
 	if (plumb_weight_row(t, row, v))
@@ -107,161 +30,194 @@ static int64_t first_bad(const struct plumb_file_tensor *t, int64_t row, float *
 }
 
 /* Is it the weight? row: the token of embeddings, the output's column of products, 0 of norms and biases. */
-static json_t *blame_weight(struct work *w, int layer, enum plumb_role role, int64_t row, int64_t only)
+static void stability_weight(struct plumb_diag *d, struct stability *r, enum plumb_role role, int64_t row)
 {
-	const struct plumb_file_tensor *t = plumb_model_tensor(w->d->port, role, layer);
-	if (!t || (t->rank == 2 && row >= t->dim[0]))
-		return NULL;
-	float *v = malloc(sizeof *v * (size_t)t->dim[t->rank - 1]);
-	int64_t at = v ? first_bad(t, t->rank == 2 ? row : 0, v) : -1;
-	if (at >= 0 && t->rank == 1 && only < t->dim[0] && !isfinite(v[only]))
-		at = only;
-	json_t *cause = at < 0 || (t->rank == 1 && at != only) ? NULL
-		: t->rank == 2 ? plumb_json_format("the weight %.*s holds %s at [%lld, %lld]", (int)t->name.n,
-							 t->name.p, isnan(v[at]) ? "NaN" : "infinity", (long long)row, (long long)at)
-					   : plumb_json_format("the weight %.*s holds %s at [%lld]", (int)t->name.n, t->name.p,
-							 isnan(v[at]) ? "NaN" : "infinity", (long long)at);
-	free(v);
-	return cause;
-}
-
-/* Words for why; the values before it were all finite, since it is the first. */
-static json_t *cause_of(struct work *w, const struct plumb_range *r, int64_t row, int64_t column, float x)
-{
-	const struct plumb_made *m = plumb_model_made(w->d->port, r->point);
-	json_t *cause = blame_weight(
-		w, r->layer, m->weight, r->point == PLUMB_POINT_EMBEDDINGS ? w->d->tokens[row] : column, column);
-	if (!cause)
-		cause = blame_weight(w, r->layer, m->bias, 0, column);
-	if (cause)
-		return cause;
-	if (isnan(x))
-		return json_string("its inputs and weights are finite: the operator itself made it");
-	return json_string(
-		"its inputs and weights are finite: the result or a sum on the way is too large for float32, or the operator is wrong");
-}
-
-static void find_offender(struct work *w)
-{
-	for (int i = 0; i < w->ranges; i++) {
-		const struct plumb_range *r = &w->range[i];
-		if (r->bad < 0)
-			continue;
-		const struct plumb_plane *p = plumb_capture_at(w->c, r->layer, r->point);
-		int64_t row = r->bad / p->width, column = r->bad % p->width;
-		float x = p->v[r->bad];
-		w->offender = json_pack("{s:i, s:s, s:s, s:[I, I], s:n, s:s, s:o}", "layer", r->layer, "point",
-			plumb_point_name(r->point), "operator",
-			plumb_op_name((int)plumb_model_made(w->d->port, r->point)->op), "index",
-			(json_int_t)(p->first + row), (json_int_t)column, "value", "what",
-			isnan(x)    ? "NaN"
-				: x > 0 ? "infinity"
-						: "-infinity",
-			"cause", cause_of(w, r, p->first + row, column, x));
-		w->failed |= !w->offender;
+	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, role, r->bad->layer);
+	if (r->cause.text || !t || (t->rank == 2 && row >= t->dim[0]))
 		return;
+	float *v = malloc(sizeof *v * (size_t)t->dim[t->rank - 1]);
+	int64_t at = v ? stability_first(t, t->rank == 2 ? row : 0, v) : -1;
+	if (at >= 0 && t->rank == 1)
+		at = r->column < t->dim[0] && !isfinite(v[r->column]) ? r->column : -1;
+	if (at >= 0) {
+		plumb_string_format(&r->cause, "the weight %.*s holds %s at [", (int)t->name.n, t->name.p,
+			isnan(v[at]) ? "NaN" : "infinity");
+		if (t->rank == 2)
+			plumb_string_format(&r->cause, "%lld, ", (long long)row);
+		plumb_string_format(&r->cause, "%lld]", (long long)at);
 	}
-	w->offender = json_null();
+	free(v);
 }
 
-/* --- telling --- */
+/* The values before it were all finite, since it is the first. */
+static void stability_offender(struct plumb_diag *d, struct stability *r)
+{
+	for (int i = 0; i < r->v.ranges && !r->bad; i++)
+		r->bad = r->v.range[i].bad >= 0 ? &r->v.range[i] : NULL;
+	if (!r->bad)
+		return;
+	const struct plumb_made *m = plumb_model_made(d->port, r->bad->point);
+	const struct plumb_plane *p = plumb_capture_at(r->v.c, r->bad->layer, r->bad->point);
+	float x = p->v[r->bad->bad];
+	r->op = plumb_op_name((int)m->op);
+	r->what = isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity";
+	r->row = p->first + r->bad->bad / p->width;
+	r->column = r->bad->bad % p->width;
+	stability_weight(
+		d, r, m->weight, r->bad->point == PLUMB_POINT_EMBEDDINGS ? d->tokens[r->row] : r->column);
+	stability_weight(d, r, m->bias, 0);
+	if (!r->cause.text)
+		plumb_string_format(&r->cause, "its inputs and weights are finite: the %s",
+			isnan(x) ? "operator itself made it"
+					 : "result or a sum on the way is too large for float32, or the operator is wrong");
+}
 
-static const char *place(int layer, int point, char text[64])
+static const char *stability_place(int layer, int point, char text[64])
 {
 	plumb_format(text, 64, layer >= 0 ? "layer %2$d's %1$s" : "%s", plumb_point_name(point), layer);
 	return text;
 }
 
-static void tell_plan(struct plumb_string *f, const json_t *plan, const char *name)
+static void stability_tell_plan(struct plumb_string *f, const struct plumb_plan *plan, const char *name)
 {
-	size_t i, n = 0;
-	json_t *row;
-	json_array_foreach(plan, i, row) {
-		if (strcmp(json_string_value(json_object_get(row, "keep")), "float32"))
-			continue;
-		plumb_string_format(f, n++ ? "; %s (%s)" : "\nIn %3$s these must stay float32: %1$s (%2$s)",
-			json_string_value(json_object_get(row, "operator")),
-			json_string_value(json_object_get(row, "why")), name);
-	}
+	int n = 0;
+	for (const struct plumb_plan_row *row = plan->row; row < plan->row + plan->rows; row++)
+		if (row->stay)
+			plumb_string_format(f,
+				n++ ? "; %s %s (%s)" : "\nIn %4$s these must stay float32: %1$s %2$s (%3$s)",
+				plumb_op_name((int)row->op), plumb_point_name(row->point), row->why, name);
 	if (!n)
 		plumb_string_format(f, "\nIn %s every operator could run", name);
 	plumb_string_put(f, ".");
 }
 
-static json_t *text_of(const struct work *w)
+static void stability_tell(struct stability *r)
 {
 	char where[64];
 	const struct plumb_range *largest = NULL;
 	const struct plumb_sum *sum = NULL;
 	int64_t denormal = 0;
-	struct plumb_string all = { NULL, 0, 0, false }, *f = &all;
-	for (int i = 0; i < w->ranges; i++) {
-		const struct plumb_range *r = &w->range[i];
-		if (!isnan(r->rms) &&
-			(!largest || fmax(fabs(r->min), fabs(r->max)) > fmax(fabs(largest->min), fabs(largest->max))))
-			largest = r;
-		denormal += r->denormal;
+	struct plumb_string *f = &r->text;
+	double size = 0;
+	for (int i = 0; i < r->v.ranges; i++) {
+		const struct plumb_range *one = &r->v.range[i];
+		double this = fmax(fabs(one->min), fabs(one->max));
+		if (!isnan(one->rms) && (!largest || this > size)) {
+			largest = one;
+			size = this;
+		}
+		denormal += one->denormal;
 	}
-	for (int i = 0; i < w->sums; i++)
-		sum = w->sum[i].worst > 0 && (!sum || w->sum[i].worst > sum->worst) ? &w->sum[i] : sum;
-	if (json_is_null(w->offender))
+	for (const struct plumb_sum *one = r->v.sum; one < r->v.sum + r->v.sums; one++)
+		sum = one->worst > 0 && (!sum || one->worst > sum->worst) ? one : sum;
+	if (!r->bad)
 		plumb_string_put(f, "Every value is finite.");
 	else
 		plumb_string_format(f,
-			"The first value that is not finite: %s at [%lld, %lld] of layer %lld's %s (operator %s); %s.",
-			json_string_value(json_object_get(w->offender, "what")),
-			(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 0)),
-			(long long)json_integer_value(json_array_get(json_object_get(w->offender, "index"), 1)),
-			(long long)json_integer_value(json_object_get(w->offender, "layer")),
-			json_string_value(json_object_get(w->offender, "point")),
-			json_string_value(json_object_get(w->offender, "operator")),
-			json_string_value(json_object_get(w->offender, "cause")));
+			"The first value that is not finite: %s at [%lld, %lld] of layer %d's %s (operator %s); %s.",
+			r->what, (long long)r->row, (long long)r->column, r->bad->layer, plumb_point_name(r->bad->point),
+			r->op, r->cause.text);
 	if (largest)
-		plumb_string_format(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).",
-			fmax(fabs(largest->min), fabs(largest->max)), place(largest->layer, largest->point, where),
-			bits(fmax(fabs(largest->min), fabs(largest->max)), false));
+		plumb_string_format(f, " The largest is %.4g at %s, %.1f bits below the end of fp16 (65504).", size,
+			stability_place(largest->layer, largest->point, where), plumb_narrow_bits(size, false));
 	if (sum)
 		plumb_string_format(f, " The largest sum inside an operator may reach %.4g, in %s.", sum->worst,
-			place(sum->layer, sum->point, where));
+			stability_place(sum->layer, sum->point, where));
 	if (denormal)
 		plumb_string_format(f, " %lld values are denormal.", (long long)denormal);
-	tell_plan(f, w->fp16, "fp16");
-	tell_plan(f, w->bf16, "bf16");
+	stability_tell_plan(f, &r->fp16, "fp16");
+	stability_tell_plan(f, &r->bf16, "bf16");
 	plumb_string_put(f, " Sums of products are taken to be in float32 there.");
-	return plumb_string_json(f);
 }
 
-static enum plumb_status run(struct plumb_diag *d, void *made)
+static enum plumb_status stability_find(struct plumb_diag *d, void *result)
 {
-	json_t **result = made;
-	struct work w = { .d = d, .points = json_array(), .accumulators = json_array() };
-	*result = NULL;
-	enum plumb_status s = plumb_diag_ours(d, &w.c);
-	if (!s)
-		s = look_at_all(&w);
-	if (!s)
-		s = sum_all(&w);
-	if (!s) {
-		find_offender(&w);
-		w.fp16 = plumb_narrow_plan(d, w.c, w.range, w.ranges, w.sum, w.sums, false);
-		w.bf16 = plumb_narrow_plan(d, w.c, w.range, w.ranges, w.sum, w.sums, true);
-		if (w.fp16 && w.bf16 && !w.failed)
-			*result = json_pack("{s:s, s:O, s:O, s:O, s:{s:O, s:O}, s:o}", "part", "stability", "points",
-				w.points, "accumulators", w.accumulators, "first_offender", w.offender, "plan", "fp16",
-				w.fp16, "bf16", w.bf16, "text", text_of(&w));
-		if (!*result)
-			s = plumb_fail(PLUMB_E_MEMORY, "no memory for the ranges of %d layers", w.c->layers);
+	struct stability *r = result;
+	struct plumb_values *v = &r->v;
+	PLUMB_TRY(plumb_diag_ours(d, &v->c));
+	PLUMB_TRY(plumb_ranges_of(v->c, &v->range, &v->ranges));
+	PLUMB_TRY(plumb_sums_of(d, v->c, &v->sum, &v->sums));
+	PLUMB_TRY(plumb_narrow_plan(d, v, false, &r->fp16));
+	PLUMB_TRY(plumb_narrow_plan(d, v, true, &r->bf16));
+	stability_offender(d, r);
+	if (!r->cause.failed)
+		stability_tell(r);
+	return r->cause.failed || r->text.failed
+		? plumb_fail(PLUMB_E_MEMORY, "no memory for the ranges of %d layers", v->c->layers)
+		: PLUMB_OK;
+}
+
+/* --- as JSON --- */
+
+static json_t *stability_points(struct plumb_diag *d, const struct plumb_values *v)
+{
+	json_t *points = json_array();
+	for (const struct plumb_range *r = v->range; r < v->range + v->ranges; r++) {
+		double size = fmax(fabs(r->min), fabs(r->max));
+		plumb_diag_add(d, points,
+			json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "layer", r->layer, "point",
+				plumb_point_name(r->point), "min", plumb_json_number(r->min), "max",
+				plumb_json_number(r->max), "rms", plumb_json_number(r->rms), "nan", (json_int_t)r->nan, "inf",
+				(json_int_t)r->inf, "denormal", (json_int_t)r->denormal, "fp16_bits",
+				plumb_json_number(plumb_narrow_bits(size, false)), "bf16_bits",
+				plumb_json_number(plumb_narrow_bits(size, true))));
 	}
-	json_decref(w.points);
-	json_decref(w.accumulators);
-	json_decref(w.offender);
-	json_decref(w.fp16);
-	json_decref(w.bf16);
-	free(w.range);
-	free(w.sum);
-	return s;
+	return points;
+}
+
+static json_t *stability_sums(struct plumb_diag *d, const struct plumb_values *v)
+{
+	json_t *sums = json_array();
+	for (const struct plumb_sum *s = v->sum; s < v->sum + v->sums; s++)
+		plumb_diag_add(d, sums,
+			json_pack("{s:i, s:s, s:o, s:I, s:o, s:o}", "layer", s->layer, "point",
+				plumb_point_name(s->point), "worst_sum", plumb_json_number(s->worst), "terms",
+				(json_int_t)s->terms, "fp16_bits", plumb_json_number(plumb_narrow_bits(s->worst, false)),
+				"bf16_bits", plumb_json_number(plumb_narrow_bits(s->worst, true))));
+	return sums;
+}
+
+static json_t *stability_plan(struct plumb_diag *d, const struct plumb_plan *plan)
+{
+	json_t *rows = json_array();
+	for (const struct plumb_plan_row *row = plan->row; row < plan->row + plan->rows; row++) {
+		json_t *layers = json_array();
+		for (int i = 0; i < row->layers; i++)
+			plumb_diag_add(d, layers, json_integer(row->layer[i]));
+		plumb_diag_add(d, rows,
+			json_pack("{s:o, s:s, s:s, s:s, s:o}", "operator",
+				plumb_json_format("%s %s", plumb_op_name((int)row->op), plumb_point_name(row->point)),
+				"point", plumb_point_name(row->point), "keep", row->stay ? "float32" : row->f->name, "why",
+				row->why, "layers", layers));
+	}
+	return rows;
+}
+
+static json_t *stability_emit(struct plumb_diag *d, const void *result)
+{
+	const struct stability *r = result;
+	json_t *offender = !r->bad
+		? json_null()
+		: json_pack("{s:i, s:s, s:s, s:[I, I], s:n, s:s, s:o}", "layer", r->bad->layer, "point",
+			  plumb_point_name(r->bad->point), "operator", r->op, "index", (json_int_t)r->row,
+			  (json_int_t)r->column, "value", "what", r->what, "cause", plumb_json_text(r->cause.text));
+	return json_pack("{s:s, s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "part", "stability", "points",
+		stability_points(d, &r->v), "accumulators", stability_sums(d, &r->v), "first_offender", offender,
+		"plan", "fp16", stability_plan(d, &r->fp16), "bf16", stability_plan(d, &r->bf16), "text",
+		plumb_json_text(r->text.text));
+}
+
+static void stability_free(void *result)
+{
+	struct stability *r = result;
+	free(r->v.range);
+	free(r->v.sum);
+	free(r->cause.text);
+	free(r->text.text);
+	free(r->fp16.layer);
+	free(r->bf16.layer);
 }
 
 const struct plumb_check plumb_check_stability = { "stability",
-	"Is anything NaN or infinite, and what must stay wide in fp16 and bf16?", false, sizeof(json_t *), run,
-	plumb_made_emit, plumb_made_free };
+	"Is anything NaN or infinite, and what must stay wide in fp16 and bf16?", false, sizeof(struct stability),
+	stability_find, stability_emit, stability_free };

@@ -9,7 +9,7 @@
 #define ALL_PAIRS \
 	128 /* prompts up to this length: every query meets every key, else the largest query of a head */
 
-static double square_sum(const float *v, int64_t n)
+static double sums_square(const float *v, int64_t n)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -18,12 +18,12 @@ static double square_sum(const float *v, int64_t n)
 }
 
 /* The row of the largest norm among those that are finite; NULL: none is. */
-static const float *largest_row(const struct plumb_plane *p, double *size)
+static const float *sums_largest_row(const struct plumb_plane *p, double *size)
 {
 	const float *row = NULL;
 	*size = NAN;
 	for (int64_t i = 0; i < p->rows; i++) {
-		double sum = square_sum(p->v + i * p->width, p->width);
+		double sum = sums_square(p->v + i * p->width, p->width);
 		if (isfinite(sum) && !(sum <= *size)) {
 			*size = sum;
 			row = p->v + i * p->width;
@@ -39,7 +39,7 @@ struct product {
 	_Atomic bool failed;
 };
 
-static void bound_rows(void *arg, int64_t index, int thread)
+static void sums_rows(void *arg, int64_t index, int thread)
 {
 	struct product *p = arg;
 	int64_t k = p->w->dim[1], end = (index + 1) * TASK < p->w->dim[0] ? (index + 1) * TASK : p->w->dim[0];
@@ -66,18 +66,18 @@ static void bound_rows(void *arg, int64_t index, int thread)
 }
 
 /* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
-static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
+static enum plumb_status sums_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
 {
 	const struct plumb_file_tensor *w = plumb_model_tensor(
 		d->port, plumb_model_made(d->port, s->point)->weight, s->layer);
 	double size;
 	struct product p = { .w = w };
-	if (!w || !x || w->rank != 2 || w->dim[1] != x->width || !(p.x = largest_row(x, &size)))
+	if (!w || !x || w->rank != 2 || w->dim[1] != x->width || !(p.x = sums_largest_row(x, &size)))
 		return PLUMB_OK;
 	int64_t tasks = (w->dim[0] + TASK - 1) / TASK;
 	if (!(p.worst = malloc(sizeof *p.worst * (size_t)tasks)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %s", plumb_point_name(s->point));
-	plumb_pool_run(plumb_model_context(d->port)->pool, bound_rows, &p, tasks);
+	plumb_pool_run(plumb_model_context(d->port)->pool, sums_rows, &p, tasks);
 	s->worst = 0;
 	s->terms = w->dim[1];
 	for (int64_t i = 0; i < tasks; i++)
@@ -88,7 +88,7 @@ static enum plumb_status bound_product(struct plumb_diag *d, const struct plumb_
 }
 
 /* Scores before they are scaled: sum |q k|, of each head the queries against the keys they see. */
-static void bound_scores(const struct plumb_config *config, const struct plumb_plane *q,
+static void sums_scores(const struct plumb_config *config, const struct plumb_plane *q,
 	const struct plumb_plane *k, struct plumb_sum *s)
 {
 	int64_t dim = config->head_dim;
@@ -99,7 +99,7 @@ static void bound_scores(const struct plumb_config *config, const struct plumb_p
 		int64_t kv = h / (config->heads / config->kv_heads), largest = 0;
 		double size = -1;
 		for (int64_t i = 0; i < q->rows; i++) {
-			double norm = square_sum(q->v + i * q->width + h * dim, dim);
+			double norm = sums_square(q->v + i * q->width + h * dim, dim);
 			largest = norm > size ? i : largest;
 			size = norm > size ? norm : size;
 		}
@@ -116,7 +116,7 @@ static void bound_scores(const struct plumb_config *config, const struct plumb_p
 	}
 }
 
-static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum *s)
+static enum plumb_status sums_bound(struct plumb_diag *d, const struct plumb_capture *c, struct plumb_sum *s)
 {
 	const struct plumb_made *m = plumb_model_made(d->port, s->point);
 	/* A layer's input is the output of the layer before. */
@@ -127,11 +127,11 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 											 : plumb_capture_at(c, s->layer, m->input);
 	double size;
 	if (s->point == PLUMB_POINT_ATTN_SCORES)
-		bound_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE),
+		sums_scores(d->config, plumb_capture_at(c, s->layer, PLUMB_POINT_Q_ROPE),
 			plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
 	else if (m->op == PLUMB_OP_matmul)
-		return bound_product(d, in, s);
-	else if (in && largest_row(in, &size)) {
+		return sums_product(d, in, s);
+	else if (in && sums_largest_row(in, &size)) {
 		s->worst = size;
 		s->terms = in->width;
 	}
@@ -140,7 +140,7 @@ static enum plumb_status bound(struct plumb_diag *d, const struct plumb_capture 
 
 /* The point whose sums are taken when this one is met; -1: none. Long prompts have no scores captured, but
  * their keys. */
-static int summed(const struct plumb_diag *d, int point)
+static int sums_point(const struct plumb_diag *d, int point)
 {
 	const struct plumb_made *m = plumb_model_made(d->port, point);
 	if (point == PLUMB_POINT_K_ROPE)
@@ -157,13 +157,13 @@ enum plumb_status plumb_sums_of(
 	if (!(*out = calloc(((size_t)c->layers + 1) * PLUMB_POINT_COUNT, sizeof **out)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the sums of %d layers", c->layers);
 	while (!s && plumb_capture_next(c, &layer, &point)) {
-		if (summed(d, point) < 0)
+		if (sums_point(d, point) < 0)
 			continue;
 		struct plumb_sum *one = &(*out)[(*count)++];
-		*one = (struct plumb_sum){ layer, summed(d, point), NAN, 0 };
+		*one = (struct plumb_sum){ layer, sums_point(d, point), NAN, 0 };
 		s = plumb_diag_progress(d, "measuring sums", layer < 0 ? c->layers : layer, c->layers);
 		if (!s)
-			s = bound(d, c, one);
+			s = sums_bound(d, c, one);
 	}
 	if (s) {
 		free(*out);
