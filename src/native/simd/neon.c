@@ -4,9 +4,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3") /* -O2 does not unroll the tile's loops, and CFLAGS come after our flags */
 #endif
-#include <arm_neon.h>
-#include <math.h>
-#include <string.h>
+#include "native/simd/neon_blocks.h"
+#include "native/simd/neon_rows.h"
 #include "core/core.h"
 #include "native/simd/simd.h"
 
@@ -15,101 +14,8 @@
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
-#define INLINE static inline __attribute__((always_inline))
 #define MR 6
 #define NR 16
-
-/* --- blocks: bytes to 32 small integers in order, as two vectors of 16 --- */
-
-INLINE float half_at(const uint8_t *p)
-{
-	float16_t h;
-	memcpy(&h, p, sizeof h);
-	return (float)h;
-}
-
-INLINE int8x16x2_t nibbles(const uint8_t *p)
-{
-	uint8x16_t q = vld1q_u8(p);
-	return (int8x16x2_t){ { vreinterpretq_s8_u8(vandq_u8(q, vdupq_n_u8(15))), vreinterpretq_s8_u8(vshrq_n_u8(q, 4)) } };
-}
-
-/* 16 bytes: 16 where the bit of the two bytes at p is set, else 0. */
-INLINE uint8x16_t fifth(const uint8_t *p)
-{
-	static const uint8_t bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
-	uint8x16_t b = vcombine_u8(vdup_n_u8(p[0]), vdup_n_u8(p[1]));
-	return vandq_u8(vtstq_u8(b, vld1q_u8(bit)), vdupq_n_u8(16));
-}
-
-INLINE int8x16x2_t five(const uint8_t *high, const uint8_t *low)
-{
-	int8x16x2_t q = nibbles(low);
-	q.val[0] = vorrq_s8(q.val[0], vreinterpretq_s8_u8(fifth(high)));
-	q.val[1] = vorrq_s8(q.val[1], vreinterpretq_s8_u8(fifth(high + 2)));
-	return q;
-}
-
-INLINE int8x16x2_t less(int8x16x2_t q, int8_t by)
-{
-	q.val[0] = vsubq_s8(q.val[0], vdupq_n_s8(by));
-	q.val[1] = vsubq_s8(q.val[1], vdupq_n_s8(by));
-	return q;
-}
-
-INLINE int8x16x2_t ints_small(enum plumb_type type, const uint8_t *b)
-{
-	switch (type) {
-	case PLUMB_Q8_0: return vld1q_s8_x2((const int8_t *)b + 2);
-	case PLUMB_Q4_0: return less(nibbles(b + 2), 8);
-	case PLUMB_Q4_1: return nibbles(b + 4);
-	case PLUMB_Q5_0: return less(five(b + 2, b + 6), 16);
-	default: return five(b + 4, b + 8); /* Q5_1 */
-	}
-}
-
-/* Sub-block j (32 elements) of a K block. */
-INLINE int8x16x2_t ints_k(enum plumb_type type, const uint8_t *b, int j)
-{
-	int8x16x2_t out;
-	for (int i = 0; i < 2; i++) {
-		const uint8_t *p = type == PLUMB_Q6_K ? b + j / 4 * 64 + j % 2 * 32 : type == PLUMB_Q5_K ? b + 48 + j / 2 * 32 : b + 16 + j / 2 * 32;
-		uint8x16_t q = vld1q_u8(p + 16 * i);
-		q = (type == PLUMB_Q6_K ? j % 4 >= 2 : j % 2) ? vshrq_n_u8(q, 4) : vandq_u8(q, vdupq_n_u8(15));
-		if (type == PLUMB_Q5_K) {
-			uint8x16_t high = vshlq_u8(vld1q_u8(b + 16 + 16 * i), vdupq_n_s8((int8_t)(4 - j))); /* bit j to bit 4 */
-			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(16)));
-		}
-		if (type == PLUMB_Q6_K) {
-			uint8x16_t high = vshlq_u8(vld1q_u8(b + 128 + j / 4 * 32 + 16 * i), vdupq_n_s8((int8_t)(4 - j % 4 * 2)));
-			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(0x30)));
-		}
-		out.val[i] = vreinterpretq_s8_u8(q);
-	}
-	return type == PLUMB_Q6_K ? less(out, 32) : out;
-}
-
-INLINE void widen16(int8x16_t q, float32x4_t v[4])
-{
-	int16x8_t lo = vmovl_s8(vget_low_s8(q)), hi = vmovl_high_s8(q);
-	v[0] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(lo)));
-	v[1] = vcvtq_f32_s32(vmovl_high_s16(lo));
-	v[2] = vcvtq_f32_s32(vmovl_s16(vget_low_s16(hi)));
-	v[3] = vcvtq_f32_s32(vmovl_high_s16(hi));
-}
-
-/* Scales and minima of the 8 sub-blocks of a Q4_K or Q5_K block: 6 bits each in 12 bytes. */
-INLINE void scales_k(const uint8_t *b, float scale[8], float min[8])
-{
-	float d = half_at(b), dmin = half_at(b + 2);
-	const uint8_t *s = b + 4;
-	for (int j = 0; j < 4; j++) {
-		scale[j] = d * (float)(s[j] & 63);
-		min[j] = dmin * (float)(s[j + 4] & 63);
-		scale[j + 4] = d * (float)((s[j + 8] & 15) | s[j] >> 6 << 4);
-		min[j + 4] = dmin * (float)(s[j + 8] >> 4 | s[j + 4] >> 6 << 4);
-	}
-}
 
 /* --- dequantisation: multiply and add rounded apart, as in core/type.c --- */
 
@@ -368,84 +274,6 @@ static void gemm(const struct plumb_tile *t)
 	case 5: gemm_rows(t, 5); break;
 	default: gemm_rows(t, 6);
 	}
-}
-
-/* --- rows of elements; max, norm, scale and add are left to c.c, which compilers vectorise --- */
-
-/* As exp8 of avx2.c. */
-INLINE float32x4_t exp4(float32x4_t x)
-{
-	x = vminq_f32(vdupq_n_f32(90), vmaxq_f32(vdupq_n_f32(-105), x)); /* NaN stays NaN */
-	float32x4_t n = vrndnq_f32(vmulq_n_f32(x, 0x1.715476p+0f));
-	float32x4_t r = vfmsq_n_f32(vfmsq_n_f32(x, n, 0x1.62e400p-1f), n, 0x1.7f7d1cp-20f);
-	float32x4_t p = vdupq_n_f32(1.9875691500e-4f);
-	p = vfmaq_f32(vdupq_n_f32(1.3981999507e-3f), p, r);
-	p = vfmaq_f32(vdupq_n_f32(8.3334519073e-3f), p, r);
-	p = vfmaq_f32(vdupq_n_f32(4.1665795894e-2f), p, r);
-	p = vfmaq_f32(vdupq_n_f32(1.6666665459e-1f), p, r);
-	p = vfmaq_f32(vdupq_n_f32(5.0000001201e-1f), p, r);
-	p = vaddq_f32(vfmaq_f32(r, p, vmulq_f32(r, r)), vdupq_n_f32(1));
-	int32x4_t e = vcvtq_s32_f32(n), half = vshrq_n_s32(e, 1), bias = vdupq_n_s32(127);
-	float32x4_t one = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23));
-	float32x4_t two = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vsubq_s32(e, half), bias), 23));
-	return vmulq_f32(vmulq_f32(p, one), two);
-}
-
-INLINE float32x4_t load_last(const float *x, int64_t n, float fill)
-{
-	float lane[4] = { fill, fill, fill, fill };
-	memcpy(lane, x, sizeof *x * (size_t)n);
-	return vld1q_f32(lane);
-}
-
-INLINE void store_last(float *y, float32x4_t v, int64_t n)
-{
-	float lane[4];
-	vst1q_f32(lane, v);
-	memcpy(y, lane, sizeof *y * (size_t)n);
-}
-
-static float exp_sum(float *y, const float *x, float shift, int64_t n)
-{
-	float32x4_t sum = vdupq_n_f32(0), by = vdupq_n_f32(shift);
-	int64_t i = 0;
-	for (; i + 4 <= n; i += 4) {
-		float32x4_t e = exp4(vsubq_f32(vld1q_f32(x + i), by));
-		vst1q_f32(y + i, e);
-		sum = vaddq_f32(sum, e);
-	}
-	if (i < n) {
-		float32x4_t e = exp4(vsubq_f32(load_last(x + i, n - i, -INFINITY), by)); /* the rest adds 0 */
-		store_last(y + i, e, n - i);
-		sum = vaddq_f32(sum, e);
-	}
-	return vaddvq_f32(sum);
-}
-
-static double sum_sq(const float *x, int64_t n)
-{
-	float64x2_t lo = vdupq_n_f64(0), hi = vdupq_n_f64(0);
-	for (int64_t i = 0; i < n; i += 4) {
-		float32x4_t v = i + 4 <= n ? vld1q_f32(x + i) : load_last(x + i, n - i, 0);
-		float64x2_t a = vcvt_f64_f32(vget_low_f32(v)), b = vcvt_high_f64_f32(v);
-		lo = vfmaq_f64(lo, a, a);
-		hi = vfmaq_f64(hi, b, b);
-	}
-	return vaddvq_f64(vaddq_f64(lo, hi));
-}
-
-INLINE float32x4_t swiglu4(float32x4_t gate, float32x4_t up)
-{
-	return vmulq_f32(vdivq_f32(gate, vaddq_f32(exp4(vnegq_f32(gate)), vdupq_n_f32(1))), up);
-}
-
-static void swiglu(float *y, const float *gate, const float *up, int64_t n)
-{
-	int64_t i = 0;
-	for (; i + 4 <= n; i += 4)
-		vst1q_f32(y + i, swiglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
-	if (i < n)
-		store_last(y + i, swiglu4(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
 }
 
 const struct plumb_simd plumb_simd_neon = {
