@@ -101,8 +101,7 @@ static void unround(struct make_model *m, struct plumb_tensor *t, enum plumb_sto
 				step = v[a] != v[b] ? fmin(step, fabs((double)v[a] - (double)v[b])) : step;
 		for (int64_t k = i; k < i + 32; k++) {
 			double one = t->type == PLUMB_F16 ? ldexp(1, ilogb(v[k]) - 10) : t->type == PLUMB_BF16 ? ldexp(1, ilogb(v[k]) - 7) : isfinite(step) ? step : 0;
-			state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-			v[k] = (float)(v[k] + steps_of * one * ((double)(state >> 40) / (1 << 24) - 0.5));
+			v[k] = (float)(v[k] + steps_of * one * ((double)(plumb_random(&state) >> 40) / (1 << 24) - 0.5));
 		}
 	}
 	struct plumb_tensor *own = &m->own[m->owned++];

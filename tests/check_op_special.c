@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the special cases of all operators; see special.h. */
 #include <stdlib.h>
+#include "core/random.h"
 #include "op/special.h"
 #include "simd_sets.h"
 
@@ -37,11 +38,9 @@ struct plumb_tensor special_tensor(struct plumb_context *ctx, enum plumb_type ty
 
 void special_noise(float *x, int64_t n, float most, unsigned seed)
 {
-	uint32_t state = seed * 2654435761u + 12345;
-	for (int64_t i = 0; i < n; i++) {
-		state = state * 1664525u + 1013904223u; /* Numerical Recipes */
-		x[i] = ((float)(state >> 8) * 0x1p-23f - 1) * most;
-	}
+	uint64_t state = seed + 12345;
+	for (int64_t i = 0; i < n; i++)
+		x[i] = ((float)(plumb_random(&state) >> 40) * 0x1p-23f - 1) * most;
 }
 
 double special_distance(const float *have, const double *want, int64_t n)

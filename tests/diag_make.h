@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "core/random.h"
 #include "suite.h"
 #include "diag/diag.h"
 #include "model/model.h"
@@ -231,11 +232,9 @@ static inline void make_remove(const char *dir)
 /* The same numbers for the same seed, everywhere. */
 static inline void make_tokens(int32_t *tokens, int64_t n, int64_t vocab, uint64_t seed)
 {
-	uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	for (int64_t i = 0; i < n; i++) {
-		x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-		tokens[i] = (int32_t)((x >> 33) % (uint64_t)vocab);
-	}
+	uint64_t x = seed;
+	for (int64_t i = 0; i < n; i++)
+		tokens[i] = (int32_t)(plumb_random(&x) % (uint64_t)vocab);
 }
 
 #endif

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <plumb/plumb.h>
+#include "core/core.h"
 #include "inject/opencl.h"
 
 enum { PROMPT = 6, STEPS = 2, HANG = 120 /* seconds of a point */, CODES = 8, MOST_PAIRS = 512 };
@@ -227,13 +227,6 @@ static void afterwards(const char *model, const struct pair *p)
 	free(r.logits);
 }
 
-static double now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static long common(long a, long b) { return b ? common(b, a % b) : a; }
 
 /* The next point of this function: its calls in steps of the golden section, which come evenly and each once, from the first one on; when
@@ -286,11 +279,11 @@ static bool more(const struct pair *p, long rounds)
 static void inject(const char *model, struct pair *pairs, int count, long rounds, double end)
 {
 	bool left = true;
-	for (long round = 0; left && (!round || now() < end); round++) {
+	for (long round = 0; left && (!round || plumb_seconds() < end); round++) {
 		left = false;
 		for (int wanted = 6; wanted; wanted--)
 			for (int i = 0; i < count; i++)
-				for (int k = 0; share(name_of(pairs[i].kind)) == wanted && k < wanted && more(&pairs[i], rounds) && (!round || now() < end); k++)
+				for (int k = 0; share(name_of(pairs[i].kind)) == wanted && k < wanted && more(&pairs[i], rounds) && (!round || plumb_seconds() < end); k++)
 					point(model, &pairs[i]), left = true;
 	}
 }
@@ -350,7 +343,7 @@ int main(int argc, char **argv)
 				pairs[count].count = codes_of(name_of(k), pairs[count].codes), count++;
 			}
 	}
-	inject(argv[1], pairs, count, atol(argv[2]), argc > 3 && atol(argv[3]) ? now() + (double)atol(argv[3]) : INFINITY);
+	inject(argv[1], pairs, count, atol(argv[2]), argc > 3 && atol(argv[3]) ? plumb_seconds() + (double)atol(argv[3]) : INFINITY);
 	for (int i = 0; i < SCENARIOS; i++) {
 		as_before(argv[1], pairs, count, &scenarios[i]);
 		free(right[i].logits);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <unistd.h>
+#include "core/random.h"
 #include "made.h"
 
 static int64_t key_width(const struct made *m) { return m->key ? m->key : MADE_HIDDEN / MADE_HEADS; }
@@ -19,11 +20,10 @@ static void size_of(const struct made *m, int matrix, int64_t *rows, int64_t *co
 
 /* --- the file --- */
 
-static uint32_t state;
+static uint64_t state;
 static double random_value(void) /* -1 to 1 */
 {
-	state = state * 1664525 + 1013904223;
-	return (double)(int32_t)state / 0x1p31;
+	return (double)(int32_t)(plumb_random(&state) >> 32) / 0x1p31;
 }
 
 struct writer { struct gguf_builder head, data; const struct made *m; int tensors; };

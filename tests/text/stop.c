@@ -2,6 +2,7 @@
 /* Stop texts: against a plain search of the whole text, however it is cut into pieces; and over the borders of real tokens. */
 #include <stdlib.h>
 #include <string.h>
+#include "core/random.h"
 #include "parts.h"
 
 static struct plumb_span span(const char *text) { return (struct plumb_span){ text, strlen(text) }; }
@@ -54,20 +55,17 @@ START_TEST(any_cut_gives_the_same)
 	static const char *const sets[][3] = { { "ab", "ba", "aab" }, { "aaa", "aabaa", "b" }, { "abab", "bb", "ababb" }, { "abc", "b", "" }, { "aa", "aa", "" }, { "", "", "" } };
 	struct plumb_span stop[3];
 	size_t count = 0;
-	unsigned random = 12345;
+	uint64_t random = 12345;
 	for (; count < 3 && sets[_i][count][0]; count++)
 		stop[count] = span(sets[_i][count]);
 	for (int round = 0; round < 3000; round++) {
 		char text[16];
 		size_t n = 1 + (size_t)round % 12;
-		for (size_t i = 0; i < n; i++) {
-			random = random * 1664525 + 1013904223;
-			text[i] = "aaabbc"[(random >> 16) % 6];
-		}
-		random = random * 1664525 + 1013904223;
+		for (size_t i = 0; i < n; i++)
+			text[i] = "aaabbc"[plumb_random(&random) % 6];
 		feed(text, n, 0, stop, count);
 		feed(text, n, ~0u, stop, count);
-		feed(text, n, random >> 8, stop, count);
+		feed(text, n, (unsigned)(plumb_random(&random) >> 40), stop, count);
 	}
 }
 END_TEST
