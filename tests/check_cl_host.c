@@ -3,12 +3,14 @@
  * programs. Each test is of a bug that there was. */
 #include <errno.h>
 #include <limits.h>
+#include <jansson.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "suite.h"
 #include "cl/driver/kernel.h"
 #include "cl/doctor/doctor.h"
+#include "cl/tune/tune.h"
 #include "core/classes.h"
 
 
@@ -217,6 +219,41 @@ START_TEST(source_includes_itself)
 }
 END_TEST
 
+/* --- a tuning file when there is no memory for a part of it: none is written --- */
+
+static int json_calls, json_fails;
+
+static void *json_allocate(size_t bytes) { return ++json_calls == json_fails ? NULL : malloc(bytes); }
+
+START_TEST(tuning_without_memory)
+{
+	static struct plumb_cl_state cl;
+	struct plumb_driver driver = { .cls = &plumb_cl_class, .state = &cl };
+	struct plumb_tune_row rows[2] = { { .type = PLUMB_Q8_0, .n = 64, .k = 32, .m_low = 1, .m_high = 1, .m = 1 } };
+	rows[0].variant[1] = (struct plumb_tune_result){ .seconds = 1, .timings = 3 };
+	rows[1] = rows[0];
+	put("types.cl", "\n", 1);
+	put("matmul.cl", "\n", 1);
+	cl.set.path = folder;
+	cl.tuning.rows = rows;
+	cl.tuning.count = 2;
+	snprintf(cl.tuning.file, sizeof cl.tuning.file, "%s/x.tune.json", folder);
+	json_set_alloc_funcs(json_allocate, free);
+	enum plumb_status s = PLUMB_E_MEMORY;
+	for (json_fails = 1; s == PLUMB_E_MEMORY; json_fails++) {
+		json_calls = 0;
+		s = plumb_cl_file_write(&driver);
+		ck_assert_msg(!s == !access(cl.tuning.file, F_OK), "allocation %d of %d fails, and a file is there", json_fails, json_calls);
+	}
+	json_set_alloc_funcs(malloc, free);
+	ck_assert_int_eq(s, PLUMB_OK);
+	ck_assert_int_gt(json_fails, 50);
+	json_t *root = json_load_file(cl.tuning.file, 0, NULL);
+	ck_assert_uint_eq(json_array_size(json_object_get(root, "rows")), 2);
+	json_decref(root);
+}
+END_TEST
+
 #define LOOP(tc, name, table) tcase_add_loop_test(tc, name, 0, (int)(sizeof(table) / sizeof *(table)))
 int main(void)
 {
@@ -229,6 +266,7 @@ int main(void)
 	tcase_add_test(files, source_not_read);
 	tcase_add_test(files, source_includes);
 	tcase_add_test(files, source_includes_itself);
+	tcase_add_test(files, tuning_without_memory);
 	LOOP(plain, long_icd_names, lengths);
 	LOOP(plain, counts_of_kernels, ranges);
 	tcase_add_test(plain, records_outlive_kernels);
