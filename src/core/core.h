@@ -26,6 +26,8 @@ enum plumb_status plumb_fail_in(enum plumb_status status, const char *format, ..
 /* --- number.c: as snprintf, vsnprintf and strtod, but never with the locale's decimal comma --- */
 int plumb_vformat(char *text, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
 int plumb_format(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Behind the text that is there. */
+void plumb_append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 double plumb_number(const char *text, char **end);
 
 /* --- type.c --- */

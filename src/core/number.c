@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "core/core.h"
 
 /* "C" in all categories needs no file and no memory in glibc and musl. Should it fail all the same, the thread's locale stays: 0 only asks. */
@@ -30,6 +31,15 @@ int plumb_format(char *text, size_t size, const char *format, ...)
 	int n = plumb_vformat(text, size, format, args);
 	va_end(args);
 	return n;
+}
+
+void plumb_append(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list args;
+	va_start(args, format);
+	plumb_vformat(text + used, size - used, format, args);
+	va_end(args);
 }
 
 double plumb_number(const char *text, char **end)

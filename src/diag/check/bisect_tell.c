@@ -1,44 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The result of bisect, as JSON and in words. The search is in bisect.c. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include "diag/check/bisect.h"
 #include "core/json.h"
 
-static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void append(char *text, size_t size, const char *format, ...)
-{
-	size_t used = strlen(text);
-	va_list args;
-	va_start(args, format);
-	plumb_vformat(text + used, size - used, format, args);
-	va_end(args);
-}
-
 static void name_slot(char *text, size_t size, const struct hunt *h, int slot)
 {
 	if (slot == 0 || slot == h->slots - 1)
-		append(text, size, "%s", slot ? "after the layers" : "before the layers");
+		plumb_append(text, size, "%s", slot ? "after the layers" : "before the layers");
 	else
-		append(text, size, "layer %d", slot - 1);
+		plumb_append(text, size, "layer %d", slot - 1);
 }
 
 static void tell_operator(char *text, size_t size, const struct hunt *h, const struct findings *v, int op)
 {
 	int n = 0;
-	append(text, size, "%s ", plumb_op_name(op));
+	plumb_append(text, size, "%s ", plumb_op_name(op));
 	if (v->whole >> op & 1) {
-		append(text, size, "(everywhere: first, middle and last layer each need it)");
+		plumb_append(text, size, "(everywhere: first, middle and last layer each need it)");
 		return;
 	}
-	append(text, size, "(");
+	plumb_append(text, size, "(");
 	for (int s = 0; s < h->slots; s++)
 		if (h->moved[s] >> op & 1) {
-			append(text, size, "%s", n++ ? ", " : "");
+			plumb_append(text, size, "%s", n++ ? ", " : "");
 			name_slot(text, size, h, s);
 		}
-	append(text, size, ")");
+	plumb_append(text, size, ")");
 }
 
 static void tell(
@@ -46,25 +34,26 @@ static void tell(
 {
 	int n = 0;
 	if (v->trouble) {
-		append(text, size, "%s", v->trouble);
+		plumb_append(text, size, "%s", v->trouble);
 		for (int op = 0; op < PLUMB_OP_COUNT; op++)
 			if (*plumb_placement_reason(h->ctx, op) &&
 				!strstr(plumb_placement_reason(h->ctx, op), "PLUMB_AVOID"))
-				append(text, size, "%s%s (%s)", n++ ? ", " : ". Not run on it anyway: ", plumb_op_name(op),
+				plumb_append(text, size, "%s%s (%s)",
+					n++ ? ", " : ". Not run on it anyway: ", plumb_op_name(op),
 					plumb_placement_reason(h->ctx, op));
 		return;
 	}
-	append(text, size, "The answer of %s is right once %s runs ", h->bad, h->good);
+	plumb_append(text, size, "The answer of %s is right once %s runs ", h->bad, h->good);
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1) {
-			append(text, size, "%s", n++ ? " and " : "");
+			plumb_append(text, size, "%s", n++ ? " and " : "");
 			tell_operator(text, size, h, v, op);
 		}
-	append(text, size,
+	plumb_append(text, size,
 		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Until it is mended: %s",
 		v->bad, v->bad_token, v->after, v->after_token, h->runs, environment);
 	if (v->after > h->tolerance)
-		append(text, size,
+		plumb_append(text, size,
 			". But with this line alone the error is still %.2g: between layers, where the search looks, something else happens than in a plain run",
 			v->after);
 }
@@ -87,11 +76,11 @@ static void name_environment(char *text, size_t size, const struct hunt *h, unsi
 {
 	int n = 0;
 	for (int i = 0; operators && i < plumb_driver_count(h->ctx); i++)
-		append(text, size, "%s%s", i ? "," : "AR_HARDWARE_DRIVER=", plumb_driver_name(h->ctx, i));
+		plumb_append(text, size, "%s%s", i ? "," : "AR_HARDWARE_DRIVER=", plumb_driver_name(h->ctx, i));
 	for (int i = 0; i < plumb_driver_count(h->ctx) && strcmp(plumb_driver_name(h->ctx, i), h->good); i++)
 		for (int op = 0; op < PLUMB_OP_COUNT; op++)
 			if (operators >> op & 1)
-				append(text, size, "%s%s:%s", n++ ? "," : " PLUMB_AVOID=", plumb_driver_name(h->ctx, i),
+				plumb_append(text, size, "%s%s:%s", n++ ? "," : " PLUMB_AVOID=", plumb_driver_name(h->ctx, i),
 					plumb_op_name(op));
 }
 

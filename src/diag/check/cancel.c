@@ -234,7 +234,6 @@ enum plumb_status plumb_cancel_tell(
 {
 	const struct plumb_capture *ours;
 	int layers = 0, shown = -1, point = -1, reason;
-	size_t used = 0;
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
 	for (int layer = 0; layer < d->layers; layer++) {
 		bool here = false;
@@ -253,17 +252,15 @@ enum plumb_status plumb_cancel_tell(
 	if (shown < 0)
 		return PLUMB_OK;
 	for (int p = 0; p < PLUMB_POINT_OUTPUT; p++)
-		if (e->cancels >> p & 1 && used < size)
-			used += (size_t)plumb_format(
-				text + used, size - used, "%s%s", used ? ", " : "", plumb_point_name(p));
+		if (e->cancels >> p & 1)
+			plumb_append(text, size, "%s%s", *text ? ", " : "", plumb_point_name(p));
 	PLUMB_TRY(find_reason(
 		d, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
-	if (used < size)
-		plumb_format(text + used, size - used,
-			" of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "
-			"agrees. %s%s%s",
-			layers, layers > 1 ? "s" : "", e->cancels & (e->cancels - 1) ? "" : "s",
-			e->cancels & (e->cancels - 1) ? "them" : "it", reason < REASONS ? "The reason: " : "",
-			reason < REASONS ? reasons[reason].why : "", reason < REASONS ? "." : "");
+	plumb_append(text, size,
+		" of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "
+		"agrees. %s%s%s",
+		layers, layers > 1 ? "s" : "", e->cancels & (e->cancels - 1) ? "" : "s",
+		e->cancels & (e->cancels - 1) ? "them" : "it", reason < REASONS ? "The reason: " : "",
+		reason < REASONS ? reasons[reason].why : "", reason < REASONS ? "." : "");
 	return PLUMB_OK;
 }

@@ -37,14 +37,6 @@ static double distance(const float *a, const float *b, const float *weight, int6
 	return error == 0 ? 0 : size > 0 && isfinite(error) ? sqrt(error / size) : INFINITY;
 }
 
-static double mean_square(const float *v, int64_t n)
-{
-	double sum = 0;
-	for (int64_t i = 0; i < n; i++)
-		sum += (double)v[i] * v[i];
-	return sum / (double)n;
-}
-
 static enum plumb_status norm_rows(
 	struct plumb_judge *j, const struct plumb_plane *from, struct plumb_plane *to)
 {
@@ -55,12 +47,8 @@ static enum plumb_status norm_rows(
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld normed rows", (long long)from->rows);
 		j->room = from->rows;
 	}
-	for (int64_t r = 0; r < from->rows; r++) {
-		const float *x = from->v + r * from->width;
-		double scale = 1 / sqrt(mean_square(x, from->width) + j->eps);
-		for (int64_t i = 0; i < from->width; i++)
-			j->normed[r * from->width + i] = (float)(x[i] * scale * j->weight[i]);
-	}
+	for (int64_t i = 0; i < from->rows * from->width; i += from->width)
+		plumb_rms_norm(j->normed + i, from->v + i, j->weight, from->width, j->eps);
 	*to = *from;
 	to->v = j->normed;
 	return PLUMB_OK;

@@ -3,7 +3,6 @@
  */
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "diag/check/check.h"
@@ -109,6 +108,12 @@ static bool is_scaled(const struct plumb_convention_result *j, const struct plum
 	return f->winner.scale != 1;
 }
 
+static bool is_of_embeddings(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+{
+	(void)j;
+	return f->real_point == PLUMB_POINT_EMBEDDINGS;
+}
+
 /* What no word about the whole set covers. */
 static bool is_single(const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
@@ -211,14 +216,6 @@ static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct 
 	return PLUMB_OK;
 }
 
-static const struct plumb_file_case *embeddings(const struct plumb_convention_result *j)
-{
-	for (int i = 0; i < j->files; i++)
-		if (j->file[i].real_point == PLUMB_POINT_EMBEDDINGS)
-			return &j->file[i];
-	return NULL;
-}
-
 static enum plumb_status ask_matrix(
 	struct plumb_diag *d, const struct plumb_plane *p, struct plumb_convention_result *c, struct words *w)
 {
@@ -254,7 +251,7 @@ static enum plumb_status check_belongs(
 	struct plumb_diag *d, struct plumb_convention_result *c, struct words *w)
 {
 	char mark[32];
-	const struct plumb_file_case *e = embeddings(c);
+	const struct plumb_file_case *e = find(c, is_of_embeddings);
 	plumb_model_fingerprint(plumb_model_file(d->port), mark);
 	if (!strncmp(d->reference->model_hash, "fnv1a64:", 8)) {
 		c->same_file = strcmp(d->reference->model_hash, mark) ? PLUMB_SAME_NOT : PLUMB_SAME;
@@ -323,9 +320,9 @@ json_t *plumb_convention_json(struct plumb_diag *d, const void *result)
 	for (int64_t i = 0; i < c->others; i++)
 		plumb_diag_add(d, tokens, json_integer(c->other_tokens[i]));
 	return json_pack("{s:s, s:o, s:o, s:o, s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "part", "convention",
-		"reference_problems", plumb_problems_json(d->reference, &d->problems), "files", files, "convention", plumb_json_text(c->name), "shift",
-		c->shift, "move", (json_int_t)c->move, "other_model", c->other_model, "other_tokens", tokens,
-		"weights_differ", plumb_json_number(c->weights_differ), "same_file",
-		c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text",
+		"reference_problems", plumb_problems_json(d->reference, &d->problems), "files", files, "convention",
+		plumb_json_text(c->name), "shift", c->shift, "move", (json_int_t)c->move, "other_model",
+		c->other_model, "other_tokens", tokens, "weights_differ", plumb_json_number(c->weights_differ),
+		"same_file", c->same_file ? json_boolean(c->same_file == PLUMB_SAME) : json_null(), "text",
 		plumb_json_text(c->text));
 }

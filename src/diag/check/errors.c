@@ -95,15 +95,8 @@ static enum plumb_status normed(
 	enum plumb_status s = t->dim[t->rank - 1] == x->width
 		? plumb_weight_row(t, 0, w)
 		: plumb_fail(PLUMB_E_SHAPE, "the final norm is not %lld wide", (long long)x->width);
-	for (int64_t r = 0; !s && r < x->rows; r++) {
-		const float *from = x->v + r * x->width;
-		double sum = 0;
-		for (int64_t i = 0; i < x->width; i++)
-			sum += (double)from[i] * from[i];
-		double scale = 1 / sqrt(sum / (double)x->width + d->config->norm_eps);
-		for (int64_t i = 0; i < x->width; i++)
-			v[r * x->width + i] = (float)(from[i] * scale * w[i]);
-	}
+	for (int64_t i = 0; !s && i < x->rows * x->width; i += x->width)
+		plumb_rms_norm(v + i, x->v + i, w, x->width, d->config->norm_eps);
 	if (s)
 		free(v);
 	else

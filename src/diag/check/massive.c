@@ -27,16 +27,6 @@ static double massive_at(const struct plumb_plane *p, int64_t row, int64_t colum
 
 /* --- finding them --- */
 
-/* Median of |x| of one row; v: room for its values. Unlike plumb_median_size it counts values that are 0. */
-static double massive_median(const struct plumb_plane *p, int64_t row, float *v)
-{
-	int64_t n = 0;
-	for (int64_t i = row * p->width; i < (row + 1) * p->width; i++)
-		if (isfinite(p->v[i]))
-			v[n++] = fabsf(p->v[i]);
-	return plumb_median_float(v, n);
-}
-
 /* Keep channel and row if they are new; the smallest of a full list gives way. */
 static void massive_keep(struct plumb_biography_result *r, int64_t channel, int64_t row, double size)
 {
@@ -77,7 +67,7 @@ static void massive_search(struct massive *w, float *v)
 				double size = fabs((double)p->v[row * p->width + c]);
 				if (!(size > PLUMB_MASSIVE_LEAST) || !isfinite(size))
 					continue;
-				median = median < 0 ? massive_median(p, row, v) : median;
+				median = median < 0 ? plumb_median_abs(p->v + row * p->width, p->width, v) : median;
 				if (size > PLUMB_MASSIVE_OVER_MEDIAN * median)
 					massive_keep(r, c, row, size);
 			}
@@ -98,7 +88,8 @@ static void massive_follow(struct massive *w, struct plumb_massive_channel *m, f
 			m->peak_layer = after - 1;
 		}
 	}
-	m->median = massive_median(massive_stream(w, m->peak_layer + 1), m->row, v);
+	const struct plumb_plane *peak = massive_stream(w, m->peak_layer + 1);
+	m->median = plumb_median_abs(peak->v + m->row * peak->width, peak->width, v);
 	m->over_median = fabs(m->peak) / m->median;
 }
 

@@ -132,13 +132,6 @@ static void narrow_scores(struct plumb_plan_row *j, const struct plumb_values *v
 		top, at, error, j->f->name, exp(error));
 }
 
-static double narrow_typical(const float *row, int64_t n, float *v)
-{
-	for (int64_t i = 0; i < n; i++)
-		v[i] = fabsf(row[i]);
-	return plumb_median_float(v, n);
-}
-
 /* A channel that grows large and is taken back: the rounding of its large days stays. */
 static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct plumb_capture *c)
 {
@@ -148,7 +141,7 @@ static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct pl
 	if (end && !v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)end->width);
 	for (int64_t row = 0; end && row < end->rows; row++) {
-		double middle = narrow_typical(end->v + row * end->width, end->width, v);
+		double middle = plumb_median_abs(end->v + row * end->width, end->width, v);
 		for (int64_t k = row * end->width; k < (row + 1) * end->width; k++) {
 			double peak = 0, last = fabs((double)end->v[k]);
 			for (int layer = 0; layer < c->layers; layer++) {

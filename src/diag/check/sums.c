@@ -9,21 +9,13 @@
 #define ALL_PAIRS \
 	128 /* prompts up to this length: every query meets every key, else the largest query of a head */
 
-static double sums_square(const float *v, int64_t n)
-{
-	double sum = 0;
-	for (int64_t i = 0; i < n; i++)
-		sum += (double)v[i] * (double)v[i];
-	return sum;
-}
-
 /* The row of the largest norm among those that are finite; NULL: none is. */
 static const float *sums_largest_row(const struct plumb_plane *p, double *size)
 {
 	const float *row = NULL;
 	*size = NAN;
 	for (int64_t i = 0; i < p->rows; i++) {
-		double sum = sums_square(p->v + i * p->width, p->width);
+		double sum = plumb_sum_squares(p->v + i * p->width, p->width);
 		if (isfinite(sum) && !(sum <= *size)) {
 			*size = sum;
 			row = p->v + i * p->width;
@@ -99,7 +91,7 @@ static void sums_scores(const struct plumb_config *config, const struct plumb_pl
 		int64_t kv = h / (config->heads / config->kv_heads), largest = 0;
 		double size = -1;
 		for (int64_t i = 0; i < q->rows; i++) {
-			double norm = sums_square(q->v + i * q->width + h * dim, dim);
+			double norm = plumb_sum_squares(q->v + i * q->width + h * dim, dim);
 			largest = norm > size ? i : largest;
 			size = norm > size ? norm : size;
 		}

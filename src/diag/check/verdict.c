@@ -28,15 +28,6 @@ static void say_check(struct plumb_verdict_result *v, const struct plumb_check *
 }
 
 /* --- where --- */
-static int compared(const struct work *w)
-{
-	int n = 0;
-	for (int layer = -1; layer < w->d->layers; layer++)
-		for (int point = 0; point < PLUMB_POINT_COUNT; point++)
-			n += plumb_gap_at(w->errors, PLUMB_ACCUMULATED, layer, point) != NULL;
-	return n;
-}
-
 /* Of the layer to blame, or of what is outside the layers, the first point that fails by itself. */
 static void find_point(struct work *w)
 {
@@ -95,23 +86,18 @@ static void unusable(struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
 	w->v->code = PLUMB_UNUSABLE;
-	if (c->other_model)
-		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it is of another model.");
-	else if (c->other_tokens)
-		plumb_format(w->v->text, sizeof w->v->text,
-			"The reference cannot be used: it is of other tokens than the prompt's.");
-	else if (w->d->other_prompt)
-		plumb_format(w->v->text, sizeof w->v->text,
-			"The reference cannot be used: it tells other tokens than the prompt's.");
-	else if (c->weights_differ > 0)
-		plumb_format(w->v->text, sizeof w->v->text,
-			"The reference cannot be used to judge the port: it was made from other "
-			"weights. Its embeddings, which no layer has touched, are "
-			"%.2g away. Make one from this very file.",
-			c->weights_differ);
+	const char *why = c->other_model ? "is of another model"
+		: c->other_tokens            ? "is of other tokens than the prompt's"
+		: w->d->other_prompt         ? "tells other tokens than the prompt's"
+		: c->weights_differ > 0      ? NULL
+									 : "has no value at a point that was evaluated";
+	if (why)
+		plumb_format(w->v->text, sizeof w->v->text, "The reference cannot be used: it %s.", why);
 	else
 		plumb_format(w->v->text, sizeof w->v->text,
-			"The reference cannot be used: it has no value at a point that was evaluated.");
+			"The reference cannot be used to judge the port: it was made from other weights. Its embeddings, which "
+			"no layer has touched, are %.2g away. Make one from this very file.",
+			c->weights_differ);
 	if (*c->text)
 		say_check(w->v, &plumb_check_convention, c->text);
 	const struct plumb_problem *problem;
@@ -151,8 +137,9 @@ static bool is_unusable(const struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
 	bool wrong = w->v->layer != PLUMB_NO_CULPRIT;
-	return !compared(w) || (w->d->other_prompt && wrong) || c->other_model || c->other_tokens ||
-		(wrong && c->weights_differ > 0);
+	int layer = -1, point = -1;
+	return !plumb_gap_next(w->errors, w->d->layers, &layer, &point) || (w->d->other_prompt && wrong) ||
+		c->other_model || c->other_tokens || (wrong && c->weights_differ > 0);
 }
 
 /* Is it the driver (or a change put into its run), or do both runs agree? */
@@ -275,7 +262,6 @@ static void short_jumps(const struct work *w, char *text, size_t size)
 	static const char *const numbers[] = { "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven",
 		"Eight", "Nine" };
 	int n = w->growth->jumps;
-	size_t used;
 	if (!n)
 		return;
 	if (n < 10)
@@ -285,32 +271,26 @@ static void short_jumps(const struct work *w, char *text, size_t size)
 	for (int i = 0; i < n; i++) {
 		const struct plumb_jump *jump = &w->growth->jump[i];
 		bool article = jump->kind == PLUMB_JUMP_MASSIVE || jump->kind == PLUMB_JUMP_CONVENTION;
-		used = strlen(text);
-		plumb_format(text + used, size - used, "%s %d→%d is %s%s", i ? "," : "", jump->step - 1, jump->step,
+		plumb_append(text, size, "%s %d→%d is %s%s", i ? "," : "", jump->step - 1, jump->step,
 			article ? "a " : "", plumb_jump_name(jump->kind));
 	}
-	used = strlen(text);
-	plumb_format(text + used, size - used, ".");
+	plumb_append(text, size, ".");
 }
 
 static void right(struct work *w)
 {
-	char jumps[512] = "";
+	char jumps[512] = "", how[sizeof w->convention->name + 64] = "";
 	bool narrow = w->errors->stored != PLUMB_STORED_FP32, harmless = w->errors->cancels != 0;
-	const char *whose = w->errors->reference == w->errors->stored ? ", as far as a reference in "
-																  : ", as far as a run in ";
 	w->v->code = narrow ? PLUMB_PRECISION : w->convention->raw && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	short_jumps(w, jumps, sizeof jumps);
-	plumb_format(w->v->text, sizeof w->v->text, "The port is right%s%s%s%s.%s",
-		narrow                   ? whose
-			: w->convention->raw ? ""
-								 : ", once the reference's convention (",
-		narrow                   ? plumb_stored_name(w->errors->stored)
-			: w->convention->raw ? ""
-								 : w->convention->name,
-		narrow                   ? " can tell"
-			: w->convention->raw ? ""
-								 : ") is undone",
+	if (narrow)
+		plumb_format(how, sizeof how, ", as far as a %s in %s can tell",
+			w->errors->reference == w->errors->stored ? "reference" : "run",
+			plumb_stored_name(w->errors->stored));
+	else if (!w->convention->raw)
+		plumb_format(
+			how, sizeof how, ", once the reference's convention (%s) is undone", w->convention->name);
+	plumb_format(w->v->text, sizeof w->v->text, "The port is right%s%s.%s", how,
 		harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
 }
 

@@ -52,6 +52,11 @@ int plumb_ascending_float(const void *a, const void *b);
 /* The middle value, of an even number the mean of the middle two; NaN of none. Sorts v; no NaN among its values. */
 double plumb_median_float(float *v, int64_t n);
 double plumb_median_double(double *v, int64_t n);
+/* The middle of |v| without what is not finite; room for n. Unlike plumb_median_size it counts values that are 0. */
+double plumb_median_abs(const float *v, int64_t n, float *room);
+double plumb_sum_squares(const float *v, int64_t n);
+/* y = v / sqrt(mean of squares + eps) * weight, as a norm of the model, yet in float64. */
+void plumb_rms_norm(float *y, const float *v, const float *weight, int64_t n, double eps);
 /* Of a size among those of the values: 1 when none is larger. */
 int64_t plumb_rank_float(const float *v, int64_t n, double size);
 /* Standard deviation of all but one (without < 0: of all); NaN of none. */

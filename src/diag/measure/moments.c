@@ -186,3 +186,27 @@ double plumb_std_float(const float *v, int64_t n, int64_t without)
 	}
 	return count > 0 ? sqrt(fmax(squares / count - sum / count * (sum / count), 0)) : NAN;
 }
+
+double plumb_median_abs(const float *v, int64_t n, float *room)
+{
+	int64_t kept = 0;
+	for (int64_t i = 0; i < n; i++)
+		if (isfinite(v[i]))
+			room[kept++] = fabsf(v[i]);
+	return plumb_median_float(room, kept);
+}
+
+double plumb_sum_squares(const float *v, int64_t n)
+{
+	double sum = 0;
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)v[i] * (double)v[i];
+	return sum;
+}
+
+void plumb_rms_norm(float *y, const float *v, const float *weight, int64_t n, double eps)
+{
+	double scale = 1 / sqrt(plumb_sum_squares(v, n) / (double)n + eps);
+	for (int64_t i = 0; i < n; i++)
+		y[i] = (float)((double)v[i] * scale * (double)weight[i]);
+}
