@@ -87,11 +87,14 @@ static enum plumb_status diagnosis(struct result *r)
 	struct plumb_diag *diag = NULL;
 	char *json = NULL;
 	enum plumb_status s = plumb_diag_new(&diag, diagnosed, NULL, NULL, &options);
-	if (!s)
-		s = plumb_diag_json(diag, "biography", &json);
-	if (!s)
-		snprintf(r->text, sizeof r->text, "%s", json);
-	free(json);
+	static const char *const names[] = { "biography", "special" };
+	for (size_t i = 0; !s && i < sizeof names / sizeof *names; i++) {
+		size_t used = strlen(r->text);
+		s = plumb_diag_json(diag, names[i], &json);
+		if (!s)
+			snprintf(r->text + used, sizeof r->text - used, "%s", json);
+		free(json);
+	}
 	plumb_diag_free(diag);
 	return s;
 }
