@@ -7,7 +7,10 @@
 #include "diag/reference/reference.h"
 #include "core/json.h"
 
-struct shape { int64_t rows, width; };
+struct shape {
+	int64_t rows, width;
+	bool foreign; /* a row or rows of another width: of another model */
+};
 
 static void shape_text(const struct plumb_file_tensor *t, char *text, size_t size)
 {
@@ -27,17 +30,18 @@ static bool fits(const struct plumb_file_tensor *t, int point, const struct plum
 	for (; rank > (want ? 2 : 3) && *d == 1; d++)
 		rank--; /* a batch of one */
 	if (!want) {
-		*s = (struct shape){ rank == 3 ? d[0] * d[1] : 0, rank == 3 ? d[2] : 0 };
+		*s = (struct shape){ rank == 3 ? d[0] * d[1] : 0, rank == 3 ? d[2] : 0, false };
 		if (rank == 3 && d[0] == c->heads && d[1] == d[2])
 			return true;
 		plumb_format(why, size, "shape {%s}; {%lld, n, n} was expected", have, (long long)c->heads);
 		return false;
 	}
-	*s = (struct shape){ rank == 2 ? d[0] : 1, d[rank - 1] };
-	if ((rank == 1 || rank == 2) && s->width == want)
+	bool plain = rank == 1 || rank == 2;
+	*s = (struct shape){ rank == 2 ? d[0] : 1, d[rank - 1], plain && d[rank - 1] != want };
+	if (plain && !s->foreign)
 		return true;
 	plumb_format(why, size, "shape {%s}; {positions, %lld} was expected%s", have, (long long)want,
-		rank == 1 || rank == 2 ? ": another model" : "");
+		s->foreign ? ": another model" : "");
 	return false;
 }
 
@@ -53,7 +57,7 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 	if (!plumb_type_is_float(t->type))
 		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
 	if (!fits(t, point, config, &s, why, sizeof why)) {
-		r->strangers += strstr(why, "another model") != NULL;
+		r->strangers += s.foreign;
 		return plumb_problems_add(&r->problems, name, loss, "%s", why);
 	}
 	size_t bytes;
