@@ -31,6 +31,18 @@ struct study {
 	int last;                 /* layer, of those that it holds */
 };
 
+struct blindspots {
+	struct blindspots_row {
+		const struct plumb_fault_kind *kind;
+		bool possible; /* in a model like this */
+		bool one_key;  /* not noticed, since the prompt is one token */
+		struct watch watch;
+		char why[320];
+	} * row;
+	int rows;
+	char text[1600];
+};
+
 /* The rows of a plane that the reference holds, too. */
 static bool rows_held(
 	struct plumb_plane *part, const struct plumb_plane *whole, const struct plumb_plane *held)
@@ -136,19 +148,21 @@ static void place(char *text, size_t size, int layer, int point)
 static const char one_key[] =
 	"one token at position 0: softmax over one key is 1, so Q, K, RoPE, mask and cache cancel out";
 
-static void reason(
-	const struct study *s, const struct plumb_fault_kind *kind, const struct watch *w, char *why, size_t size)
+static void reason(const struct study *s, const struct watch *w, struct blindspots_row *row)
 {
-	char where[64];
+	const struct plumb_fault_kind *kind = row->kind;
+	char where[64], *why = row->why;
+	const size_t size = sizeof row->why;
 	bool attention = !strcmp(kind->component, "rope") || !strcmp(kind->component, "cache") ||
 		!strcmp(kind->component, "attention") || !strcmp(kind->component, "q_proj") ||
 		!strcmp(kind->component, "k_proj");
 	if (w->point >= 0)
 		place(where, sizeof where, w->layer, w->point);
+	row->one_key = !w->seen && s->d->n == 1 && attention && w->effect < 1e-6;
 	if (w->seen)
 		plumb_format(
 			why, size, "%s would differ by %.2g, where rounding explains %.2g", where, w->effect, w->floor);
-	else if (s->d->n == 1 && attention && w->effect < 1e-6)
+	else if (row->one_key)
 		plumb_format(why, size, "%s", one_key);
 	else if (kind->scope == PLUMB_FAULT_HEAD && !(s->points & HEAD))
 		plumb_format(why, size, "the reference holds nothing after the layers");
@@ -161,65 +175,60 @@ static void reason(
 }
 
 static enum plumb_status try_kind(
-	struct study *s, const struct plumb_fault_kind *kind, json_t *breaks, json_t *blind)
+	struct study *s, const struct plumb_fault_kind *kind, struct blindspots_row *row)
 {
 	struct plumb_fault fault;
 	struct watch w = {
 		.errors = s->errors, .kind = PLUMB_ACCUMULATED, .clean = s->truth, .held = s->fixed, .point = -1
 	};
-	char why[320];
 	enum plumb_status status = plumb_fault_make(
 		&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
 	if (!status)
 		status = plumb_fault_fits(kind, s->d->trusted);
-	bool possible = !status;
+	row->kind = kind;
 	if (status) /* such a model cannot have it */
-		plumb_format(why, sizeof why, "%s", plumb_last_error());
+		plumb_format(row->why, sizeof row->why, "%s", plumb_last_error());
 	else {
 		PLUMB_TRY(find(s, &fault, &w));
-		reason(s, kind, &w, why, sizeof why);
-		if (!w.seen && json_array_append_new(blind, plumb_json_text(kind->name)))
-			return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+		reason(s, &w, row);
 	}
-	json_t *row = json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s*}", "name", kind->name, "what",
-		kind->what, "seen", w.seen, "possible", possible, "effect", plumb_json_number(w.effect), "floor",
-		plumb_json_number(w.floor), "why", plumb_json_text(why), "layer",
-		w.point >= 0 ? json_integer(w.layer) : json_null(), "point", plumb_point_name(w.point));
-	return row && !json_array_append_new(breaks, row)
-		? PLUMB_OK
-		: plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+	row->possible = !status;
+	row->watch = w;
+	row->watch.clean = row->watch.held = NULL; /* they end with the study */
+	return PLUMB_OK;
 }
 
-static void tell(const json_t *breaks, size_t blind, char *text, size_t size)
+static bool is_blind(const struct blindspots_row *row) { return row->possible && !row->watch.seen; }
+
+static void tell(struct blindspots *r)
 {
-	size_t i, n = 0, possible = 0;
-	json_t *row;
-	bool key = false, is_key;
-	json_array_foreach(breaks, i, row)
-		possible += json_is_true(json_object_get(row, "possible"));
+	int n = 0, possible = 0, blind = 0;
+	bool key = false;
+	for (int i = 0; i < r->rows; i++) {
+		possible += r->row[i].possible;
+		blind += is_blind(&r->row[i]);
+	}
 	if (!blind) {
-		plumb_format(
-			text, size, "This reference notices every one of the %zu bugs of the library.", possible);
+		plumb_format(r->text, sizeof r->text,
+			"This reference notices every one of the %d bugs of the library.", possible);
 		return;
 	}
-	plumb_format(
-		text, size, "This reference cannot notice %zu of the %zu bugs of the library: ", blind, possible);
-	json_array_foreach(breaks, i, row) {
-		size_t used = strlen(text);
-		if (json_is_true(json_object_get(row, "seen")) || json_is_false(json_object_get(row, "possible")))
+	plumb_format(r->text, sizeof r->text,
+		"This reference cannot notice %d of the %d bugs of the library: ", blind, possible);
+	for (const struct blindspots_row *row = r->row; row < r->row + r->rows; row++) {
+		size_t used = strlen(r->text);
+		if (!is_blind(row))
 			continue;
-		const char *why = json_string_value(json_object_get(row, "why"));
-		key |= is_key = !strcmp(why, one_key);
-		plumb_format(text + used, size - used, "%s%s%s%s%s", n++ ? "; " : "",
-			json_string_value(json_object_get(row, "what")), is_key ? "" : " (", is_key ? "" : why,
-			is_key ? "" : ")");
+		key |= row->one_key;
+		plumb_format(r->text + used, sizeof r->text - used, row->one_key ? "%s%s" : "%s%s (%s)", n++ ? "; " : "",
+			row->kind->what, row->why);
 	}
-	size_t used = strlen(text);
-	plumb_format(text + used, size - used,
+	size_t used = strlen(r->text);
+	plumb_format(r->text + used, sizeof r->text - used,
 		key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
 }
 
-static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blind)
+static enum plumb_status study_all(struct study *s, struct blindspots *r)
 {
 	int layer = -1, point = -1;
 	s->last = -1;
@@ -233,33 +242,49 @@ static enum plumb_status study_all(struct study *s, json_t *breaks, json_t *blin
 		s->last = s->d->layers - 1;
 	for (int i = 0; i < plumb_fault_count(); i++) {
 		PLUMB_TRY(plumb_diag_progress(s->d, "breaking the model on purpose", i, plumb_fault_count()));
-		PLUMB_TRY(try_kind(s, plumb_fault_at(i), breaks, blind));
+		PLUMB_TRY(try_kind(s, plumb_fault_at(i), &r->row[r->rows]));
+		r->rows++;
 	}
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, void *made)
+static enum plumb_status blindspots_find(struct plumb_diag *d, void *result)
 {
-	json_t **result = made;
+	struct blindspots *r = result;
 	struct study s = { .d = d };
-	char text[1600];
 	PLUMB_TRY(plumb_diag_fixed(d, &s.fixed));
 	PLUMB_TRY(plumb_diag_plain(d, &s.truth));
 	PLUMB_TRY(plumb_diag_errors(d, &s.errors));
-	json_t *breaks = json_array(), *blind = json_array();
-	enum plumb_status status = breaks && blind ? study_all(&s, breaks, blind)
-											   : plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+	if (!(r->row = calloc((size_t)plumb_fault_count(), sizeof *r->row)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
+	enum plumb_status status = study_all(&s, r);
 	plumb_capture_free(&s.fed);
-	if (!status) {
-		tell(breaks, json_array_size(blind), text, sizeof text);
-		*result = json_pack(
-			"{s:s, s:O, s:O, s:s}", "part", "blindspots", "breaks", breaks, "blind", blind, "text", text);
-	}
-	json_decref(breaks);
-	json_decref(blind);
+	if (!status)
+		tell(r);
 	return status;
 }
 
+static json_t *blindspots_emit(struct plumb_diag *d, const void *result)
+{
+	const struct blindspots *r = result;
+	json_t *breaks = json_array(), *blind = json_array();
+	for (const struct blindspots_row *row = r->row; row < r->row + r->rows; row++) {
+		const struct watch *w = &row->watch;
+		plumb_diag_add(d, breaks,
+			json_pack("{s:s, s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:s*}", "name", row->kind->name, "what",
+				row->kind->what, "seen", w->seen, "possible", row->possible, "effect",
+				plumb_json_number(w->effect), "floor", plumb_json_number(w->floor), "why",
+				plumb_json_text(row->why), "layer", w->point >= 0 ? json_integer(w->layer) : json_null(),
+				"point", plumb_point_name(w->point)));
+		if (is_blind(row))
+			plumb_diag_add(d, blind, plumb_json_text(row->kind->name));
+	}
+	return json_pack(
+		"{s:s, s:o, s:o, s:s}", "part", "blindspots", "breaks", breaks, "blind", blind, "text", r->text);
+}
+
+static void blindspots_free(void *result) { free(((struct blindspots *)result)->row); }
+
 const struct plumb_check plumb_check_blindspots = { "blindspots",
-	"Which bugs can this reference not notice, tried one by one?", true, sizeof(json_t *), run,
-	plumb_made_emit, plumb_made_free };
+	"Which bugs can this reference not notice, tried one by one?", true, sizeof(struct blindspots),
+	blindspots_find, blindspots_emit, blindspots_free };
