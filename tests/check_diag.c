@@ -172,11 +172,11 @@ START_TEST(twin_repeats_itself)
 	const struct plumb_capture *first;
 	struct opened o = prepare(&l, MAKE_BF16_RUN, MAKE_RAW, 5, NULL, dir, &c);
 	int layer = -1, point = -1, differ = 0;
-	ck_good(plumb_diag_twin(o.diag, &first));
-	ck_good(plumb_twin_run(o.diag, 0, PLUMB_POINTS_ALL, &a));
-	ck_good(plumb_twin_run(o.diag, 1, PLUMB_POINTS_ALL, &b));
+	ck_good(plumb_diag_control(o.diag, &first));
+	ck_good(plumb_control_run(o.diag, 0, PLUMB_POINTS_ALL, &a));
+	ck_good(plumb_control_run(o.diag, 1, PLUMB_POINTS_ALL, &b));
 	while (plumb_capture_next(&a, &layer, &point)) {
-		const struct plumb_plane *p = plumb_capture_at(first, layer, point), *q = plumb_capture_at(&a, layer, point),
+		const struct plumb_captured *p = plumb_capture_at(first, layer, point), *q = plumb_capture_at(&a, layer, point),
 			*r = plumb_capture_at(&b, layer, point);
 		ck_assert_mem_eq(p->v, q->v, sizeof *p->v * (size_t)(p->rows * p->width));
 		differ += memcmp(p->v, r->v, sizeof *p->v * (size_t)(p->rows * p->width)) != 0;

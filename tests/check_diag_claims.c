@@ -258,7 +258,7 @@ END_TEST
 
 /* --- what cancels --- */
 
-static void turned(struct plumb_plane *p, const struct plumb_config *c, double by)
+static void turned(struct plumb_captured *p, const struct plumb_config *c, double by)
 {
 	int64_t d = c->head_dim, half = d / 2;
 	for (int64_t at = 0; at < p->rows * p->width; at += d)
@@ -269,7 +269,7 @@ static void turned(struct plumb_plane *p, const struct plumb_config *c, double b
 		}
 }
 
-static void interleaved(struct plumb_plane *p, int64_t d)
+static void interleaved(struct plumb_captured *p, int64_t d)
 {
 	float head[256];
 	for (int64_t at = 0; at < p->rows * p->width; at += d) {
@@ -279,7 +279,7 @@ static void interleaved(struct plumb_plane *p, int64_t d)
 	}
 }
 
-static void times(struct plumb_plane *p, float by)
+static void times(struct plumb_captured *p, float by)
 {
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] *= by;
@@ -304,7 +304,7 @@ static void scaled_q(struct plumb_capture *c, int layer, const struct plumb_conf
 }
 static void before_bias(struct plumb_capture *c, int layer, const struct plumb_config *config)
 {
-	struct plumb_plane *p = plumb_capture_at(c, layer, PLUMB_POINT_Q_PROJ);
+	struct plumb_captured *p = plumb_capture_at(c, layer, PLUMB_POINT_Q_PROJ);
 	(void)config;
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] += (float)(i % p->width % 7) - 3;
@@ -313,7 +313,7 @@ static void neurons(struct plumb_capture *c, int layer, const struct plumb_confi
 {
 	static const int points[] = { PLUMB_POINT_FFN_GATE, PLUMB_POINT_FFN_UP, PLUMB_POINT_FFN_ACT };
 	for (int i = 0; i < 3; i++) {
-		struct plumb_plane *p = plumb_capture_at(c, layer, points[i]);
+		struct plumb_captured *p = plumb_capture_at(c, layer, points[i]);
 		for (int64_t r = 0; r < p->rows; r++)
 			for (int64_t j = 0; j < config->ffn / 2; j++) {
 				float *a = p->v + r * p->width + j, *b = p->v + r * p->width + config->ffn - 1 - j, t = *a;

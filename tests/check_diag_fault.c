@@ -40,7 +40,7 @@ static void capture(struct plumb_capture *c, const char *fault, int64_t n)
 
 static double differs(const struct plumb_capture *a, const struct plumb_capture *b, int layer, int point)
 {
-	const struct plumb_plane *x = plumb_capture_at(a, layer, point), *y = plumb_capture_at(b, layer, point);
+	const struct plumb_captured *x = plumb_capture_at(a, layer, point), *y = plumb_capture_at(b, layer, point);
 	ck_assert(x && y && x->rows == y->rows && x->width == y->width);
 	return relative_l2(x->v, y->v, x->rows * x->width);
 }
@@ -64,7 +64,7 @@ START_TEST(acts_there_and_downstream)
 	capture(&faulty, acts[_i].text, N);
 	capture(&again, acts[_i].text, N);
 	while (plumb_capture_next(&clean, &layer, &point)) {
-		const struct plumb_plane *x = plumb_capture_at(&clean, layer, point), *y = plumb_capture_at(&faulty, layer, point);
+		const struct plumb_captured *x = plumb_capture_at(&clean, layer, point), *y = plumb_capture_at(&faulty, layer, point);
 		size_t bytes = sizeof *x->v * (size_t)(x->rows * x->width);
 		bool here = layer == acts[_i].layer && point == acts[_i].point;
 		if (here)
@@ -139,7 +139,7 @@ START_TEST(exchanged_layers)
 	const float *w = plumb_file_find(plumb_model_file(model), "blk.2.attn_norm.weight")->data;
 	capture(&clean, NULL, N);
 	capture(&faulty, "layer_order@1", N);
-	const struct plumb_plane *x = plumb_capture_at(&clean, 0, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&faulty, 1, PLUMB_POINT_INPUT_NORM);
+	const struct plumb_captured *x = plumb_capture_at(&clean, 0, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&faulty, 1, PLUMB_POINT_INPUT_NORM);
 	double sum = 0;
 	for (int64_t i = 0; i < x->width; i++)
 		sum += (double)x->v[i] * x->v[i];
@@ -231,11 +231,11 @@ static void make_reference(const char *fault, int64_t n)
 	snprintf(folder, sizeof folder, "/tmp/plumb-fault-XXXXXX");
 	ck_assert(mkdtemp(folder) != NULL);
 	for (int layer = -1; layer < (int)config->layers; layer++) {
-		const struct plumb_plane *p = plumb_capture_at(&c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *p = plumb_capture_at(&c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 		snprintf(name, sizeof name, layer < 0 ? "after_embeddings.bin" : "after_layer_%d.bin", layer);
 		write_bin(name, p->v + (p->rows - 1) * p->width, p->width);
 	}
-	const struct plumb_plane *p = plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS);
+	const struct plumb_captured *p = plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS);
 	write_bin("final_logits.bin", p->v + (p->rows - 1) * p->width, p->width);
 	plumb_capture_free(&c);
 }

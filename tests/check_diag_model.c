@@ -7,7 +7,7 @@
 
 static const char *const types[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 
-static void against_plain_loop(const struct plumb_file_tensor *t, const json_t *told)
+static void against_plain_loop(const struct plumb_file_tensor *t, const json_t *declared)
 {
 	int64_t n = t->dim[0] * t->dim[1], columns = t->dim[t->rank - 1], at = 0;
 	float *v = malloc(sizeof *v * (size_t)n);
@@ -23,13 +23,13 @@ static void against_plain_loop(const struct plumb_file_tensor *t, const json_t *
 		m4 += d * d * d * d;
 	}
 	double std = (double)sqrtl(m2 / n);
-	ck_assert_msg(fabs(number(told, "mean") - (double)(sum / n)) <= 1e-12 * std, "%s: mean %.15g", word(told, "name"),
-		number(told, "mean"));
-	ck_near(number(told, "std"), std, 1e-12);
-	ck_near(number(told, "kurtosis") + 3, (double)(m4 * n / (m2 * m2)), 1e-11);
-	ck_assert_double_eq(number(told, "max"), (double)fabsf(v[at]));
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(told, "max_at"), 0)), at / columns);
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(told, "max_at"), 1)), at % columns);
+	ck_assert_msg(fabs(number(declared, "mean") - (double)(sum / n)) <= 1e-12 * std, "%s: mean %.15g", word(declared, "name"),
+		number(declared, "mean"));
+	ck_near(number(declared, "std"), std, 1e-12);
+	ck_near(number(declared, "kurtosis") + 3, (double)(m4 * n / (m2 * m2)), 1e-11);
+	ck_assert_double_eq(number(declared, "max"), (double)fabsf(v[at]));
+	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "max_at"), 0)), at / columns);
+	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "max_at"), 1)), at % columns);
 	free(v);
 }
 
@@ -42,13 +42,13 @@ START_TEST(weights_by_plain_loop)
 	json_t *tensors = json_object_get(part(l.diag, "weights"), "tensors");
 	ck_assert_uint_eq(json_array_size(tensors), plumb_file_tensors(file));
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
-		json_t *told = json_array_get(tensors, (size_t)i);
+		json_t *declared = json_array_get(tensors, (size_t)i);
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
-		ck_assert_ptr_eq(plumb_file_find(file, word(told, "name")), t);
-		ck_assert_str_eq(word(told, "type"), plumb_type_name(t->type));
-		ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(told, "shape"), 0)), t->dim[0]);
-		against_plain_loop(t, told);
-		ck_assert(json_is_null(json_object_get(told, "unusual")));
+		ck_assert_ptr_eq(plumb_file_find(file, word(declared, "name")), t);
+		ck_assert_str_eq(word(declared, "type"), plumb_type_name(t->type));
+		ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "shape"), 0)), t->dim[0]);
+		against_plain_loop(t, declared);
+		ck_assert(json_is_null(json_object_get(declared, "unusual")));
 	}
 	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "weights"), "missing")), 0);
 	ck_assert_uint_eq(json_array_size(json_object_get(part(l.diag, "weights"), "extra")), 0);
@@ -101,8 +101,8 @@ static struct element strongest(struct replant *r, int layer, int point, int64_t
 	struct element best = { -1, -1, 0 };
 	double most = 0;
 	struct loaded l = load_planted(r);
-	ck_good(plumb_diag_truth(l.diag, &c));
-	const struct plumb_plane *p = plumb_capture_at(c, layer, point);
+	ck_good(plumb_diag_trusted(l.diag, &c));
+	const struct plumb_captured *p = plumb_capture_at(c, layer, point);
 	for (int64_t i = 0; i < p->rows * p->width; i++) {
 		double others = 1e-3;
 		for (int64_t k = i % p->width; k < p->rows * p->width; k += p->width)

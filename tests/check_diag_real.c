@@ -26,17 +26,17 @@ static int64_t prompt_length;
 /* Hello is token 9707; the chat prompt's tokens are in its set of components. */
 static void read_prompt(const char *set)
 {
-	const struct plumb_reference *told;
+	const struct plumb_reference *declared;
 	struct plumb_reference *r;
 	prompt[0] = 9707;
 	prompt_length = 1;
 	if (!strstr(set, "chat"))
 		return;
 	ck_good(plumb_reference_open(&r, data_path("real/chat-components.safetensors"), plumb_model_config(model)));
-	told = r;
-	ck_assert(told->tokens && told->token_count <= 64);
-	prompt_length = told->token_count;
-	memcpy(prompt, told->tokens, sizeof *prompt * (size_t)prompt_length);
+	declared = r;
+	ck_assert(declared->tokens && declared->token_count <= 64);
+	prompt_length = declared->token_count;
+	memcpy(prompt, declared->tokens, sizeof *prompt * (size_t)prompt_length);
 	plumb_reference_free(r);
 }
 

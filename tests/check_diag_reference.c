@@ -12,7 +12,7 @@ START_TEST(reads_bins)
 	ck_assert_int_eq(r->files.n, 5);
 	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position == LAST && !strcmp(r->dtype, "float32"));
 	for (int layer = -1; layer < 3; layer++) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 		ck_assert(p && p->rows == 1 && p->width == 64);
 		ck_assert_mem_eq(p->v, out(layer), 4 * 64);
 	}
@@ -33,7 +33,7 @@ START_TEST(reads_tensors)
 	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position < 0);
 	int seen = 0;
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point); seen++) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point), *q = plumb_capture_at(&truth, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point), *q = plumb_capture_at(&trusted_run, layer, point);
 		ck_assert(p->rows == q->rows && p->width == q->width);
 		ck_assert(relative_l2(q->v, p->v, p->rows * p->width) < 1e-5);
 	}
@@ -85,7 +85,7 @@ static void other_model(void) { clear_all(); float v[160] = { 1 }; for (int i = 
 static void manifest_alone(void) { clear_all(); write_text("reference.json", "{}"); }
 static void gone(void) { make_remove(dir); }
 static void broken_tensors(void) { clear_all(); write_text("x.safetensors", "\377\377\377\377\377\377\377\377{}"); }
-static void two_tensors(void) { clear_all(); make_tensors(dir, &truth, PLUMB_POINTS_ALL); write_text("zzz.safetensors", "x"); }
+static void two_tensors(void) { clear_all(); make_tensors(dir, &trusted_run, PLUMB_POINTS_ALL); write_text("zzz.safetensors", "x"); }
 
 static const struct bad { void (*spoil)(void); const char *file, *problem, *consequence; bool lost; } bads[] = {
 	{ truncated, "after_layer_1.bin", "truncated: the count is 64, but only 40 values", "the output of layer 1 cannot be compared", true },
@@ -132,7 +132,7 @@ START_TEST(bad_references)
 	}
 	ck_good(plumb_reference_open(&r, dir, config));
 	char *text = plumb_reference_problems(r);
-	ck_assert_msg(told(&r->problems, b->file, b->problem, b->consequence), "%s: %s", b->problem, text);
+	ck_assert_msg(declared(&r->problems, b->file, b->problem, b->consequence), "%s: %s", b->problem, text);
 	ck_assert((plumb_capture_at(&r->raw, 1, PLUMB_POINT_OUTPUT) == NULL) == b->lost);
 	ck_assert(plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT) && plumb_capture_at(&r->raw, 2, PLUMB_POINT_OUTPUT));
 	free(text);
@@ -148,14 +148,14 @@ static void all_bins(bool logits, bool header)
 	make_remove(dir);
 	mkdir(dir, 0777);
 	for (int layer = -1; layer < 3; layer++) {
-		const struct plumb_plane *p = plumb_capture_at(&truth, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *p = plumb_capture_at(&trusted_run, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 		snprintf(name, sizeof name, layer < 0 ? "after_embeddings.bin" : "after_layer_%d.bin", layer);
 		if (header)
 			write_values(name, (uint32_t)(p->rows * p->width), p->v, p->rows * p->width);
 		else
 			write_bytes(name, p->v, sizeof *p->v * (size_t)(p->rows * p->width));
 	}
-	const struct plumb_plane *p = plumb_capture_at(&truth, -1, PLUMB_POINT_LOGITS);
+	const struct plumb_captured *p = plumb_capture_at(&trusted_run, -1, PLUMB_POINT_LOGITS);
 	int64_t n = (logits ? p->rows : 1) * p->width;
 	write_values("final_logits.bin", (uint32_t)n, p->v + p->rows * p->width - n, n);
 }
@@ -177,14 +177,14 @@ START_TEST(bins_of_all_positions)
 	}
 	ck_good(s);
 	for (int layer = -1; layer < 3; layer++) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 		ck_assert(p && p->rows == N && p->width == 64);
 	}
 	ck_assert_int_eq(plumb_capture_at(&r->raw, -1, PLUMB_POINT_LOGITS)->rows, logits ? N : 1);
 	for (int cut = 0; cut < 2; cut++) { /* also a prompt of the first positions only */
 		ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1, .tokens = cut ? prompt : NULL, .token_count = cut ? 8 : 0)));
 		ck_assert_int_eq(d->n, cut ? 8 : N);
-		ck_good(plumb_diag_part(d, "verdict", &verdict));
+		ck_good(plumb_diag_result(d, "verdict", &verdict));
 		int code = (int)json_integer_value(json_object_get(verdict, "code"));
 		ck_assert_msg(code == (header ? PLUMB_RIGHT : PLUMB_CONVENTION), "%d: %d %s", _i, code, text(verdict, "text"));
 		ck_assert_int_eq(strcmp(text(json_object_get(plumb_capture_at(&d->fixed, 0, PLUMB_POINT_OUTPUT) ? verdict : NULL, "answer"), "text"), "") != 0, !cut || logits);
@@ -206,9 +206,9 @@ START_TEST(another_prompt_is_told)
 	good_bins();
 	ck_good(plumb_reference_open(&r, dir, config));
 	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1, .tokens = other, .token_count = N)));
-	ck_good(plumb_diag_part(d, "verdict", &verdict));
+	ck_good(plumb_diag_result(d, "verdict", &verdict));
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_UNUSABLE);
-	ck_assert(told(&d->problems, "", "token 234 at position 3, where the prompt has 5", "two prompts"));
+	ck_assert(declared(&d->problems, "", "token 234 at position 3, where the prompt has 5", "two prompts"));
 	plumb_diag_free(d);
 	plumb_reference_free(r);
 }
@@ -251,7 +251,7 @@ START_TEST(bad_tensors)
 		struct plumb_reference *r;
 		write_pair(rows[i].name, rows[i].dtype, rows[i].shape, v, rows[i].bytes);
 		ck_good(plumb_reference_open(&r, in("a.safetensors"), config));
-		ck_assert(told(&r->problems, "", rows[i].problem, ""));
+		ck_assert(declared(&r->problems, "", rows[i].problem, ""));
 		ck_assert(plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT) && !plumb_capture_at(&r->raw, 1, PLUMB_POINT_OUTPUT));
 		plumb_reference_free(r);
 	}

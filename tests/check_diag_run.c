@@ -36,7 +36,7 @@ START_TEST(captures_what_the_session_gives)
 	ck_good(plumb_session_new(&session, model, NULL));
 	ck_good(plumb_session_eval(session, prompt, N, PLUMB_LOGITS_LAST));
 	ck_good(plumb_session_logits(session, &logits, &rows));
-	const struct plumb_plane *p = plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS);
+	const struct plumb_captured *p = plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS);
 	ck_assert(p && p->rows == 1 && p->first == N - 1);
 	/* Looking at the scores makes the model run basic operators, so the bits may differ, not the numbers. */
 	ck_assert(relative_l2(p->v, logits, p->width) < 1e-5);
@@ -76,10 +76,10 @@ START_TEST(feeding_own_values_changes_nothing)
 	int layer = -1, point = -1;
 	ck_good(plumb_run_watched(&run));
 	run.out = &b;
-	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL, plumb_stage_feed, &a };
+	run.hook[run.hooks++] = (struct plumb_hook){ PLUMB_POINTS_ALL, plumb_hook_feed, &a };
 	ck_good(plumb_run_watched(&run));
 	while (plumb_capture_next(&a, &layer, &point)) {
-		const struct plumb_plane *x = plumb_capture_at(&a, layer, point), *y = plumb_capture_at(&b, layer, point);
+		const struct plumb_captured *x = plumb_capture_at(&a, layer, point), *y = plumb_capture_at(&b, layer, point);
 		ck_assert(y && x->rows == y->rows && x->width == y->width);
 		ck_assert_mem_eq(x->v, y->v, sizeof *x->v * (size_t)(x->rows * x->width));
 	}
@@ -93,7 +93,7 @@ START_TEST(feeding_isolates_a_layer)
 	/* The reference's layer 0 is another one's: layer 0 then differs, layer 1 made from the fed input does not. */
 	struct plumb_capture a = { 0 }, b = { 0 }, isolated = { 0 };
 	struct plumb_run run = fresh(&a);
-	struct plumb_plane *p;
+	struct plumb_captured *p;
 	ck_good(plumb_run_watched(&run));
 	run.out = &b;
 	struct plumb_capture one = { 0 };
@@ -101,14 +101,14 @@ START_TEST(feeding_isolates_a_layer)
 	ck_good(plumb_capture_put(&one, 0, PLUMB_POINT_OUTPUT, N, plumb_model_config(model)->hidden, 0, &p));
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] = plumb_capture_at(&a, 0, PLUMB_POINT_OUTPUT)->v[i] * 1.25f + 0.01f;
-	run.stage[run.stages++] = (struct plumb_stage){ 1u << PLUMB_POINT_OUTPUT, plumb_stage_feed, &one };
+	run.hook[run.hooks++] = (struct plumb_hook){ 1u << PLUMB_POINT_OUTPUT, plumb_hook_feed, &one };
 	ck_good(plumb_run_watched(&run)); /* b: a port whose layer 0 is wrong, as a reference */
 	memcpy(plumb_capture_at(&b, 0, PLUMB_POINT_OUTPUT)->v, p->v, sizeof *p->v * (size_t)(p->rows * p->width));
 	run.out = &isolated;
-	run.stage[0].user = &b;
+	run.hook[0].user = &b;
 	ck_good(plumb_run_watched(&run));
 	for (int layer = 0; layer < a.layers; layer++) {
-		const struct plumb_plane *x = plumb_capture_at(&isolated, layer, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&b, layer, PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *x = plumb_capture_at(&isolated, layer, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&b, layer, PLUMB_POINT_OUTPUT);
 		double error = relative_l2(x->v, y->v, x->rows * x->width);
 		ck_assert_msg(layer ? error == 0 : error > 0.1, "layer %d: %g", layer, error);
 	}
@@ -136,9 +136,9 @@ START_TEST(common_rows)
 	float v[12] = { 0 };
 	const float *a, *b;
 	int64_t n;
-	struct plumb_plane all = { v, 6, 2, 0 }, last = { v, 1, 2, 5 }, beyond = { v, 1, 2, 6 }, wide = { v, 1, 3, 0 };
-	ck_assert(plumb_plane_common(&all, &last, &a, &b, &n) && a == v + 10 && b == v && n == 2);
-	ck_assert(!plumb_plane_common(&all, &beyond, &a, &b, &n) && !plumb_plane_common(&all, &wide, &a, &b, &n) && !plumb_plane_common(&all, NULL, &a, &b, &n));
+	struct plumb_captured all = { v, 6, 2, 0 }, last = { v, 1, 2, 5 }, beyond = { v, 1, 2, 6 }, wide = { v, 1, 3, 0 };
+	ck_assert(plumb_captured_common(&all, &last, &a, &b, &n) && a == v + 10 && b == v && n == 2);
+	ck_assert(!plumb_captured_common(&all, &beyond, &a, &b, &n) && !plumb_captured_common(&all, &wide, &a, &b, &n) && !plumb_captured_common(&all, NULL, &a, &b, &n));
 }
 END_TEST
 

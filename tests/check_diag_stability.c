@@ -52,7 +52,7 @@ START_TEST(nothing_wrong)
 		double low = INFINITY, high = -INFINITY;
 		while (strcmp(plumb_point_name(point), word(row, "point")))
 			point++;
-		const struct plumb_plane *p = plumb_capture_at(c, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(c, layer, point);
 		for (int64_t k = 0; k < p->rows * p->width; k++)
 			if (p->v[k] != -INFINITY) {
 				low = fmin(low, (double)p->v[k]);
@@ -80,7 +80,7 @@ START_TEST(sums_by_plain_loop)
 	double norm = -1, worst = 0, squares = 0;
 	int64_t row = 0;
 	ck_good(plumb_diag_ours(l.diag, &c));
-	const struct plumb_plane *x = plumb_capture_at(c, 1, PLUMB_POINT_FFN_ACT), *in = plumb_capture_at(c, 0, PLUMB_POINT_OUTPUT);
+	const struct plumb_captured *x = plumb_capture_at(c, 1, PLUMB_POINT_FFN_ACT), *in = plumb_capture_at(c, 0, PLUMB_POINT_OUTPUT);
 	ck_good(plumb_type_to_f32(t->type, t->data, w, HIDDEN * FFN));
 	for (int64_t i = 0; i < TOKENS; i++) {
 		double sum = 0, input = 0;
@@ -124,7 +124,7 @@ static bool finite_in_fp16(struct loaded *l, json_t *plan)
 {
 	struct narrow n = { plan, false };
 	struct plumb_run run = plumb_diag_run(l->diag, true);
-	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL, narrow_see, &n };
+	run.hook[run.hooks++] = (struct plumb_hook){ PLUMB_POINTS_ALL, narrow_see, &n };
 	ck_good(plumb_run_watched(&run));
 	return !n.infinite;
 }

@@ -110,14 +110,14 @@ START_TEST(the_second_run_fails)
 	const struct plumb_capture *c;
 	struct plumb_diag *d = diagnose(NULL, NULL, NULL);
 	uint64_t used = ctx->used, low = 0, high;
-	ck_good(plumb_diag_truth(d, &c));
+	ck_good(plumb_diag_trusted(d, &c));
 	high = ctx->peak - used;
 	plumb_diag_free(d);
 	while (high - low > 1) { /* the least that does */
 		uint64_t middle = low + (high - low) / 2;
 		d = diagnose(NULL, NULL, NULL);
 		ctx->limit = used + middle;
-		if (plumb_diag_truth(d, &c))
+		if (plumb_diag_trusted(d, &c))
 			low = middle;
 		else
 			high = middle;
@@ -126,17 +126,17 @@ START_TEST(the_second_run_fails)
 	d = diagnose(NULL, NULL, NULL);
 	ctx->limit = used + low;
 	for (int again = 0; again < 2; again++) {
-		ck_bad(plumb_diag_truth(d, &c), PLUMB_E_LIMIT, "AR_HARDWARE_MEMORY_SCALE");
-		ck_assert_ptr_null(d->ours.plane);
+		ck_bad(plumb_diag_trusted(d, &c), PLUMB_E_LIMIT, "AR_HARDWARE_MEMORY_SCALE");
+		ck_assert_ptr_null(d->ours.captured);
 	}
 	ctx->limit = 0;
-	ck_good(plumb_diag_truth(d, &c));
+	ck_good(plumb_diag_trusted(d, &c));
 	ck_assert_ptr_nonnull(plumb_capture_at(c, 1, PLUMB_POINT_ATTN_SCORES));
 	plumb_diag_free(d);
 }
 END_TEST
 
-/* A stage that fails in the run for the points inside attention, wherever the memory goes: nothing of the first run stays. */
+/* A hook that fails in the run for the points inside attention, wherever the memory goes: nothing of the first run stays. */
 static enum plumb_status refuse(void *user, struct plumb_live *live)
 {
 	(void)user, (void)live;
@@ -147,10 +147,10 @@ START_TEST(nothing_of_a_failed_run)
 {
 	struct plumb_capture c = { .layers = 0 };
 	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .points = PLUMB_POINTS_ALL, .out = &c,
-		.stage = { { 1u << PLUMB_POINT_ATTN_SCORES, refuse, NULL } }, .stages = 1 };
+		.hook = { { 1u << PLUMB_POINT_ATTN_SCORES, refuse, NULL } }, .hooks = 1 };
 	ck_assert(plumb_model_inside(model) >> PLUMB_POINT_ATTN_SCORES & 1);
 	ck_bad(plumb_run_as_used(&run), PLUMB_E_MEMORY, "refused");
-	ck_assert_ptr_null(c.plane);
+	ck_assert_ptr_null(c.captured);
 }
 END_TEST
 

@@ -89,7 +89,7 @@ struct make_rounding { enum plumb_stored stored; struct plumb_capture *out; };
 static inline enum plumb_status make_round(void *user, struct plumb_live *live)
 {
 	struct make_rounding *r = user;
-	struct plumb_plane *p;
+	struct plumb_captured *p;
 	for (int64_t i = 0; i < live->rows * live->width; i++)
 		live->v[i] = plumb_round_to(r->stored, live->v[i]);
 	live->changed = true;
@@ -108,11 +108,11 @@ static inline void make_values_of(struct make_model *m, enum make_source source,
 	struct make_rounding r = { source == MAKE_BF16_RUN ? PLUMB_STORED_BF16 : source == MAKE_FP16_RUN ? PLUMB_STORED_FP16 :
 		PLUMB_STORED_FP32, out };
 	ck_good(plumb_capture_new(out, (int)plumb_model_config(m->model)->layers));
-	run.stage[run.stages++] = (struct plumb_stage){ PLUMB_POINTS_ALL, make_round, &r };
+	run.hook[run.hooks++] = (struct plumb_hook){ PLUMB_POINTS_ALL, make_round, &r };
 	ck_good(plumb_run_watched(&run));
 	int layer = -1, point = -1;
 	while (source >= MAKE_BF16_FILES && plumb_capture_next(out, &layer, &point)) {
-		struct plumb_plane *p = plumb_capture_at(out, layer, point);
+		struct plumb_captured *p = plumb_capture_at(out, layer, point);
 		for (int64_t i = 0; i < p->rows * p->width; i++)
 			p->v[i] = plumb_round_to(source == MAKE_BF16_FILES ? PLUMB_STORED_BF16 : PLUMB_STORED_FP16, p->v[i]);
 	}
@@ -125,7 +125,7 @@ static inline void make_values(struct make_model *m, enum make_source source, co
 }
 
 /* --- files --- */
-static inline void make_bin(const char *dir, const char *name, const struct plumb_plane *p, int64_t row, float scale)
+static inline void make_bin(const char *dir, const char *name, const struct plumb_captured *p, int64_t row, float scale)
 {
 	char path[1200];
 	if (!p)
@@ -148,7 +148,7 @@ static inline void make_bins(const char *dir, const struct plumb_capture *c, int
 	/* A narrow reference is scaled without leaving its numbers. */
 	float scale = layout != MAKE_SCALED ? 1 : fp32 ? 0.7f : 4;
 	bool states = layout == MAKE_HIDDEN_STATES, normed = states || layout == MAKE_NORMED;
-	const struct plumb_plane *embeddings = plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS), *norm = plumb_capture_at(c, -1,
+	const struct plumb_captured *embeddings = plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS), *norm = plumb_capture_at(c, -1,
 		PLUMB_POINT_FINAL_NORM);
 	make_bin(dir, states ? "after_layer_0" : "after_embeddings", embeddings, row, scale);
 	for (int i = 0; i < c->layers; i++) {
@@ -170,7 +170,7 @@ static inline void make_tensors(const char *dir, const struct plumb_capture *c, 
 	ck_assert_ptr_nonnull(header);
 	header[0] = '{';
 	while (plumb_capture_next(c, &layer, &point)) {
-		const struct plumb_plane *p = plumb_capture_at(c, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(c, layer, point);
 		bool square = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
 		char name[64], shape[96];
 		size_t bytes = sizeof(float) * (size_t)(p->rows * p->width);
@@ -194,7 +194,7 @@ static inline void make_tensors(const char *dir, const struct plumb_capture *c, 
 	uint64_t size = used;
 	ck_assert(f && fwrite(&size, 8, 1, f) == 1 && fwrite(header, 1, used, f) == used);
 	for (layer = point = -1; plumb_capture_next(c, &layer, &point);) {
-		const struct plumb_plane *p = plumb_capture_at(c, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(c, layer, point);
 		if (points & 1u << point)
 			ck_assert(fwrite(p->v, sizeof(float), (size_t)(p->rows * p->width), f) == (size_t)(p->rows * p->width));
 	}

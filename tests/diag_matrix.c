@@ -44,11 +44,11 @@ static void judge(struct count *c, const struct plumb_fault_kind *kind, const ch
 {
 	json_t *verdict, *print, *at;
 	const char *name = "nothing";
-	ck_good(plumb_diag_part(d, "verdict", &verdict));
+	ck_good(plumb_diag_result(d, "verdict", &verdict));
 	c->tried++;
 	bool found = json_integer_value(json_object_get(verdict, "code")) == PLUMB_DIVERGES;
 	if (found) {
-		ck_good(plumb_diag_part(d, "fingerprint", &print));
+		ck_good(plumb_diag_result(d, "fingerprint", &print));
 		json_t *best = json_array_get(json_object_get(print, "causes"), 0);
 		name = best ? json_string_value(json_object_get(best, "name")) : "?";
 	}

@@ -9,7 +9,7 @@
 static inline json_t *part(struct plumb_diag *diag, const char *name)
 {
 	json_t *p;
-	ck_good(plumb_diag_part(diag, name, &p));
+	ck_good(plumb_diag_result(diag, name, &p));
 	return p;
 }
 

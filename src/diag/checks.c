@@ -140,7 +140,7 @@ static const struct plumb_table breaks = { .title = "Broken on purpose, one at a
 	{ "why", "why", T } } };
 static const struct plumb_table causes = { .title = "Likely causes", .rows = "causes", .folded = true, .brief = likely, .column = {
 	{ "likeness", "score", PLUMB_CELL_SCORE }, { "cause", "name", T }, { "layer", "layer", N }, { "size", "size", R }, { "what", "what", T } } };
-static const struct plumb_table culprits = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
+static const struct plumb_table wrong = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
 	{ "layer", "layer", N }, { "operator", "operator", T } } };
 
 static const struct plumb_table acting = { .title = "What each layer does", .rows = "facts", .of = acts, .column = {
@@ -176,7 +176,7 @@ static const struct plumb_check_row rows[] = {
 	{ &plumb_check_blindspots, "Blind spots of the reference", PLUMB_WHEN_JUDGED, 9, 31, PLUMB_FIGURE_NOTICED, { &breaks } },
 	{ &plumb_check_convention, "Conventions of the reference", PLUMB_WHEN_COMPARED, 1, 5, PLUMB_FIGURE_NONE, { &files } },
 	{ &plumb_check_precision, "Precision of the reference", PLUMB_WHEN_COMPARED, 2, 1, PLUMB_FIGURE_NONE, { &floors } },
-	{ &bisect, "Backend bisect", .table = { &culprits } },
+	{ &bisect, "Backend bisect", .table = { &wrong } },
 };
 static const int count = (int)(sizeof rows / sizeof *rows);
 

@@ -33,21 +33,21 @@ static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain,
 enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	*c = &d->ours;
-	return d->ours.plane ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
+	return d->ours.captured ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
 }
 
-enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c)
+enum plumb_status plumb_diag_trusted(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	if (d->trusted == d->port && !d->broken)
 		return plumb_diag_ours(d, c);
-	*c = &d->truth;
-	return d->truth.plane ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->truth);
+	*c = &d->trusted_run;
+	return d->trusted_run.captured ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->trusted_run);
 }
 
 enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	*c = &d->plain;
-	return d->plain.plane ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
+	return d->plain.captured ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
 }
 
 enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
@@ -80,7 +80,7 @@ static bool has_inside(const struct plumb_reference *r)
 	return false;
 }
 
-enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out)
+enum plumb_status plumb_control_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, true);
 	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
@@ -92,13 +92,13 @@ enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept,
 	return plumb_run_blurred(&run, stored, points, SEED + (uint64_t)index);
 }
 
-enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_capture **c)
+enum plumb_status plumb_diag_control(struct plumb_diag *d, const struct plumb_capture **c)
 {
-	*c = &d->twin;
-	if (d->twin.plane)
+	*c = &d->control;
+	if (d->control.captured)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_diag_progress(d, "running the rounded control run", 0, 1));
-	return plumb_twin_run(d, 0, PLUMB_POINTS_ALL, &d->twin);
+	return plumb_control_run(d, 0, PLUMB_POINTS_ALL, &d->control);
 }
 
 struct plumb_found {

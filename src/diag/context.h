@@ -21,26 +21,26 @@ struct plumb_diag {
 	int64_t n;
 	int layers;                         /* that are evaluated */
 	/* Made when first asked for (plumb_diag_ours ...), kept. */
-	struct plumb_capture ours, truth, plain, twin; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
+	struct plumb_capture ours, trusted_run, plain, control; /* port's run; trusted run; the same through basic operators; rounded as the reference is */
 	struct plumb_found *found;          /* results of checks that are done */
 	json_t *cache;                      /* their JSON by name, as far as it was asked for */
-	bool other_prompt;                  /* the reference tells other tokens than the user */
+	bool other_prompt;                  /* the reference declares other tokens than the user */
 	bool lost;                          /* a row of the JSON that is being made could not be kept */
 	struct plumb_errors *errors;        /* plumb_diag_errors */
 };
-/* All points of the port's run, of the trusted run, of the twin. */
+/* All points of the port's run, of the trusted run, of the control run. */
 enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c);
-enum plumb_status plumb_diag_truth(struct plumb_diag *d, const struct plumb_capture **c);
+enum plumb_status plumb_diag_trusted(struct plumb_diag *d, const struct plumb_capture **c);
 /* The trusted run through basic operators alone: a run with a fault inside attention differs from it by the fault, bit for bit. */
 enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c);
 /* A run in which every point is rounded as a run in the reference's precision would (and linear outputs carry the error of
  * rounded weights): how far a right port is from such a reference, and where. */
-enum plumb_status plumb_diag_twin(struct plumb_diag *d, const struct plumb_capture **c);
-/* Twin number `index` (0: that of plumb_diag_twin): the same errors drawn anew. */
-enum plumb_status plumb_twin_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out);
+enum plumb_status plumb_diag_control(struct plumb_diag *d, const struct plumb_capture **c);
+/* Twin number `index` (0: that of plumb_diag_control): the same errors drawn anew. */
+enum plumb_status plumb_control_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out);
 /* The points that runs keep: all, but of a long prompt not the score matrices. */
 unsigned plumb_diag_points(const struct plumb_diag *d);
-/* A run of the port or of the trusted model over the diagnosis' tokens with these fields preset; add stages, then plumb_run_watched. */
+/* A run of the port or of the trusted model over the diagnosis' tokens with these fields preset; add hooks, then plumb_run_watched. */
 struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted);
 /* Tell the user's progress function; PLUMB_E_CANCELLED when the user wants to stop. */
 enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total);

@@ -44,9 +44,9 @@ static enum plumb_status find_tokens(struct plumb_diag *d)
 		"it declares neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
 }
 
-/* The user gave tokens: are they those that the reference tells, and as many as it holds positions? Attention looks back only, so a prompt
+/* The user gave tokens: are they those that the reference declares, and as many as it holds positions? Attention looks back only, so a prompt
  * that is cut short is no fault where all positions are there. */
-static enum plumb_status check_told(struct plumb_diag *d)
+static enum plumb_status check_declared(struct plumb_diag *d)
 {
 	const struct plumb_reference *r = d->reference;
 	int64_t length = plumb_reference_length(r, d->n), at = 0;
@@ -83,7 +83,7 @@ static enum plumb_status choose_tokens(struct plumb_diag *d)
 	if (!(d->tokens = malloc(sizeof *from * (size_t)d->n)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)d->n);
 	memcpy(d->tokens, from, sizeof *from * (size_t)d->n);
-	return own && r ? check_told(d) : PLUMB_OK;
+	return own && r ? check_declared(d) : PLUMB_OK;
 }
 
 static enum plumb_status set_up(struct plumb_diag *d)
@@ -135,9 +135,9 @@ void plumb_diag_free(struct plumb_diag *d)
 	if (!d)
 		return;
 	plumb_capture_free(&d->ours);
-	plumb_capture_free(&d->truth);
+	plumb_capture_free(&d->trusted_run);
 	plumb_capture_free(&d->plain);
-	plumb_capture_free(&d->twin);
+	plumb_capture_free(&d->control);
 	plumb_capture_free(&d->given);
 	plumb_capture_free(&d->fixed);
 	plumb_errors_free(d->errors);
@@ -148,7 +148,7 @@ void plumb_diag_free(struct plumb_diag *d)
 	free(d);
 }
 
-enum plumb_status plumb_diag_part(struct plumb_diag *d, const char *name, json_t **part)
+enum plumb_status plumb_diag_result(struct plumb_diag *d, const char *name, json_t **part)
 {
 	*part = NULL;
 	const struct plumb_check *check;
@@ -162,7 +162,7 @@ enum plumb_status plumb_diag_json(struct plumb_diag *d, const char *part, char *
 {
 	json_t *result;
 	*json = NULL;
-	PLUMB_TRY(plumb_diag_part(d, part, &result));
+	PLUMB_TRY(plumb_diag_result(d, part, &result));
 	*json = plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the text of \"%s\"", part);
 }

@@ -7,7 +7,7 @@ libplumb_all_la_SOURCES += \
 	%D%/reference/tokens.c %D%/reference/write.c %D%/reference/write.h %D%/run/fault.c %D%/run/fault.h %D%/run/rounded.c %D%/run/run.c %D%/run/run.h \
 	%D%/run/weight.c %D%/measure/gap.c %D%/measure/measure.c %D%/measure/measure.h %D%/measure/moments.c %D%/measure/rounding.c \
 	%D%/context.h %D%/context.c %D%/check/answer.c \
-	%D%/check/bisect.c %D%/check/bisect.h %D%/check/bisect_tell.c %D%/check/blindspot.c %D%/check/cancel.c \
+	%D%/check/bisect.c %D%/check/bisect.h %D%/check/bisect_describe.c %D%/check/blindspot.c %D%/check/cancel.c \
 	%D%/check/check.h %D%/check/convention.c %D%/check/convention.h \
 	%D%/check/convention_fit.c %D%/check/convention_text.c \
 	%D%/check/errors.c %D%/check/fingerprint.c %D%/check/gaps.c %D%/check/growth.c %D%/check/growth.h \

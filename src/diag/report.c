@@ -13,7 +13,7 @@ struct scaled {
 	double before, share;
 };
 
-static bool hear(void *user, const char *what, double done, double total)
+static bool scale_progress(void *user, const char *what, double done, double total)
 {
 	const struct scaled *s = user;
 	double part = total > 0 && done > 0 ? done / total : 0;
@@ -160,7 +160,7 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 	if (d->options.progress) {
-		d->options.progress = hear;
+		d->options.progress = scale_progress;
 		d->options.user = &scaled;
 	}
 	enum plumb_status s = put_items(d, report, &scaled);

@@ -167,17 +167,17 @@ enum plumb_status plumb_family_check(const struct plumb_file *file)
 
 #define NAMED 8 /* notices of one file */
 
-void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file, const char *path)
+void plumb_family_describe(struct plumb_context *ctx, const struct plumb_file *file, const char *path)
 {
 	int64_t more = 0;
-	int told = 0;
+	int declared = 0;
 	const char *why;
 	char name[PLUMB_QUOTE];
 	for (int64_t i = 0; i < plumb_file_metas(file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) != PLUMB_USE_IGNORED)
 			continue;
-		if (told++ < NAMED)
+		if (declared++ < NAMED)
 			plumb_notice(ctx, "%s: the key %s is not used: %s", path, plumb_quote(m->key, name), why);
 		else
 			more++;

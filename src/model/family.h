@@ -83,6 +83,6 @@ const struct plumb_file_tensor *plumb_family_tensor(const struct plumb_family *f
 /* Does the family compute all that a model file tells? PLUMB_E_UNSUPPORTED: a key or tensor, with the reason. */
 enum plumb_status plumb_family_check(const struct plumb_file *file);
 /* Notices of the context name the keys that are ignored. path begins each. */
-void plumb_family_tell(struct plumb_context *ctx, const struct plumb_file *file, const char *path);
+void plumb_family_describe(struct plumb_context *ctx, const struct plumb_file *file, const char *path);
 
 #endif

@@ -45,7 +45,7 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		plumb_model_free(m);
 		return s;
 	}
-	plumb_family_tell(ctx, m->file, path);
+	plumb_family_describe(ctx, m->file, path);
 	for (int i = 0; m->tokenizer && plumb_tokenizer_warning(m->tokenizer, i); i++)
 		plumb_notice(ctx, "%s: %s", path, plumb_tokenizer_warning(m->tokenizer, i));
 	*out = m;

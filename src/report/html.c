@@ -141,7 +141,7 @@ static void put_check(struct plumb_string *s, const struct plumb_check_row *row,
 {
 	const json_t *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
 	put_list(s, lead);
-	if (!json_array_size(lead) && !json_array_size(plumb_field(result, "channels"))) /* else the tables tell it, or the first channel's picture */
+	if (!json_array_size(lead) && !json_array_size(plumb_field(result, "channels"))) /* else the tables show it, or the first channel's picture */
 		element(s, "<p class=lines>", plumb_field_text(result, "text"), "</p>\n");
 	if (*plumb_field_text(result, "failed")) {
 		element(s, "<p>This part could not be done: ", plumb_field_text(result, "failed"), "</p>\n");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is drawn over the layers: error and its floor, std and maximum, roles, and the life of massive channels. */
+/* What is drawn over the layers: error and its floor, std and maximum, roles, and the values of massive channels. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,7 +151,7 @@ static void channel(struct plumb_string *s, const json_t *one)
 	mark_events(&c, plumb_field(one, "removed"), "\xe2\x96\xbc", "taken back here");
 	plumb_string_put(s, "<div class=figures>\n");
 	plumb_html_chart(s, &c);
-	plumb_string_put(s, "<div>\n<h3>Its life</h3>\n<ol>\n");
+	plumb_string_put(s, "<div>\n<h3>Layer by layer</h3>\n<ol>\n");
 	for (size_t i = 0; i < json_array_size(chapters); i++) {
 		plumb_string_put(s, "<li>");
 		const char *text = json_string_value(json_array_get(chapters, i));

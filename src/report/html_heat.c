@@ -110,13 +110,13 @@ static void growth_cells(struct map *m, const json_t *layers)
 		const json_t *one = json_array_get(layers, i);
 		double layer = plumb_field_number(one, "layer"), alone = plumb_field_number(one, "isolated.rel"), all = plumb_field_number(one, "measure.rel"),
 			least = plumb_field_number(one, "floor"), least_alone = plumb_field_number(one, "isolated.floor");
-		bool culprit = !strcmp(plumb_field_text(one, "role"), "culprit");
+		bool wrong = !strcmp(plumb_field_text(one, "role"), "culprit");
 		if (!(layer >= 0))
 			continue;
 		if (isfinite(alone))
-			cell(m, (int)layer, 0, "this layer alone", alone / least_alone, culprit, alone, least_alone);
+			cell(m, (int)layer, 0, "this layer alone", alone / least_alone, wrong, alone, least_alone);
 		if (isfinite(all))
-			cell(m, (int)layer, 1, "all layers so far", all / least, culprit || !strcmp(plumb_field_text(one, "role"), "victim"), all, least);
+			cell(m, (int)layer, 1, "all layers so far", all / least, wrong || !strcmp(plumb_field_text(one, "role"), "victim"), all, least);
 	}
 }
 

@@ -194,7 +194,7 @@ static void put_check(struct plumb_string *s, const char *name, const json_t *re
 		return;
 	}
 	put_list(s, lead);
-	if (!said && !json_array_size(lead) && !json_array_size(channels)) /* else the tables tell it, or the chapters of the first channel */
+	if (!said && !json_array_size(lead) && !json_array_size(channels)) /* else the tables show it, or the chapters of the first channel */
 		paragraph(s, plumb_field_text(result, "text"));
 	for (size_t i = 0; !said && i < json_array_size(others); i++)
 		paragraph(s, plumb_element_text(others, i));

@@ -72,10 +72,10 @@ static int check_fixed(const struct opened *o, const struct plumb_capture *c)
 {
 	int n = 0;
 	for (int layer = -1, point = -1; plumb_capture_next(&o->d->fixed, &layer, &point); n++) {
-		const struct plumb_plane *p = plumb_capture_at(&o->d->fixed, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(&o->d->fixed, layer, point);
 		const float *a, *b;
 		int64_t count;
-		ck_assert_msg(plumb_plane_common(p, plumb_capture_at(c, layer, point), &a, &b, &count) && count == p->rows * p->width, "L%d.%s", layer, plumb_point_name(point));
+		ck_assert_msg(plumb_captured_common(p, plumb_capture_at(c, layer, point), &a, &b, &count) && count == p->rows * p->width, "L%d.%s", layer, plumb_point_name(point));
 		ck_assert_msg(relative_l2(b, a, count) < 1e-6, "L%d.%s", layer, plumb_point_name(point));
 	}
 	return n;
@@ -84,7 +84,7 @@ static int check_fixed(const struct opened *o, const struct plumb_capture *c)
 START_TEST(finds_conventions)
 {
 	const struct convention *c = &conventions[_i];
-	source = &truth;
+	source = &trusted_run;
 	c->make();
 	struct opened o = judge(prompt, NULL);
 	json_t *f = find_file(o.part, c->file);
@@ -92,7 +92,7 @@ START_TEST(finds_conventions)
 	ck_assert_str_eq(text(f, "winner"), c->winner);
 	ck_assert(json_real_value(json_object_get(f, "error")) < 1e-5); /* the judge is a run of its own */
 	ck_assert(json_is_true(json_object_get(o.part, "other_model")) == 0 && json_is_null(json_object_get(o.part, "other_tokens")));
-	ck_assert_int_eq(check_fixed(&o, &truth), c->good);
+	ck_assert_int_eq(check_fixed(&o, &trusted_run), c->good);
 	finish(&o);
 }
 END_TEST
@@ -102,12 +102,12 @@ START_TEST(finds_them_with_a_broken_port)
 {
 	static const char *const breaks[] = { "k_bias", "layer_order@1", "final_norm", "attn_residual", "cache_slot" };
 	const struct convention *c = &conventions[_i];
-	source = &truth;
+	source = &trusted_run;
 	c->make();
 	for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
 		struct opened o = judge(prompt, breaks[i]);
 		ck_assert_str_eq(text(o.part, "convention"), c->name);
-		ck_assert_int_eq(check_fixed(&o, &truth), c->good);
+		ck_assert_int_eq(check_fixed(&o, &trusted_run), c->good);
 		finish(&o);
 	}
 }
@@ -149,7 +149,7 @@ START_TEST(rounded_references)
 	struct plumb_capture narrow = { 0 };
 	capture(&narrow, NULL);
 	for (int layer = -1, point = -1; plumb_capture_next(&narrow, &layer, &point);) {
-		struct plumb_plane *p = plumb_capture_at(&narrow, layer, point);
+		struct plumb_captured *p = plumb_capture_at(&narrow, layer, point);
 		for (int64_t i = 0; i < p->rows * p->width; i++)
 			p->v[i] = plumb_round_to(PLUMB_STORED_BF16, p->v[i]);
 	}
@@ -174,7 +174,7 @@ START_TEST(massive_channel_hides_no_shift)
 	config = plumb_model_config(model);
 	capture(&narrow, NULL);
 	for (int layer = 0; layer < 6; layer++) {
-		struct plumb_plane *p = plumb_capture_at(&narrow, layer, PLUMB_POINT_OUTPUT);
+		struct plumb_captured *p = plumb_capture_at(&narrow, layer, PLUMB_POINT_OUTPUT);
 		for (int64_t i = 0; i < p->rows * p->width; i++)
 			p->v[i] = plumb_round_to(PLUMB_STORED_BF16, fabsf(p->v[i]) > 1000 ? p->v[i] * 1.007f : p->v[i]);
 	}
@@ -196,7 +196,7 @@ START_TEST(fewer_layers_judge_less)
 	struct plumb_reference *r;
 	struct plumb_diag *d;
 	json_t *part;
-	source = &truth;
+	source = &trusted_run;
 	as_named();
 	float like[64]; /* as in models where a massive channel makes all layers alike */
 	for (int i = 0; i < 64; i++)
@@ -204,7 +204,7 @@ START_TEST(fewer_layers_judge_less)
 	write_values("after_layer_1.bin", 64, like, 64);
 	ck_good(plumb_reference_open(&r, dir, config));
 	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .layers = 1)));
-	ck_good(plumb_diag_part(d, "convention", &part));
+	ck_good(plumb_diag_result(d, "convention", &part));
 	ck_assert_str_eq(text(part, "convention"), "raw");
 	ck_assert(json_is_null(json_object_get(find_file(part, "after_layer_2.bin"), "error")) && json_is_real(json_object_get(find_file(part, "after_layer_0.bin"), "error")));
 	plumb_diag_free(d);
@@ -216,7 +216,7 @@ END_TEST
 START_TEST(named_file_counts)
 {
 	float near[64];
-	source = &truth;
+	source = &trusted_run;
 	as_named();
 	for (int i = 0; i < 64; i++)
 		near[i] = out(1)[i] * 1.001f;

@@ -28,11 +28,11 @@ START_TEST(dumps_are_read_bit_for_bit)
 	plumb_reference_place(&r->raw, r->position, N);
 	int n = 0;
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point); n++) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point);
 		const float *a, *b;
 		int64_t count;
-		ck_assert(plumb_plane_common(p, plumb_capture_at(&truth, layer, point), &a, &b, &count) && count == p->rows * p->width);
-		ck_assert(bins || p->rows == plumb_capture_at(&truth, layer, point)->rows);
+		ck_assert(plumb_captured_common(p, plumb_capture_at(&trusted_run, layer, point), &a, &b, &count) && count == p->rows * p->width);
+		ck_assert(bins || p->rows == plumb_capture_at(&trusted_run, layer, point)->rows);
 		ck_assert_mem_eq(a, b, 4 * (size_t)count);
 	}
 	ck_assert_int_eq(n, bins ? 5 : 54);
@@ -54,7 +54,7 @@ START_TEST(dumps_some_points)
 	ck_good(plumb_reference_open(&r, to, config));
 	ck_assert_int_eq(r->files.n, 3);
 	const float *broken = plumb_capture_at(&r->raw, 1, PLUMB_POINT_K_PROJ)->v, *fine = plumb_capture_at(&r->raw, 0, PLUMB_POINT_K_PROJ)->v;
-	ck_assert(!memcmp(fine, plumb_capture_at(&truth, 0, PLUMB_POINT_K_PROJ)->v, 4 * 32) && memcmp(broken, plumb_capture_at(&truth, 1, PLUMB_POINT_K_PROJ)->v, 4 * 32));
+	ck_assert(!memcmp(fine, plumb_capture_at(&trusted_run, 0, PLUMB_POINT_K_PROJ)->v, 4 * 32) && memcmp(broken, plumb_capture_at(&trusted_run, 1, PLUMB_POINT_K_PROJ)->v, 4 * 32));
 	plumb_reference_free(r);
 	ck_bad(plumb_diag_dump(d, to, true, 1u << PLUMB_POINT_K_PROJ), PLUMB_E_ARGUMENT, "no point");
 	plumb_diag_free(d);

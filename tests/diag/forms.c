@@ -48,7 +48,7 @@ static void teardown(void)
 
 static double differs(const struct plumb_capture *c, int layer, int point)
 {
-	const struct plumb_plane *x = plumb_capture_at(c, layer, point), *y = plumb_capture_at(&clean, layer,
+	const struct plumb_captured *x = plumb_capture_at(c, layer, point), *y = plumb_capture_at(&clean, layer,
 		point);
 	ck_assert(x && y && x->rows == y->rows && x->width == y->width);
 	return relative_l2(x->v, y->v, x->rows * x->width);
@@ -89,8 +89,8 @@ START_TEST(a_bias_is_the_files)
 	int layer = lacking[_i].matrix < MADE_MATRICES ? 1 : -1;
 	const double *bias = layer < 0 ? numbers.output_bias : numbers.layer[1].b[lacking[_i].matrix];
 	capture(&faulty, lacking[_i].fault);
-	const struct plumb_plane *x = plumb_capture_at(&faulty, layer, lacking[_i].point);
-	const struct plumb_plane *y = plumb_capture_at(&clean, layer, lacking[_i].point);
+	const struct plumb_captured *x = plumb_capture_at(&faulty, layer, lacking[_i].point);
+	const struct plumb_captured *y = plumb_capture_at(&clean, layer, lacking[_i].point);
 	for (int64_t i = 0; i < x->rows * x->width; i++)
 		ck_assert_msg(fabs(x->v[i] + bias[i % x->width] - y->v[i]) < 1e-5, "%s: value %d", lacking[_i].fault,
 			(int)i);
@@ -103,8 +103,8 @@ START_TEST(mask_of_narrow_values)
 {
 	struct plumb_capture faulty;
 	capture(&faulty, "mask@0");
-	const struct plumb_plane *x = plumb_capture_at(&faulty, 0, PLUMB_POINT_ATTN_CONTEXT);
-	const struct plumb_plane *y = plumb_capture_at(&clean, 0, PLUMB_POINT_ATTN_CONTEXT);
+	const struct plumb_captured *x = plumb_capture_at(&faulty, 0, PLUMB_POINT_ATTN_CONTEXT);
+	const struct plumb_captured *y = plumb_capture_at(&clean, 0, PLUMB_POINT_ATTN_CONTEXT);
 	ck_assert_int_eq(x->width, MADE_HEADS * 3);
 	ck_assert(relative_l2(x->v + (N - 1) * x->width, y->v + (N - 1) * x->width, x->width) < 1e-6);
 	ck_assert(relative_l2(x->v, y->v, x->width) > 1e-3);

@@ -17,7 +17,7 @@ static const int32_t prompt[] = { 3, 147, 9, 234, 98, 197, 183, 112, 58, 97, 258
 
 static struct plumb_context *ctx;
 static struct plumb_model *model;
-static struct plumb_capture truth;
+static struct plumb_capture trusted_run;
 static const struct plumb_config *config;
 static char dir[64];
 
@@ -32,7 +32,7 @@ static inline void setup(void)
 	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	config = plumb_model_config(model);
-	capture(&truth, NULL);
+	capture(&trusted_run, NULL);
 	strcpy(dir, "/tmp/plumb-reference-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
@@ -40,7 +40,7 @@ static inline void setup(void)
 static inline void teardown(void)
 {
 	make_remove(dir);
-	plumb_capture_free(&truth);
+	plumb_capture_free(&trusted_run);
 	plumb_model_free(model);
 	plumb_close(ctx);
 }
@@ -75,27 +75,27 @@ static inline void write_values(const char *name, uint32_t count, const float *v
 
 static inline const float *row(const struct plumb_capture *c, int layer, int point, int64_t position)
 {
-	const struct plumb_plane *p = plumb_capture_at(c, layer, point);
+	const struct plumb_captured *p = plumb_capture_at(c, layer, point);
 	return p->v + (position - p->first) * p->width;
 }
 
 static inline const float *out(int layer)
 {
-	return layer < 0 ? row(&truth, -1, PLUMB_POINT_EMBEDDINGS, LAST) : row(&truth, layer, PLUMB_POINT_OUTPUT, LAST);
+	return layer < 0 ? row(&trusted_run, -1, PLUMB_POINT_EMBEDDINGS, LAST) : row(&trusted_run, layer, PLUMB_POINT_OUTPUT, LAST);
 }
 
 /* The .bin files of the last position, all good, with a manifest. */
 static inline void good_bins(void)
 {
 	char text[200] = "{\"token_ids\":[";
-	make_bins(dir, &truth, LAST, MAKE_RAW, true);
+	make_bins(dir, &trusted_run, LAST, MAKE_RAW, true);
 	for (int64_t i = 0; i < N; i++)
 		sprintf(text + strlen(text), "%s%d", i ? "," : "", prompt[i]);
 	strcat(text, "],\"position\":10,\"dtype\":\"float32\",\"convention\":\"raw\"}");
 	write_text("reference.json", text);
 }
 
-static inline bool told(const struct plumb_problems *list, const char *file, const char *problem, const char *consequence)
+static inline bool declared(const struct plumb_problems *list, const char *file, const char *problem, const char *consequence)
 {
 	for (int i = 0; i < list->n; i++) {
 		const struct plumb_problem *p = &list->problem[i];
@@ -129,7 +129,7 @@ static inline struct opened judge(const int32_t *tokens, const char *fault)
 	struct opened o;
 	ck_good(plumb_reference_open(&o.r, dir, config));
 	ck_good(plumb_diag_new(&o.d, model, NULL, o.r, PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = tokens ? N : 0, .layer = -1, .fault = fault)));
-	ck_good(plumb_diag_part(o.d, "convention", &o.part));
+	ck_good(plumb_diag_result(o.d, "convention", &o.part));
 	return o;
 }
 

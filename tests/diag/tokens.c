@@ -18,7 +18,7 @@ START_TEST(finds_tokens) /* in every weight type */
 	ck_assert_int_eq(r->token_count, N);
 	int32_t *found;
 	int64_t n;
-	struct plumb_plane *p = plumb_capture_at(&r->raw, -1, PLUMB_POINT_EMBEDDINGS);
+	struct plumb_captured *p = plumb_capture_at(&r->raw, -1, PLUMB_POINT_EMBEDDINGS);
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] = plumb_round_to(PLUMB_STORED_BF16, p->v[i]);
 	ck_good(plumb_reference_find_tokens(r, gguf, &c, &found, &n));
@@ -36,7 +36,7 @@ END_TEST
 
 START_TEST(tokens_of_one_row)
 {
-	source = &truth;
+	source = &trusted_run;
 	as_named();
 	write_text("reference.json", "{\"position\": 10}");
 	struct plumb_reference *r;
@@ -49,7 +49,7 @@ START_TEST(tokens_of_one_row)
 	ck_good(plumb_reference_open(&r, dir, config));
 	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)));
 	ck_assert(d->n == 1 && d->tokens[0] == prompt[LAST] && !r->tokens);
-	ck_assert(told(&d->problems, "", "token 258, which is taken for position 0", "give the tokens"));
+	ck_assert(declared(&d->problems, "", "token 258, which is taken for position 0", "give the tokens"));
 	plumb_diag_free(d);
 	plumb_reference_free(r);
 }
@@ -58,7 +58,7 @@ END_TEST
 START_TEST(other_tokens_and_models)
 {
 	int32_t wrong[N];
-	source = &truth;
+	source = &trusted_run;
 	as_named();
 	memcpy(wrong, prompt, sizeof wrong);
 	wrong[LAST] = 77;
@@ -69,7 +69,7 @@ START_TEST(other_tokens_and_models)
 	struct plumb_capture noise = { 0 };
 	capture(&noise, NULL);
 	for (int layer = -1, point = -1; plumb_capture_next(&noise, &layer, &point);) { /* the same sizes, other numbers */
-		struct plumb_plane *p = plumb_capture_at(&noise, layer, point);
+		struct plumb_captured *p = plumb_capture_at(&noise, layer, point);
 		for (int64_t i = 0; i < p->rows * p->width; i++)
 			p->v[i] = (float)((i * 7919 + layer * 31 + point) % 101) / 50 - 1;
 	}
@@ -78,7 +78,7 @@ START_TEST(other_tokens_and_models)
 	o = judge(prompt, NULL);
 	ck_assert(json_is_true(json_object_get(o.part, "other_model")));
 	ck_assert_str_eq(text(o.part, "convention"), "raw");
-	ck_assert(told(&o.d->problems, "", "another model", "says anything about the port"));
+	ck_assert(declared(&o.d->problems, "", "another model", "says anything about the port"));
 	finish(&o);
 	plumb_capture_free(&noise);
 }
@@ -88,7 +88,7 @@ END_TEST
 START_TEST(other_weights)
 {
 	char mark[32], told_mark[64];
-	source = &truth;
+	source = &trusted_run;
 	as_named();
 	float v[64];
 	for (int i = 0; i < 64; i++)

@@ -39,7 +39,7 @@ static void look_at_planes(struct plumb_reference *r)
 	int seen = 0;
 	plumb_reference_place(&r->raw, r->position, plumb_reference_length(r, 1));
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point); seen++) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point);
 		int64_t width = plumb_point_width(&config, point);
 		bool zero = true;
 		insist(layer <= config.layers && p->rows > 0 && p->width > 0 && p->first >= 0 && (!width || p->width == width));

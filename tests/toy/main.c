@@ -12,14 +12,14 @@ static int fail(const char *what)
 
 int main(void)
 {
-	struct plumb_context *ctx, *truth;
+	struct plumb_context *ctx, *trusted_run;
 	struct plumb_tensor x, y;
 	const float numbers[] = { 1, -2, 0.5f, 1e30f };
 	float got[4];
 	double error = -1, tolerance = -1;
-	if (plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")) || plumb_open(&truth, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")))
+	if (plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")) || plumb_open(&trusted_run, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")))
 		return fail("open");
-	if (plumb_op_verify(&ctx->driver[0], truth, PLUMB_OP_twice, PLUMB_F32, &error, &tolerance))
+	if (plumb_op_verify(&ctx->driver[0], trusted_run, PLUMB_OP_twice, PLUMB_F32, &error, &tolerance))
 		return fail("verify");
 	if (plumb_tensor_new(ctx, &x, PLUMB_F32, 2, (int64_t[]){ 2, 2 }) || plumb_tensor_new(ctx, &y, PLUMB_F32, 2, (int64_t[]){ 2, 2 }) ||
 		plumb_tensor_write(&x, numbers, sizeof numbers) || plumb_twice(ctx, &y, &x) || plumb_tensor_read(&y, got, sizeof got))
@@ -30,7 +30,7 @@ int main(void)
 	printf("%s %g %g placed %llu\n", plumb_op_name(PLUMB_OP_twice), error, tolerance, (unsigned long long)plumb_placement(ctx, PLUMB_OP_twice, 0));
 	plumb_tensor_free(&x);
 	plumb_tensor_free(&y);
-	plumb_close(truth);
+	plumb_close(trusted_run);
 	plumb_close(ctx);
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 #define BEST 10 /* so many best tokens are compared */
 
-static void tell(const struct plumb_logits_measure *m, char *text, size_t size)
+static void describe(const struct plumb_logits_measure *m, char *text, size_t size)
 {
 	if (m->top_ours == m->top_reference)
 		plumb_format(text, size,
@@ -28,13 +28,13 @@ enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *a
 	answer->have = false;
 	PLUMB_TRY(plumb_diag_fixed(d, &fixed));
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
-	if (!plumb_plane_common(plumb_capture_at(ours, -1, PLUMB_POINT_LOGITS),
+	if (!plumb_captured_common(plumb_capture_at(ours, -1, PLUMB_POINT_LOGITS),
 			plumb_capture_at(fixed, -1, PLUMB_POINT_LOGITS), &a, &b, &n))
 		return PLUMB_OK;
 	int64_t vocab = d->config->vocab, last = n - vocab; /* of the last row that both have */
 	PLUMB_TRY(plumb_measure_logits(&answer->m, a + last, b + last, vocab, BEST));
 	answer->have = true;
-	tell(&answer->m, answer->text, sizeof answer->text);
+	describe(&answer->m, answer->text, sizeof answer->text);
 	return PLUMB_OK;
 }
 

@@ -31,13 +31,13 @@ static enum plumb_status last_logits(struct plumb_session *s, const float **row,
 
 /* --- placing: the operators of a slot go to the good driver --- */
 
-static void place(struct hunt *h, unsigned operators)
+static void place(struct bisect_state *h, unsigned operators)
 {
 	for (int i = 0; i < h->ctx->drivers; i++)
 		h->ctx->avoid[i] = h->before[i] | (strcmp(plumb_driver_name(h->ctx, i), h->good) ? operators : 0);
 }
 
-static uint64_t on_bad(const struct hunt *h, int op)
+static uint64_t on_bad(const struct bisect_state *h, int op)
 {
 	uint64_t sum = 0;
 	for (int i = 0; i < h->ctx->drivers; i++)
@@ -46,7 +46,7 @@ static uint64_t on_bad(const struct hunt *h, int op)
 }
 
 /* What the bad driver ran since the last call belongs to this slot. */
-static void note(struct hunt *h, int slot)
+static void note(struct bisect_state *h, int slot)
 {
 	for (int op = 0; h->looking && op < PLUMB_OP_COUNT; op++) {
 		uint64_t now = on_bad(h, op);
@@ -60,7 +60,7 @@ static void note(struct hunt *h, int slot)
  * ones. */
 static enum plumb_status between(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
-	struct hunt *h = user;
+	struct bisect_state *h = user;
 	(void)point;
 	(void)t;
 	note(h, layer + 1);
@@ -70,7 +70,7 @@ static enum plumb_status between(void *user, int layer, enum plumb_point point, 
 
 /* --- asking --- */
 
-static enum plumb_status ask(struct hunt *h, bool tapped, double *error)
+static enum plumb_status ask(struct bisect_state *h, bool tapped, double *error)
 {
 	const float *v;
 	double wrong = 0, size = 0;
@@ -96,7 +96,7 @@ static enum plumb_status ask(struct hunt *h, bool tapped, double *error)
 	return PLUMB_OK;
 }
 
-static enum plumb_status repairs(struct hunt *h, bool *yes)
+static enum plumb_status repairs(struct bisect_state *h, bool *yes)
 {
 	double error;
 	PLUMB_TRY(ask(h, true, &error));
@@ -115,7 +115,7 @@ struct things {
 };
 
 /* Move the first n things and those found. */
-static void move(struct hunt *h, const struct things *t, int n)
+static void move(struct bisect_state *h, const struct things *t, int n)
 {
 	for (int s = 0; s < h->slots; s++) {
 		if (t->op >= 0)
@@ -136,7 +136,7 @@ static void move(struct hunt *h, const struct things *t, int n)
 /* All of them repair, none does not: find a smallest set that does. Each member is the last of the shortest
  * prefix that, with the members found before, repairs. Stops at `most` members; then the first `count` things
  * belong to the set, too. */
-static enum plumb_status search(struct hunt *h, struct things *t, int most)
+static enum plumb_status search(struct bisect_state *h, struct things *t, int most)
 {
 	bool yes = false;
 	while (t->members < most) {
@@ -169,7 +169,7 @@ static enum plumb_status search(struct hunt *h, struct things *t, int most)
 }
 
 /* Does it do without this one? */
-static enum plumb_status needed(struct hunt *h, struct things *t, int index, bool *yes)
+static enum plumb_status needed(struct bisect_state *h, struct things *t, int index, bool *yes)
 {
 	bool good;
 	move(h, t, t->count);
@@ -181,7 +181,7 @@ static enum plumb_status needed(struct hunt *h, struct things *t, int index, boo
 
 /* The layers of an operator that must be moved. *whole: it is all of them, as far as the first, the middle
  * and the last tell. */
-static enum plumb_status search_layers(struct hunt *h, struct things *t, int op, bool *whole)
+static enum plumb_status search_layers(struct bisect_state *h, struct things *t, int op, bool *whole)
 {
 	bool yes;
 	t->op = op;
@@ -199,9 +199,9 @@ static enum plumb_status search_layers(struct hunt *h, struct things *t, int op,
 	return *whole || t->count == 1 ? PLUMB_OK : search(h, t, MOST_MEMBERS);
 }
 
-/* --- the hunt --- */
+/* --- the bisection --- */
 
-static enum plumb_status measure_good(struct hunt *h, struct plumb_model *good)
+static enum plumb_status measure_good(struct bisect_state *h, struct plumb_model *good)
 {
 	struct plumb_session *session;
 	const float *v;
@@ -218,7 +218,7 @@ static enum plumb_status measure_good(struct hunt *h, struct plumb_model *good)
 }
 
 /* The bad answer, with and without a tap, and the answer of everything moved. */
-static enum plumb_status measure_bad(struct hunt *h, struct findings *v)
+static enum plumb_status measure_bad(struct bisect_state *h, struct findings *v)
 {
 	PLUMB_TRY(ask(h, false, &v->bad));
 	v->bad_token = h->token;
@@ -246,7 +246,7 @@ static enum plumb_status measure_bad(struct hunt *h, struct findings *v)
 	return PLUMB_OK;
 }
 
-static enum plumb_status find(struct hunt *h, struct things *t, struct findings *v)
+static enum plumb_status find(struct bisect_state *h, struct things *t, struct findings *v)
 {
 	unsigned anywhere = 0;
 	bool whole;
@@ -269,7 +269,7 @@ static enum plumb_status find(struct hunt *h, struct things *t, struct findings 
 }
 
 /* As the user will run it: whole operators, no tap. */
-static enum plumb_status confirm(struct hunt *h, struct findings *v)
+static enum plumb_status confirm(struct bisect_state *h, struct findings *v)
 {
 	unsigned first = h->moved[0];
 	h->moved[0] = v->operators;
@@ -279,7 +279,7 @@ static enum plumb_status confirm(struct hunt *h, struct findings *v)
 	return s;
 }
 
-static enum plumb_status hunt(struct hunt *h, struct plumb_model *good, struct plumb_model *bad, char **json)
+static enum plumb_status bisect_run(struct bisect_state *h, struct plumb_model *good, struct plumb_model *bad, char **json)
 {
 	struct findings v = { .after = NAN };
 	bool there = false;
@@ -297,7 +297,7 @@ static enum plumb_status hunt(struct hunt *h, struct plumb_model *good, struct p
 		PLUMB_TRY(s);
 		PLUMB_TRY(confirm(h, &v));
 	}
-	return plumb_bisect_tell(h, &v, json);
+	return plumb_bisect_describe(h, &v, json);
 }
 
 enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model *bad, const int32_t *tokens,
@@ -308,7 +308,7 @@ enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model
 	struct plumb_bisect_options taken;
 	*json = NULL;
 	PLUMB_TRY(plumb_options_take("plumb_bisect_options", &taken, sizeof taken, sizeof taken, options));
-	struct hunt h = { .ctx = ctx,
+	struct bisect_state h = { .ctx = ctx,
 		.options = &taken,
 		.good = plumb_driver_name(plumb_model_context(good), 0),
 		.bad = plumb_driver_name(ctx, 0),
@@ -331,7 +331,7 @@ enum plumb_status plumb_diag_bisect(struct plumb_model *good, struct plumb_model
 	h.present = calloc((size_t)h.slots + 1, sizeof *h.present);
 	ctx->notice = NULL; /* what moves here is no news */
 	enum plumb_status s = h.right && h.moved && h.present
-		? hunt(&h, good, bad, json)
+		? bisect_run(&h, good, bad, json)
 		: plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
 	plumb_session_free(h.session);
 	ctx->notice = notice;

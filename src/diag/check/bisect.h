@@ -6,7 +6,7 @@
 #include "diag/check/check.h"
 
 /* Slot 0 is what comes before the layers, 1 .. layers the layers, then what comes after them. */
-struct hunt {
+struct bisect_state {
 	struct plumb_context *ctx; /* bad's; the good driver is in it, too */
 	struct plumb_session *session;
 	const struct plumb_bisect_options *options;
@@ -34,6 +34,6 @@ struct findings {
 };
 
 /* --- bisect_tell.c --- */
-enum plumb_status plumb_bisect_tell(const struct hunt *hunt, const struct findings *findings, char **json);
+enum plumb_status plumb_bisect_describe(const struct bisect_state *state, const struct findings *findings, char **json);
 
 #endif

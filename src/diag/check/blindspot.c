@@ -25,7 +25,7 @@ struct watch {
 struct study {
 	struct plumb_diag *d;
 	const struct plumb_errors *errors;
-	const struct plumb_capture *fixed, *truth;
+	const struct plumb_capture *fixed, *trusted_run;
 	struct plumb_capture fed; /* made when first needed */
 	unsigned points;          /* that the reference holds */
 	int last;                 /* layer, of those that it holds */
@@ -43,15 +43,15 @@ struct blindspots {
 	char text[1600];
 };
 
-/* The rows of a plane that the reference holds, too. */
+/* The rows of a captured tensor that the reference holds, too. */
 static bool rows_held(
-	struct plumb_plane *part, const struct plumb_plane *whole, const struct plumb_plane *held)
+	struct plumb_captured *part, const struct plumb_captured *whole, const struct plumb_captured *held)
 {
 	const float *v, *unused;
 	int64_t n;
-	if (!plumb_plane_common(whole, held, &v, &unused, &n))
+	if (!plumb_captured_common(whole, held, &v, &unused, &n))
 		return false;
-	*part = (struct plumb_plane){ (float *)(uintptr_t)v, n / whole->width, whole->width,
+	*part = (struct plumb_captured){ (float *)(uintptr_t)v, n / whole->width, whole->width,
 		whole->first > held->first ? whole->first : held->first };
 	return true;
 }
@@ -61,19 +61,19 @@ static enum plumb_status look(void *user, struct plumb_live *live)
 	struct watch *w = user;
 	int point = (int)live->point;
 	const struct plumb_gap *judged = plumb_gap_any(w->errors, w->kind, live->layer, point);
-	struct plumb_plane here = { live->v, live->rows, live->width, live->first }, clean;
+	struct plumb_captured here = { live->v, live->rows, live->width, live->first }, clean;
 	struct plumb_gap gap;
 	if (!judged ||
 		!rows_held(&clean, plumb_capture_at(w->clean, live->layer, point),
 			plumb_capture_at(w->held, live->layer, point)))
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_gap_measure(&gap, &here, &clean, live->point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
-	bool even = gap.even / judged->floor_even > gap.rel / judged->floor;
-	double excess = even ? gap.even / judged->floor_even : gap.rel / judged->floor;
+	bool elementwise = gap.elementwise / judged->floor_elementwise > gap.rel / judged->floor;
+	double excess = elementwise ? gap.elementwise / judged->floor_elementwise : gap.rel / judged->floor;
 	if (gap.have && (excess > w->excess || w->point < 0)) {
 		w->excess = excess;
-		w->effect = even ? gap.even : gap.rel;
-		w->floor = even ? judged->floor_even : judged->floor;
+		w->effect = elementwise ? gap.elementwise : gap.rel;
+		w->floor = elementwise ? judged->floor_elementwise : judged->floor;
 		w->layer = live->layer;
 		w->point = point;
 	}
@@ -97,16 +97,16 @@ static void feed(const struct study *s, struct plumb_run *run)
 {
 	unsigned points = s->errors->inner ? s->points : s->points & ENDS;
 	if (s->errors->hybrid)
-		run->stage[run->stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed,
-			(void *)(uintptr_t)s->truth };
-	run->stage[run->stages++] = (struct plumb_stage){ points, plumb_stage_feed, (void *)(uintptr_t)s->fixed };
+		run->hook[run->hooks++] = (struct plumb_hook){ points & ENDS, plumb_hook_feed,
+			(void *)(uintptr_t)s->trusted_run };
+	run->hook[run->hooks++] = (struct plumb_hook){ points, plumb_hook_feed, (void *)(uintptr_t)s->fixed };
 }
 
 static enum plumb_status try_fault(struct study *s, const struct plumb_fault *fault, struct watch *w)
 {
 	struct plumb_run run = run_of(s);
 	run.fault = fault;
-	run.stage[run.stages++] = (struct plumb_stage){ s->points, look, w };
+	run.hook[run.hooks++] = (struct plumb_hook){ s->points, look, w };
 	if (w->kind != PLUMB_ACCUMULATED)
 		feed(s, &run);
 	enum plumb_status status = plumb_run_watched(&run);
@@ -119,7 +119,7 @@ static enum plumb_status find(struct study *s, const struct plumb_fault *fault, 
 	if (w->seen)
 		return PLUMB_OK;
 	/* Fed with the reference, the floors are lower. */
-	if (!s->fed.plane) {
+	if (!s->fed.captured) {
 		struct plumb_run run = run_of(s);
 		run.points = s->points;
 		run.out = &s->fed;
@@ -179,7 +179,7 @@ static enum plumb_status try_kind(
 {
 	struct plumb_fault fault;
 	struct watch w = {
-		.errors = s->errors, .kind = PLUMB_ACCUMULATED, .clean = s->truth, .held = s->fixed, .point = -1
+		.errors = s->errors, .kind = PLUMB_ACCUMULATED, .clean = s->trusted_run, .held = s->fixed, .point = -1
 	};
 	enum plumb_status status = plumb_fault_make(
 		&fault, kind, kind->scope == PLUMB_FAULT_LAYER ? (s->last > 0 ? s->last / 2 : 0) : -1, s->d->config);
@@ -200,7 +200,7 @@ static enum plumb_status try_kind(
 
 static bool is_blind(const struct blindspots_row *row) { return row->possible && !row->watch.seen; }
 
-static void tell(struct blindspots *r)
+static void describe(struct blindspots *r)
 {
 	int n = 0, possible = 0, blind = 0;
 	bool key = false;
@@ -253,14 +253,14 @@ static enum plumb_status blindspots_find(struct plumb_diag *d, void *result)
 	struct blindspots *r = result;
 	struct study s = { .d = d };
 	PLUMB_TRY(plumb_diag_fixed(d, &s.fixed));
-	PLUMB_TRY(plumb_diag_plain(d, &s.truth));
+	PLUMB_TRY(plumb_diag_plain(d, &s.trusted_run));
 	PLUMB_TRY(plumb_diag_errors(d, &s.errors));
 	if (!(r->row = calloc((size_t)plumb_fault_count(), sizeof *r->row)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
 	enum plumb_status status = study_all(&s, r);
 	plumb_capture_free(&s.fed);
 	if (!status)
-		tell(r);
+		describe(r);
 	return status;
 }
 

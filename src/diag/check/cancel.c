@@ -63,7 +63,7 @@ static const struct plumb_gap *own(const struct layer *l, int point)
 	return plumb_gap_any(l->e, l->kind, l->layer, point);
 }
 
-static double size_of(const struct plumb_plane *p)
+static double size_of(const struct plumb_captured *p)
 {
 	double sum = 0;
 	for (int64_t i = 0; p && i < p->rows * p->width; i++)
@@ -80,7 +80,7 @@ static bool fades(const struct layer *l, int point)
 	int from = point <= PLUMB_POINT_ATTN_OUT ? PLUMB_POINT_ATTN_OUT
 		: point == PLUMB_POINT_ATTN_RESIDUAL ? point
 											 : PLUMB_POINT_FFN_DOWN;
-	const struct plumb_plane *branch = plumb_capture_at(l->ours, l->layer, from);
+	const struct plumb_captured *branch = plumb_capture_at(l->ours, l->layer, from);
 	double share = size_of(branch) / size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
 	return (l->d->n > 1 || !(1u << point & BEFORE_SOFTMAX)) && gap->rel > LARGE &&
 		gap->rel * share > FADES * fmax(end->rel, end->floor);
@@ -201,12 +201,12 @@ static const struct {
 
 /* Which reason makes our values the reference's; REASONS: none. */
 static enum plumb_status find_reason(
-	const struct plumb_diag *d, const struct plumb_plane *ours, const struct plumb_plane *theirs, int *reason)
+	const struct plumb_diag *d, const struct plumb_captured *ours, const struct plumb_captured *theirs, int *reason)
 {
 	const float *a, *b;
 	int64_t n;
 	*reason = REASONS;
-	if (!plumb_plane_common(ours, theirs, &a, &b, &n) || ours->width % d->config->head_dim)
+	if (!plumb_captured_common(ours, theirs, &a, &b, &n) || ours->width % d->config->head_dim)
 		return PLUMB_OK;
 	float *copy = malloc(sizeof *copy * 2 * (size_t)n);
 	if (!copy)
@@ -229,7 +229,7 @@ static enum plumb_status find_reason(
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_cancel_tell(
+enum plumb_status plumb_cancel_describe(
 	struct plumb_diag *d, const struct plumb_errors *e, char *text, size_t size)
 {
 	const struct plumb_capture *ours;

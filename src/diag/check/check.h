@@ -53,7 +53,7 @@ enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer);
 /* Mark what differs inside a layer though what is made of it does not: such gaps are ok. */
 enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors *errors);
 /* "q_rope, k_rope of 3 layers differ ..., and that is harmless: ..."; "" when nothing does. */
-enum plumb_status plumb_cancel_tell(
+enum plumb_status plumb_cancel_describe(
 	struct plumb_diag *d, const struct plumb_errors *errors, char *text, size_t size);
 
 /* --- known.c --- */
@@ -65,11 +65,11 @@ enum plumb_status plumb_known_rounded(
 int plumb_known_unused(const struct plumb_diag *d, char *text, size_t size);
 
 /* --- fingerprint.c --- */
-#define PLUMB_NO_CULPRIT (-2)
+#define PLUMB_NONE_WRONG (-2)
 /* The first layer that alone, fed with the reference's input, is beyond the limit: -1 the embeddings,
- * `layers` of the configuration what comes after the layers, PLUMB_NO_CULPRIT none. *bad: how many layers
+ * `layers` of the configuration what comes after the layers, PLUMB_NONE_WRONG none. *bad: how many layers
  * are. */
-enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad);
+enum plumb_status plumb_first_wrong(struct plumb_diag *d, int *layer, int *bad);
 
 /* --- answer.c --- */
 /* The next token as ours and the reference have it. have: the reference has logits of a position that was
@@ -94,7 +94,7 @@ struct plumb_range {
 	int64_t bad; /* index of the first NaN or infinity, -1: none */
 };
 /* masked: with the scores of keys that a query does not see. */
-struct plumb_range plumb_range_of(int layer, int point, const struct plumb_plane *p, bool masked);
+struct plumb_range plumb_range_of(int layer, int point, const struct plumb_captured *p, bool masked);
 /* For every point of a capture, in order of evaluation, without those; the caller frees *range. */
 enum plumb_status plumb_ranges_of(const struct plumb_capture *c, struct plumb_range **range, int *ranges);
 
@@ -161,7 +161,7 @@ struct plumb_fingerprint_result {
 	struct plumb_cause *cause; /* the likeliest first */
 	int causes;
 	bool port; /* what is explained: how the port differs from the trusted run, else how the reference does */
-	int layer, bad; /* as plumb_culprit tells them */
+	int layer, bad; /* as plumb_first_wrong tells them */
 	char text[512];
 };
 struct plumb_weights_tensor {
@@ -184,7 +184,7 @@ struct plumb_weights_result {
 };
 struct plumb_verdict_result {
 	enum plumb_judgement code;
-	int layer, point;  /* layer as plumb_culprit tells it; point -1: not known */
+	int layer, point;  /* layer as plumb_first_wrong tells it; point -1: not known */
 	int bad;           /* layers that are wrong by themselves */
 	const char *cause; /* name of a fault; NULL: none is likely */
 	char text[1024];

@@ -16,9 +16,9 @@
 #define BETTER 4.0 /* another reading must be so many times nearer */
 #define FITS 0.5   /* and this near at least */
 
-static bool is_told(const struct plumb_file_case *f, const struct plumb_guess *g)
+static bool is_declared(const struct plumb_file_case *f, const struct plumb_guess *g)
 {
-	return g->first == f->plane->first && g->scale == 1;
+	return g->first == f->captured->first && g->scale == 1;
 }
 
 /* --- the set as a whole --- */
@@ -50,7 +50,7 @@ static int vote_shift(const struct plumb_judge *j, int layers)
 	return best;
 }
 
-/* All rows so many positions away from the told ones, by the same rule; 0: as told. */
+/* All rows so many positions away from the declared ones, by the same rule; 0: as declared. */
 static int64_t vote_position(const struct plumb_judge *j)
 {
 	int stay = 0, most = 0, decided = 0;
@@ -58,21 +58,21 @@ static int64_t vote_position(const struct plumb_judge *j)
 	int64_t *moves = calloc((size_t)j->found->files + 1, sizeof *moves);
 	for (int i = 0; moves && i < j->found->files; i++) {
 		const struct plumb_file_case *f = &j->found->file[i];
-		double told = INFINITY, other = INFINITY;
+		double declared = INFINITY, other = INFINITY;
 		int64_t first = 0;
 		for (int k = 0; k < f->guesses; k++) {
 			const struct plumb_guess *g = &f->guess[k];
-			if (g->first == f->plane->first)
-				told = fmin(told, g->error);
+			if (g->first == f->captured->first)
+				declared = fmin(declared, g->error);
 			else if (g->error < other) {
 				other = g->error;
 				first = g->first;
 			}
 		}
-		if (other * BETTER < told && isfinite(told))
-			moves[decided++] = first - f->plane->first;
+		if (other * BETTER < declared && isfinite(declared))
+			moves[decided++] = first - f->captured->first;
 		else
-			stay += told * BETTER < other && isfinite(other);
+			stay += declared * BETTER < other && isfinite(other);
 	}
 	for (int i = 0; i < decided; i++) {
 		int same = 0;
@@ -90,7 +90,7 @@ static int64_t vote_position(const struct plumb_judge *j)
 /* --- the verdict on one file --- */
 /* A normed vector, divided by the norm's weights, has the mean square 1, whatever the layers before it did.
  */
-static bool looks_normed(const struct plumb_judge *j, const struct plumb_plane *p)
+static bool looks_normed(const struct plumb_judge *j, const struct plumb_captured *p)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		double sum = 0;
@@ -110,24 +110,24 @@ static bool normed_last(const struct plumb_judge *j, const struct plumb_file_cas
 	const struct plumb_guess *normed, double plain)
 {
 	bool last = f->point == PLUMB_POINT_OUTPUT && f->layer + j->found->shift == j->found->layers - 1;
-	return last && j->weight && !(normed && normed->error > plain) && looks_normed(j, f->plane);
+	return last && j->weight && !(normed && normed->error > plain) && looks_normed(j, f->captured);
 }
 
 static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 {
 	int shift = f->layer < 0 ? 0 : j->found->shift;
-	struct plumb_guess plain = { shift, false, f->plane->first, 1, INFINITY };
+	struct plumb_guess plain = { shift, false, f->captured->first, 1, INFINITY };
 	const struct plumb_guess *best = NULL, *normed = NULL;
 	f->raw_error = INFINITY;
 	for (int i = 0; i < f->guesses; i++) {
 		const struct plumb_guess *g = &f->guess[i];
-		if (g->shift == shift && is_told(f, g)) {
+		if (g->shift == shift && is_declared(f, g)) {
 			if (g->normed)
 				normed = g;
 			else
 				plain = *g;
 		}
-		if (!g->shift && !g->normed && g->scale == 1 && g->first == f->told)
+		if (!g->shift && !g->normed && g->scale == 1 && g->first == f->declared)
 			f->raw_error = g->error;
 		if ((!best || g->error < best->error) &&
 			(g->scale == 1 || g->shift == shift)) /* one single oddity at most */
@@ -139,7 +139,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 	if (best && best->error < FITS && (isfinite(plain.error) ? best->error * BETTER < plain.error : outside))
 		f->winner = *best;
 	if (!f->winner.normed && normed_last(j, f, normed, plain.error))
-		f->winner = normed ? *normed : (struct plumb_guess){ shift, true, f->plane->first, 1, INFINITY };
+		f->winner = normed ? *normed : (struct plumb_guess){ shift, true, f->captured->first, 1, INFINITY };
 	f->runner_up = (struct plumb_guess){ 0, false, 0, 1, INFINITY };
 	for (int i = 0; i < f->guesses; i++) {
 		const struct plumb_guess *g = &f->guess[i], *w = &f->winner;
@@ -170,10 +170,10 @@ static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f,
 	 * wins. */
 	if (plumb_capture_at(&d->fixed, layer, point) && (layer != f->layer || point != f->point))
 		return PLUMB_OK;
-	struct plumb_plane *p;
-	PLUMB_TRY(plumb_capture_put(&d->fixed, layer, point, f->plane->rows, f->plane->width, w->first, &p));
+	struct plumb_captured *p;
+	PLUMB_TRY(plumb_capture_put(&d->fixed, layer, point, f->captured->rows, f->captured->width, w->first, &p));
 	for (int64_t i = 0; i < p->rows * p->width; i++)
-		p->v[i] = w->scale == 1 ? f->plane->v[i] : (float)(f->plane->v[i] / w->scale);
+		p->v[i] = w->scale == 1 ? f->captured->v[i] : (float)(f->captured->v[i] / w->scale);
 	f->real_layer = layer;
 	f->real_point = point;
 	return PLUMB_OK;
@@ -191,8 +191,8 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 		f->storage = files->file[i].storage;
 		f->layer = files->file[i].layer;
 		f->point = files->file[i].point;
-		f->plane = plumb_capture_at(&d->given, f->layer, f->point);
-		f->told = f->plane->first;
+		f->captured = plumb_capture_at(&d->given, f->layer, f->point);
+		f->declared = f->captured->first;
 		j->found->files++;
 	}
 	return PLUMB_OK;
@@ -217,7 +217,7 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));
 	j->found->move = vote_position(j);
 	for (int i = 0; i < j->found->files && j->found->move; i++) {
-		struct plumb_plane *p = j->found->file[i].plane;
+		struct plumb_captured *p = j->found->file[i].captured;
 		if (plumb_point_square(j->found->file[i].point) || p->first + j->found->move < 0 ||
 			p->first + j->found->move + p->rows > d->n)
 			continue;
@@ -239,7 +239,7 @@ static enum plumb_status convention_find(struct plumb_diag *d, void *result)
 	struct plumb_convention_result *found = result;
 	struct plumb_judge j = { .eps = d->config->norm_eps, .found = found };
 	found->layers = (int)d->config->layers;
-	PLUMB_TRY(plumb_diag_truth(d, &j.truth));
+	PLUMB_TRY(plumb_diag_trusted(d, &j.trusted_run));
 	plumb_capture_free(&d->given);
 	PLUMB_TRY(plumb_capture_borrow(&d->given, &d->reference->raw));
 	plumb_reference_place(&d->given, d->reference->position, plumb_reference_length(d->reference, d->n));

@@ -18,8 +18,8 @@ struct plumb_guess {
 struct plumb_file_case {
 	const char *name, *storage;
 	int layer, point;
-	struct plumb_plane *plane;
-	int64_t told; /* position of the first row, as told */
+	struct plumb_captured *captured;
+	int64_t declared; /* position of the first row, as declared */
 	struct plumb_guess guess[PLUMB_MOST_GUESSES], winner, runner_up;
 	int guesses;
 	double raw_error;
@@ -44,7 +44,7 @@ struct plumb_convention_result {
 };
 /* While it looks for it. */
 struct plumb_judge {
-	const struct plumb_capture *truth;
+	const struct plumb_capture *trusted_run;
 	float *weight, *normed; /* of the final norm (NULL: not found); work space */
 	int64_t room;
 	double eps;

@@ -38,7 +38,7 @@ static double distance(const float *a, const float *b, const float *weight, int6
 }
 
 static enum plumb_status norm_rows(
-	struct plumb_judge *j, const struct plumb_plane *from, struct plumb_plane *to)
+	struct plumb_judge *j, const struct plumb_captured *from, struct plumb_captured *to)
 {
 	if (from->rows > j->room) {
 		free(j->normed);
@@ -56,16 +56,16 @@ static enum plumb_status norm_rows(
 
 /* What the trusted run has where the file would belong under this reading; v NULL: nothing. */
 static enum plumb_status target(
-	struct plumb_judge *j, const struct plumb_file_case *f, int shift, bool normed, struct plumb_plane *to)
+	struct plumb_judge *j, const struct plumb_file_case *f, int shift, bool normed, struct plumb_captured *to)
 {
 	int layer = f->layer + shift, point = f->point;
-	*to = (struct plumb_plane){ NULL, 0, 0, 0 };
+	*to = (struct plumb_captured){ NULL, 0, 0, 0 };
 	if (normed && (!plumb_point_chained(point) || layer < 0 || !j->weight))
 		return PLUMB_OK;
 	if (plumb_point_chained(point))
 		point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
-	const struct plumb_plane *p = layer >= -1 ? plumb_capture_at(j->truth, layer, point) : NULL;
-	if (!p || p->width != f->plane->width)
+	const struct plumb_captured *p = layer >= -1 ? plumb_capture_at(j->trusted_run, layer, point) : NULL;
+	if (!p || p->width != f->captured->width)
 		return PLUMB_OK;
 	*to = *p;
 	return normed ? norm_rows(j, p, to) : PLUMB_OK;
@@ -77,35 +77,35 @@ static void add_guess(struct plumb_file_case *f, struct plumb_guess g)
 		f->guess[f->guesses++] = g;
 }
 
-/* The told position, and the best of the others. */
+/* The declared position, and the best of the others. */
 static void try_positions(
-	struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift, bool normed)
+	struct plumb_file_case *f, const struct plumb_captured *t, const float *weight, int shift, bool normed)
 {
-	const struct plumb_plane *p = f->plane;
-	struct plumb_guess told = { shift, normed, p->first, 1, INFINITY }, other = told;
+	const struct plumb_captured *p = f->captured;
+	struct plumb_guess declared = { shift, normed, p->first, 1, INFINITY }, other = declared;
 	double work = (double)p->rows * (double)p->width * (double)t->rows;
 	for (int64_t first = t->first; first + p->rows <= t->first + t->rows; first++) {
 		if (first != p->first && (work > MOST_WORK || plumb_point_square(f->point)))
 			continue;
 		int64_t at = (first - t->first) * t->width;
 		double e = distance(p->v, t->v + at, weight + at, p->rows * p->width, 1);
-		struct plumb_guess *g = first == p->first ? &told : &other;
+		struct plumb_guess *g = first == p->first ? &declared : &other;
 		if (e < g->error) {
 			g->error = e;
 			g->first = first;
 		}
 	}
-	if (isfinite(told.error))
-		add_guess(f, told);
+	if (isfinite(declared.error))
+		add_guess(f, declared);
 	if (isfinite(other.error))
 		add_guess(f, other);
 }
 
 /* By a factor that is the same for all values: only where a bug within a layer could not do the same. */
 static enum plumb_status try_scale(
-	struct plumb_file_case *f, const struct plumb_plane *t, const float *weight, int shift)
+	struct plumb_file_case *f, const struct plumb_captured *t, const float *weight, int shift)
 {
-	const struct plumb_plane *p = f->plane;
+	const struct plumb_captured *p = f->captured;
 	double dot = 0, size = 0;
 	if (p->first < t->first || p->first + p->rows > t->first + t->rows ||
 		(!plumb_point_chained(f->point) && f->point < PLUMB_POINT_FINAL_NORM))
@@ -119,9 +119,9 @@ static enum plumb_status try_scale(
 	for (int64_t r = 0; r < p->rows; r++) {
 		double m = plumb_median_size(v + r * p->width, p->width, room);
 		for (int64_t i = r * p->width; i < (r + 1) * p->width; i++) {
-			double even = v[i] != 0 || m > 0 ? 1 / ((double)v[i] * v[i] + m * m) : 0;
-			dot += even * p->v[i] * v[i];
-			size += even * v[i] * v[i];
+			double elementwise = v[i] != 0 || m > 0 ? 1 / ((double)v[i] * v[i] + m * m) : 0;
+			dot += elementwise * p->v[i] * v[i];
+			size += elementwise * v[i] * v[i];
 		}
 	}
 	free(room);
@@ -135,7 +135,7 @@ static enum plumb_status try_scale(
 
 /* One reading of a file: against `t`. */
 static enum plumb_status consider_as(
-	struct plumb_file_case *f, const struct plumb_plane *t, int shift, bool normed)
+	struct plumb_file_case *f, const struct plumb_captured *t, int shift, bool normed)
 {
 	float *weight = malloc(sizeof *weight * (size_t)(t->rows * t->width));
 	enum plumb_status s = PLUMB_OK;
@@ -152,7 +152,7 @@ static enum plumb_status consider_as(
 
 enum plumb_status plumb_convention_consider(struct plumb_judge *j, struct plumb_file_case *f)
 {
-	struct plumb_plane t;
+	struct plumb_captured t;
 	f->guesses = 0;
 	for (int shift = -1; shift <= 1; shift++)
 		for (int normed = 0; normed <= 1; normed++) {

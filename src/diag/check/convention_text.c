@@ -33,7 +33,7 @@ static void say(struct words *w, const char *format, ...)
 	w->n += n > 0 ? (size_t)n : 0;
 }
 
-static bool moved(const struct plumb_file_case *f) { return f->winner.first != f->told; }
+static bool moved(const struct plumb_file_case *f) { return f->winner.first != f->declared; }
 
 /* "final-normed, position 3", or "raw". */
 static void winner_name(const struct plumb_convention_result *j, const struct plumb_file_case *f,
@@ -47,7 +47,7 @@ static void winner_name(const struct plumb_convention_result *j, const struct pl
 															 : "one layer earlier");
 	if (g->normed)
 		say(w, "%sfinal-normed", w->n ? ", " : "");
-	if (g->first != f->told)
+	if (g->first != f->declared)
 		say(w, "%sother position", w->n ? ", " : "");
 	if (g->scale != 1)
 		say(w, "%sscaled", w->n ? ", " : "");
@@ -60,7 +60,7 @@ static void winner_name(const struct plumb_convention_result *j, const struct pl
 bool plumb_convention_raw(const struct plumb_file_case *f)
 {
 	const struct plumb_guess *w = &f->winner;
-	return !w->shift && !w->normed && w->first == f->told && w->scale == 1 && !*f->storage;
+	return !w->shift && !w->normed && w->first == f->declared && w->scale == 1 && !*f->storage;
 }
 
 const char *plumb_convention_name(
@@ -120,7 +120,7 @@ static bool is_single(const struct plumb_convention_result *j, const struct plum
 	int shift = f->layer < 0 ? 0 : j->shift;
 	bool edge = f->winner.normed && is_normed_last(j, f);
 	return (f->winner.shift != shift && !edge) || (f->winner.normed && !edge) ||
-		f->winner.first != f->plane->first;
+		f->winner.first != f->captured->first;
 }
 
 static void name_set(const struct plumb_convention_result *j, struct words *w)
@@ -145,7 +145,7 @@ static void name_set(const struct plumb_convention_result *j, struct words *w)
 		say(w, "%s%s", w->n ? ", " : "", f->storage);
 }
 
-static void tell_file(
+static void describe_file(
 	const struct plumb_convention_result *j, const struct plumb_file_case *f, struct words *w)
 {
 	char name[64];
@@ -157,7 +157,7 @@ static void tell_file(
 		say(w, " %s is %s.", f->name, name);
 }
 
-static void tell_set(const struct plumb_convention_result *j, struct words *w)
+static void describe_set(const struct plumb_convention_result *j, struct words *w)
 {
 	const struct plumb_file_case *f;
 	int odd = 0, judged = 0;
@@ -171,16 +171,16 @@ static void tell_set(const struct plumb_convention_result *j, struct words *w)
 	else if (j->shift > 0)
 		say(w, "The set counts layers one too low: what is called layer 0 is the output of layer 1.");
 	if (j->move)
-		say(w, "%sThe set is of another position than told: %+lld.", w->n ? " " : "", (long long)j->move);
+		say(w, "%sThe set is of another position than declared: %+lld.", w->n ? " " : "", (long long)j->move);
 	if ((f = find(j, is_normed_last))) {
-		tell_file(j, f, w);
+		describe_file(j, f, w);
 		say(w, " Transformers' hidden_states do that: the last one is already normed.");
 	}
-	for (int i = 0, told = 0; i < j->files && told < 4; i++) {
+	for (int i = 0, declared = 0; i < j->files && declared < 4; i++) {
 		f = &j->file[i];
 		if (!is_normed_last(j, f) && (f->winner.normed || f->winner.scale != 1 || is_single(j, f))) {
-			tell_file(j, f, w);
-			told++;
+			describe_file(j, f, w);
+			declared++;
 		}
 	}
 	if ((f = find(j, is_stored)))
@@ -201,7 +201,7 @@ static double rounded(const struct plumb_diag *d)
 }
 
 /* Other weights, and whether the type that the file holds them in explains it. */
-static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct words *w)
+static enum plumb_status describe_weights(struct plumb_diag *d, double away, struct words *w)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_EMBEDDING, -1);
 	double step = 0;
@@ -217,7 +217,7 @@ static enum plumb_status tell_weights(struct plumb_diag *d, double away, struct 
 }
 
 static enum plumb_status ask_matrix(
-	struct plumb_diag *d, const struct plumb_plane *p, struct plumb_convention_result *c, struct words *w)
+	struct plumb_diag *d, const struct plumb_captured *p, struct plumb_convention_result *c, struct words *w)
 {
 	int32_t *token = malloc(sizeof *token * (size_t)p->rows);
 	double *away = malloc(sizeof *away * (size_t)p->rows);
@@ -261,11 +261,11 @@ static enum plumb_status check_belongs(
 	if (!e || !isfinite(e->winner.error))
 		return PLUMB_OK;
 	if (e->winner.error > OTHER)
-		return ask_matrix(d, e->plane, c, w);
+		return ask_matrix(d, e->captured, c, w);
 	if (e->winner.error <= rounded(d))
 		return PLUMB_OK;
 	c->weights_differ = e->winner.error;
-	return tell_weights(d, e->winner.error, w);
+	return describe_weights(d, e->winner.error, w);
 }
 
 enum plumb_status plumb_convention_describe(struct plumb_diag *d, struct plumb_convention_result *c)
@@ -275,7 +275,7 @@ enum plumb_status plumb_convention_describe(struct plumb_diag *d, struct plumb_c
 	c->raw = !set.n;
 	if (c->raw)
 		say(&set, "raw");
-	tell_set(c, &text);
+	describe_set(c, &text);
 	PLUMB_TRY(check_belongs(d, c, &text));
 	if (*c->text == ' ')
 		memmove(c->text, c->text + 1, strlen(c->text));
@@ -290,7 +290,7 @@ static json_t *file_json(const struct plumb_convention_result *c, const struct p
 	plumb_convention_name(c, f, name);
 	winner_name(c, f, &f->runner_up, &second);
 	if (moved(f))
-		say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->told);
+		say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->declared);
 	if (f->winner.scale != 1)
 		say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
 	if (f->winner.shift || f->winner.normed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gaps of all points that the reference has: as they accumulate, of each layer alone and of each
- * component alone, each beside the gap that the twin shows when it is treated as if it were the reference.
- * Two kinds of twin, since a narrow reference was either computed so or only stored so; what either explains
+ * component alone, each beside the gap that the control run shows when it is treated as if it were the reference.
+ * Two kinds of control run, since a narrow reference was either computed so or only stored so; what either explains
  * is explained. */
 #include <math.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 /* One reference, or what stands in for it, and the run that is compared with it. */
 struct side {
 	const struct plumb_capture *whole; /* the run as it is */
-	struct plumb_capture given;        /* the reference's planes; of twins: the twin's values there */
+	struct plumb_capture given;        /* the reference's captured tensors; of controls: the control run's values there */
 	bool trusted;
 };
 
@@ -32,18 +32,18 @@ static enum plumb_status masked(struct plumb_capture *out, const struct plumb_ca
 	int layer = -1, point = -1;
 	PLUMB_TRY(plumb_capture_new(out, like->layers));
 	while (plumb_capture_next(like, &layer, &point)) {
-		const struct plumb_plane *a = plumb_capture_at(from, layer, point),
+		const struct plumb_captured *a = plumb_capture_at(from, layer, point),
 								 *b = plumb_capture_at(like, layer, point);
 		const float *va, *vb;
-		struct plumb_plane *p;
+		struct plumb_captured *p;
 		int64_t n;
-		if (layer >= layers || !plumb_plane_common(a, b, &va, &vb, &n))
+		if (layer >= layers || !plumb_captured_common(a, b, &va, &vb, &n))
 			continue;
 		PLUMB_TRY(plumb_capture_put(
 			out, layer, point, n / a->width, a->width, a->first > b->first ? a->first : b->first, &p));
 		memcpy(p->v, va, sizeof *va * (size_t)n);
 		if (stored)
-			plumb_blur_stored(p->v, n, *stored, (uint64_t)layer << 8 | (uint64_t)point);
+			plumb_perturb_stored(p->v, n, *stored, (uint64_t)layer << 8 | (uint64_t)point);
 	}
 	return PLUMB_OK;
 }
@@ -68,23 +68,23 @@ static enum plumb_status fed(
 	struct plumb_diag *d, struct side *side, unsigned points, bool hybrid, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, side->trusted);
-	const struct plumb_capture *truth;
-	PLUMB_TRY(plumb_diag_truth(d, &truth));
+	const struct plumb_capture *trusted_run;
+	PLUMB_TRY(plumb_diag_trusted(d, &trusted_run));
 	run.points = points | OUTER;
 	run.out = out;
 	if (hybrid)
-		run.stage[run.stages++] = (struct plumb_stage){ points & ENDS, plumb_stage_feed,
-			(void *)(uintptr_t)truth };
-	run.stage[run.stages++] = (struct plumb_stage){ points, plumb_stage_feed, &side->given };
+		run.hook[run.hooks++] = (struct plumb_hook){ points & ENDS, plumb_hook_feed,
+			(void *)(uintptr_t)trusted_run };
+	run.hook[run.hooks++] = (struct plumb_hook){ points, plumb_hook_feed, &side->given };
 	return plumb_run_as_used(&run);
 }
 
 /* The final norm of an output, for references that hold the last layer only so. */
 static enum plumb_status normed(
-	const struct plumb_diag *d, const struct plumb_plane *x, struct plumb_plane *y)
+	const struct plumb_diag *d, const struct plumb_captured *x, struct plumb_captured *y)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_OUTPUT_NORM, -1);
-	*y = (struct plumb_plane){ NULL, 0, 0, 0 };
+	*y = (struct plumb_captured){ NULL, 0, 0, 0 };
 	if (!x || !t)
 		return PLUMB_OK;
 	float *v = malloc(sizeof *v * (size_t)((x->rows + 1) * x->width));
@@ -100,19 +100,19 @@ static enum plumb_status normed(
 	if (s)
 		free(v);
 	else
-		*y = (struct plumb_plane){ v, x->rows, x->width, x->first };
+		*y = (struct plumb_captured){ v, x->rows, x->width, x->first };
 	return s;
 }
 
-/* Compare a run with its side at one point; the first time measures, later ones (twins) raise the floor. */
+/* Compare a run with its side at one point; the first time measures, later ones (controls) raise the floor. */
 static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_errors *e, struct plumb_gap *gap,
 	const struct plumb_capture *run, const struct side *side, int layer, int point)
 {
 	bool scores = point == PLUMB_POINT_ATTN_SCORES,
 		 last = layer == d->config->layers - 1 && point == PLUMB_POINT_OUTPUT;
-	const struct plumb_plane *theirs = plumb_capture_at(&side->given, layer, point),
+	const struct plumb_captured *theirs = plumb_capture_at(&side->given, layer, point),
 							 *ours = plumb_capture_at(run, layer, point);
-	struct plumb_plane own = { NULL, 0, 0, 0 };
+	struct plumb_captured own = { NULL, 0, 0, 0 };
 	bool through = last && !theirs;
 	enum plumb_status s = PLUMB_OK;
 	if (through) {
@@ -177,41 +177,41 @@ static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors 
 static int twins_for(int64_t tokens) { return tokens <= 16 ? 8 : tokens <= 64 ? 4 : 2; }
 
 static enum plumb_status compare_twins(
-	struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *truth, unsigned points)
+	struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *trusted_run, unsigned points)
 {
-	const struct plumb_capture *twin;
-	int twins = twins_for(d->n);
-	PLUMB_TRY(plumb_diag_twin(d, &twin));
-	PLUMB_TRY(compare_with(d, e, truth, twin, NULL, true, points));
-	for (int i = 1; i < twins; i++) {
+	const struct plumb_capture *control;
+	int controls = twins_for(d->n);
+	PLUMB_TRY(plumb_diag_control(d, &control));
+	PLUMB_TRY(compare_with(d, e, trusted_run, control, NULL, true, points));
+	for (int i = 1; i < controls; i++) {
 		struct plumb_capture other = { .layers = 0 };
-		PLUMB_TRY(plumb_diag_progress(d, "what rounding does", i, twins));
-		enum plumb_status s = plumb_twin_run(d, i, points, &other);
+		PLUMB_TRY(plumb_diag_progress(d, "what rounding does", i, controls));
+		enum plumb_status s = plumb_control_run(d, i, points, &other);
 		if (!s)
-			s = compare_with(d, e, truth, &other, NULL, true, points);
+			s = compare_with(d, e, trusted_run, &other, NULL, true, points);
 		plumb_capture_free(&other);
 		PLUMB_TRY(s);
 	}
 	/* The exact run whose values were only rounded when they were written. */
-	return compare_with(d, e, truth, truth, &e->stored, true, points);
+	return compare_with(d, e, trusted_run, trusted_run, &e->stored, true, points);
 }
 
 static enum plumb_status compare_sides(struct plumb_diag *d, struct plumb_errors *e)
 {
-	const struct plumb_capture *ours, *truth, *fixed = &d->fixed;
+	const struct plumb_capture *ours, *trusted_run, *fixed = &d->fixed;
 	unsigned points = points_of(d, fixed, &e->hybrid);
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
-	PLUMB_TRY(plumb_diag_truth(d, &truth));
+	PLUMB_TRY(plumb_diag_trusted(d, &trusted_run));
 	e->inner = (points & ~OUTER) != 0;
 	PLUMB_TRY(plumb_diag_progress(d, "comparing with the reference", 0, 1));
 	PLUMB_TRY(compare_with(d, e, ours, fixed, NULL, false, points));
-	return compare_twins(d, e, truth, points);
+	return compare_twins(d, e, trusted_run, points);
 }
 
 /* The trusted run's output of a layer as far from the reference as no rounding explains? Floors are those of
  * our own run there. */
 static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e,
-	const struct plumb_capture *truth, int layer, bool *leaves)
+	const struct plumb_capture *trusted_run, int layer, bool *leaves)
 {
 	int point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
 	const struct plumb_gap *ours = plumb_gap_any(e, PLUMB_ACCUMULATED, layer, point);
@@ -219,9 +219,9 @@ static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb
 	*leaves = ours && !ours->ok;
 	if (!*leaves || ours->normed || (d->trusted == d->port && !d->broken))
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(truth, layer, point),
+	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(trusted_run, layer, point),
 		plumb_capture_at(&d->fixed, layer, point), false, plumb_stored_type(e->stored)));
-	*leaves = gap.have && fmax(gap.rel / ours->floor, gap.even / ours->floor_even) > e->limit;
+	*leaves = gap.have && fmax(gap.rel / ours->floor, gap.elementwise / ours->floor_elementwise) > e->limit;
 	return PLUMB_OK;
 }
 
@@ -230,14 +230,14 @@ static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb
  * layer may differ for that alone. */
 static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
 {
-	const struct plumb_capture *truth;
+	const struct plumb_capture *trusted_run;
 	e->sure = e->layers - 1;
 	if (!e->hybrid)
 		return PLUMB_OK;
-	PLUMB_TRY(plumb_diag_truth(d, &truth));
+	PLUMB_TRY(plumb_diag_trusted(d, &trusted_run));
 	for (int layer = -1; layer < e->layers; layer++) {
 		bool leaves;
-		PLUMB_TRY(trusted_leaves(d, e, truth, layer, &leaves));
+		PLUMB_TRY(trusted_leaves(d, e, trusted_run, layer, &leaves));
 		if (leaves) {
 			e->sure = layer;
 			break;

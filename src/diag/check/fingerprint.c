@@ -51,19 +51,19 @@ static bool layer_bad(const struct plumb_errors *e, int layer)
 	return false;
 }
 
-enum plumb_status plumb_culprit(struct plumb_diag *d, int *layer, int *bad)
+enum plumb_status plumb_first_wrong(struct plumb_diag *d, int *layer, int *bad)
 {
 	const struct plumb_errors *e;
-	*layer = PLUMB_NO_CULPRIT;
+	*layer = PLUMB_NONE_WRONG;
 	*bad = 0;
 	PLUMB_TRY(plumb_diag_errors(d, &e));
 	enum plumb_gap_kind kind = e->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
 	if (gap_bad(e, kind, -1, PLUMB_POINT_EMBEDDINGS))
 		*layer = -1;
 	for (int l = 0; l < d->layers; l++)
-		if (layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NO_CULPRIT)
+		if (layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NONE_WRONG)
 			*layer = l;
-	if (*layer == PLUMB_NO_CULPRIT &&
+	if (*layer == PLUMB_NONE_WRONG &&
 		(gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
 		*layer = (int)d->config->layers;
 	return PLUMB_OK;
@@ -76,11 +76,11 @@ static struct plumb_run run_of(struct probe *p, bool trusted)
 	struct plumb_run run = plumb_diag_run(p->d, trusted);
 	if (p->d->n <= 128)
 		run.keep |= BIT(ATTN_SCORES); /* so that all runs take the same way */
-	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
+	run.hook[run.hooks++] = (struct plumb_hook){ ENDS, plumb_hook_feed, (void *)(uintptr_t)p->fed };
 	return run;
 }
 
-/* How far a right port may be from the trusted run at a point; infinite: nobody knows. In fp16 it is what
+/* How far a right port may be from the trusted run at a point; infinite: not known. In fp16 it is what
  * explains its distance from the reference. */
 static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, double *limit)
 {
@@ -94,27 +94,27 @@ static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, 
 	PLUMB_TRY(plumb_diag_errors(d, &e));
 	const struct plumb_gap *gap = plumb_gap_any(
 		e, layer < 0 ? PLUMB_ACCUMULATED : PLUMB_ISOLATED, layer, point);
-	*limit = gap && gap->have ? e->limit * fmax(gap->floor, gap->floor_even) : INFINITY;
+	*limit = gap && gap->have ? e->limit * fmax(gap->floor, gap->floor_elementwise) : INFINITY;
 	return PLUMB_OK;
 }
 
 /* The layers in which the port, fed as the trusted run was, makes something else. */
-static enum plumb_status port_culprit(struct probe *p)
+static enum plumb_status port_first_wrong(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
-	int layer = -1, point = -1, last = PLUMB_NO_CULPRIT;
+	int layer = -1, point = -1, last = PLUMB_NONE_WRONG;
 	while (plumb_capture_next(p->observed, &layer, &point)) {
-		const struct plumb_plane *ours = plumb_capture_at(p->observed, layer, point),
-								 *truth = plumb_capture_at(p->clean, layer, point);
+		const struct plumb_captured *ours = plumb_capture_at(p->observed, layer, point),
+								 *trusted_run = plumb_capture_at(p->clean, layer, point);
 		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
 		struct plumb_gap gap;
 		double limit;
 		PLUMB_TRY(port_limit(d, layer, point, &limit));
-		PLUMB_TRY(plumb_gap_measure(&gap, ours, truth, point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
-		if (!gap.have || place == last || !(fmax(gap.rel, gap.even) > limit))
+		PLUMB_TRY(plumb_gap_measure(&gap, ours, trusted_run, point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
+		if (!gap.have || place == last || !(fmax(gap.rel, gap.elementwise) > limit))
 			continue;
 		last = place;
-		if (p->layer == PLUMB_NO_CULPRIT)
+		if (p->layer == PLUMB_NONE_WRONG)
 			p->layer = place;
 		p->bad += layer >= 0;
 	}
@@ -136,14 +136,14 @@ static enum plumb_status observe_port(struct probe *p)
 	if (d->port != d->trusted)
 		run.keep &= ~BIT(ATTN_SCORES); /* a fused operator of its own may be the bad one */
 	PLUMB_TRY(d->port == d->trusted ? plumb_run_watched(&run) : plumb_run_as_used(&run));
-	return port_culprit(p);
+	return port_first_wrong(p);
 }
 
 static enum plumb_status observe_reference(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
 	p->port = false;
-	PLUMB_TRY(plumb_culprit(d, &p->layer, &p->bad));
+	PLUMB_TRY(plumb_first_wrong(d, &p->layer, &p->bad));
 	if (p->layer < 0)
 		return PLUMB_OK;
 	const struct plumb_errors *errors;
@@ -174,17 +174,17 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 	struct probe *p = user;
 	int layers = (int)p->d->config->layers, point = (int)live->point;
 	bool head = live->layer < 0 && point != PLUMB_POINT_EMBEDDINGS && p->layer >= layers - 1;
-	const struct plumb_plane *clean = plumb_capture_at(p->clean, live->layer, point),
+	const struct plumb_captured *clean = plumb_capture_at(p->clean, live->layer, point),
 							 *observed = plumb_capture_at(p->observed, live->layer, point);
-	struct plumb_plane here = { live->v, live->rows, live->width, live->first };
+	struct plumb_captured here = { live->v, live->rows, live->width, live->first };
 	const float *o, *c, *v, *unused;
 	int64_t n, m;
 	bool here_too = head || live->layer == p->layer || (p->beyond && live->layer > p->layer);
-	if (!here_too || !clean || !plumb_plane_common(observed, clean, &o, &c, &n))
+	if (!here_too || !clean || !plumb_captured_common(observed, clean, &o, &c, &n))
 		return PLUMB_OK;
-	struct plumb_plane both = { (float *)(uintptr_t)c, n / live->width, live->width,
+	struct plumb_captured both = { (float *)(uintptr_t)c, n / live->width, live->width,
 		observed->first > clean->first ? observed->first : clean->first };
-	if (!plumb_plane_common(&here, &both, &v, &unused, &m) || m != n)
+	if (!plumb_captured_common(&here, &both, &v, &unused, &m) || m != n)
 		return PLUMB_OK;
 	float *room = realloc(p->row, sizeof *room * (size_t)live->width);
 	if (!room)
@@ -216,9 +216,9 @@ static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 	if (p->layer < p->d->config->layers - 1 && !p->beyond)
 		run.last_layer = p->layer;
 	run.fault = &fault;
-	run.stages = 0; /* look before feeding */
-	run.stage[run.stages++] = (struct plumb_stage){ plumb_diag_points(p->d), compare, p };
-	run.stage[run.stages++] = (struct plumb_stage){ ENDS, plumb_stage_feed, (void *)(uintptr_t)p->fed };
+	run.hooks = 0; /* look before feeding */
+	run.hook[run.hooks++] = (struct plumb_hook){ plumb_diag_points(p->d), compare, p };
+	run.hook[run.hooks++] = (struct plumb_hook){ ENDS, plumb_hook_feed, (void *)(uintptr_t)p->fed };
 	p->oo = p->op = p->pp = 0;
 	PLUMB_TRY(plumb_run_watched(&run));
 	if (p->oo > 0 && p->pp > 0) {
@@ -277,10 +277,10 @@ static void name_cause(char *text, size_t size, const struct plumb_cause *c)
 		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
 }
 
-static void tell(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
+static void describe(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
 {
 	char first[160], second[160] = "";
-	if (p->layer == PLUMB_NO_CULPRIT) {
+	if (p->layer == PLUMB_NONE_WRONG) {
 		plumb_format(text, size, "nothing to explain: no layer differs by more than rounding");
 		return;
 	}
@@ -319,16 +319,16 @@ static enum plumb_status try_all(struct probe *p, struct plumb_cause *cause, int
 static enum plumb_status fingerprint_find(struct plumb_diag *d, void *result)
 {
 	struct plumb_fingerprint_result *f = result;
-	struct probe p = { .d = d, .layer = PLUMB_NO_CULPRIT };
+	struct probe p = { .d = d, .layer = PLUMB_NONE_WRONG };
 	if (!(f->cause = calloc((size_t)plumb_fault_count(), sizeof *f->cause)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
 	enum plumb_status s = observe_port(&p);
-	if (!s && p.layer == PLUMB_NO_CULPRIT && d->reference)
+	if (!s && p.layer == PLUMB_NONE_WRONG && d->reference)
 		s = observe_reference(&p);
 	if (!s && p.layer >= 0)
 		s = try_all(&p, f->cause, &f->causes);
 	if (!s)
-		tell(&p, f->cause, f->causes, f->text, sizeof f->text);
+		describe(&p, f->cause, f->causes, f->text, sizeof f->text);
 	f->port = p.port;
 	f->layer = p.layer;
 	f->bad = p.bad;
@@ -351,7 +351,7 @@ static json_t *fingerprint_emit(struct plumb_diag *d, const void *result)
 	}
 	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:i}", "part", "fingerprint", "causes", list, "text", f->text,
 		"explains", f->port ? "port" : "reference", "layer",
-		f->layer == PLUMB_NO_CULPRIT ? json_null() : json_integer(f->layer), "layers_bad", f->bad);
+		f->layer == PLUMB_NONE_WRONG ? json_null() : json_integer(f->layer), "layers_bad", f->bad);
 }
 
 static void fingerprint_free(void *result) { free(((struct plumb_fingerprint_result *)result)->cause); }

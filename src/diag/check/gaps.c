@@ -39,7 +39,7 @@ void plumb_errors_free(struct plumb_errors *e)
 enum plumb_input plumb_isolation_input(const struct plumb_diag *d, int layer)
 {
 	const struct plumb_capture *c = &d->fixed;
-	const struct plumb_plane *p = plumb_capture_at(
+	const struct plumb_captured *p = plumb_capture_at(
 		c, layer - 1, layer > 0 ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
 	return !p                              ? PLUMB_INPUT_OURS
 		: p->first == 0 && p->rows >= d->n ? PLUMB_INPUT_REFERENCE

@@ -7,7 +7,7 @@
 #include "diag/check/check.h"
 
 /* Largest value of a row, if it is massive (massive.h). */
-static void look_for_channel(struct plumb_growth_result *g, const struct plumb_plane *p, float *room)
+static void look_for_channel(struct plumb_growth_result *g, const struct plumb_captured *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		const float *v = p->v + r * p->width;
@@ -39,11 +39,11 @@ static void spread(const float *v, int64_t n, double *std, double *max, double *
 
 /* The step as it stands: the file beside our output, no convention undone. */
 static enum plumb_status as_it_stands(const struct plumb_growth_result *g, struct plumb_step *s,
-	const struct plumb_plane *ours, const struct plumb_plane *raw)
+	const struct plumb_captured *ours, const struct plumb_captured *raw)
 {
 	const float *a, *b;
 	int64_t n;
-	if (!plumb_plane_common(ours, raw, &a, &b, &n))
+	if (!plumb_captured_common(ours, raw, &a, &b, &n))
 		return PLUMB_OK;
 	s->have = true;
 	spread(a, n, &s->std_ours, &s->max_ours, &s->norm);
@@ -90,13 +90,13 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)d->config->hidden);
 	/* Of the rows that the reference has: a channel it never saw explains nothing. */
 	for (int layer = 0; layer < d->layers; layer++) {
-		const struct plumb_plane *p = plumb_capture_at(ours, layer, PLUMB_POINT_OUTPUT),
+		const struct plumb_captured *p = plumb_capture_at(ours, layer, PLUMB_POINT_OUTPUT),
 								 *r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
 		const float *a, *b;
 		int64_t n;
-		if (plumb_plane_common(p, r, &a, &b, &n))
+		if (plumb_captured_common(p, r, &a, &b, &n))
 			look_for_channel(g,
-				&(struct plumb_plane){
+				&(struct plumb_captured){
 					(float *)(uintptr_t)a, n / p->width, p->width, p->first + (a - p->v) / p->width },
 				room);
 	}
@@ -135,11 +135,11 @@ static enum plumb_step_role role_of(const struct plumb_growth_result *g, int k)
 		return PLUMB_STEP_VICTIM;
 	/* All channels counted alike: in the norm, a massive channel's error comes and goes by chance. */
 	const struct plumb_gap *before = g->step[k - 1].all;
-	double growth = s->all && before ? ratio(s->all->even, before->even) : NAN,
-		   twin = s->all && before ? ratio(s->all->floor_even, before->floor_even) : NAN;
-	if (growth > 1.5 && growth > 2 * twin && k > 1)
+	double growth = s->all && before ? ratio(s->all->elementwise, before->elementwise) : NAN,
+		   control = s->all && before ? ratio(s->all->floor_elementwise, before->floor_elementwise) : NAN;
+	if (growth > 1.5 && growth > 2 * control && k > 1)
 		return PLUMB_STEP_AMPLIFIER;
-	return growth < 0.75 && growth < 0.9 * twin ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
+	return growth < 0.75 && growth < 0.9 * control ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
 }
 
 static void grow(struct plumb_growth_result *g)
@@ -150,8 +150,8 @@ static void grow(struct plumb_growth_result *g)
 		struct plumb_step *s = &g->step[k], *before = &g->step[k - 1];
 		s->growth_abs = s->have && before->have ? ratio(s->raw.mean_abs, before->raw.mean_abs) : NAN;
 		s->growth_rel = s->all && before->all ? ratio(s->all->rel, before->all->rel) : NAN;
-		s->growth_twin = s->all && before->all ? ratio(s->all->floor, before->all->floor) : NAN;
-		s->growth_twin_abs = s->all && before->all ? ratio(s->all->floor_abs, before->all->floor_abs) : NAN;
+		s->growth_control = s->all && before->all ? ratio(s->all->floor, before->all->floor) : NAN;
+		s->growth_control_abs = s->all && before->all ? ratio(s->all->floor_abs, before->all->floor_abs) : NAN;
 		if (k > 1 && s->growth_rel > 0) { /* looking up an embedding computes nothing */
 			rel += log(s->growth_rel);
 			rels++;
@@ -201,11 +201,11 @@ static json_t *layer_json(struct plumb_diag *d, const struct plumb_growth_result
 
 static void describe(struct plumb_growth_result *g)
 {
-	int culprits = 0, first = -1, jumps = g->jumps;
+	int wrong = 0, first = -1, jumps = g->jumps;
 	char *text = g->text;
 	size_t size = sizeof g->text;
 	for (int k = 1; k < g->steps; k++)
-		if (g->step[k].role == PLUMB_STEP_CULPRIT && !culprits++)
+		if (g->step[k].role == PLUMB_STEP_CULPRIT && !wrong++)
 			first = k - 1;
 	int used = plumb_format(text, size,
 		"The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
@@ -216,14 +216,14 @@ static void describe(struct plumb_growth_result *g)
 			text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
 	if (used < 0 || (size_t)used >= size)
 		return;
-	if (culprits && g->errors->sure < g->errors->layers - 1)
+	if (wrong && g->errors->sure < g->errors->layers - 1)
 		plumb_format(text + used, size - (size_t)used,
 			"Layer %d is wrong by itself; of those after it nothing can be said, as the reference has not "
 			"all positions.",
 			first);
-	else if (culprits)
+	else if (wrong)
 		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.",
-			culprits, culprits > 1 ? "s are" : " is", culprits > 1 ? "themselves" : "itself", first);
+			wrong, wrong > 1 ? "s are" : " is", wrong > 1 ? "themselves" : "itself", first);
 	else if (jumps)
 		plumb_format(text + used, size - (size_t)used,
 			"No layer is wrong by itself; %d apparent jump%s explained.", jumps,
@@ -252,7 +252,7 @@ static json_t *jump_json(const struct plumb_growth_result *g, const struct plumb
 	const struct plumb_step *s = &g->step[jump->step], *before = s - 1;
 	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to",
 		jump->step, "layer", jump->step - 1, "growth_abs", plumb_json_number(s->growth_abs), "growth_rel",
-		plumb_json_number(s->growth_rel), "growth_twin", plumb_json_number(s->growth_twin_abs), "growth_std",
+		plumb_json_number(s->growth_rel), "growth_twin", plumb_json_number(s->growth_control_abs), "growth_std",
 		plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN), "kind",
 		plumb_jump_name(jump->kind), "text", jump->text);
 }

@@ -33,7 +33,7 @@ struct plumb_step {
 	const struct plumb_gap *all,
 		*one;          /* conventions undone: accumulated, of this layer alone; NULL: nothing to compare */
 	double growth_abs; /* from the step before, as it stands */
-	double growth_rel, growth_twin, growth_twin_abs; /* conventions undone; the twin's */
+	double growth_rel, growth_control, growth_control_abs; /* conventions undone; the control run's */
 	enum plumb_step_role role;
 };
 /* A step in which the mean absolute error grows so much that it asks for an explanation. */

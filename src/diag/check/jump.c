@@ -66,13 +66,13 @@ static double spacing(enum plumb_stored stored, double x)
 				  : 0;
 }
 
-static void twin_says(const struct plumb_growth_result *g, int k, struct words *w)
+static void control_says(const struct plumb_growth_result *g, int k, struct words *w)
 {
 	const struct plumb_step *s = &g->step[k];
-	if (s->growth_twin_abs > 0)
+	if (s->growth_control_abs > 0)
 		add(w,
 			" A run of ours that is rounded to %s makes an error of %.2g here, %.2gx that of the layer before.",
-			plumb_stored_name(g->errors->stored), s->all->floor_abs, s->growth_twin_abs);
+			plumb_stored_name(g->errors->stored), s->all->floor_abs, s->growth_control_abs);
 }
 
 static void explain(const struct plumb_growth_result *g, int k, enum plumb_jump_kind kind, struct words *w)
@@ -96,7 +96,7 @@ static void explain(const struct plumb_growth_result *g, int k, enum plumb_jump_
 			"the relative error grows only %.2gx.",
 			k - 1, (long long)g->channel, before->value, s->value, plumb_stored_name(g->errors->stored),
 			spacing(g->errors->stored, s->value), 100 * s->share, s->growth_rel);
-		twin_says(g, k, w);
+		control_says(g, k, w);
 	} else if (kind == PLUMB_JUMP_CANCELLATION) {
 		if (massive(g) && fabs(s->value) < 0.9 * fabs(before->value))
 			add(w,
@@ -105,10 +105,10 @@ static void explain(const struct plumb_growth_result *g, int k, enum plumb_jump_
 		else
 			add(w, "Layer %d cancels a part of its input (norm %.3g → %.3g); the rounding made before stays.",
 				k - 1, before->norm, s->norm);
-		twin_says(g, k, w);
+		control_says(g, k, w);
 	} else {
 		add(w, "It is within what rounding makes there (%.2g of it).", s->all ? s->all->excess : 0.0);
-		twin_says(g, k, w);
+		control_says(g, k, w);
 	}
 }
 
@@ -156,8 +156,8 @@ json_t *plumb_growth_cause(const struct plumb_growth_result *g, int k)
 	else if (writes(g, k))
 		add(&w, "massive activation: layer %d writes channel %lld (%.4g)", k - 1, (long long)g->channel,
 			s->value);
-	else if (s->growth_twin > PLUMB_EXCEPTION)
-		add(&w, "rounding: the rounded twin grows %.2gx here, too", s->growth_twin);
+	else if (s->growth_control > PLUMB_EXCEPTION)
+		add(&w, "rounding: the rounded control run grows %.2gx here, too", s->growth_control);
 	else
 		add(&w, "rounding: %.2g of what a right port shows", s->all->excess);
 	return plumb_json_text(text);

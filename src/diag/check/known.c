@@ -42,7 +42,7 @@ enum plumb_status plumb_known_rounded(
 			continue;
 		PLUMB_TRY(layer_step(d, layer, &step, type));
 		double times = plumb_isolation_input(d, layer) != PLUMB_INPUT_OURS ? TIMES : TIMES_OURS;
-		if (gap->ok || !(fmax(gap->rel, gap->even) <= times * step))
+		if (gap->ok || !(fmax(gap->rel, gap->elementwise) <= times * step))
 			return PLUMB_OK; /* a layer that is right has the same weights, and one farther away is not
 								explained */
 		seen++;

@@ -15,12 +15,12 @@ struct massive {
 };
 
 /* x after `after` layers. */
-static const struct plumb_plane *massive_stream(const struct massive *w, int after)
+static const struct plumb_captured *massive_stream(const struct massive *w, int after)
 {
 	return plumb_capture_at(w->c, after - 1, after ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
 }
 
-static double massive_at(const struct plumb_plane *p, int64_t row, int64_t column)
+static double massive_at(const struct plumb_captured *p, int64_t row, int64_t column)
 {
 	return p && row < p->rows && column < p->width ? (double)p->v[row * p->width + column] : NAN;
 }
@@ -60,7 +60,7 @@ static void massive_search(struct massive *w, float *v)
 {
 	struct plumb_biography_result *r = w->r;
 	for (int after = 1; after <= w->layers; after++) {
-		const struct plumb_plane *p = massive_stream(w, after);
+		const struct plumb_captured *p = massive_stream(w, after);
 		for (int64_t row = 0; p && row < p->rows; row++) {
 			double median = -1;
 			for (int64_t c = 0; c < p->width; c++) {
@@ -88,7 +88,7 @@ static void massive_follow(struct massive *w, struct plumb_massive_channel *m, f
 			m->peak_layer = after - 1;
 		}
 	}
-	const struct plumb_plane *peak = massive_stream(w, m->peak_layer + 1);
+	const struct plumb_captured *peak = massive_stream(w, m->peak_layer + 1);
 	m->median = plumb_median_abs(peak->v + m->row * peak->width, peak->width, v);
 	m->over_median = fabs(m->peak) / m->median;
 }
@@ -100,8 +100,8 @@ static void massive_weigh_error(struct massive *w, struct plumb_massive_channel 
 	int n = 0;
 	m->share = -1;
 	for (int layer = 0; w->fixed && layer < w->layers; layer++) {
-		const struct plumb_plane *a = plumb_capture_at(w->ours, layer, PLUMB_POINT_OUTPUT);
-		const struct plumb_plane *b = plumb_capture_at(w->fixed, layer, PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *a = plumb_capture_at(w->ours, layer, PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *b = plumb_capture_at(w->fixed, layer, PLUMB_POINT_OUTPUT);
 		double all = 0, here = 0;
 		if (!a || !b || a->width != b->width || m->row < a->first || m->row >= a->first + a->rows ||
 			m->row < b->first || m->row >= b->first + b->rows)
@@ -127,7 +127,7 @@ static void massive_weigh_error(struct massive *w, struct plumb_massive_channel 
 /* The neuron or head of the branch with the largest contribution of the branch's sign: its inputs times the
  * channel's row of the branch's last matrix. v: room for that row. */
 static enum plumb_status massive_strongest(struct massive *w, const struct plumb_massive_channel *m,
-	struct plumb_event *e, const struct plumb_file_tensor *t, const struct plumb_plane *in, float *v)
+	struct plumb_event *e, const struct plumb_file_tensor *t, const struct plumb_captured *in, float *v)
 {
 	int64_t width = e->by_ffn ? 1 : w->d->config->value_dim, *strongest = e->by_ffn ? &e->neuron : &e->head;
 	double most = 0, moves = e->by_ffn ? e->ffn : e->attention, sign = moves < 0 ? -1 : 1;
@@ -171,7 +171,7 @@ static enum plumb_status massive_contribution(struct massive *w, const struct pl
 	e->by_ffn = !(e->attention * sign > e->ffn * sign);
 	const struct plumb_file_tensor *t = plumb_model_tensor(
 		w->d->port, e->by_ffn ? PLUMB_ROLE_FFN_DOWN : PLUMB_ROLE_ATTN_OUT, layer);
-	const struct plumb_plane *in = plumb_capture_at(
+	const struct plumb_captured *in = plumb_capture_at(
 		w->c, layer, e->by_ffn ? PLUMB_POINT_FFN_ACT : PLUMB_POINT_ATTN_CONTEXT);
 	if (!t || !in || t->dim[1] != in->width)
 		return PLUMB_OK;
@@ -248,7 +248,7 @@ static enum plumb_status massive_describe(struct massive *w, struct plumb_massiv
 static enum plumb_status massive_find(struct plumb_diag *d, void *result)
 {
 	struct massive w = { .d = d, .r = result, .layers = d->layers };
-	PLUMB_TRY(plumb_diag_truth(d, &w.c));
+	PLUMB_TRY(plumb_diag_trusted(d, &w.c));
 	float *room = malloc(sizeof *room * ((size_t)d->config->hidden + (size_t)d->layers));
 	if (!room)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld values", (long long)d->config->hidden);

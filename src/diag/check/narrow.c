@@ -135,7 +135,7 @@ static void narrow_scores(struct plumb_plan_row *j, const struct plumb_values *v
 /* A channel that grows large and is taken back: the rounding of its large days stays. */
 static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct plumb_capture *c)
 {
-	const struct plumb_plane *end = plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT);
+	const struct plumb_captured *end = plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT);
 	double most = RESIDUE;
 	float *v = end ? malloc(sizeof *v * (size_t)end->width) : NULL;
 	if (end && !v)
@@ -145,7 +145,7 @@ static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct pl
 		for (int64_t k = row * end->width; k < (row + 1) * end->width; k++) {
 			double peak = 0, last = fabs((double)end->v[k]);
 			for (int layer = 0; layer < c->layers; layer++) {
-				const struct plumb_plane *p = plumb_capture_at(c, layer, PLUMB_POINT_OUTPUT);
+				const struct plumb_captured *p = plumb_capture_at(c, layer, PLUMB_POINT_OUTPUT);
 				peak = p ? fmax(peak, fabs((double)p->v[k])) : peak;
 			}
 			double ratio = narrow_half_spacing(j->f, peak) / middle;
@@ -166,7 +166,7 @@ static enum plumb_status narrow_stream(struct plumb_plan_row *j, const struct pl
 /* Could rounding change the best token? */
 static void narrow_logits(struct plumb_plan_row *j, const struct plumb_capture *c)
 {
-	const struct plumb_plane *p = plumb_capture_at(c, -1, PLUMB_POINT_LOGITS);
+	const struct plumb_captured *p = plumb_capture_at(c, -1, PLUMB_POINT_LOGITS);
 	if (!p || p->width < 2)
 		return;
 	const float *l = p->v + (p->rows - 1) * p->width;

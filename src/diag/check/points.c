@@ -15,7 +15,7 @@ struct row {
 	bool head;                   /* COMPONENTS: the layers come first, then what is outside of them */
 	const struct plumb_gap *gap; /* that the view judges, also one that proves nothing; NULL: none */
 	const struct plumb_gap *accumulated;
-	const struct plumb_plane *ours; /* TRACE */
+	const struct plumb_captured *ours; /* TRACE */
 };
 #define BEFORE_ALL \
 	{ \
@@ -228,7 +228,7 @@ static enum plumb_status points_components(struct plumb_diag *d, void *result)
 			r->first.layer, r->first.layer < 0 ? ")" : "", r->first.gap->excess);
 	if (r->errors->cancels)
 		strcat(r->text, " ");
-	return plumb_cancel_tell(d, r->errors, r->text + strlen(r->text), sizeof r->text - strlen(r->text));
+	return plumb_cancel_describe(d, r->errors, r->text + strlen(r->text), sizeof r->text - strlen(r->text));
 }
 
 static json_t *points_components_row(const struct row *row)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In which precision was the reference computed? From the bits of its values; and what that precision lets it
- * see. The floor itself comes from the twin (twin.c, errors.c). */
+ * see. The floor itself comes from the control run (control run.c, errors.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static void find_floors(
 		if (!all || !one)
 			continue;
 		alone[p->floors] = one->floor;
-		over[p->floors] = all->even / plumb_least_floor(e->stored);
+		over[p->floors] = all->elementwise / plumb_least_floor(e->stored);
 		ulps[p->floors] = all->m.mean_ulp;
 		p->floor[p->floors++] = (struct plumb_floor){ layer, all->floor, one->floor };
 	}

@@ -6,13 +6,13 @@
 #include "diag/check/check.h"
 
 /* A prompt's scores are {heads * n, n}; a query does not see the keys behind it. */
-static int64_t ranges_seen(const struct plumb_plane *p, int point, int64_t row, bool masked)
+static int64_t ranges_seen(const struct plumb_captured *p, int point, int64_t row, bool masked)
 {
 	return point == PLUMB_POINT_ATTN_SCORES && !masked ? row % p->width + 1 : p->width;
 }
 
 static double ranges_variance(
-	const struct plumb_range *r, const struct plumb_plane *p, bool masked, int64_t n)
+	const struct plumb_range *r, const struct plumb_captured *p, bool masked, int64_t n)
 {
 	double squares = 0;
 	for (int64_t row = 0; row < p->rows; row++) {
@@ -24,7 +24,7 @@ static double ranges_variance(
 	return n ? squares / (double)n : 0;
 }
 
-struct plumb_range plumb_range_of(int layer, int point, const struct plumb_plane *p, bool masked)
+struct plumb_range plumb_range_of(int layer, int point, const struct plumb_captured *p, bool masked)
 {
 	struct plumb_range range = { .layer = layer, .point = point, .bad = -1 }, *r = &range;
 	double sum = 0, squares = 0;

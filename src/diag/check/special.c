@@ -119,13 +119,13 @@ static double special_norm_carried(struct special *w, const struct plumb_massive
 }
 
 /* Standard deviation of a row, without one of its channels (channel < 0: with all). */
-static double special_std(const struct plumb_plane *p, int64_t position, int64_t channel)
+static double special_std(const struct plumb_captured *p, int64_t position, int64_t channel)
 {
 	int64_t row = p ? position - p->first : -1;
 	return row < 0 || row >= p->rows ? NAN : plumb_std_float(p->v + row * p->width, p->width, channel);
 }
 
-static const struct plumb_plane *special_output(const struct special *w, int layer)
+static const struct plumb_captured *special_output(const struct special *w, int layer)
 {
 	return plumb_capture_at(w->c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 }
@@ -171,7 +171,7 @@ static void special_neuron(struct special *w, struct special_fact *f)
 static void special_event(
 	struct special *w, const struct plumb_massive_channel *m, const struct plumb_event *e, double carried)
 {
-	const struct plumb_plane *after = special_output(w, e->layer);
+	const struct plumb_captured *after = special_output(w, e->layer);
 	struct plumb_string *text = &w->r->text;
 	struct special_fact *f = special_add(w,
 		(struct special_fact){ .kind = e->kind == PLUMB_EVENT_WRITTEN ? WRITES : REMOVES,
@@ -281,7 +281,7 @@ static void special_more(struct special *w)
 /* The layer that changes the spread of its position most; the calm case in numbers. */
 static void special_calm(struct special *w)
 {
-	const struct plumb_plane *p = special_output(w, 0);
+	const struct plumb_captured *p = special_output(w, 0);
 	int64_t position = p ? p->first + p->rows - 1 : 0;
 	struct special_fact f = { .kind = CHANGES, .layer = -1 };
 	double most = 0, before = special_std(p, position, -1), after;
@@ -309,7 +309,7 @@ static void special_calm(struct special *w)
 static void special_last(struct special *w)
 {
 	int last = (int)w->d->config->layers - 1;
-	const struct plumb_plane *norm = plumb_capture_at(w->c, -1, PLUMB_POINT_FINAL_NORM),
+	const struct plumb_captured *norm = plumb_capture_at(w->c, -1, PLUMB_POINT_FINAL_NORM),
 							 *out = plumb_capture_at(w->c, last, PLUMB_POINT_OUTPUT);
 	if (!norm || !out)
 		return;
@@ -376,7 +376,7 @@ static void special_describe(struct special *w)
 static enum plumb_status special_find(struct plumb_diag *d, void *result)
 {
 	struct special w = { .d = d, .r = result };
-	PLUMB_TRY(plumb_diag_truth(d, &w.c));
+	PLUMB_TRY(plumb_diag_trusted(d, &w.c));
 	PLUMB_TRY(plumb_diag_weights(d, &w.weights));
 	PLUMB_TRY(plumb_diag_biography(d, &w.biography));
 	w.row = malloc(sizeof *w.row * (size_t)d->config->hidden);

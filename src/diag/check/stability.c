@@ -57,7 +57,7 @@ static void stability_offender(struct plumb_diag *d, struct stability *r)
 	if (!r->bad)
 		return;
 	const struct plumb_made *m = plumb_model_made(d->port, r->bad->point);
-	const struct plumb_plane *p = plumb_capture_at(r->v.c, r->bad->layer, r->bad->point);
+	const struct plumb_captured *p = plumb_capture_at(r->v.c, r->bad->layer, r->bad->point);
 	float x = p->v[r->bad->bad];
 	r->op = plumb_op_name((int)m->op);
 	r->what = isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity";

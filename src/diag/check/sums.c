@@ -10,7 +10,7 @@
 	128 /* prompts up to this length: every query meets every key, else the largest query of a head */
 
 /* The row of the largest norm among those that are finite; NULL: none is. */
-static const float *sums_largest_row(const struct plumb_plane *p, double *size)
+static const float *sums_largest_row(const struct plumb_captured *p, double *size)
 {
 	const float *row = NULL;
 	*size = NAN;
@@ -58,7 +58,7 @@ static void sums_rows(void *arg, int64_t index, int thread)
 }
 
 /* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
-static enum plumb_status sums_product(struct plumb_diag *d, const struct plumb_plane *x, struct plumb_sum *s)
+static enum plumb_status sums_product(struct plumb_diag *d, const struct plumb_captured *x, struct plumb_sum *s)
 {
 	const struct plumb_file_tensor *w = plumb_model_tensor(
 		d->port, plumb_model_made(d->port, s->point)->weight, s->layer);
@@ -80,8 +80,8 @@ static enum plumb_status sums_product(struct plumb_diag *d, const struct plumb_p
 }
 
 /* Scores before they are scaled: sum |q k|, of each head the queries against the keys they see. */
-static void sums_scores(const struct plumb_config *config, const struct plumb_plane *q,
-	const struct plumb_plane *k, struct plumb_sum *s)
+static void sums_scores(const struct plumb_config *config, const struct plumb_captured *q,
+	const struct plumb_captured *k, struct plumb_sum *s)
 {
 	int64_t dim = config->head_dim;
 	if (!q || !k || q->width != config->heads * dim || k->width != config->kv_heads * dim)
@@ -112,7 +112,7 @@ static enum plumb_status sums_bound(struct plumb_diag *d, const struct plumb_cap
 {
 	const struct plumb_made *m = plumb_model_made(d->port, s->point);
 	/* A layer's input is the output of the layer before. */
-	const struct plumb_plane *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer
+	const struct plumb_captured *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer
 			? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT)
 			: plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS)
 		: s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT)

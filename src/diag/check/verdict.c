@@ -88,7 +88,7 @@ static void unusable(struct work *w)
 	w->v->code = PLUMB_UNUSABLE;
 	const char *why = c->other_model ? "is of another model"
 		: c->other_tokens            ? "is of other tokens than the prompt's"
-		: w->d->other_prompt         ? "tells other tokens than the prompt's"
+		: w->d->other_prompt         ? "declares other tokens than the prompt's"
 		: c->weights_differ > 0      ? NULL
 									 : "has no value at a point that was evaluated";
 	if (why)
@@ -109,7 +109,7 @@ static void unusable(struct work *w)
  * trusted run does the same. Where the reference is known to be of this very file it is no excuse. */
 static enum plumb_status is_rounded(struct work *w, bool *rounded)
 {
-	const struct plumb_capture *ours, *truth;
+	const struct plumb_capture *ours, *trusted_run;
 	struct plumb_gap gap;
 	enum plumb_type type = PLUMB_F32;
 	*rounded = false;
@@ -117,10 +117,10 @@ static enum plumb_status is_rounded(struct work *w, bool *rounded)
 		w->v->layer >= w->d->config->layers)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
-	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
+	PLUMB_TRY(plumb_diag_trusted(w->d, &trusted_run));
 	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, w->v->layer, PLUMB_POINT_OUTPUT),
-		plumb_capture_at(truth, w->v->layer, PLUMB_POINT_OUTPUT), false, PLUMB_F32));
-	if (fmax(gap.rel, gap.even) > DIFFERS)
+		plumb_capture_at(trusted_run, w->v->layer, PLUMB_POINT_OUTPUT), false, PLUMB_F32));
+	if (fmax(gap.rel, gap.elementwise) > DIFFERS)
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_known_rounded(w->d, w->errors, rounded, &type));
 	if (!*rounded)
@@ -136,7 +136,7 @@ static enum plumb_status is_rounded(struct work *w, bool *rounded)
 static bool is_unusable(const struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
-	bool wrong = w->v->layer != PLUMB_NO_CULPRIT;
+	bool wrong = w->v->layer != PLUMB_NONE_WRONG;
 	int layer = -1, point = -1;
 	return !plumb_gap_next(w->errors, w->d->layers, &layer, &point) || (w->d->other_prompt && wrong) ||
 		c->other_model || c->other_tokens || (wrong && c->weights_differ > 0);
@@ -145,7 +145,7 @@ static bool is_unusable(const struct work *w)
 /* Is it the driver (or a change put into its run), or do both runs agree? */
 static enum plumb_status say_who(struct work *w)
 {
-	const struct plumb_capture *ours, *truth;
+	const struct plumb_capture *ours, *trusted_run;
 	struct plumb_gap gap;
 	bool head = w->v->layer >= w->d->config->layers;
 	int layer = head ? -1 : w->v->layer,
@@ -159,21 +159,21 @@ static enum plumb_status say_who(struct work *w)
 		return PLUMB_OK;
 	}
 	PLUMB_TRY(plumb_diag_ours(w->d, &ours));
-	PLUMB_TRY(plumb_diag_truth(w->d, &truth));
+	PLUMB_TRY(plumb_diag_trusted(w->d, &trusted_run));
 	PLUMB_TRY(plumb_gap_measure(&gap, plumb_capture_at(ours, layer, point),
-		plumb_capture_at(truth, layer, point), point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
+		plumb_capture_at(trusted_run, layer, point), point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 	if (!gap.have)
 		return PLUMB_OK;
-	if (fmax(gap.rel, gap.even) > DIFFERS)
+	if (fmax(gap.rel, gap.elementwise) > DIFFERS)
 		plumb_texts_add(&w->v->sentences,
 			"The trusted run of the same file (native, float32) is %.2g away from this run there: the run that is "
 			"judged is at fault, not the file or the reference.",
-			fmax(gap.rel, gap.even));
+			fmax(gap.rel, gap.elementwise));
 	else
 		plumb_texts_add(&w->v->sentences,
 			"The trusted run of the same file (native, float32) gives the same there, to %.1e: no kernel of the "
 			"driver is at fault; the file, the reference or this program differ.",
-			fmax(gap.rel, gap.even));
+			fmax(gap.rel, gap.elementwise));
 	return PLUMB_OK;
 }
 
@@ -183,7 +183,7 @@ static void look_before(struct work *w)
 {
 	const struct plumb_fingerprint_result *f = w->fingerprint;
 	bool fits = f->causes && f->cause->score > FITS;
-	int at = f->port ? f->layer : fits && f->cause->layer >= 0 ? f->cause->layer : PLUMB_NO_CULPRIT;
+	int at = f->port ? f->layer : fits && f->cause->layer >= 0 ? f->cause->layer : PLUMB_NONE_WRONG;
 	if (at < 0 || (w->v->layer >= 0 && at >= w->v->layer))
 		return;
 	if (w->v->layer >= 0 && w->v->layer < w->d->config->layers)
@@ -246,7 +246,7 @@ static enum plumb_status diverges(struct work *w)
 			w->v->bad, w->d->layers);
 	if (w->errors->hybrid && !w->d->reference->tokens && w->errors->sure < w->d->layers - 1)
 		plumb_texts_add(&w->v->sentences,
-			"The reference does not tell its tokens: if one before the positions that it has is another, this is what it looks like.");
+			"The reference does not declare its tokens: if one before the positions that it has is another, this is what it looks like.");
 	if (w->v->layer >= 0 && w->v->layer < layers &&
 		plumb_isolation_input(w->d, w->v->layer) == PLUMB_INPUT_OURS)
 		plumb_texts_add(&w->v->sentences,
@@ -298,7 +298,7 @@ static enum plumb_status say_checks(struct work *w)
 {
 	struct plumb_verdict_result *v = w->v;
 	char harmless[700];
-	PLUMB_TRY(plumb_cancel_tell(w->d, w->errors, harmless, sizeof harmless));
+	PLUMB_TRY(plumb_cancel_describe(w->d, w->errors, harmless, sizeof harmless));
 	if (*harmless)
 		plumb_texts_add(&v->sentences, "%s", harmless);
 	if (!w->convention->raw && *w->convention->text)
@@ -338,10 +338,10 @@ static enum plumb_status judge(struct work *w)
 	PLUMB_TRY(plumb_diag_precision(w->d, &w->precision));
 	PLUMB_TRY(plumb_diag_growth(w->d, &w->growth));
 	PLUMB_TRY(plumb_answer_find(w->d, &v->answer));
-	PLUMB_TRY(plumb_culprit(w->d, &v->layer, &v->bad));
-	if (v->layer != PLUMB_NO_CULPRIT)
+	PLUMB_TRY(plumb_first_wrong(w->d, &v->layer, &v->bad));
+	if (v->layer != PLUMB_NONE_WRONG)
 		find_point(w);
-	bool wrong = v->layer != PLUMB_NO_CULPRIT || find_accumulated(w);
+	bool wrong = v->layer != PLUMB_NONE_WRONG || find_accumulated(w);
 	if (is_unusable(w)) {
 		unusable(w);
 		return PLUMB_OK;
@@ -357,7 +357,7 @@ static enum plumb_status verdict_find(struct plumb_diag *d, void *result)
 {
 	struct plumb_verdict_result *v = result;
 	v->point = -1;
-	v->layer = PLUMB_NO_CULPRIT;
+	v->layer = PLUMB_NONE_WRONG;
 	PLUMB_TRY(judge(&(struct work){ .d = d, .v = v }));
 	return v->sentences.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict") : PLUMB_OK;
 }

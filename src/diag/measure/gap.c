@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gap between two tensors, weighed in two ways, beside the gap that rounding alone makes there. Knows planes, no runs. */
+/* The gap between two tensors, weighed in two ways, beside the gap that rounding alone makes there. Knows captured tensors, no runs. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +60,7 @@ static bool pair(float *a, float *b, int64_t n, bool scores)
 }
 
 /* Both weighings of a - b; row: room for one. */
-static void weigh(const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *even)
+static void weigh(const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *elementwise)
 {
 	double error = 0, size = 0, share = 0, counted = 0;
 	for (int64_t r = 0; r < n; r += width) {
@@ -74,16 +74,16 @@ static void weigh(const float *a, const float *b, int64_t n, int64_t width, floa
 		}
 	}
 	*rel = error == 0 ? 0 : size > 0 ? sqrt(error / size) : INFINITY;
-	*even = counted > 0 ? sqrt(share / counted) : 0;
+	*elementwise = counted > 0 ? sqrt(share / counted) : 0;
 }
 
 /* Clean copies of the common rows, and room for a row behind them; NULL with n 0: nothing in common. */
-static enum plumb_status copies(const struct plumb_plane *a, const struct plumb_plane *b, float **room, int64_t *n)
+static enum plumb_status copies(const struct plumb_captured *a, const struct plumb_captured *b, float **room, int64_t *n)
 {
 	const float *va, *vb;
 	*room = NULL;
 	*n = 0;
-	if (!plumb_plane_common(a, b, &va, &vb, n))
+	if (!plumb_captured_common(a, b, &va, &vb, n))
 		return PLUMB_OK;
 	size_t bytes = sizeof **room * (size_t)*n;
 	if (!(*room = malloc(2 * bytes + sizeof **room * (size_t)a->width)))
@@ -93,8 +93,8 @@ static enum plumb_status copies(const struct plumb_plane *a, const struct plumb_
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_plane *ours,
-	const struct plumb_plane *reference, bool scores, enum plumb_type ulp)
+enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_captured *ours,
+	const struct plumb_captured *reference, bool scores, enum plumb_type ulp)
 {
 	float *v;
 	int64_t n;
@@ -103,31 +103,31 @@ enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_pl
 	if (!n)
 		return PLUMB_OK;
 	bool whole = pair(v, v + n, n, scores);
-	weigh(v, v + n, n, ours->width, v + 2 * n, &gap->rel, &gap->even);
+	weigh(v, v + n, n, ours->width, v + 2 * n, &gap->rel, &gap->elementwise);
 	enum plumb_status s = plumb_measure(&gap->m, v, v + n, n, ulp);
 	if (!whole)
-		gap->rel = gap->even = gap->m.rel = gap->m.nmse = gap->m.max_abs = gap->m.mean_abs = INFINITY;
+		gap->rel = gap->elementwise = gap->m.rel = gap->m.nmse = gap->m.max_abs = gap->m.mean_abs = INFINITY;
 	gap->have = true;
 	free(v);
 	return s;
 }
 
-enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_plane *truth, const struct plumb_plane *twin,
+enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_captured *trusted_run, const struct plumb_captured *control,
 	bool scores)
 {
 	float *v;
 	int64_t n;
-	double rel, even, sum = 0;
-	PLUMB_TRY(copies(truth, twin, &v, &n));
+	double rel, elementwise, sum = 0;
+	PLUMB_TRY(copies(trusted_run, control, &v, &n));
 	if (!n)
 		return PLUMB_OK;
 	pair(v, v + n, n, scores);
-	weigh(v, v + n, n, truth->width, v + 2 * n, &rel, &even);
+	weigh(v, v + n, n, trusted_run->width, v + 2 * n, &rel, &elementwise);
 	for (int64_t i = 0; i < n; i++)
 		sum += fabs((double)v[i] - v[n + i]);
 	free(v);
 	gap->floor = fmax(gap->floor, rel);
-	gap->floor_even = fmax(gap->floor_even, even);
+	gap->floor_elementwise = fmax(gap->floor_elementwise, elementwise);
 	gap->floor_abs = fmax(gap->floor_abs, sum / (double)n);
 	return PLUMB_OK;
 }
@@ -135,8 +135,8 @@ enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_plan
 void plumb_gap_judge(struct plumb_gap *gap, double least_floor, double limit)
 {
 	gap->floor = fmax(gap->floor, least_floor);
-	gap->floor_even = fmax(gap->floor_even, least_floor);
-	gap->excess = fmax(gap->rel / gap->floor, gap->even / gap->floor_even);
+	gap->floor_elementwise = fmax(gap->floor_elementwise, least_floor);
+	gap->excess = fmax(gap->rel / gap->floor, gap->elementwise / gap->floor_elementwise);
 	gap->ok = gap->excess <= limit;
 }
 

@@ -17,10 +17,10 @@ struct plumb_gap {
 	bool have;        /* both have values there */
 	bool normed;      /* output of the last layer, seen through the final norm: the reference has it only so */
 	struct plumb_measure m;
-	double rel, even; /* of ours - reference; values that the reference has not (NaN) left out */
-	double floor, floor_even; /* the same of a right port: the twin's */
-	double floor_abs; /* mean absolute difference of the twin */
-	double excess;    /* the larger of rel / floor and even / floor_even; beyond the limit it is no rounding */
+	double rel, elementwise; /* of ours - reference; values that the reference has not (NaN) left out */
+	double floor, floor_elementwise; /* the same of a right port: the control run's */
+	double floor_abs; /* mean absolute difference of the control run */
+	double excess;    /* the larger of rel / floor and even / floor_elementwise; beyond the limit it is no rounding */
 	bool ok;
 	bool unsure;      /* not ok, yet it proves nothing: what it was fed with is not what the reference's run had */
 	bool cancels;     /* beyond the limit, yet nothing after it in the layer is: ok */
@@ -28,9 +28,9 @@ struct plumb_gap {
 /* Median of the sizes of the finite values that are not 0; room for n. */
 double plumb_median_size(const float *v, int64_t n, float *room);
 /* Measure the rows that both have; scores: of attention, where both -inf and -1e38 mean masked. */
-enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_plane *ours, const struct plumb_plane *reference, bool scores, enum plumb_type ulp);
-/* Raise the floor to what the twin shows there. */
-enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_plane *truth, const struct plumb_plane *twin, bool scores);
+enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_captured *ours, const struct plumb_captured *reference, bool scores, enum plumb_type ulp);
+/* Raise the floor to what the control run shows there. */
+enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_captured *trusted_run, const struct plumb_captured *control, bool scores);
 void plumb_gap_judge(struct plumb_gap *gap, double least_floor, double limit);
 
 json_t *plumb_gap_json(const struct plumb_gap *gap); /* {measure, floor, excess, ok}; null for NULL */

@@ -33,7 +33,7 @@ static int64_t count_bad(const float *v, int64_t n, bool masked, int64_t *first,
 /* Two names may stand for one point (logits, last_logits): false when what is there has as many rows. */
 static bool better(struct plumb_reference *r, int layer, int point, int64_t rows)
 {
-	const struct plumb_plane *had = plumb_capture_at(&r->raw, layer, point);
+	const struct plumb_captured *had = plumb_capture_at(&r->raw, layer, point);
 	if (!had)
 		return true;
 	if (had->rows >= rows)
@@ -57,8 +57,8 @@ enum plumb_status plumb_reference_keep(struct plumb_reference *r, const char *na
 		return plumb_problems_add(&r->problems, name, loss, "all %lld values are 0", (long long)(rows * width));
 	if (!better(r, layer, point, rows))
 		return PLUMB_OK;
-	struct plumb_plane *plane;
-	PLUMB_TRY(plumb_capture_put(&r->raw, layer, point, rows, width, 0, &plane));
-	memcpy(plane->v, values, sizeof *values * (size_t)(rows * width));
+	struct plumb_captured *captured;
+	PLUMB_TRY(plumb_capture_put(&r->raw, layer, point, rows, width, 0, &captured));
+	memcpy(captured->v, values, sizeof *values * (size_t)(rows * width));
 	return plumb_reference_files_add(&r->files, name, layer, point, storage);
 }

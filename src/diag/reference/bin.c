@@ -20,7 +20,7 @@ struct bin {
 	size_t at;            /* where the values begin */
 	char storage[64];     /* how it differs from the expected layout */
 	char problem[256];    /* values are used all the same when `usable` */
-	bool usable, stranger;
+	bool usable, foreign;
 };
 
 static uint32_t word(const unsigned char *p, bool big)
@@ -94,7 +94,7 @@ static void find_layout(struct bin *b)
 		wrong_size(b, need);
 	} else if (b->size == 4 + 4 * (size_t)little || b->size == 4 + 4 * (size_t)big) {
 		long long values = (long long)(b->size - 4) / 4, here = (long long)b->width;
-		b->stranger = true;
+		b->foreign = true;
 		if (values % here)
 			plumb_format(b->problem, sizeof b->problem, "%lld values, but the model has %lld here: another model", values, here);
 		else
@@ -132,7 +132,7 @@ static enum plumb_status keep(struct plumb_reference *r, struct bin *b, const ch
 	return s;
 }
 
-/* As many positions as the prompt has, where the size says so; who tells no tokens leaves it to the size and the count. */
+/* As many positions as the prompt has, where the size says so; where no tokens are declared this is left it to the size and the count. */
 static int64_t rows_in(const struct bin *b, const struct plumb_reference *r, const unsigned char *bytes)
 {
 	size_t one = 4 * (size_t)b->width;
@@ -203,7 +203,7 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char
 	enum plumb_status s = PLUMB_OK;
 	if (*b.problem)
 		s = plumb_problems_add(&r->problems, name, b.usable ? "its values are used as they stand; look at this point with care" : loss, "%s", b.problem);
-	r->strangers += b.stranger;
+	r->foreign += b.foreign;
 	if (!s && b.usable)
 		s = keep(r, &b, name, layer, point);
 	free(b.bytes);

@@ -7,44 +7,44 @@
 enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
 {
 	*c = (struct plumb_capture){ .layers = layers };
-	c->plane = calloc(((size_t)layers + 1) * PLUMB_POINT_COUNT, sizeof *c->plane);
-	return c->plane ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
+	c->captured = calloc(((size_t)layers + 1) * PLUMB_POINT_COUNT, sizeof *c->captured);
+	return c->captured ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
 }
 
-static struct plumb_plane *slot(const struct plumb_capture *c, int layer, int point)
+static struct plumb_captured *slot(const struct plumb_capture *c, int layer, int point)
 {
-	bool inside = c->plane && point >= 0 && point < PLUMB_POINT_COUNT && layer >= -1 && layer < c->layers;
-	return inside && plumb_point_in_layer(point) == (layer >= 0) ? &c->plane[(layer + 1) * PLUMB_POINT_COUNT + point] : NULL;
+	bool inside = c->captured && point >= 0 && point < PLUMB_POINT_COUNT && layer >= -1 && layer < c->layers;
+	return inside && plumb_point_in_layer(point) == (layer >= 0) ? &c->captured[(layer + 1) * PLUMB_POINT_COUNT + point] : NULL;
 }
 
 void plumb_capture_free(struct plumb_capture *c)
 {
-	for (int i = 0; c->plane && !c->borrowed && i < (c->layers + 1) * PLUMB_POINT_COUNT; i++)
-		free(c->plane[i].v);
-	free(c->plane);
+	for (int i = 0; c->captured && !c->borrowed && i < (c->layers + 1) * PLUMB_POINT_COUNT; i++)
+		free(c->captured[i].v);
+	free(c->captured);
 	*c = (struct plumb_capture){ .layers = 0 };
 }
 
 enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plumb_capture *from)
 {
 	PLUMB_TRY(plumb_capture_new(c, from->layers));
-	memcpy(c->plane, from->plane, sizeof *c->plane * ((size_t)c->layers + 1) * PLUMB_POINT_COUNT);
+	memcpy(c->captured, from->captured, sizeof *c->captured * ((size_t)c->layers + 1) * PLUMB_POINT_COUNT);
 	c->borrowed = true;
 	return PLUMB_OK;
 }
 
-struct plumb_plane *plumb_capture_at(const struct plumb_capture *c, int layer, int point)
+struct plumb_captured *plumb_capture_at(const struct plumb_capture *c, int layer, int point)
 {
-	struct plumb_plane *p = slot(c, layer, point);
+	struct plumb_captured *p = slot(c, layer, point);
 	return p && p->v ? p : NULL;
 }
 
 enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows, int64_t width, int64_t first,
-	struct plumb_plane **plane)
+	struct plumb_captured **captured)
 {
-	struct plumb_plane *p = slot(c, layer, point);
+	struct plumb_captured *p = slot(c, layer, point);
 	size_t bytes;
-	*plane = NULL;
+	*captured = NULL;
 	if (!p)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s of layer %d is no capture point", plumb_point_name(point) ? plumb_point_name(point) : "?", layer);
 	if (rows < 1 || width < 1 || rows > INT64_MAX / width || !plumb_type_size(PLUMB_F32, rows * width, &bytes))
@@ -53,12 +53,12 @@ enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int poin
 	if (!v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values of %s", (long long)(rows * width), plumb_point_name(point));
 	free(p->v);
-	*p = (struct plumb_plane){ v, rows, width, first };
-	*plane = p;
+	*p = (struct plumb_captured){ v, rows, width, first };
+	*captured = p;
 	return PLUMB_OK;
 }
 
-bool plumb_plane_common(const struct plumb_plane *a, const struct plumb_plane *b, const float **va, const float **vb, int64_t *n)
+bool plumb_captured_common(const struct plumb_captured *a, const struct plumb_captured *b, const float **va, const float **vb, int64_t *n)
 {
 	if (!a || !b || !a->v || !b->v || a->width != b->width)
 		return false;

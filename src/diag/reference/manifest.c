@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a reference tells about itself: tokens, position, dtype, convention and model, from its manifest (reference.json, else meta.json)
+/* What a reference declares of itself: tokens, position, dtype, convention and model, from its manifest (reference.json, else meta.json)
  * or the metadata of its file. All of it is optional and nothing of it is believed before it is checked. */
 #include <errno.h>
 #include <stdio.h>
@@ -113,10 +113,10 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 
 /* Positions that the rows stand for: the last row is the declared position's, or the last of the prompt, which may be longer than the one that
  * is evaluated. */
-void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n)
+void plumb_reference_place(struct plumb_capture *captured, int64_t position, int64_t n)
 {
-	for (int layer = -1, point = -1; plumb_capture_next(planes, &layer, &point);) {
-		struct plumb_plane *p = plumb_capture_at(planes, layer, point);
+	for (int layer = -1, point = -1; plumb_capture_next(captured, &layer, &point);) {
+		struct plumb_captured *p = plumb_capture_at(captured, layer, point);
 		int64_t end = position >= p->rows - 1 && position < n ? position + 1 : n;
 		p->first = plumb_point_square(point) || p->rows > end ? 0 : end - p->rows;
 	}
@@ -126,7 +126,7 @@ int64_t plumb_reference_positions(const struct plumb_reference *r)
 {
 	int64_t positions = 1;
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);) {
-		const struct plumb_plane *p = plumb_capture_at(&r->raw, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point);
 		positions = !plumb_point_square(point) && p->rows > positions ? p->rows : positions;
 	}
 	return positions;

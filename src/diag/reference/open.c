@@ -148,7 +148,7 @@ static enum plumb_status check_complete(struct plumb_reference *r, const struct 
 {
 	char list[256], consequence[400];
 	int layers = (int)config->layers, missing = list_missing(r, layers, list, sizeof list);
-	if (!r->files.n || (r->strangers && only_logits(r))) {
+	if (!r->files.n || (r->foreign && only_logits(r))) {
 		const struct plumb_problem *first = r->problems.n ? r->problems.problem : NULL;
 		return plumb_fail(PLUMB_E_FORMAT, "%s holds nothing that can be used (%s%s%s): " EXPECTED, r->path,
 			first ? first->file : "no value of a known name", first ? ": " : "", first ? first->text : "");

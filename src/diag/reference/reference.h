@@ -40,7 +40,7 @@ struct plumb_reference {
 	char dtype[32], convention[64], model_hash[72]; /* of the manifest; "" not declared */
 	struct plumb_problems problems;
 	struct plumb_reference_files files; /* in the order of reading */
-	int strangers;               /* values that are as wide as another model's */
+	int foreign;               /* values that are as wide as another model's */
 };
 /* lists.c: one more at the end. Texts are copied; a failure leaves the list as it was. */
 enum plumb_status plumb_problems_add(struct plumb_problems *list, const char *file, const char *consequence, const char *format, ...)
@@ -64,11 +64,11 @@ enum plumb_status plumb_reference_read_tensors(struct plumb_reference *reference
 /* manifest.c: reference.json or meta.json of the folder, where there is one; tokens, position ... of JSON. */
 enum plumb_status plumb_reference_read_manifest(struct plumb_reference *reference, const char *folder, const struct plumb_config *config);
 enum plumb_status plumb_reference_declared(struct plumb_reference *reference, const char *file, const json_t *declared, const struct plumb_config *config);
-/* Give the rows of planes their positions in a prompt of n tokens (the last ones, unless the position of the last is declared: not -1). */
-void plumb_reference_place(struct plumb_capture *planes, int64_t position, int64_t n);
+/* Give the rows of captured tensors their positions in a prompt of n tokens (the last ones, unless the position of the last is declared: not -1). */
+void plumb_reference_place(struct plumb_capture *captured, int64_t position, int64_t n);
 /* Most positions that it has values of at one point; 1 at least. */
 int64_t plumb_reference_positions(const struct plumb_reference *reference);
-/* Positions of the prompt that it was made with, as far as it shows: n, or more when it tells or holds more. */
+/* Positions of the prompt that it was made with, as far as it shows: n, or more when it declares or holds more. */
 int64_t plumb_reference_length(const struct plumb_reference *reference, int64_t n);
 
 /* Tokens from the reference's embeddings: the nearest row of the embedding matrix for each of its rows. The caller frees them. */

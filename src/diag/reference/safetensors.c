@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A safetensors file of named points: tensors {positions, width} in float32, bfloat16, float16 or float64, scores {heads, n, n},
- * and what its metadata tells. Knows nothing of folders. */
+ * and what its metadata declares. Knows nothing of folders. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 	if (!plumb_type_is_float(t->type))
 		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
 	if (!fits(t, point, config, &s, why, sizeof why)) {
-		r->strangers += s.foreign;
+		r->foreign += s.foreign;
 		return plumb_problems_add(&r->problems, name, loss, "%s", why);
 	}
 	size_t bytes;

@@ -15,7 +15,7 @@ float plumb_round_to(enum plumb_stored stored, float x)
 		stored == PLUMB_STORED_FP16 ? plumb_f16_to_f32(plumb_f32_to_f16(x)) : x;
 }
 
-static bool all_of(const struct plumb_plane *p, enum plumb_stored stored)
+static bool all_of(const struct plumb_captured *p, enum plumb_stored stored)
 {
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		if (isfinite(p->v[i]) && plumb_round_to(stored, p->v[i]) != p->v[i])

@@ -98,9 +98,9 @@ enum plumb_status plumb_embedding_nearest(const struct plumb_file *file, const s
 	return status;
 }
 
-static const struct plumb_plane *embeddings(const struct plumb_reference *r)
+static const struct plumb_captured *embeddings(const struct plumb_reference *r)
 {
-	const struct plumb_plane *p = plumb_capture_at(&r->raw, -1, PLUMB_POINT_EMBEDDINGS);
+	const struct plumb_captured *p = plumb_capture_at(&r->raw, -1, PLUMB_POINT_EMBEDDINGS);
 	return p ? p : plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT); /* where embeddings are counted as layer 0 */
 }
 
@@ -108,7 +108,7 @@ enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *r, c
 	const struct plumb_config *config, int32_t **tokens, int64_t *count)
 {
 	*tokens = NULL;
-	const struct plumb_plane *p = embeddings(r);
+	const struct plumb_captured *p = embeddings(r);
 	if (!p)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s declares no tokens, and holds no embeddings to find them from: give them", r->path);
 	if (p->rows == 1 && r->position > 0)

@@ -94,7 +94,7 @@ static enum plumb_status write_manifest_file(const struct plumb_writer *w)
 
 /* --- .bin --- */
 static enum plumb_status write_bin(
-	const struct plumb_writer *w, int layer, int point, const struct plumb_plane *p)
+	const struct plumb_writer *w, int layer, int point, const struct plumb_captured *p)
 {
 	char name[64], path[1400];
 	if (point == PLUMB_POINT_OUTPUT)
@@ -119,7 +119,7 @@ static enum plumb_status write_bins(const struct plumb_writer *w, const struct p
 
 /* --- safetensors --- */
 static void write_tensor_name(
-	int layer, int point, const struct plumb_plane *p, int64_t n, char *name, size_t size)
+	int layer, int point, const struct plumb_captured *p, int64_t n, char *name, size_t size)
 {
 	if (layer >= 0)
 		plumb_format(name, size, "L%d.%s", layer, plumb_point_name(point));
@@ -142,7 +142,7 @@ static json_t *write_header(const struct plumb_writer *w, const struct plumb_cap
 	json_decref(manifest);
 	lost |= json_object_set_new(all, "__metadata__", meta) != 0;
 	for (int layer = -1, point = -1; write_next(w, run, &layer, &point);) {
-		const struct plumb_plane *p = plumb_capture_at(run, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(run, layer, point);
 		uint64_t end = at + 4 * (uint64_t)(p->rows * p->width);
 		char name[64];
 		write_tensor_name(layer, point, p, w->n, name, sizeof name);
@@ -175,7 +175,7 @@ static enum plumb_status write_tensors(const struct plumb_writer *w, const struc
 		write_put_uint(f, n + pad, 8);
 		fprintf(f, "%s%*s", text, (int)pad, "");
 		for (int layer = -1, point = -1; !ferror(f) && write_next(w, run, &layer, &point);) {
-			const struct plumb_plane *p = plumb_capture_at(run, layer, point);
+			const struct plumb_captured *p = plumb_capture_at(run, layer, point);
 			write_put_floats(f, p->v, p->rows * p->width);
 		}
 	}

@@ -9,8 +9,8 @@
 #include "diag/run/fault.h"
 
 #define BIT(point) (1u << PLUMB_POINT_##point)
-#define NEED(plane, point) const struct plumb_plane *plane = plumb_live_earlier(live, PLUMB_POINT_##point); \
-	if (!plane) \
+#define NEED(captured, point) const struct plumb_captured *captured = plumb_live_earlier(live, PLUMB_POINT_##point); \
+	if (!captured) \
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: no %s was kept", fault->kind->name, plumb_point_name(PLUMB_POINT_##point))
 
 static const struct plumb_config *config_of(const struct plumb_live *live) { return plumb_model_config(live->run->model); }
@@ -27,7 +27,7 @@ static void rotate(float *y, const float *x, int64_t d, double position, double 
 	}
 }
 
-static void rope(struct plumb_live *live, const struct plumb_plane *x, double base, double factor,
+static void rope(struct plumb_live *live, const struct plumb_captured *x, double base, double factor,
 	enum plumb_rope_pairs pairs)
 {
 	int64_t d = config_of(live)->head_dim;
@@ -101,7 +101,7 @@ static int64_t kv_head(const struct plumb_config *c, const struct view *w, int64
 static int64_t slot(const struct view *w, int64_t t) { return w->late && t ? t - 1 : t; }
 
 /* What the wrong view leaves as it is is not computed anew: a bug that cannot show must not show by its rounding. */
-static void score(struct plumb_live *live, const struct plumb_plane *q, const struct plumb_plane *k, const struct view *w)
+static void score(struct plumb_live *live, const struct plumb_captured *q, const struct plumb_captured *k, const struct view *w)
 {
 	const struct plumb_config *c = config_of(live);
 	int64_t n = live->width, d = c->head_dim;
@@ -118,7 +118,7 @@ static void score(struct plumb_live *live, const struct plumb_plane *q, const st
 			}
 }
 
-static void mix(struct plumb_live *live, const struct plumb_plane *p, const struct plumb_plane *v, const struct view *w)
+static void mix(struct plumb_live *live, const struct plumb_captured *p, const struct plumb_captured *v, const struct view *w)
 {
 	const struct plumb_config *c = config_of(live);
 	int64_t n = live->rows, d = c->value_dim;
@@ -175,7 +175,7 @@ static enum plumb_status wrong_residual(const struct plumb_fault *fault, struct 
 /* What a norm is taken of, at the first row of what is seen: the final norm sees the last rows only. */
 static enum plumb_status norm_input(const struct plumb_fault *fault, const struct plumb_live *live, const float **x)
 {
-	const struct plumb_plane *in = plumb_live_earlier(live, live->point == PLUMB_POINT_POST_ATTN_NORM ? PLUMB_POINT_ATTN_RESIDUAL : PLUMB_POINT_EMBEDDINGS);
+	const struct plumb_captured *in = plumb_live_earlier(live, live->point == PLUMB_POINT_POST_ATTN_NORM ? PLUMB_POINT_ATTN_RESIDUAL : PLUMB_POINT_EMBEDDINGS);
 	if (!in || in->width != live->width || live->first < in->first || live->first + live->rows > in->first + in->rows)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: the input of %s was not kept", fault->kind->name, plumb_point_name(live->point));
 	*x = in->v + (live->first - in->first) * in->width;

@@ -9,7 +9,7 @@
 
 #define BIT(point) (1u << (point))
 
-struct blur {
+struct perturb {
 	enum plumb_stored stored;
 	unsigned points; /* where such a run rounds */
 	unsigned kept;   /* goes to out */
@@ -30,7 +30,7 @@ static double noise(uint64_t *state)
  * within half a step, over all mantissas); derived in doc/numerics.md, "Diagnosis".
  * made: of the value itself, besides its rounding to the precision. passed: of what the next operator takes for it, which stands for
  * the rounding of that operator's weights and sums: an error relative to the terms of a sum, however they cancel. */
-static void deviations(const struct blur *b, const struct plumb_live *live, int64_t position, double *made, double *passed)
+static void deviations(const struct perturb *b, const struct plumb_live *live, int64_t position, double *made, double *passed)
 {
 	const unsigned norms = BIT(PLUMB_POINT_INPUT_NORM) | BIT(PLUMB_POINT_POST_ATTN_NORM) | BIT(PLUMB_POINT_FINAL_NORM);
 	const unsigned ropes = BIT(PLUMB_POINT_Q_ROPE) | BIT(PLUMB_POINT_K_ROPE);
@@ -50,7 +50,7 @@ static void deviations(const struct blur *b, const struct plumb_live *live, int6
 	*passed *= b->unit;
 }
 
-/* Beyond the range of fp16 only the mantissa is rounded: a twin that overflows would say nothing more. */
+/* Beyond the range of fp16 only the mantissa is rounded: a control run that overflows would say nothing more. */
 static float rounded(enum plumb_stored stored, float x)
 {
 	if (stored == PLUMB_STORED_FP16 && isfinite(x) && fabsf(x) > 65504)
@@ -58,17 +58,17 @@ static float rounded(enum plumb_stored stored, float x)
 	return plumb_round_to(stored, x);
 }
 
-static void disturb(struct blur *b, float *v, int64_t n, double s)
+static void disturb(struct perturb *b, float *v, int64_t n, double s)
 {
 	for (int64_t i = 0; i < n && s > 0; i++)
 		if (isfinite(v[i]))
 			v[i] = (float)(v[i] + noise(&b->state) * s * v[i]);
 }
 
-static enum plumb_status blur_value(void *user, struct plumb_live *live)
+static enum plumb_status perturb_value(void *user, struct plumb_live *live)
 {
-	struct blur *b = user;
-	struct plumb_plane *plane;
+	struct perturb *b = user;
+	struct plumb_captured *captured;
 	int64_t n = live->rows * live->width;
 	double made, passed;
 	bool square = plumb_point_square((int)live->point);
@@ -81,8 +81,8 @@ static enum plumb_status blur_value(void *user, struct plumb_live *live)
 				v[i] = rounded(b->stored, v[i]);
 		}
 	if (b->kept & BIT(live->point)) {
-		PLUMB_TRY(plumb_capture_put(b->out, live->layer, (int)live->point, live->rows, live->width, live->first, &plane));
-		memcpy(plane->v, live->v, sizeof *plane->v * (size_t)n);
+		PLUMB_TRY(plumb_capture_put(b->out, live->layer, (int)live->point, live->rows, live->width, live->first, &captured));
+		memcpy(captured->v, live->v, sizeof *captured->v * (size_t)n);
 	}
 	if (b->points & BIT(live->point)) {
 		deviations(b, live, 0, &made, &passed);
@@ -94,11 +94,11 @@ static enum plumb_status blur_value(void *user, struct plumb_live *live)
 
 enum plumb_status plumb_run_blurred(struct plumb_run *run, enum plumb_stored stored, unsigned points, uint64_t seed)
 {
-	struct blur b = { .stored = stored, .points = points, .kept = run->points, .state = seed, .out = run->out };
+	struct perturb b = { .stored = stored, .points = points, .kept = run->points, .state = seed, .out = run->out };
 	b.unit = stored == PLUMB_STORED_FP32 ? 0x1p-24 : plumb_least_floor(stored);
 	PLUMB_TRY(plumb_capture_new(b.out, (int)plumb_model_config(run->model)->layers));
 	run->out = NULL; /* it would see the values before they are rounded */
-	run->stage[run->stages++] = (struct plumb_stage){ points | b.kept, blur_value, &b };
+	run->hook[run->hooks++] = (struct plumb_hook){ points | b.kept, perturb_value, &b };
 	enum plumb_status s = plumb_run_watched(run);
 	if (s)
 		plumb_capture_free(b.out);
@@ -106,9 +106,9 @@ enum plumb_status plumb_run_blurred(struct plumb_run *run, enum plumb_stored sto
 }
 
 /* Values that were right and then rounded when they were written: no error is passed on. */
-void plumb_blur_stored(float *v, int64_t n, enum plumb_stored stored, uint64_t seed)
+void plumb_perturb_stored(float *v, int64_t n, enum plumb_stored stored, uint64_t seed)
 {
-	struct blur b = { .state = seed };
+	struct perturb b = { .state = seed };
 	if (stored == PLUMB_STORED_FP32)
 		disturb(&b, v, n, 0.6 * 0x1p-24); /* the trusted run is itself of float32: rounding it again would change nothing */
 	for (int64_t i = 0; i < n; i++)

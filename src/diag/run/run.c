@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One evaluation, watched: a fault, the capture and the stages see each value in this order and may change it. The only place that
+/* One evaluation, watched: a fault, the capture and the hooks see each value in this order and may change it. The only place that
  * sets a tap. */
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +16,18 @@ struct watch {
 	bool stopped;
 };
 
-const struct plumb_plane *plumb_live_earlier(const struct plumb_live *live, enum plumb_point point)
+const struct plumb_captured *plumb_live_earlier(const struct plumb_live *live, enum plumb_point point)
 {
 	return live->run->earlier[point].v ? &live->run->earlier[point] : NULL;
 }
 
-enum plumb_status plumb_stage_feed(void *from, struct plumb_live *live)
+enum plumb_status plumb_hook_feed(void *from, struct plumb_live *live)
 {
-	const struct plumb_plane *have = plumb_capture_at(from, live->layer, (int)live->point);
-	struct plumb_plane here = { live->v, live->rows, live->width, live->first };
+	const struct plumb_captured *have = plumb_capture_at(from, live->layer, (int)live->point);
+	struct plumb_captured here = { live->v, live->rows, live->width, live->first };
 	const float *to, *values;
 	int64_t n;
-	if (!plumb_plane_common(&here, have, &to, &values, &n))
+	if (!plumb_captured_common(&here, have, &to, &values, &n))
 		return PLUMB_OK;
 	memcpy(live->v + (to - live->v), values, sizeof *values * (size_t)n);
 	live->changed = true;
@@ -62,14 +62,14 @@ static enum plumb_status write_value(const struct watch *w, struct plumb_tensor 
 	return s;
 }
 
-static enum plumb_status keep_value(struct plumb_plane *kept, const struct plumb_live *live)
+static enum plumb_status keep_value(struct plumb_captured *kept, const struct plumb_live *live)
 {
 	size_t bytes = sizeof *live->v * (size_t)(live->rows * live->width);
 	float *v = realloc(kept->v, bytes);
 	if (!v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes at a capture point", bytes);
 	memcpy(v, live->v, bytes);
-	*kept = (struct plumb_plane){ v, live->rows, live->width, live->first };
+	*kept = (struct plumb_captured){ v, live->rows, live->width, live->first };
 	return PLUMB_OK;
 }
 
@@ -84,13 +84,13 @@ static enum plumb_status see_all(struct watch *w, struct plumb_live *live)
 	if (acts(run->fault, live->layer, (int)live->point))
 		PLUMB_TRY(run->fault->kind->act(run->fault, live));
 	if (run->out && run->points & BIT(live->point)) {
-		struct plumb_plane *plane;
-		PLUMB_TRY(plumb_capture_put(run->out, live->layer, (int)live->point, live->rows, live->width, live->first, &plane));
-		memcpy(plane->v, live->v, sizeof *plane->v * (size_t)(live->rows * live->width));
+		struct plumb_captured *captured;
+		PLUMB_TRY(plumb_capture_put(run->out, live->layer, (int)live->point, live->rows, live->width, live->first, &captured));
+		memcpy(captured->v, live->v, sizeof *captured->v * (size_t)(live->rows * live->width));
 	}
-	for (int i = 0; i < run->stages; i++)
-		if (run->stage[i].points & BIT(live->point))
-			PLUMB_TRY(run->stage[i].see(run->stage[i].user, live));
+	for (int i = 0; i < run->hooks; i++)
+		if (run->hook[i].points & BIT(live->point))
+			PLUMB_TRY(run->hook[i].see(run->hook[i].user, live));
 	if (w->keep & BIT(live->point))
 		PLUMB_TRY(keep_value(&run->earlier[live->point], live));
 	if (w->keep & BIT(PLUMB_POINT_EMBEDDINGS) && live->point == PLUMB_POINT_OUTPUT) /* the next layer's input */
@@ -120,8 +120,8 @@ static unsigned mask_of(const struct plumb_run *run, unsigned *keep)
 	const struct plumb_fault_kind *kind = run->fault ? run->fault->kind : NULL;
 	*keep = run->keep | (kind ? kind->needs : 0);
 	unsigned mask = *keep | (kind ? kind->points : 0) | (run->out ? run->points : 0);
-	for (int i = 0; i < run->stages; i++)
-		mask |= run->stage[i].points;
+	for (int i = 0; i < run->hooks; i++)
+		mask |= run->hook[i].points;
 	if (*keep & BIT(PLUMB_POINT_EMBEDDINGS) || run->last_layer >= 0)
 		mask |= BIT(PLUMB_POINT_OUTPUT);
 	return mask;
@@ -146,7 +146,7 @@ static enum plumb_status move_inside(struct plumb_capture *to, struct plumb_capt
 {
 	for (int layer = 0; layer < from->layers; layer++)
 		for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
-			struct plumb_plane *p = plumb_capture_at(from, layer, point), *q;
+			struct plumb_captured *p = plumb_capture_at(from, layer, point), *q;
 			if (!p)
 				continue;
 			PLUMB_TRY(plumb_capture_put(to, layer, point, p->rows, p->width, p->first, &q));
@@ -164,8 +164,8 @@ enum plumb_status plumb_run_as_used(struct plumb_run *run)
 	struct plumb_capture within = { .layers = 0 };
 	struct plumb_run whole = *run, basic = *run;
 	whole.points &= ~inside;
-	for (int i = 0; i < whole.stages; i++)
-		whole.stage[i].points &= ~inside;
+	for (int i = 0; i < whole.hooks; i++)
+		whole.hook[i].points &= ~inside;
 	basic.points &= inside;
 	basic.out = &within;
 	PLUMB_TRY(plumb_run_watched(&whole));
@@ -198,7 +198,7 @@ enum plumb_status plumb_run_watched(struct plumb_run *run)
 	free(w.v);
 	for (int i = 0; i < PLUMB_POINT_COUNT; i++) {
 		free(run->earlier[i].v);
-		run->earlier[i] = (struct plumb_plane){ NULL, 0, 0, 0 };
+		run->earlier[i] = (struct plumb_captured){ NULL, 0, 0, 0 };
 	}
 	if (s && run->out)
 		plumb_capture_free(run->out);

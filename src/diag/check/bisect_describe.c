@@ -4,7 +4,7 @@
 #include "diag/check/bisect.h"
 #include "core/json.h"
 
-static void name_slot(char *text, size_t size, const struct hunt *h, int slot)
+static void name_slot(char *text, size_t size, const struct bisect_state *h, int slot)
 {
 	if (slot == 0 || slot == h->slots - 1)
 		plumb_append(text, size, "%s", slot ? "after the layers" : "before the layers");
@@ -12,7 +12,7 @@ static void name_slot(char *text, size_t size, const struct hunt *h, int slot)
 		plumb_append(text, size, "layer %d", slot - 1);
 }
 
-static void tell_operator(char *text, size_t size, const struct hunt *h, const struct findings *v, int op)
+static void describe_operator(char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
 {
 	int n = 0;
 	plumb_append(text, size, "%s ", plumb_op_name(op));
@@ -29,8 +29,8 @@ static void tell_operator(char *text, size_t size, const struct hunt *h, const s
 	plumb_append(text, size, ")");
 }
 
-static void tell(
-	char *text, size_t size, const struct hunt *h, const struct findings *v, const char *environment)
+static void describe(
+	char *text, size_t size, const struct bisect_state *h, const struct findings *v, const char *environment)
 {
 	int n = 0;
 	if (v->trouble) {
@@ -47,10 +47,10 @@ static void tell(
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1) {
 			plumb_append(text, size, "%s", n++ ? " and " : "");
-			tell_operator(text, size, h, v, op);
+			describe_operator(text, size, h, v, op);
 		}
 	plumb_append(text, size,
-		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Until it is mended: %s",
+		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Workaround: %s",
 		v->bad, v->bad_token, v->after, v->after_token, h->runs, environment);
 	if (v->after > h->tolerance)
 		plumb_append(text, size,
@@ -58,7 +58,7 @@ static void tell(
 			v->after);
 }
 
-static json_t *set_of(const struct hunt *h, const struct findings *v, bool *lost)
+static json_t *set_of(const struct bisect_state *h, const struct findings *v, bool *lost)
 {
 	json_t *set = json_array();
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
@@ -72,7 +72,7 @@ static json_t *set_of(const struct hunt *h, const struct findings *v, bool *lost
 }
 
 /* "AR_HARDWARE_DRIVER=cl,native PLUMB_AVOID=cl:rope,cl:swiglu" */
-static void name_environment(char *text, size_t size, const struct hunt *h, unsigned operators)
+static void name_environment(char *text, size_t size, const struct bisect_state *h, unsigned operators)
 {
 	int n = 0;
 	for (int i = 0; operators && i < plumb_driver_count(h->ctx); i++)
@@ -84,7 +84,7 @@ static void name_environment(char *text, size_t size, const struct hunt *h, unsi
 					plumb_op_name(op));
 }
 
-enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings *v, char **json)
+enum plumb_status plumb_bisect_describe(const struct bisect_state *h, const struct findings *v, char **json)
 {
 	char text[4096] = "", environment[512] = "";
 	json_t *operators = json_array();
@@ -93,7 +93,7 @@ enum plumb_status plumb_bisect_tell(const struct hunt *h, const struct findings 
 		if (v->operators >> op & 1)
 			lost |= json_array_append_new(operators, plumb_json_text(plumb_op_name(op))) != 0;
 	name_environment(environment, sizeof environment, h, v->operators);
-	tell(text, sizeof text, h, v, environment);
+	describe(text, sizeof text, h, v, environment);
 	json_t *result = json_pack(
 		"{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect",
 		"good", h->good, "bad", h->bad, "runs", h->runs, "units", v->units, "repaired",
