@@ -19,7 +19,7 @@ struct part {
 };
 
 /* Eight sums at once, so that additions do not wait for each other. */
-static void *add_up(void *arg)
+static void *bandwidth_add_up(void *arg)
 {
 	struct part *part = arg;
 	uint64_t sum[8] = { 0 };
@@ -32,13 +32,13 @@ static void *add_up(void *arg)
 }
 
 /* One pass over the buffer; false when threads cannot be had. */
-static bool read_once(struct part *parts, pthread_t *threads, int n)
+static bool bandwidth_read_once(struct part *parts, pthread_t *threads, int n)
 {
 	int started = 0;
-	while (started < n - 1 && !pthread_create(&threads[started], NULL, add_up, &parts[started]))
+	while (started < n - 1 && !pthread_create(&threads[started], NULL, bandwidth_add_up, &parts[started]))
 		started++;
 	if (started == n - 1)
-		add_up(&parts[n - 1]);
+		bandwidth_add_up(&parts[n - 1]);
 	for (int i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	return started == n - 1;
@@ -60,7 +60,7 @@ double cli_bandwidth(int threads)
 			parts[i] = (struct part){ buffer + (size_t)i * share, share, 0 };
 		for (int pass = 0; pass < PASSES; pass++) {
 			double start = cli_seconds();
-			if (!read_once(parts, handles, threads))
+			if (!bandwidth_read_once(parts, handles, threads))
 				break;
 			double rate = (double)share * (double)threads * sizeof *buffer / (cli_seconds() - start);
 			best = rate > best ? rate : best;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static int run(int argc, char **argv);
+static int bench_run(int argc, char **argv);
 
 const struct cli_command cli_bench = {
 	"bench", "measure how fast a model reads and writes on this machine",
@@ -40,7 +40,7 @@ const struct cli_command cli_bench = {
 	"  plumb bench model.gguf --prefill 0 --sequences 8\n"
 	"  plumb bench model.gguf --modes --rounds 5\n"
 	"  plumb bench model.gguf --driver cl --prefill 0\n",
-	run
+	bench_run
 };
 
 static const struct option options[] = {
@@ -56,7 +56,7 @@ struct totals {
 	double copy;                   /* bytes/s read and written by a plain copy on the device whose kernels were timed; 0: not known */
 };
 
-static int print_json(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
+static int bench_print_json(const struct bench_request *r, const struct bench_rig *rig, const struct totals *x)
 {
 	json_t *root = bench_json_head(r, rig);
 	json_object_update_new(root, json_pack("{s:f, s:o, s:o, s:f, s:f, s:o, s:I, s:I}", "load_seconds", rig->load,
@@ -70,22 +70,22 @@ static int print_json(const struct bench_request *r, const struct bench_rig *rig
 	return cli_json_print(root, false);
 }
 
-static void print_rates(const char *what, const struct bench_rates *r, long tokens, long count)
+static void bench_print_rates(const char *what, const struct bench_rates *r, long tokens, long count)
 {
 	printf("%-9s %8.2f tokens/s, median of %ld round%s of %ld token%s (%.2f to %.2f)\n", what, r->median, count,
 		count == 1 ? "" : "s", tokens, tokens == 1 ? "" : "s", r->low, r->high);
 }
 
-static void print(const struct bench_request *r, struct bench_rig *rig, const struct totals *x)
+static void bench_print(const struct bench_request *r, struct bench_rig *rig, const struct totals *x)
 {
 	uint64_t step = plumb_model_step_bytes(rig->model);
 	int threads = plumb_context_threads(rig->ctx);
 	bench_print_head(r, rig);
 	printf("%-9s %8.2f s\n", "load", rig->load);
 	if (r->prefill)
-		print_rates("prefill", &rig->prefill, r->prefill, r->rounds);
+		bench_print_rates("prefill", &rig->prefill, r->prefill, r->rounds);
 	if (r->decode)
-		print_rates("decode", &rig->decode, r->decode, r->rounds);
+		bench_print_rates("decode", &rig->decode, r->decode, r->rounds);
 	if (r->decode)
 		printf("%-9s %8.2f GB/s of weights read in decoding (%.1f MB a step)\n", "weights", x->weights / 1e9, (double)step / 1e6);
 	if (rig->memory > 0) {
@@ -113,16 +113,16 @@ static int bench_one(struct bench_request *r)
 		if (sum.seconds > 0 && plumb_copy_rate(rig.ctx, sum.driver, &x.copy))
 			fprintf(stderr, "plumb: note: no copy to compare kernels with: %s\n", plumb_last_error());
 		if (r->common.json)
-			code = print_json(r, &rig, &x);
+			code = bench_print_json(r, &rig, &x);
 		else
-			print(r, &rig, &x);
+			bench_print(r, &rig, &x);
 	}
 	bench_close(&rig);
 	return code;
 }
 
 /* 0, or an exit code + 1. */
-static int take(struct bench_request *r, int option)
+static int bench_take(struct bench_request *r, int option)
 {
 	int taken = cli_session_option(&r->session, 1, option, optarg);
 	if (taken)
@@ -138,11 +138,11 @@ static int take(struct bench_request *r, int option)
 	}
 }
 
-static int parse(struct bench_request *r, int argc, char **argv)
+static int bench_parse(struct bench_request *r, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT, options, NULL)) != -1)
-		if ((leave = take(r, option)))
+		if ((leave = bench_take(r, option)))
 			return leave;
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "bench needs a model file; try 'plumb bench --help'") + 1;
@@ -156,9 +156,9 @@ static int parse(struct bench_request *r, int argc, char **argv)
 	return 0;
 }
 
-static int run(int argc, char **argv)
+static int bench_run(int argc, char **argv)
 {
 	struct bench_request r = { .prefill = -1, .decode = 64, .rounds = 3, .sequences = 1, .session.cancel = cli_cancelled };
-	int code = parse(&r, argc, argv);
+	int code = bench_parse(&r, argc, argv);
 	return code ? code - 1 : r.modes ? bench_modes(&r) : bench_one(&r);
 }

@@ -11,20 +11,20 @@ void bench_tokens(int32_t *ids, int64_t n, int64_t vocab)
 		ids[i] = (int32_t)((uint64_t)(i + 1) * 2654435761u % (uint64_t)vocab);
 }
 
-static int compare(const void *a, const void *b)
+static int bench_measure_compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
 	return (x > y) - (x < y);
 }
 
-static struct bench_rates summary(double *rate, long n)
+static struct bench_rates bench_measure_summary(double *rate, long n)
 {
-	qsort(rate, (size_t)n, sizeof *rate, compare);
+	qsort(rate, (size_t)n, sizeof *rate, bench_measure_compare);
 	return (struct bench_rates){ rate[0], n % 2 ? rate[n / 2] : (rate[n / 2 - 1] + rate[n / 2]) / 2, rate[n - 1] };
 }
 
 /* One decoding step of all sequences; the logits are fetched, as a sampler would need them each time. */
-static enum plumb_status step(struct plumb_session *const *sessions, long sequences, int32_t token)
+static enum plumb_status bench_measure_step(struct plumb_session *const *sessions, long sequences, int32_t token)
 {
 	int32_t tokens[BENCH_MOST_SEQUENCES];
 	const float *logits;
@@ -39,7 +39,7 @@ static enum plumb_status step(struct plumb_session *const *sessions, long sequen
 }
 
 /* Are the logits numbers? Else speed means nothing; says where it began. */
-static enum plumb_status check_finite(struct plumb_session *session, const int32_t *tokens, int64_t n)
+static enum plumb_status bench_measure_check_finite(struct plumb_session *session, const int32_t *tokens, int64_t n)
 {
 	const float *logits;
 	int64_t rows;
@@ -51,7 +51,7 @@ static enum plumb_status check_finite(struct plumb_session *session, const int32
 }
 
 /* Tokens per second of one prefill, or of one run of decoding of all sequences together, from depth on. */
-static enum plumb_status once(struct plumb_session *const *sessions, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
+static enum plumb_status bench_measure_once(struct plumb_session *const *sessions, const struct bench_request *r, const int32_t *ids, bool decode, double *rate)
 {
 	long n = decode ? r->decode : r->prefill, count = decode ? r->sequences : 1;
 	enum plumb_status s = PLUMB_OK;
@@ -61,52 +61,52 @@ static enum plumb_status once(struct plumb_session *const *sessions, const struc
 	if (!s && !decode)
 		s = plumb_session_eval(sessions[0], ids, n, PLUMB_LOGITS_LAST);
 	for (long i = 0; !s && decode && i < n; i++)
-		s = step(sessions, count, ids[i]);
+		s = bench_measure_step(sessions, count, ids[i]);
 	if (!s)
 		s = plumb_synchronize(plumb_model_context(plumb_session_model(sessions[0])));
 	*rate = (double)(n * count) / (cli_seconds() - start);
 	for (long i = 0; !s && i < count; i++)
-		s = check_finite(sessions[i], ids - r->depth, r->depth + n);
+		s = bench_measure_check_finite(sessions[i], ids - r->depth, r->depth + n);
 	return s;
 }
 
 /* One round of one rig: prefill, then decoding. */
-static enum plumb_status turn(const struct bench_request *r, struct bench_rig *rig, const int32_t *ids, double *prefill, double *decode, double *done, double all)
+static enum plumb_status bench_measure_turn(const struct bench_request *r, struct bench_rig *rig, const int32_t *ids, double *prefill, double *decode, double *done, double all)
 {
-	enum plumb_status s = r->prefill ? once(rig->sessions, r, ids, false, prefill) : PLUMB_OK;
+	enum plumb_status s = r->prefill ? bench_measure_once(rig->sessions, r, ids, false, prefill) : PLUMB_OK;
 	cli_progress("measuring", *done += (double)r->prefill, all);
 	if (!s && r->decode)
-		s = once(rig->sessions, r, ids, true, decode);
+		s = bench_measure_once(rig->sessions, r, ids, true, decode);
 	cli_progress("measuring", *done += 4.0 * (double)r->decode, all);
 	return s;
 }
 
 /* What once does, with each kernel timed. */
-static enum plumb_status timed(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode)
+static enum plumb_status bench_measure_timed(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids, bool decode)
 {
 	static struct cli_kernels before;
 	double rate;
 	cli_kernels_read(rig->ctx, &before);
-	enum plumb_status s = once(rig->sessions, r, ids, decode, &rate);
+	enum plumb_status s = bench_measure_once(rig->sessions, r, ids, decode, &rate);
 	cli_kernels_read(rig->ctx, &rig->kernels[decode]);
 	cli_kernels_since(&rig->kernels[decode], &before);
 	return s;
 }
 
 /* Where a driver has kernels to time: a round more, which is not counted. */
-static enum plumb_status kernels(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids)
+static enum plumb_status bench_measure_kernels(struct bench_rig *rig, const struct bench_request *r, const int32_t *ids)
 {
 	enum plumb_status s = plumb_profile(rig->ctx, true);
 	if (s == PLUMB_E_UNSUPPORTED)
 		return PLUMB_OK;
 	if (!s && r->prefill)
-		s = timed(rig, r, ids, false);
+		s = bench_measure_timed(rig, r, ids, false);
 	if (!s && r->decode)
-		s = timed(rig, r, ids, true);
+		s = bench_measure_timed(rig, r, ids, true);
 	return s;
 }
 
-static enum plumb_status rounds(const struct bench_request *r, struct bench_rig *rigs, int count, const int32_t *ids)
+static enum plumb_status bench_measure_rounds(const struct bench_request *r, struct bench_rig *rigs, int count, const int32_t *ids)
 {
 	static double prefill[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], decode[BENCH_MOST_RIGS][BENCH_MOST_ROUNDS], memory[BENCH_MOST_ROUNDS];
 	struct rusage usage;
@@ -118,19 +118,19 @@ static enum plumb_status rounds(const struct bench_request *r, struct bench_rig 
 			s = plumb_session_eval(rigs[k].sessions[i], ids, r->depth, PLUMB_LOGITS_NONE);
 	for (long i = -1; !s && i < r->rounds; i++) { /* -1 warms up: 0 takes its place */
 		for (int k = 0; !s && k < count; k++)
-			s = turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
+			s = bench_measure_turn(r, &rigs[k], ids + r->depth, &prefill[k][i < 0 ? 0 : i], &decode[k][i < 0 ? 0 : i], &done, all);
 		if (i < 0)
 			rigs->resident = getrusage(RUSAGE_SELF, &usage) ? 0 : (uint64_t)usage.ru_maxrss * 1024; /* Linux: in KiB */
 		else if (!s) /* in each round: what others on the machine leave of it changes within seconds */
 			read &= (memory[i] = cli_bandwidth(plumb_context_threads(rigs->ctx))) > 0;
 	}
 	if (!s && count == 1)
-		s = kernels(rigs, r, ids + r->depth);
+		s = bench_measure_kernels(rigs, r, ids + r->depth);
 	cli_progress_end();
 	for (int k = 0; !s && k < count; k++) {
-		rigs[k].prefill = r->prefill ? summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
-		rigs[k].decode = r->decode ? summary(decode[k], r->rounds) : (struct bench_rates){ 0 };
-		rigs[k].memory = read ? summary(memory, r->rounds).median : 0;
+		rigs[k].prefill = r->prefill ? bench_measure_summary(prefill[k], r->rounds) : (struct bench_rates){ 0 };
+		rigs[k].decode = r->decode ? bench_measure_summary(decode[k], r->rounds) : (struct bench_rates){ 0 };
+		rigs[k].memory = read ? bench_measure_summary(memory, r->rounds).median : 0;
 	}
 	return s;
 }
@@ -172,7 +172,7 @@ int bench_measure(struct bench_request *r, struct bench_rig *rigs, int count)
 			s = plumb_session_new(&rigs[k].sessions[i], rigs[k].model, &r->session);
 	if (!s) {
 		cli_catch_interrupt();
-		s = rounds(r, rigs, count, ids);
+		s = bench_measure_rounds(r, rigs, count, ids);
 	}
 	for (int k = 0; k < count; k++)
 		for (long i = 0; i < r->sequences; i++)

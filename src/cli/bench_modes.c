@@ -27,7 +27,7 @@ struct gap {
 	double error;            /* largest of a logit */
 };
 
-static enum plumb_status add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
+static enum plumb_status bench_modes_add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
 {
 	struct plumb_logits_measure m;
 	enum plumb_status s = plumb_measure_logits(&m, mode, exact, vocab, 1);
@@ -41,7 +41,7 @@ static enum plumb_status add_position(struct gap *g, const float *exact, const f
 }
 
 /* Logits of all positions; malloc'ed. */
-static int read_logits(const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
+static int bench_modes_read_logits(const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
 {
 	struct plumb_session_options options = { .size = sizeof options, .context = n, .batch = n, .kv_type = r->session.kv_type, .cancel = r->session.cancel,
 		.cancel_user = r->session.cancel_user };
@@ -64,16 +64,16 @@ static int read_logits(const struct bench_request *r, struct plumb_model *model,
 }
 
 /* Each mode's gap on these tokens; that of exact itself stays empty. */
-static int measure_gaps(const struct bench_request *r, const struct bench_rig *rigs, const int32_t *ids, int64_t n, struct gap *gaps)
+static int bench_modes_measure_gaps(const struct bench_request *r, const struct bench_rig *rigs, const int32_t *ids, int64_t n, struct gap *gaps)
 {
 	int64_t vocab = plumb_model_config(rigs->model)->vocab;
 	float *exact, *mode;
-	int code = read_logits(r, rigs[0].model, ids, n, &exact);
+	int code = bench_modes_read_logits(r, rigs[0].model, ids, n, &exact);
 	for (int k = 1; !code && k < MODES; k++) {
 		enum plumb_status s = PLUMB_OK;
-		if (!(code = read_logits(r, rigs[k].model, ids, n, &mode)))
+		if (!(code = bench_modes_read_logits(r, rigs[k].model, ids, n, &mode)))
 			for (int64_t i = 0; !s && i < n; i++)
-				s = add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
+				s = bench_modes_add_position(&gaps[k], exact + i * vocab, mode + i * vocab, vocab);
 		if (s)
 			code = cli_fail_run(s);
 		if (!code && !isfinite(gaps[k].mean))
@@ -84,7 +84,7 @@ static int measure_gaps(const struct bench_request *r, const struct bench_rig *r
 	return code;
 }
 
-static int make_prompt(const struct plumb_model *model, struct prompt *p)
+static int bench_modes_make_prompt(const struct plumb_model *model, struct prompt *p)
 {
 	const struct plumb_config *c = plumb_model_config(model);
 	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
@@ -105,25 +105,25 @@ static int make_prompt(const struct plumb_model *model, struct prompt *p)
 }
 
 /* --- result --- */
-static json_t *gap_json(const struct gap *g)
+static json_t *bench_modes_gap_json(const struct gap *g)
 {
 	return g->positions ? json_pack("{s:I, s:f, s:f, s:I, s:f}", "positions", (json_int_t)g->positions, "kl_mean", g->mean, "kl_largest", g->most,
 		"same_top", (json_int_t)g->same, "logit_error", g->error) : json_null();
 }
 
-static int print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
+static int bench_modes_print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
 {
 	json_t *root = bench_json_head(r, &rigs[1]), *modes = json_array();
 	for (int k = 0; k < MODES; k++)
 		json_array_append_new(modes, json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o}", "mode", names[k], "load_seconds", rigs[k].load,
 			"prefill", bench_json_rates(&rigs[k].prefill, r->prefill), "decode", bench_json_rates(&rigs[k].decode, r->decode),
 			"share_of_memory", rigs->memory > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / rigs->memory) : json_null(),
-			p->text ? "text" : "made_up", gap_json(&gaps[0][k]), "hello", gap_json(&gaps[1][k])));
+			p->text ? "text" : "made_up", bench_modes_gap_json(&gaps[0][k]), "hello", bench_modes_gap_json(&gaps[1][k])));
 	json_object_update_new(root, json_pack("{s:f, s:o}", "memory_bytes_per_second", rigs->memory, "modes", modes));
 	return cli_json_print(root, false);
 }
 
-static void print_rates(const struct bench_rates *r, long tokens)
+static void bench_modes_print_rates(const struct bench_rates *r, long tokens)
 {
 	char range[64];
 	snprintf(range, sizeof range, "(%.2f to %.2f)", r->low, r->high);
@@ -133,13 +133,13 @@ static void print_rates(const struct bench_rates *r, long tokens)
 		printf("  %9s %-22s", "-", "");
 }
 
-static void print_gap(const char *mode, const char *where, const struct gap *g)
+static void bench_modes_print_gap(const char *mode, const char *where, const struct gap *g)
 {
 	if (g->positions)
 		printf("%-9s %-24s %9.2g %9.2g  %4lld of %-4lld %11.2g\n", mode, where, g->mean, g->most, (long long)g->same, (long long)g->positions, g->error);
 }
 
-static void print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
+static void bench_modes_print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
 {
 	char where[48], prefill[32], decode[32];
 	int threads = plumb_context_threads(rigs->ctx);
@@ -153,8 +153,8 @@ static void print(const struct bench_request *r, const struct bench_rig *rigs, c
 	printf("%-9s  %-32s  %-32s  of memory\n", "mode", prefill, decode);
 	for (int k = 0; k < MODES; k++) {
 		printf("%-9s", names[k]);
-		print_rates(&rigs[k].prefill, r->prefill);
-		print_rates(&rigs[k].decode, r->decode);
+		bench_modes_print_rates(&rigs[k].prefill, r->prefill);
+		bench_modes_print_rates(&rigs[k].decode, r->decode);
 		if (r->decode && rigs->memory > 0)
 			printf("  %8.0f%%\n", 100 * bench_weights(r, &rigs[k]) / rigs->memory);
 		else
@@ -164,8 +164,8 @@ static void print(const struct bench_request *r, const struct bench_rig *rigs, c
 	printf("\nNext tokens beside exact's: KL(exact || mode) in nats, likeliest token the same, largest error of a logit\n");
 	printf("%-9s %-24s %9s %9s  %12s %11s\n", "mode", "on", "mean KL", "largest", "same token ", "logit error");
 	for (int k = 1; k < MODES; k++) {
-		print_gap(names[k], where, &gaps[0][k]);
-		print_gap(names[k], "token 9707 alone", &gaps[1][k]);
+		bench_modes_print_gap(names[k], where, &gaps[0][k]);
+		bench_modes_print_gap(names[k], "token 9707 alone", &gaps[1][k]);
 	}
 }
 
@@ -178,16 +178,16 @@ int bench_modes(struct bench_request *r)
 	while (open < MODES && !(code = bench_open(r, names[open], &rigs[open])))
 		open++;
 	if (!code)
-		code = make_prompt(rigs->model, &prompt);
+		code = bench_modes_make_prompt(rigs->model, &prompt);
 	if (!code)
-		code = measure_gaps(r, rigs, prompt.ids, prompt.n, gaps[0]);
+		code = bench_modes_measure_gaps(r, rigs, prompt.ids, prompt.n, gaps[0]);
 	if (!code && plumb_model_config(rigs->model)->vocab > HELLO)
-		code = measure_gaps(r, rigs, (const int32_t[]){ HELLO }, 1, gaps[1]);
+		code = bench_modes_measure_gaps(r, rigs, (const int32_t[]){ HELLO }, 1, gaps[1]);
 	if (!code && !(code = bench_measure(r, rigs, MODES))) {
 		if (r->common.json)
-			code = print_json(r, rigs, &prompt, gaps);
+			code = bench_modes_print_json(r, rigs, &prompt, gaps);
 		else
-			print(r, rigs, &prompt, gaps);
+			bench_modes_print(r, rigs, &prompt, gaps);
 	}
 	while (open--)
 		bench_close(&rigs[open]);

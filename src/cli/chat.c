@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int run(int argc, char **argv);
+static int chat_run(int argc, char **argv);
 
 const struct cli_command cli_chat = {
 	"chat", "talk with a model; it remembers the conversation",
@@ -33,7 +33,7 @@ const struct cli_command cli_chat = {
 	"  plumb chat model.gguf\n"
 	"  plumb chat model.gguf --system \"Answer in one sentence.\" --temp 0.7 --top-p 0.9\n"
 	"  printf 'What is 2 + 2?\\nAnd doubled?\\n' | plumb chat model.gguf\n",
-	run
+	chat_run
 };
 
 static const struct option options[] = {
@@ -62,7 +62,7 @@ struct chat {
 
 /* --- history --- */
 
-static int add_message(struct chat *c, const char *role, const char *content)
+static int chat_add_message(struct chat *c, const char *role, const char *content)
 {
 	char *copy = strdup(content);
 	if (copy && c->messages == c->room) {
@@ -80,27 +80,27 @@ static int add_message(struct chat *c, const char *role, const char *content)
 	return CLI_OK;
 }
 
-static void drop_messages(struct chat *c, size_t keep)
+static void chat_drop_messages(struct chat *c, size_t keep)
 {
 	while (c->messages > keep)
 		free((char *)c->talk[--c->messages].content);
 }
 
-static int start_over(struct chat *c)
+static int chat_start_over(struct chat *c)
 {
 	plumb_sampler_free(c->sampler);
 	c->sampler = NULL;
-	drop_messages(c, c->system ? 1 : 0);
+	chat_drop_messages(c, c->system ? 1 : 0);
 	enum plumb_status s = plumb_sampler_new(&c->sampler, &c->sampling.how);
 	if (s)
 		return cli_fail(s);
-	return c->system && !c->messages ? add_message(c, "system", c->system) : CLI_OK;
+	return c->system && !c->messages ? chat_add_message(c, "system", c->system) : CLI_OK;
 }
 
 /* --- one turn --- */
 
 /* Note what the session holds now: the first `position` of ids, then of the made tokens. */
-static int remember(struct chat *c, const int32_t *ids, int64_t n, const struct cli_generation *g)
+static int chat_remember(struct chat *c, const int32_t *ids, int64_t n, const struct cli_generation *g)
 {
 	int64_t position = plumb_session_position(c->session), made = position > n ? position - n : 0;
 	int32_t *held = malloc(sizeof *held * (size_t)(position + 1));
@@ -116,7 +116,7 @@ static int remember(struct chat *c, const int32_t *ids, int64_t n, const struct 
 }
 
 /* A message is a string: a NUL byte of the answer is kept as U+FFFD. */
-static bool keep_whole(struct cli_generation *g, bool quiet)
+static bool chat_keep_whole(struct cli_generation *g, bool quiet)
 {
 	static const char instead[] = "\xef\xbf\xbd";
 	size_t nuls = 0, n = 0;
@@ -141,7 +141,7 @@ static bool keep_whole(struct cli_generation *g, bool quiet)
 	return true;
 }
 
-static json_t *answer_json(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
+static json_t *chat_answer_json(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
 {
 	json_t *root = json_pack("{s:s%, s:s, s:o, s:o, s:I, s:f, s:f}", "answer", g->text, g->size, "stop", g->stop,
 		"prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused", (json_int_t)g->kept,
@@ -153,10 +153,10 @@ static json_t *answer_json(const struct chat *c, const struct cli_generation *g,
 	return root;
 }
 
-static int report(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
+static int chat_report(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
 {
 	if (c->common.json)
-		return cli_json_print(answer_json(c, g, ids, n), true);
+		return cli_json_print(chat_answer_json(c, g, ids, n), true);
 	if (!strcmp(g->stop, "context"))
 		fprintf(stderr, "plumb: the conversation has filled the context of %lld tokens; /reset starts a new one,\n"
 			"       --ctx N (at most the model's) makes it longer\n", (long long)c->context);
@@ -170,7 +170,7 @@ static int report(const struct chat *c, const struct cli_generation *g, const in
 }
 
 /* Read the new part of ids and answer. */
-static int answer(struct chat *c, const int32_t *ids, int64_t n)
+static int chat_answer(struct chat *c, const int32_t *ids, int64_t n)
 {
 	struct cli_generation g = { .most = c->most, .quiet = c->common.json, .stop_texts = c->stops.text, .stops = c->stops.count };
 	while (g.kept < c->held_count && g.kept < n - 1 && c->held[g.kept] == ids[g.kept])
@@ -180,17 +180,17 @@ static int answer(struct chat *c, const int32_t *ids, int64_t n)
 		return cli_fail_run(s);
 	cli_cancel = 0;
 	cli_catch_interrupt();
-	int code = cli_generate(c->session, c->tok, c->sampler, ids, n, &g), kept = remember(c, ids, n, &g);
+	int code = cli_generate(c->session, c->tok, c->sampler, ids, n, &g), kept = chat_remember(c, ids, n, &g);
 	if (!code)
 		code = kept;
-	if (!code && !keep_whole(&g, c->common.json))
+	if (!code && !chat_keep_whole(&g, c->common.json))
 		code = cli_complain(CLI_ERROR, "no memory for the answer");
 	if (!code) {
-		code = report(c, &g, ids, n);
+		code = chat_report(c, &g, ids, n);
 		if (!code && g.count)
-			code = add_message(c, "assistant", g.text);
+			code = chat_add_message(c, "assistant", g.text);
 		if (!code && !g.count)
-			drop_messages(c, c->messages - 1); /* stopped before it began: the question was not asked */
+			chat_drop_messages(c, c->messages - 1); /* stopped before it began: the question was not asked */
 		if (!code && !strcmp(g.stop, "output"))
 			code = CLI_ERROR; /* main says why */
 	}
@@ -199,11 +199,11 @@ static int answer(struct chat *c, const int32_t *ids, int64_t n)
 	return code;
 }
 
-static int turn(struct chat *c, const char *message)
+static int chat_turn(struct chat *c, const char *message)
 {
 	int32_t *ids;
 	size_t n;
-	int code = add_message(c, "user", message);
+	int code = chat_add_message(c, "user", message);
 	if (code)
 		return code;
 	enum plumb_status s = plumb_chat_tokenize(c->tok, c->talk, 0, c->messages, true, &ids, &n);
@@ -211,30 +211,30 @@ static int turn(struct chat *c, const char *message)
 		code = cli_fail(s);
 	} else {
 		if (!(code = cli_prompt_fits("with this message the conversation has", (int64_t)n, c->session, c->most)))
-			code = answer(c, ids, (int64_t)n);
+			code = chat_answer(c, ids, (int64_t)n);
 		else
 			fputs("       /reset starts a new one\n", stderr);
 		free(ids);
 	}
 	if (code && c->messages && !strcmp(c->talk[c->messages - 1].role, "user"))
-		drop_messages(c, c->messages - 1);
+		chat_drop_messages(c, c->messages - 1);
 	return code;
 }
 
 /* --- input --- */
 
-static bool is_command(const char *line)
+static bool chat_is_command(const char *line)
 {
 	return line[0] == '/' && line[1] && !line[1 + strspn(line + 1, "abcdefghijklmnopqrstuvwxyz")];
 }
 
 /* An exit code, or -1 to end well. */
-static int obey(struct chat *c, const char *line)
+static int chat_obey(struct chat *c, const char *line)
 {
 	if (!strcmp(line, "/quit") || !strcmp(line, "/exit"))
 		return -1;
 	if (!strcmp(line, "/reset")) {
-		int code = start_over(c);
+		int code = chat_start_over(c);
 		if (!code && c->interactive)
 			fputs("(a new conversation)\n", stderr);
 		return code;
@@ -247,7 +247,7 @@ static int obey(struct chat *c, const char *line)
 	return cli_complain(CLI_USAGE, "%s is no command here; /help lists them (a space before it makes it a message)", line);
 }
 
-static int converse(struct chat *c)
+static int chat_converse(struct chat *c)
 {
 	char *line = NULL;
 	size_t room = 0, size = 0;
@@ -269,7 +269,7 @@ static int converse(struct chat *c)
 		if (!code && text[strspn(text, " \t")] == 0)
 			continue;
 		if (!code)
-			code = is_command(text) ? obey(c, text) : turn(c, text);
+			code = chat_is_command(text) ? chat_obey(c, text) : chat_turn(c, text);
 		if (code < 0) {
 			code = CLI_OK;
 			break;
@@ -288,7 +288,7 @@ static int converse(struct chat *c)
 /* --- the command line --- */
 
 /* 0, or an exit code + 1. */
-static int take(struct chat *c, int option)
+static int chat_take(struct chat *c, int option)
 {
 	int taken = cli_sampling_option(&c->sampling, option, optarg);
 	if (!taken)
@@ -305,11 +305,11 @@ static int take(struct chat *c, int option)
 	}
 }
 
-static int parse(struct chat *c, int argc, char **argv)
+static int chat_parse(struct chat *c, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT "n:", options, NULL)) != -1)
-		if ((leave = take(c, option)))
+		if ((leave = chat_take(c, option)))
 			return leave;
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "chat needs a model file; try 'plumb chat --help'") + 1;
@@ -319,7 +319,7 @@ static int parse(struct chat *c, int argc, char **argv)
 	return 0;
 }
 
-static int open_session(struct chat *c, struct plumb_model *model)
+static int chat_open_session(struct chat *c, struct plumb_model *model)
 {
 	c->tok = plumb_model_tokenizer(model);
 	if (!c->tok)
@@ -336,23 +336,23 @@ static int open_session(struct chat *c, struct plumb_model *model)
 	cli_sampling_seed(&c->sampling, c->common.json);
 	c->context = c->options.context ? c->options.context : plumb_model_config(model)->context;
 	enum plumb_status s = plumb_session_new(&c->session, model, &c->options);
-	return s ? cli_fail(s) : start_over(c);
+	return s ? cli_fail(s) : chat_start_over(c);
 }
 
-static int run(int argc, char **argv)
+static int chat_run(int argc, char **argv)
 {
 	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
-	int code = parse(&c, argc, argv);
+	int code = chat_parse(&c, argc, argv);
 	if (code)
 		return code - 1;
 	if ((code = cli_load(&c.common, c.model_path, &ctx, &model)))
 		return code;
 	c.interactive = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
-	if (!(code = open_session(&c, model)))
-		code = converse(&c);
-	drop_messages(&c, 0);
+	if (!(code = chat_open_session(&c, model)))
+		code = chat_converse(&c);
+	chat_drop_messages(&c, 0);
 	free(c.talk);
 	free(c.held);
 	plumb_sampler_free(c.sampler);

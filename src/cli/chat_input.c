@@ -8,7 +8,7 @@
 
 /* Wait for a line at the prompt; false after a signal. Signals are held back until the wait itself, so
  * that a Ctrl-C just before it is not lost. again: leave the last Ctrl-C's default, which ends plumb. */
-static bool wait_for_line(const char *sign, bool again)
+static bool chat_input_wait_for_line(const char *sign, bool again)
 {
 	sigset_t before;
 	fd_set in;
@@ -25,9 +25,9 @@ static bool wait_for_line(const char *sign, bool again)
 }
 
 /* A line without its end. Ctrl-C at the prompt gives up the line; a second one ends plumb. */
-static enum cli_input read_line(bool interactive, const char *sign, bool again, char **line, size_t *room, size_t *size)
+static enum cli_input chat_input_read_line(bool interactive, const char *sign, bool again, char **line, size_t *room, size_t *size)
 {
-	if (interactive && !wait_for_line(sign, again)) {
+	if (interactive && !chat_input_wait_for_line(sign, again)) {
 		if (cli_cancel == SIGTERM)
 			return CLI_INPUT_END;
 		fputs("\n(Ctrl-D or /quit ends; so does Ctrl-C once more)\n", stderr);
@@ -48,7 +48,7 @@ static enum cli_input read_line(bool interactive, const char *sign, bool again, 
 #define FENCE "\"\"\""
 
 /* Lines from one that begins with """ to one that ends with it, as one message in *line. */
-static enum cli_input read_block(bool interactive, char **line, size_t *room, size_t *size)
+static enum cli_input chat_input_read_block(bool interactive, char **line, size_t *room, size_t *size)
 {
 	size_t n = *size - 3;
 	char *text = malloc(n + 1);
@@ -56,7 +56,7 @@ static enum cli_input read_block(bool interactive, char **line, size_t *room, si
 		memcpy(text, *line + 3, n + 1);
 	enum cli_input in = CLI_INPUT_TEXT;
 	while (text && !(n >= 3 && !memcmp(text + n - 3, FENCE, 4))) {
-		if ((in = read_line(interactive, "... ", false, line, room, size)) != CLI_INPUT_TEXT)
+		if ((in = chat_input_read_line(interactive, "... ", false, line, room, size)) != CLI_INPUT_TEXT)
 			break;
 		char *more = realloc(text, n + *size + 2);
 		if (!more) {
@@ -84,6 +84,6 @@ static enum cli_input read_block(bool interactive, char **line, size_t *room, si
 
 enum cli_input cli_read_message(bool interactive, bool again, char **line, size_t *room, size_t *size)
 {
-	enum cli_input in = read_line(interactive, "> ", again, line, room, size);
-	return in == CLI_INPUT_TEXT && *size >= 3 && !memcmp(*line, FENCE, 3) ? read_block(interactive, line, room, size) : in;
+	enum cli_input in = chat_input_read_line(interactive, "> ", again, line, room, size);
+	return in == CLI_INPUT_TEXT && *size >= 3 && !memcmp(*line, FENCE, 3) ? chat_input_read_block(interactive, line, room, size) : in;
 }

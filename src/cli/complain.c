@@ -34,7 +34,7 @@ static const struct advice { enum plumb_status status; enum cli_exit code, runni
 	{ PLUMB_E_CANCELLED, CLI_INTERRUPTED, CLI_INTERRUPTED, NULL },
 };
 
-static int fail(enum plumb_status status, bool running)
+static int complain_fail(enum plumb_status status, bool running)
 {
 	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
 		if (advices[i].status == status) {
@@ -47,5 +47,5 @@ static int fail(enum plumb_status status, bool running)
 	return cli_complain(CLI_ERROR, "%s", plumb_last_error());
 }
 
-int cli_fail(enum plumb_status status) { return fail(status, false); }
-int cli_fail_run(enum plumb_status status) { return fail(status, true); }
+int cli_fail(enum plumb_status status) { return complain_fail(status, false); }
+int cli_fail_run(enum plumb_status status) { return complain_fail(status, true); }

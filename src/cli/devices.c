@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int run(int argc, char **argv);
+static int devices_run(int argc, char **argv);
 
 const struct cli_command cli_devices = {
 	"devices", "list OpenCL devices, what they can do, and which one plumb takes",
@@ -19,34 +19,34 @@ const struct cli_command cli_devices = {
 	"Examples:\n"
 	"  plumb devices\n"
 	"  PLUMB_CL_DEVICE=1 plumb devices\n",
-	run
+	devices_run
 };
 
 static const struct option options[] = { { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 
 /* A driver's own words: nothing in them may act on the terminal. */
-static void put(const char *text)
+static void devices_put(const char *text)
 {
 	cli_put_escaped((struct plumb_span){ text, strlen(text) }, 200);
 }
 
-static void print_device(const struct plumb_device *d, bool chosen)
+static void devices_print_device(const struct plumb_device *d, bool chosen)
 {
 	const struct { bool has; const char *name; } can[] = { { d->fp16, "fp16" }, { d->fp64, "fp64" }, { d->subgroups, "sub-groups" }, { d->dot, "dot" } };
 	printf("%c %d  ", chosen ? '*' : ' ', d->index);
-	put(d->name);
+	devices_put(d->name);
 	printf("\n     %-10s ", "platform");
-	put(d->platform);
+	devices_put(d->platform);
 	printf("\n     %-10s %s, %" PRIu32 " units", "type", d->type, d->units);
 	if (d->mhz)
 		printf(", %" PRIu32 " MHz", d->mhz);
 	fputs(d->available ? "" : ", NOT AVAILABLE", stdout);
 	printf("\n     %-10s ", "version");
-	put(d->version);
+	devices_put(d->version);
 	fputs("; ", stdout);
-	put(d->c_version);
+	devices_put(d->c_version);
 	fputs("; driver ", stdout);
-	put(d->driver);
+	devices_put(d->driver);
 	printf("\n     %-10s %.1f MB%s, largest buffer %.1f MB, local %.1f kB, work-groups up to %" PRIu32 "\n", "memory", (double)d->memory / 1e6,
 		d->unified ? " shared with the host" : "", (double)d->max_alloc / 1e6, (double)d->local_memory / 1e3, d->max_group);
 	printf("     %-10s", "can");
@@ -55,7 +55,7 @@ static void print_device(const struct plumb_device *d, bool chosen)
 	putchar('\n');
 }
 
-static json_t *device_json(const struct plumb_device *d, bool chosen)
+static json_t *devices_device_json(const struct plumb_device *d, bool chosen)
 {
 	return json_pack("{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:b, s:b, s:b}",
 		"index", d->index, "chosen", chosen, "name", cli_json_text(d->name), "platform", cli_json_text(d->platform), "vendor", cli_json_text(d->vendor),
@@ -65,15 +65,15 @@ static json_t *device_json(const struct plumb_device *d, bool chosen)
 		"fp16", d->fp16, "fp64", d->fp64, "subgroups", d->subgroups, "dot", d->dot);
 }
 
-static int print_json(const struct plumb_device *list, int count, int chosen)
+static int devices_print_json(const struct plumb_device *list, int count, int chosen)
 {
 	json_t *array = json_array();
 	for (int i = 0; i < count; i++)
-		json_array_append_new(array, device_json(&list[i], list[i].index == chosen));
+		json_array_append_new(array, devices_device_json(&list[i], list[i].index == chosen));
 	return cli_json_print(json_pack("{s:o}", "devices", array), false);
 }
 
-static int run(int argc, char **argv)
+static int devices_run(int argc, char **argv)
 {
 	struct cli_common common = { .json = false };
 	struct plumb_device *list;
@@ -87,7 +87,7 @@ static int run(int argc, char **argv)
 	if (s == PLUMB_E_ARGUMENT) /* a variable's value */
 		return cli_fail(s);
 	if (s || !count) {
-		if ((common.json && (leave = print_json(NULL, 0, -1))) || s == PLUMB_E_MEMORY) {
+		if ((common.json && (leave = devices_print_json(NULL, 0, -1))) || s == PLUMB_E_MEMORY) {
 			free(list);
 			return s == PLUMB_E_MEMORY ? cli_fail(s) : leave;
 		}
@@ -98,10 +98,10 @@ static int run(int argc, char **argv)
 	}
 	s = plumb_device_choice(&chosen);
 	if (common.json)
-		leave = print_json(list, count, chosen);
+		leave = devices_print_json(list, count, chosen);
 	else
 		for (int i = leave = 0; i < count; i++)
-			print_device(&list[i], list[i].index == chosen);
+			devices_print_device(&list[i], list[i].index == chosen);
 	if (s)
 		leave = cli_complain(CLI_DRIVER, "the cl driver takes none of them: %s", plumb_last_error());
 	free(list);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int run(int argc, char **argv);
+static int diag_run(int argc, char **argv);
 
 const struct cli_command cli_diag = {
 	"diag", "say why a port differs from a reference, in plain words",
@@ -15,7 +15,7 @@ const struct cli_command cli_diag = {
 	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
 	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"
 	"tools/export-reference.py make them.\n",
-	run
+	diag_run
 };
 
 static const struct option options[] = {
@@ -27,7 +27,7 @@ static const struct option options[] = {
 };
 
 /* 0, or an exit code + 1. */
-static int take(struct cli_diag *r, int option)
+static int diag_take(struct cli_diag *r, int option)
 {
 	switch (option) {
 	case 'h': r->help = true; return 0;
@@ -52,50 +52,50 @@ static int take(struct cli_diag *r, int option)
 	}
 }
 
-static bool is(const struct cli_diag *r, const char *check)
+static bool diag_is(const struct cli_diag *r, const char *check)
 {
 	return !strcmp(r->check, check);
 }
 
 /* Whether the check exists, and how many references it takes; -1 after complaining. */
-static int most_references(const struct cli_diag *r, bool *needs)
+static int diag_most_references(const struct cli_diag *r, bool *needs)
 {
 	const char *name, *question;
 	*needs = false;
-	if (is(r, "dump") || is(r, "bisect") || is(r, "faults"))
+	if (diag_is(r, "dump") || diag_is(r, "bisect") || diag_is(r, "faults"))
 		return 0;
 	for (int i = 0; plumb_diag_row(i, &name, &question, needs); i++)
-		if (is(r, name)) {
-			*needs = *needs || is(r, "report");
-			return is(r, "report") ? 1 << 10 : 1;
+		if (diag_is(r, name)) {
+			*needs = *needs || diag_is(r, "report");
+			return diag_is(r, "report") ? 1 << 10 : 1;
 		}
 	cli_complain(CLI_USAGE, "\"%s\" is no check of diag; 'plumb diag --help' lists them", r->check);
 	return -1;
 }
 
-static int check_options(const struct cli_diag *r)
+static int diag_check_options(const struct cli_diag *r)
 {
 	if ((r->ids != NULL) + (r->prompt != NULL) + (r->chat != NULL) > 1)
 		return cli_complain(CLI_USAGE, "one prompt only: --tokens, --prompt or --chat") + 1;
-	if (is(r, "dump") && !r->out)
+	if (diag_is(r, "dump") && !r->out)
 		return cli_complain(CLI_USAGE, "dump needs --out FOLDER") + 1;
-	if (!is(r, "report") && r->html)
+	if (!diag_is(r, "report") && r->html)
 		return cli_complain(CLI_USAGE, "--html is of report only") + 1;
-	if (!is(r, "dump") && !is(r, "report") && r->out)
+	if (!diag_is(r, "dump") && !diag_is(r, "report") && r->out)
 		return cli_complain(CLI_USAGE, "--out is of dump and report only") + 1;
-	if ((is(r, "dump") || is(r, "bisect")) && !r->ids && !r->prompt && !r->chat)
+	if ((diag_is(r, "dump") || diag_is(r, "bisect")) && !r->ids && !r->prompt && !r->chat)
 		return cli_complain(CLI_USAGE, "%s needs a prompt: --tokens, --prompt or --chat", r->check) + 1;
-	if (is(r, "bisect") && r->common.open.driver)
+	if (diag_is(r, "bisect") && r->common.open.driver)
 		return cli_complain(CLI_USAGE, "bisect takes two lists of drivers, --good and --bad, in place of --driver") + 1;
 	return 0;
 }
 
-static int parse(struct cli_diag *r, int argc, char **argv)
+static int diag_parse(struct cli_diag *r, int argc, char **argv)
 {
 	int option, leave;
 	bool needs;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT, options, NULL)) != -1)
-		if ((leave = take(r, option)))
+		if ((leave = diag_take(r, option)))
 			return leave;
 	if (r->help) {
 		cli_diag_help(&cli_diag, optind < argc ? argv[optind] : "");
@@ -104,10 +104,10 @@ static int parse(struct cli_diag *r, int argc, char **argv)
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "diag needs a check, such as report; try 'plumb diag --help'") + 1;
 	r->check = argv[optind++];
-	int most = most_references(r, &needs);
+	int most = diag_most_references(r, &needs);
 	if (most < 0)
 		return CLI_USAGE + 1;
-	if (!is(r, "faults")) {
+	if (!diag_is(r, "faults")) {
 		if (optind == argc)
 			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->check) + 1;
 		r->model = argv[optind++];
@@ -119,18 +119,18 @@ static int parse(struct cli_diag *r, int argc, char **argv)
 			argv[optind + most]) + 1;
 	if (needs && !r->ref_count)
 		return cli_complain(CLI_USAGE, "diag %s needs a reference; try 'plumb diag --help'", r->check) + 1;
-	if (is(r, "report") && !r->html)
+	if (diag_is(r, "report") && !r->html)
 		r->html = r->out;
-	return check_options(r);
+	return diag_check_options(r);
 }
 
 /* The native driver in float32 is the one to trust; a port that is just that needs no second model. */
-static bool is_trusted(const struct cli_diag *r, const struct plumb_context *ctx)
+static bool diag_is_trusted(const struct cli_diag *r, const struct plumb_context *ctx)
 {
 	return !strcmp(r->common.open.mode, "exact") && plumb_driver_count(ctx) == 1 && !strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
 }
 
-static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plumb_model *port)
+static int diag_with_models(struct cli_diag *r, struct plumb_context *ctx, struct plumb_model *port)
 {
 	struct plumb_context *second = NULL;
 	struct plumb_model *trusted = NULL;
@@ -138,12 +138,12 @@ static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plu
 	int code = cli_diag_tokens(r, port);
 	if (code)
 		return code;
-	if (is(r, "dump"))
+	if (diag_is(r, "dump"))
 		return cli_diag_dump(r, port);
 	native.open.driver = "native";
 	native.open.precision = "FP32";
 	native.open.mode = "exact";
-	if (!is(r, "weights") && !is_trusted(r, ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
+	if (!diag_is(r, "weights") && !diag_is_trusted(r, ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
 		return code;
 	cli_catch_interrupt();
 	code = cli_diag_part(r, port, trusted);
@@ -152,7 +152,7 @@ static int with_models(struct cli_diag *r, struct plumb_context *ctx, struct plu
 	return code;
 }
 
-static int list_faults(const struct cli_diag *r)
+static int diag_list_faults(const struct cli_diag *r)
 {
 	const char *name, *what;
 	json_t *list = r->common.json ? json_array() : NULL;
@@ -164,23 +164,23 @@ static int list_faults(const struct cli_diag *r)
 	return r->common.json ? cli_json_print(list, false) : CLI_OK;
 }
 
-static int run(int argc, char **argv)
+static int diag_run(int argc, char **argv)
 {
 	struct cli_diag r = { .layer = -1, .good = "native", .bad = "cl" };
 	struct plumb_context *ctx;
 	struct plumb_model *port;
-	int code = parse(&r, argc, argv);
+	int code = diag_parse(&r, argc, argv);
 	if (code)
 		return code - 1;
 	if (!r.common.open.mode) /* a reference in float32 would tell 16-bit activations from it */
 		r.common.open.mode = "exact";
-	if (is(&r, "faults"))
-		return list_faults(&r);
-	if (is(&r, "bisect"))
+	if (diag_is(&r, "faults"))
+		return diag_list_faults(&r);
+	if (diag_is(&r, "bisect"))
 		return cli_diag_bisect(&r);
 	if ((code = cli_load(&r.common, r.model, &ctx, &port)))
 		return code;
-	code = with_models(&r, ctx, port);
+	code = diag_with_models(&r, ctx, port);
 	free(r.tokens);
 	plumb_model_free(port);
 	plumb_close(ctx);

@@ -38,7 +38,7 @@ static const char rest[] =
 	"  plumb diag verdict model.gguf reference/ --fault k_bias@5      # see that a missing K bias is found\n"
 	"  plumb diag stability model.gguf --prompt \"The quick brown fox\"\n";
 
-static void list_parts(void)
+static void diag_help_list_parts(void)
 {
 	const char *name, *question;
 	bool needs;
@@ -59,6 +59,6 @@ void cli_diag_help(const struct cli_command *diag, const char *check)
 			return;
 		}
 	fputs(diag->help, stdout);
-	list_parts();
+	diag_help_list_parts();
 	fputs(rest, stdout);
 }

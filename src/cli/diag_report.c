@@ -7,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool judges(const struct cli_diag *r)
+static bool diag_report_judges(const struct cli_diag *r)
 {
 	return !strcmp(r->check, "report") || !strcmp(r->check, "verdict");
 }
 
 /* A verdict on a reference that could not be used. */
-static json_t *unusable(const char *why)
+static json_t *diag_report_unusable(const char *why)
 {
 	json_t *verdict = json_pack("{s:s, s:i, s:s, s:[], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "sentences",
 		"layer", "point", "cause");
@@ -25,7 +25,7 @@ static json_t *unusable(const char *why)
 }
 
 /* One diagnosis; its JSON. reference NULL: of the model alone. */
-static enum plumb_status diagnose(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, struct plumb_reference *reference,
+static enum plumb_status diag_report_diagnose(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, struct plumb_reference *reference,
 	json_t **result)
 {
 	struct plumb_diag_options options = cli_diag_options(r);
@@ -46,22 +46,22 @@ static enum plumb_status diagnose(const struct cli_diag *r, struct plumb_model *
 }
 
 /* What can still be said when the reference cannot be used. */
-static enum plumb_status without_reference(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, const char *why,
+static enum plumb_status diag_report_without_reference(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, const char *why,
 	json_t **result)
 {
 	enum plumb_status s = PLUMB_OK;
 	if (!strcmp(r->check, "verdict"))
-		*result = unusable(why);
-	else if (!(s = diagnose(r, port, trusted, NULL, result))) {
+		*result = diag_report_unusable(why);
+	else if (!(s = diag_report_diagnose(r, port, trusted, NULL, result))) {
 		json_object_set_new(*result, "reference", json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", cli_json_text(path), "problems", "file", "", "problem",
 			cli_json_text(why), "consequence", "nothing is compared; what can be said of the model alone is below"));
-		json_object_set_new(*result, "verdict", unusable(why));
+		json_object_set_new(*result, "verdict", diag_report_unusable(why));
 	}
 	return s;
 }
 
 /* A complaint about the command line itself would come without a reference, too. */
-static enum plumb_status check(const struct cli_diag *r, struct plumb_model *port)
+static enum plumb_status diag_report_check(const struct cli_diag *r, struct plumb_model *port)
 {
 	struct plumb_diag_options options = cli_diag_options(r);
 	struct plumb_diag *diag;
@@ -71,22 +71,22 @@ static enum plumb_status check(const struct cli_diag *r, struct plumb_model *por
 }
 
 /* The check against one reference (NULL: none). */
-static int one(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, json_t **result)
+static int diag_report_one(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, json_t **result)
 {
 	struct plumb_reference *reference = NULL;
 	*result = NULL;
-	enum plumb_status s = check(r, port);
+	enum plumb_status s = diag_report_check(r, port);
 	if (s)
 		return cli_fail(s);
 	if (path)
 		s = plumb_reference_open(&reference, path, plumb_model_config(port));
 	if (!s)
-		s = diagnose(r, port, trusted, reference, result);
+		s = diag_report_diagnose(r, port, trusted, reference, result);
 	plumb_reference_free(reference);
-	if (s && path && judges(r) && s != PLUMB_E_CANCELLED && s != PLUMB_E_MEMORY && s != PLUMB_E_DEVICE && s != PLUMB_E_DRIVER && s != PLUMB_E_INTERNAL) {
+	if (s && path && diag_report_judges(r) && s != PLUMB_E_CANCELLED && s != PLUMB_E_MEMORY && s != PLUMB_E_DEVICE && s != PLUMB_E_DRIVER && s != PLUMB_E_INTERNAL) {
 		char why[1024]; /* the next failure overwrites it */
 		snprintf(why, sizeof why, "%s", plumb_last_error());
-		s = without_reference(r, port, trusted, path, why, result);
+		s = diag_report_without_reference(r, port, trusted, path, why, result);
 	}
 	if (s == PLUMB_E_FORMAT && path) /* cli_fail's advice is about models */
 		return cli_complain(CLI_INPUT, "%s", plumb_last_error());
@@ -100,14 +100,14 @@ static int one(const struct cli_diag *r, struct plumb_model *port, struct plumb_
 	return CLI_OK;
 }
 
-static int code_of(const json_t *result)
+static int diag_report_code_of(const json_t *result)
 {
 	const json_t *verdict = json_object_get(result, "verdict");
 	return (int)json_integer_value(json_object_get(verdict ? verdict : result, "code"));
 }
 
 /* The graver of two verdicts: what was seen counts more than what could not be. */
-static int graver(int a, int b)
+static int diag_report_graver(int a, int b)
 {
 	static const int order[] = { PLUMB_DIVERGES, PLUMB_UNUSABLE, PLUMB_PRECISION, PLUMB_CONVENTION };
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++)
@@ -117,7 +117,7 @@ static int graver(int a, int b)
 }
 
 /* Beside the file first, then renamed: whoever looks sees the old page or the new one. */
-static int write_page(const char *path, const char *html)
+static int diag_report_write_page(const char *path, const char *html)
 {
 	size_t n = strlen(path);
 	char *made = malloc(n + 12);
@@ -139,7 +139,7 @@ static int write_page(const char *path, const char *html)
 	return good ? CLI_OK : cli_complain(CLI_ERROR, "%s: the page cannot be written: %s", path, strerror(error));
 }
 
-static int show_text(const json_t *result)
+static int diag_report_show_text(const json_t *result)
 {
 	char *json = json_dumps(result, JSON_REAL_PRECISION(9)), *text = NULL; /* no memory: cli_starved says so */
 	enum plumb_status s = json ? plumb_diag_text(json, &text) : PLUMB_E_MEMORY;
@@ -151,18 +151,18 @@ static int show_text(const json_t *result)
 	return CLI_OK;
 }
 
-static int show_page(const struct cli_diag *r, const json_t *result)
+static int diag_report_show_page(const struct cli_diag *r, const json_t *result)
 {
 	char *json = json_dumps(result, JSON_REAL_PRECISION(9)), *html = NULL;
 	enum plumb_status s = json ? plumb_diag_html(json, &html) : PLUMB_E_MEMORY;
 	free(json);
-	int code = s ? cli_fail(s) : write_page(r->html, html);
+	int code = s ? cli_fail(s) : diag_report_write_page(r->html, html);
 	free(html);
 	for (size_t i = 0; !code && !r->common.json && i < (json_is_array(result) ? json_array_size(result) : 1); i++) {
 		const json_t *report = json_is_array(result) ? json_array_get(result, i) : result;
 		if (json_is_array(result))
 			printf("%s=== %s ===\n", i ? "\n" : "", r->refs[i]);
-		code = show_text(json_object_get(report, "verdict"));
+		code = diag_report_show_text(json_object_get(report, "verdict"));
 	}
 	if (!code && !r->common.json)
 		printf("\nThe page: %s\n", r->html);
@@ -174,19 +174,19 @@ int cli_diag_part(struct cli_diag *r, struct plumb_model *port, struct plumb_mod
 	json_t *all = r->ref_count > 1 ? json_array() : NULL, *result = NULL;
 	int worst = 0, code = CLI_OK;
 	for (int i = 0; !code && i < (r->ref_count ? r->ref_count : 1); i++) {
-		code = one(r, port, trusted, r->ref_count ? r->refs[i] : NULL, &result);
-		if (!code && judges(r))
-			worst = graver(worst, code_of(result));
+		code = diag_report_one(r, port, trusted, r->ref_count ? r->refs[i] : NULL, &result);
+		if (!code && diag_report_judges(r))
+			worst = diag_report_graver(worst, diag_report_code_of(result));
 		if (!code && all)
 			json_array_append_new(all, result);
 	}
 	json_t *shown = all ? all : result;
 	if (!code && r->html)
-		code = show_page(r, shown);
+		code = diag_report_show_page(r, shown);
 	if (!code && r->common.json)
 		code = cli_json_print(json_incref(shown), false);
 	else if (!code && !r->html)
-		code = show_text(shown);
+		code = diag_report_show_text(shown);
 	json_decref(shown);
 	return code ? code : worst;
 }

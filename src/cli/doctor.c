@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include <string.h>
 
-static int run(int argc, char **argv);
+static int doctor_run(int argc, char **argv);
 
 const struct cli_command cli_doctor = {
 	"doctor", "find out why OpenCL does or does not work here, and what to do",
@@ -22,7 +22,7 @@ const struct cli_command cli_doctor = {
 	"  plumb doctor\n"
 	"  plumb doctor --no-kernels --json\n"
 	"  PLUMB_CL_DEVICE=1 plumb doctor\n",
-	run
+	doctor_run
 };
 
 static const struct option options[] = {
@@ -35,7 +35,7 @@ struct outcome {
 };
 
 /* Quotes and backslashes as they are, what a terminal would act on escaped. */
-static void put(const char *text)
+static void doctor_put(const char *text)
 {
 	for (size_t n; *text; text += n) {
 		n = strcspn(text, "\"\\");
@@ -45,7 +45,7 @@ static void put(const char *text)
 	}
 }
 
-static void hear(void *user, const struct plumb_finding *f)
+static void doctor_hear(void *user, const struct plumb_finding *f)
 {
 	static const char *const marks[] = { "ok", "warning", "problem" };
 	struct outcome *o = user;
@@ -60,16 +60,16 @@ static void hear(void *user, const struct plumb_finding *f)
 		return;
 	}
 	printf("%-8s %-10s ", marks[f->mark], f->step);
-	put(f->what);
+	doctor_put(f->what);
 	if (f->advice) {
 		fputs(f->mark == PLUMB_MARK_PROBLEM ? " -- do this: " : " -- ", stdout);
-		put(f->advice);
+		doctor_put(f->advice);
 	}
 	putchar('\n');
 	fflush(stdout); /* the next step may take long */
 }
 
-static const char *conclusion(enum plumb_verdict v)
+static const char *doctor_conclusion(enum plumb_verdict v)
 {
 	switch (v) {
 	case PLUMB_HEALTHY: return "all good";
@@ -83,7 +83,7 @@ static const char *conclusion(enum plumb_verdict v)
 	return "?";
 }
 
-static int run(int argc, char **argv)
+static int doctor_run(int argc, char **argv)
 {
 	struct cli_common common = { .json = false };
 	struct outcome o = { .list = NULL };
@@ -99,16 +99,16 @@ static int run(int argc, char **argv)
 		return cli_complain(CLI_USAGE, "doctor takes no argument, but \"%s\" is there", argv[optind]);
 	if (common.json)
 		o.list = json_array();
-	enum plumb_status s = plumb_doctor(kernels, hear, &o, &verdict);
+	enum plumb_status s = plumb_doctor(kernels, doctor_hear, &o, &verdict);
 	if (s) {
 		json_decref(o.list);
 		return cli_fail(s);
 	}
 	if (common.json) {
-		leave = cli_json_print(json_pack("{s:s, s:i, s:i, s:i, s:o}", "verdict", conclusion(verdict), "code", (int)verdict,
+		leave = cli_json_print(json_pack("{s:s, s:i, s:i, s:i, s:o}", "verdict", doctor_conclusion(verdict), "code", (int)verdict,
 			"warnings", o.warnings, "problems", o.problems, "findings", o.list), false);
 		return leave ? leave : (int)verdict;
 	}
-	printf("\n%s (%d problem%s, %d warning%s)\n", conclusion(verdict), o.problems, o.problems == 1 ? "" : "s", o.warnings, o.warnings == 1 ? "" : "s");
+	printf("\n%s (%d problem%s, %d warning%s)\n", doctor_conclusion(verdict), o.problems, o.problems == 1 ? "" : "s", o.warnings, o.warnings == 1 ? "" : "s");
 	return (int)verdict;
 }

@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include <string.h>
 
-static int run(int argc, char **argv);
+static int env_run(int argc, char **argv);
 
 const struct cli_command cli_env = {
 	"env", "list the environment variables that plumb reads, their values and where those come from",
@@ -14,13 +14,13 @@ const struct cli_command cli_env = {
 	"Examples:\n"
 	"  plumb env\n"
 	"  AR_HARDWARE_DRIVER=cl,native plumb env --json\n",
-	run
+	env_run
 };
 
 static const struct option options[] = { CLI_COMMON_LONG, { NULL, 0, NULL, 0 } };
 
 /* The command line's value for a variable, if an option stands for it. */
-static const char *given(const struct plumb_options *o, const char *name)
+static const char *env_given(const struct plumb_options *o, const char *name)
 {
 	static char threads[16];
 	if (o->threads)
@@ -35,7 +35,7 @@ static const char *given(const struct plumb_options *o, const char *name)
 	return NULL;
 }
 
-static int run(int argc, char **argv)
+static int env_run(int argc, char **argv)
 {
 	struct cli_common common = { .json = false };
 	struct plumb_env row;
@@ -47,7 +47,7 @@ static int run(int argc, char **argv)
 		return cli_complain(CLI_USAGE, "env takes no argument, but \"%s\" is there", argv[optind]);
 	json_t *list = json_array();
 	for (int i = 0; plumb_env_row(i, &row); i++) {
-		const char *option_value = given(&common.open, row.name);
+		const char *option_value = env_given(&common.open, row.name);
 		const char *value = option_value ? option_value : row.value ? row.value : row.fallback;
 		const char *origin = option_value ? "command line" : row.value ? "environment" : "default";
 		if (common.json)

@@ -17,7 +17,7 @@ struct writer {
 	bool memory; /* ran out of it */
 };
 
-static enum plumb_status read_prompt(struct plumb_session *session, const int32_t *prompt, int64_t n)
+static enum plumb_status generate_read_prompt(struct plumb_session *session, const int32_t *prompt, int64_t n)
 {
 	for (int64_t done = 0, part; done < n; done += part) {
 		part = n - done < PASS ? n - done : PASS;
@@ -31,7 +31,7 @@ static enum plumb_status read_prompt(struct plumb_session *session, const int32_
 }
 
 /* Text that is certain: kept, and shown unless ids are or JSON comes later. */
-static bool show(struct writer *w, struct plumb_span text)
+static bool generate_show(struct writer *w, struct plumb_span text)
 {
 	struct cli_generation *g = w->g;
 	if (g->size + text.n + 1 > w->text_room) {
@@ -50,7 +50,7 @@ static bool show(struct writer *w, struct plumb_span text)
 	return true;
 }
 
-static bool is_stop_token(const struct writer *w, int32_t id)
+static bool generate_is_stop_token(const struct writer *w, int32_t id)
 {
 	struct plumb_span bytes = plumb_token_bytes(w->tok, id);
 	for (size_t i = 0; i < w->g->stops && plumb_tokenizer_is_special(w->tok, id); i++)
@@ -62,24 +62,24 @@ static bool is_stop_token(const struct writer *w, int32_t id)
 }
 
 /* Decode the token through the stop texts; false: no memory. */
-static bool put_text(struct writer *w, int32_t id)
+static bool generate_put_text(struct writer *w, int32_t id)
 {
 	struct plumb_span certain;
 	size_t room = 3 * plumb_token_bytes(w->tok, id).n + 16, n;
 	int hit;
-	if ((size_t)id >= plumb_tokenizer_size(w->tok) || is_stop_token(w, id)) /* a row of the embedding past the tokens has no text */
+	if ((size_t)id >= plumb_tokenizer_size(w->tok) || generate_is_stop_token(w, id)) /* a row of the embedding past the tokens has no text */
 		return true;
 	char *text = malloc(room);
 	if (!text)
 		return false;
-	bool good = !plumb_stream_token(&w->stream, w->tok, id, false, text, room, &n) && !plumb_stop_feed(w->stop, text, n, &certain, &hit) && show(w, certain);
+	bool good = !plumb_stream_token(&w->stream, w->tok, id, false, text, room, &n) && !plumb_stop_feed(w->stop, text, n, &certain, &hit) && generate_show(w, certain);
 	if (good && hit >= 0)
 		w->g->stop_text = w->g->stop_texts[hit].p;
 	free(text);
 	return good;
 }
 
-static bool keep(struct writer *w, int32_t id)
+static bool generate_keep(struct writer *w, int32_t id)
 {
 	struct cli_generation *g = w->g;
 	if (g->count == w->room) {
@@ -94,15 +94,15 @@ static bool keep(struct writer *w, int32_t id)
 	return true;
 }
 
-static bool write_token(struct writer *w, int32_t id)
+static bool generate_write_token(struct writer *w, int32_t id)
 {
 	struct cli_generation *g = w->g;
 	bool end = w->tok && !g->ignore_end && plumb_tokenizer_is_end(w->tok, id);
-	if (!keep(w, id))
+	if (!generate_keep(w, id))
 		return false;
 	if (g->ids && !g->quiet)
 		printf(g->count > 1 ? " %d" : "%d", id);
-	if (w->tok && !end && !put_text(w, id))
+	if (w->tok && !end && !generate_put_text(w, id))
 		return false;
 	if (!g->quiet)
 		fflush(stdout);
@@ -118,7 +118,7 @@ static bool write_token(struct writer *w, int32_t id)
 }
 
 /* Until g->stop is set. */
-static enum plumb_status write_tokens(struct plumb_session *session, struct plumb_sampler *sampler, struct writer *w)
+static enum plumb_status generate_write_tokens(struct plumb_session *session, struct plumb_sampler *sampler, struct writer *w)
 {
 	int64_t rows, vocab = plumb_model_config(plumb_session_model(session))->vocab;
 	for (;;) {
@@ -129,7 +129,7 @@ static enum plumb_status write_tokens(struct plumb_session *session, struct plum
 			s = PLUMB_E_NONFINITE;
 		if (s || (s = plumb_sample(sampler, logits, (int32_t)vocab, &id)))
 			return s;
-		if (!write_token(w, id)) {
+		if (!generate_write_token(w, id)) {
 			w->memory = true;
 			return PLUMB_E_MEMORY;
 		}
@@ -146,16 +146,16 @@ static enum plumb_status write_tokens(struct plumb_session *session, struct plum
 }
 
 /* What was held back comes out, and a line end: what is said of the run begins a line of its own. */
-static void finish(struct writer *w, enum plumb_status s)
+static void generate_finish(struct writer *w, enum plumb_status s)
 {
 	char rest[16];
 	struct plumb_span out, held;
 	int hit;
 	size_t n = plumb_stream_end(&w->stream, rest, sizeof rest);
 	if (!w->g->stop_text && !plumb_stop_feed(w->stop, rest, n, &out, &hit))
-		w->memory |= !show(w, out);
+		w->memory |= !generate_show(w, out);
 	held = plumb_stop_end(w->stop);
-	w->memory |= !show(w, held);
+	w->memory |= !generate_show(w, held);
 	if (!w->g->quiet && (!s || w->g->count)) {
 		putchar('\n');
 		cli_answering = false;
@@ -164,7 +164,7 @@ static void finish(struct writer *w, enum plumb_status s)
 }
 
 /* Say what ended it early, if anything that is no good. */
-static int judge(struct plumb_session *session, const int32_t *ids, int64_t n, const struct writer *w, enum plumb_status s)
+static int generate_judge(struct plumb_session *session, const int32_t *ids, int64_t n, const struct writer *w, enum plumb_status s)
 {
 	int64_t made = plumb_session_position(session) - n;
 	if (w->memory)
@@ -194,21 +194,21 @@ int cli_generate(struct plumb_session *session, const struct plumb_tokenizer *to
 		return cli_fail_run(s);
 	for (int64_t i = g->kept; i < n; i++)
 		plumb_sampler_saw(sampler, ids[i]);
-	s = read_prompt(session, ids + g->kept, n - g->kept);
+	s = generate_read_prompt(session, ids + g->kept, n - g->kept);
 	g->prompt_seconds = cli_seconds() - start;
 	start = cli_seconds();
 	if (!s && g->most == 0)
 		g->stop = "length";
 	else if (!s)
-		s = write_tokens(session, sampler, &w);
+		s = generate_write_tokens(session, sampler, &w);
 	g->seconds = cli_seconds() - start;
 	if (s == PLUMB_E_CANCELLED) {
 		g->stop = "cancelled";
 		s = PLUMB_OK;
 	}
-	finish(&w, s);
+	generate_finish(&w, s);
 	plumb_stop_free(w.stop);
-	return judge(session, ids, n, &w, s);
+	return generate_judge(session, ids, n, &w, s);
 }
 
 int cli_prompt_fits(const char *what, int64_t n, const struct plumb_session *session, int64_t most)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int run(int argc, char **argv);
+static int info_run(int argc, char **argv);
 
 const struct cli_command cli_info = {
 	"info", "show what a model file holds: configuration, tokenizer, tensors, template",
@@ -24,7 +24,7 @@ const struct cli_command cli_info = {
 	"  plumb info model.gguf --tensors | grep blk.2.\n"
 	"  plumb info model.gguf --template > template.jinja\n"
 	"  plumb info model.gguf --json | python3 -m json.tool\n",
-	run
+	info_run
 };
 
 static const struct option options[] = {
@@ -32,7 +32,7 @@ static const struct option options[] = {
 	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 }
 };
 
-static int64_t elements(const struct plumb_file_tensor *t)
+static int64_t info_elements(const struct plumb_file_tensor *t)
 {
 	int64_t n = 1;
 	for (int i = 0; i < t->rank; i++)
@@ -41,7 +41,7 @@ static int64_t elements(const struct plumb_file_tensor *t)
 }
 
 /* The sum of a type; the last one takes what does not fit. */
-static struct info_sum *sum_of(struct info_facts *f, const char *name)
+static struct info_sum *info_sum_of(struct info_facts *f, const char *name)
 {
 	int i = 0;
 	while (i < INFO_TYPES - 1 && f->sum[i].name && strcmp(f->sum[i].name, name))
@@ -50,7 +50,7 @@ static struct info_sum *sum_of(struct info_facts *f, const char *name)
 	return &f->sum[i];
 }
 
-static void gather(struct info_facts *f)
+static void info_gather(struct info_facts *f)
 {
 	enum plumb_status s = plumb_config_read(&f->config, f->file);
 	f->has_config = !s;
@@ -70,17 +70,17 @@ static void gather(struct info_facts *f)
 		f->specials += plumb_tokenizer_is_special(f->tok, (int32_t)i);
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(f->file, i);
-		struct info_sum *sums[] = { sum_of(f, t->type_name), &f->all };
+		struct info_sum *sums[] = { info_sum_of(f, t->type_name), &f->all };
 		for (int k = 0; k < 2; k++) {
 			sums[k]->tensors++;
-			sums[k]->elements += elements(t);
+			sums[k]->elements += info_elements(t);
 			sums[k]->bytes += t->bytes;
 		}
 	}
 }
 
 /* 491400064 as "491,400,064", in one of a few buffers that take turns. */
-static const char *grouped(uint64_t value)
+static const char *info_grouped(uint64_t value)
 {
 	static char text[8][32];
 	static int turn;
@@ -94,14 +94,14 @@ static const char *grouped(uint64_t value)
 	return p;
 }
 
-static void print_line(const char *what, struct plumb_span value)
+static void info_print_line(const char *what, struct plumb_span value)
 {
 	printf("%-12s ", what);
 	cli_put_escaped(value, 300);
 	putchar('\n');
 }
 
-static void print_biases(const struct plumb_config *c)
+static void info_print_biases(const struct plumb_config *c)
 {
 	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down", "logits" };
 	bool first = true;
@@ -114,7 +114,7 @@ static void print_biases(const struct plumb_config *c)
 	putchar('\n');
 }
 
-static void print_config(const struct info_facts *f)
+static void info_print_config(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
 	if (f->config_error[0]) {
@@ -125,23 +125,23 @@ static void print_config(const struct info_facts *f)
 	if (!f->has_config)
 		return;
 	uint64_t kv = (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)(c->head_dim + c->value_dim);
-	print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
-	print_biases(c);
-	printf("%-12s %s layers, %s wide, FFN %s\n", "size", grouped((uint64_t)c->layers), grouped((uint64_t)c->hidden), grouped((uint64_t)c->ffn));
-	printf("%-12s %s parameters\n", "", grouped((uint64_t)f->all.elements));
-	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", grouped((uint64_t)c->heads), grouped((uint64_t)c->kv_heads),
-		grouped((uint64_t)c->head_dim));
+	info_print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
+	info_print_biases(c);
+	printf("%-12s %s layers, %s wide, FFN %s\n", "size", info_grouped((uint64_t)c->layers), info_grouped((uint64_t)c->hidden), info_grouped((uint64_t)c->ffn));
+	printf("%-12s %s parameters\n", "", info_grouped((uint64_t)f->all.elements));
+	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", info_grouped((uint64_t)c->heads), info_grouped((uint64_t)c->kv_heads),
+		info_grouped((uint64_t)c->head_dim));
 	printf("%-12s base %g, %s pairs", "rope", c->rope_base, c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
 	if (c->rope_factor != 1)
 		printf(", positions divided by %g", c->rope_factor);
 	putchar('\n');
 	printf("%-12s RMSNorm, eps %g\n", "norm", c->norm_eps);
-	printf("%-12s %s tokens, %s\n", "vocabulary", grouped((uint64_t)c->vocab),
+	printf("%-12s %s tokens, %s\n", "vocabulary", info_grouped((uint64_t)c->vocab),
 		c->tied ? "output shares the embedding's matrix" : "output has a matrix of its own");
-	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context", grouped((uint64_t)c->context), grouped(4 * kv), grouped(2 * kv));
+	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context", info_grouped((uint64_t)c->context), info_grouped(4 * kv), info_grouped(2 * kv));
 }
 
-static void print_token(const char *what, const struct plumb_tokenizer *tok, int32_t id)
+static void info_print_token(const char *what, const struct plumb_tokenizer *tok, int32_t id)
 {
 	if (id < 0) {
 		printf("%s none", what);
@@ -152,46 +152,46 @@ static void print_token(const char *what, const struct plumb_tokenizer *tok, int
 	putchar('"');
 }
 
-static void print_tokenizer(const struct info_facts *f)
+static void info_print_tokenizer(const struct info_facts *f)
 {
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
 	struct plumb_span split = info_text(f->file, "tokenizer.ggml.pre"), chat = info_text(f->file, "tokenizer.chat_template");
 	if (!f->tok) {
-		print_line("tokenizer", (struct plumb_span){ f->tok_error, strlen(f->tok_error) });
+		info_print_line("tokenizer", (struct plumb_span){ f->tok_error, strlen(f->tok_error) });
 	} else {
 		printf("%-12s byte-level BPE, split \"", "tokenizer");
 		cli_put_escaped(split, 40);
-		printf("\", %s tokens (%d special), %s merges\n%-12s ", grouped(plumb_tokenizer_size(f->tok)), f->specials,
-			grouped(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "");
-		print_token("begin", f->tok, plumb_tokenizer_bos(f->tok));
-		print_token(", end", f->tok, plumb_tokenizer_eos(f->tok));
+		printf("\", %s tokens (%d special), %s merges\n%-12s ", info_grouped(plumb_tokenizer_size(f->tok)), f->specials,
+			info_grouped(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "");
+		info_print_token("begin", f->tok, plumb_tokenizer_bos(f->tok));
+		info_print_token(", end", f->tok, plumb_tokenizer_eos(f->tok));
 		putchar('\n');
 		for (int i = 0; plumb_tokenizer_warning(f->tok, i); i++)
-			print_line("", (struct plumb_span){ plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
+			info_print_line("", (struct plumb_span){ plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
 	}
 	if (chat.p)
-		printf("%-12s %s bytes, %s%s; --template prints it\n", "template", grouped(chat.n),
+		printf("%-12s %s bytes, %s%s; --template prints it\n", "template", info_grouped(chat.n),
 			f->tok && plumb_tokenizer_template(f->tok) ? "rendered as " : "of no kind that plumb renders",
 			f->tok && plumb_tokenizer_template(f->tok) ? plumb_tokenizer_template(f->tok) : "");
 	else
 		printf("%-12s none\n", "template");
 }
 
-static void print_sums(const struct info_facts *f)
+static void info_print_sums(const struct info_facts *f)
 {
 	printf("\n%-8s %8s %16s %16s %7s  %s\n", "type", "tensors", "elements", "bytes", "share", "bits each");
 	for (int i = 0; i <= INFO_TYPES; i++) {
 		const struct info_sum *s = i < INFO_TYPES ? &f->sum[i] : &f->all;
 		if (s->tensors)
 			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < INFO_TYPES ? s->name : "all",
-				grouped((uint64_t)s->tensors), grouped((uint64_t)s->elements), grouped(s->bytes),
+				info_grouped((uint64_t)s->tensors), info_grouped((uint64_t)s->elements), info_grouped(s->bytes),
 				100 * (double)s->bytes / (double)f->all.bytes, 8 * (double)s->bytes / (double)s->elements);
 	}
 	if (!f->all.tensors)
 		puts("(no tensors)");
 }
 
-static void print_tensors(const struct info_facts *f)
+static void info_print_tensors(const struct info_facts *f)
 {
 	printf("\n%-36s %-6s %-20s %14s\n", "tensor", "type", "shape", "bytes");
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
@@ -202,11 +202,11 @@ static void print_tensors(const struct info_facts *f)
 			n += (size_t)snprintf(shape + n, sizeof shape - n, "%s%" PRId64, k ? ", " : "", t->dim[k]);
 		cli_put_escaped(t->name, 200);
 		printf("%*s %-6s %s}%*s %14s\n", t->name.n < 36 ? (int)(36 - t->name.n) : 0, "", t->type_name, shape,
-			n < 19 ? (int)(19 - n) : 0, "", grouped(t->bytes));
+			n < 19 ? (int)(19 - n) : 0, "", info_grouped(t->bytes));
 	}
 }
 
-static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, uint64_t u, double f, struct plumb_span s)
+static void info_print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, uint64_t u, double f, struct plumb_span s)
 {
 	static const char *const names[] = { "booleans", "integers", "reals", "strings", "arrays" };
 	switch (kind) {
@@ -215,10 +215,10 @@ static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, i
 	case PLUMB_META_FLOAT: printf("%g", f); break;
 	case PLUMB_META_STRING: putchar('"'); cli_put_escaped(s, 120); putchar('"'); break;
 	case PLUMB_META_ARRAY:
-		printf("%s %s:", grouped(m->n), names[m->of]);
+		printf("%s %s:", info_grouped(m->n), names[m->of]);
 		for (uint64_t k = 0; k < m->n && k < 6; k++) {
 			putchar(' ');
-			print_value(m, m->of, m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
+			info_print_value(m, m->of, m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
 				m->of == PLUMB_META_INT ? plumb_meta_uint_at(m, k) : 0,
 				m->of == PLUMB_META_FLOAT ? plumb_meta_float_at(m, k) : 0,
 				m->of == PLUMB_META_STRING ? plumb_meta_string_at(m, k) : (struct plumb_span){ NULL, 0 });
@@ -229,19 +229,19 @@ static void print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, i
 	}
 }
 
-static void print_meta(const struct info_facts *f)
+static void info_print_meta(const struct info_facts *f)
 {
 	printf("\n%-40s value\n", "key");
 	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(f->file, i);
 		cli_put_escaped(m->key, 200);
 		printf("%*s ", m->key.n < 40 ? (int)(40 - m->key.n) : 0, "");
-		print_value(m, m->kind, m->i, m->u, m->f, m->s);
+		info_print_value(m, m->kind, m->i, m->u, m->f, m->s);
 		putchar('\n');
 	}
 }
 
-static int print_template(const struct info_facts *f)
+static int info_print_template(const struct info_facts *f)
 {
 	struct plumb_span chat = info_text(f->file, "tokenizer.chat_template");
 	if (!chat.p)
@@ -252,29 +252,29 @@ static int print_template(const struct info_facts *f)
 	return CLI_OK;
 }
 
-static int show(struct info_facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
+static int info_show(struct info_facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
 {
 	if (only_template)
-		return print_template(f);
-	gather(f);
+		return info_print_template(f);
+	info_gather(f);
 	if (common->json)
 		return info_json(f);
-	print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
-	printf("%-12s %s, %s bytes", "format", plumb_file_format(f->file), grouped(plumb_file_size(f->file)));
-	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n", grouped((uint64_t)plumb_file_shards(f->file)));
-	print_config(f);
-	print_tokenizer(f);
-	printf("%-12s %s keys%s\n", "metadata", grouped((uint64_t)plumb_file_metas(f->file)), meta ? "" : "; --meta lists them");
+	info_print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
+	printf("%-12s %s, %s bytes", "format", plumb_file_format(f->file), info_grouped(plumb_file_size(f->file)));
+	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n", info_grouped((uint64_t)plumb_file_shards(f->file)));
+	info_print_config(f);
+	info_print_tokenizer(f);
+	printf("%-12s %s keys%s\n", "metadata", info_grouped((uint64_t)plumb_file_metas(f->file)), meta ? "" : "; --meta lists them");
 	cli_unused_print(f->file);
-	print_sums(f);
+	info_print_sums(f);
 	if (tensors)
-		print_tensors(f);
+		info_print_tensors(f);
 	if (meta)
-		print_meta(f);
+		info_print_meta(f);
 	return CLI_OK;
 }
 
-static int run(int argc, char **argv)
+static int info_run(int argc, char **argv)
 {
 	struct cli_common common = { .json = false };
 	bool tensors = false, meta = false, only_template = false;
@@ -299,7 +299,7 @@ static int run(int argc, char **argv)
 	if (s)
 		return cli_fail(s);
 	struct info_facts f = { .path = argv[optind], .file = file };
-	int code = show(&f, &common, tensors, meta, only_template);
+	int code = info_show(&f, &common, tensors, meta, only_template);
 	plumb_tokenizer_free(f.tok);
 	plumb_file_close(file);
 	return code;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *config_json(const struct info_facts *f)
+static json_t *info_json_config_json(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
 	if (!f->has_config)
@@ -18,7 +18,7 @@ static json_t *config_json(const struct info_facts *f)
 		"rope_pairs", c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
 }
 
-static json_t *tokenizer_json(const struct info_facts *f)
+static json_t *info_json_tokenizer_json(const struct info_facts *f)
 {
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
 	if (!f->tok)
@@ -29,7 +29,7 @@ static json_t *tokenizer_json(const struct info_facts *f)
 		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok), "warnings", cli_json_warnings(f->tok));
 }
 
-static json_t *value_json(const struct plumb_meta *m)
+static json_t *info_json_value_json(const struct plumb_meta *m)
 {
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return json_boolean(m->i);
@@ -41,7 +41,7 @@ static json_t *value_json(const struct plumb_meta *m)
 }
 
 /* A file has each key once, but two that are no UTF-8 may read the same: then there is "key (2)", too. */
-static void add_meta(json_t *object, const char *key, json_t *value)
+static void info_json_add_meta(json_t *object, const char *key, json_t *value)
 {
 	size_t room = strlen(key) + 16;
 	char *name = malloc(room);
@@ -58,14 +58,14 @@ static void add_meta(json_t *object, const char *key, json_t *value)
 	free(name);
 }
 
-static json_t *meta_json(const struct info_facts *f)
+static json_t *info_json_meta_json(const struct info_facts *f)
 {
 	json_t *object = json_object();
 	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(f->file, i);
-		json_t *key = cli_json_span(m->key), *value = value_json(m);
+		json_t *key = cli_json_span(m->key), *value = info_json_value_json(m);
 		if (key)
-			add_meta(object, json_string_value(key), value ? value : json_null());
+			info_json_add_meta(object, json_string_value(key), value ? value : json_null());
 		else
 			json_decref(value);
 		json_decref(key);
@@ -73,7 +73,7 @@ static json_t *meta_json(const struct info_facts *f)
 	return object;
 }
 
-static json_t *tensors_json(const struct info_facts *f)
+static json_t *info_json_tensors_json(const struct info_facts *f)
 {
 	json_t *list = json_array();
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
@@ -87,7 +87,7 @@ static json_t *tensors_json(const struct info_facts *f)
 	return list;
 }
 
-static json_t *sums_json(const struct info_facts *f)
+static json_t *info_json_sums_json(const struct info_facts *f)
 {
 	json_t *object = json_object();
 	for (int i = 0; i < INFO_TYPES; i++)
@@ -102,9 +102,9 @@ int info_json(const struct info_facts *f)
 	struct plumb_span chat = info_text(f->file, "tokenizer.chat_template");
 	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
 		"file", cli_json_text(f->path), "format", plumb_file_format(f->file),
-		"bytes", (json_int_t)plumb_file_size(f->file), "config", config_json(f), "tokenizer", tokenizer_json(f),
-		"template", chat.p ? cli_json_span(chat) : json_null(), "types", sums_json(f), "tensors", tensors_json(f),
-		"metadata", meta_json(f), "parameters", (json_int_t)f->all.elements);
+		"bytes", (json_int_t)plumb_file_size(f->file), "config", info_json_config_json(f), "tokenizer", info_json_tokenizer_json(f),
+		"template", chat.p ? cli_json_span(chat) : json_null(), "types", info_json_sums_json(f), "tensors", info_json_tensors_json(f),
+		"metadata", info_json_meta_json(f), "parameters", (json_int_t)f->all.elements);
 	if (root) {
 		json_object_set_new(root, "shards", json_integer(plumb_file_shards(f->file)));
 		json_object_set_new(root, "unused", cli_unused_json(f->file));

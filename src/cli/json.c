@@ -55,7 +55,7 @@ int cli_json_print(json_t *root, bool one_line)
 }
 
 /* Length of the whole character at p, 0 where there is none. */
-static size_t character(const char *p, size_t n)
+static size_t json_character(const char *p, size_t n)
 {
 	for (size_t length = 1; length <= 4 && length <= n; length++)
 		if (plumb_utf8_invalid(p, length) == length)
@@ -71,7 +71,7 @@ void cli_put_escaped(struct plumb_span span, size_t most)
 			fputs("...", stdout);
 			return;
 		}
-		step = character(span.p + i, span.n - i);
+		step = json_character(span.p + i, span.n - i);
 		bool control = p[i] < 0x20 || p[i] == 0x7f || (step == 2 && p[i] == 0xc2 && p[i + 1] < 0xa0);
 		if (p[i] == '\n' || p[i] == '\t' || p[i] == '\r')
 			fputs(p[i] == '\n' ? "\\n" : p[i] == '\t' ? "\\t" : "\\r", stdout);

@@ -36,14 +36,14 @@ struct plumb_kernel_time cli_kernels_sum(const struct cli_kernels *k, const char
 	return sum;
 }
 
-static int by_time(const void *a, const void *b)
+static int kernels_by_time(const void *a, const void *b)
 {
 	const struct plumb_kernel_time *x = a, *y = b;
 	return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
 /* A number, or "-" where it is not known. */
-static void print_known(FILE *f, double value, int digits, const char *unit)
+static void kernels_print_known(FILE *f, double value, int digits, const char *unit)
 {
 	if (value > 0)
 		fprintf(f, " %*.*f%s", 8 - (int)strlen(unit), digits, value, unit);
@@ -56,7 +56,7 @@ void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy)
 	double total = cli_kernels_sum(k, "").seconds;
 	if (total <= 0)
 		return;
-	qsort(k->row, (size_t)k->count, sizeof *k->row, by_time);
+	qsort(k->row, (size_t)k->count, sizeof *k->row, kernels_by_time);
 	fprintf(f, "%9s %6s %8s %9s %8s %8s  kernel (%s)\n", "ms", "share", "calls", "us each", "GB/s", "of copy", k->row[0].driver);
 	for (int i = 0; i < k->count; i++) {
 		const struct plumb_kernel_time *row = &k->row[i];
@@ -65,13 +65,13 @@ void cli_kernels_print(FILE *f, struct cli_kernels *k, double copy)
 			continue;
 		fprintf(f, "%9.2f %5.1f%% %8llu %9.1f", 1e3 * row->seconds, 100 * row->seconds / total, (unsigned long long)row->calls,
 			1e6 * row->seconds / (double)row->calls);
-		print_known(f, rate / 1e9, 2, "");
-		print_known(f, copy > 0 ? 100 * rate / copy : 0, 0, "%");
+		kernels_print_known(f, rate / 1e9, 2, "");
+		kernels_print_known(f, copy > 0 ? 100 * rate / copy : 0, 0, "%");
 		fprintf(f, "  %s\n", row->kernel);
 	}
 }
 
-static json_t *known(double value)
+static json_t *kernels_known(double value)
 {
 	return value > 0 ? json_real(value) : json_null();
 }
@@ -84,8 +84,8 @@ json_t *cli_kernels_json(const struct cli_kernels *k, double copy)
 		double rate = row->seconds > 0 ? row->bytes / row->seconds : 0;
 		if (row->calls)
 			json_array_append_new(rows, json_pack("{s:s, s:o, s:I, s:f, s:o, s:o, s:o}", "driver", row->driver, "kernel", cli_json_text(row->kernel), "calls",
-				(json_int_t)row->calls, "seconds", row->seconds, "bytes", known(row->bytes), "bytes_per_second", known(rate),
-				"share_of_copy", known(copy > 0 ? rate / copy : 0)));
+				(json_int_t)row->calls, "seconds", row->seconds, "bytes", kernels_known(row->bytes), "bytes_per_second", kernels_known(rate),
+				"share_of_copy", kernels_known(copy > 0 ? rate / copy : 0)));
 	}
 	return rows;
 }

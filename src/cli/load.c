@@ -13,7 +13,7 @@ static void loading(void *user, uint64_t done, uint64_t total)
 }
 
 /* Not while an answer is on the same terminal: this would erase its last line. */
-static void busy(void *user, const char *what)
+static void load_busy(void *user, const char *what)
 {
 	(void)user;
 	if (!isatty(STDERR_FILENO) || (cli_answering && isatty(STDOUT_FILENO)))
@@ -25,7 +25,7 @@ static void busy(void *user, const char *what)
 	fflush(stderr);
 }
 
-static void notice(void *user, const char *line)
+static void load_notice(void *user, const char *line)
 {
 	(void)user;
 	cli_progress_end();
@@ -33,7 +33,7 @@ static void notice(void *user, const char *line)
 }
 
 /* "chatml, qwen2 ..." */
-static const char *template_names(char *out, size_t size)
+static const char *load_template_names(char *out, size_t size)
 {
 	size_t n = 0;
 	for (int i = 0; plumb_template_name(i) && n < size; i++)
@@ -51,24 +51,24 @@ int cli_chat_ready(const struct plumb_tokenizer *tok)
 	if (!s || plumb_tokenizer_template(tok))
 		return s ? cli_fail(s) : CLI_OK;
 	return cli_complain(CLI_INPUT, "%s; --template NAME (%s) or --template FILE chooses one, run --raw needs none", plumb_last_error(),
-		template_names(names, sizeof names));
+		load_template_names(names, sizeof names));
 }
 
 /* --template: a name, or a file with the text. */
-static int choose_template(struct plumb_tokenizer *tok, const char *choice)
+static int load_choose_template(struct plumb_tokenizer *tok, const char *choice)
 {
 	char names[256], *text;
 	size_t size;
 	if (!plumb_tokenizer_use_template(tok, choice))
 		return CLI_OK;
 	if (access(choice, F_OK))
-		return cli_complain(CLI_USAGE, "--template: \"%s\" is neither a name (%s) nor a file", choice, template_names(names, sizeof names));
+		return cli_complain(CLI_USAGE, "--template: \"%s\" is neither a name (%s) nor a file", choice, load_template_names(names, sizeof names));
 	int code = cli_read_all(choice, &text, &size);
 	if (code)
 		return code;
 	enum plumb_status s = plumb_tokenizer_read_template(tok, text, size);
 	free(text);
-	return s ? cli_complain(CLI_INPUT, "%s: %s; --template NAME takes %s", choice, plumb_last_error(), template_names(names, sizeof names)) : CLI_OK;
+	return s ? cli_complain(CLI_INPUT, "%s: %s; --template NAME takes %s", choice, plumb_last_error(), load_template_names(names, sizeof names)) : CLI_OK;
 }
 
 int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
@@ -76,8 +76,8 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 	*model = NULL;
 	struct plumb_options options = common->open;
 	options.size = sizeof options;
-	options.notice = notice;
-	options.busy = busy;
+	options.notice = load_notice;
+	options.busy = load_busy;
 	enum plumb_status s = plumb_open(ctx, &options);
 	if (!s && (s = plumb_model_load(model, *ctx, path, loading, NULL))) {
 		plumb_close(*ctx);
@@ -91,7 +91,7 @@ int cli_load(const struct cli_common *common, const char *path, struct plumb_con
 		plumb_tokenizer_normalise(tok, true);
 	if (tok && common->no_bos)
 		plumb_tokenizer_add_bos(tok, false);
-	int code = tok && common->template ? choose_template(tok, common->template) : CLI_OK;
+	int code = tok && common->template ? load_choose_template(tok, common->template) : CLI_OK;
 	if (code) {
 		plumb_model_free(*model);
 		plumb_close(*ctx);

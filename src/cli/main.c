@@ -8,7 +8,7 @@ static const struct cli_command *const commands[] = {
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
-static int help(FILE *out)
+static int main_help(FILE *out)
 {
 	fputs("plumb runs small transformers on CPUs and, through OpenCL, on other devices.\n\nUsage: plumb COMMAND [options]\n\n", out);
 	for (size_t i = 0; i < COMMANDS; i++)
@@ -26,7 +26,7 @@ static int help(FILE *out)
 }
 
 /* What was printed must also have arrived, and be all of it. */
-static int finish(int code)
+static int main_finish(int code)
 {
 	if (cli_starved && (code == CLI_OK || (code >= 10 && code != CLI_INTERRUPTED))) /* 10 and more: findings */
 		code = cli_complain(CLI_ERROR, "no memory for all of the result");
@@ -40,19 +40,19 @@ int main(int argc, char **argv)
 {
 	cli_json_watch();
 	if (argc < 2)
-		return help(stderr);
+		return main_help(stderr);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return finish(help(stdout));
+		return main_finish(main_help(stdout));
 	if (!strcmp(argv[1], "--version")) {
 		printf("plumb %s\n", plumb_version_text());
-		return finish(CLI_OK);
+		return main_finish(CLI_OK);
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (!strcmp(argv[1], commands[i]->name)) {
 			static char name[32]; /* getopt begins its complaints with argv[0] */
 			snprintf(name, sizeof name, "plumb %s", commands[i]->name);
 			argv[1] = name;
-			return finish(commands[i]->run(argc - 1, argv + 1));
+			return main_finish(commands[i]->run(argc - 1, argv + 1));
 		}
 	return cli_complain(CLI_USAGE, "\"%s\" is no command; 'plumb --help' lists them", argv[1]);
 }

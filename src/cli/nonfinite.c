@@ -3,7 +3,7 @@
 #include "cli/cli.h"
 #include <math.h>
 
-static void print_found(const struct plumb_nonfinite *f)
+static void nonfinite_print_found(const struct plumb_nonfinite *f)
 {
 	fprintf(stderr, "       first in ");
 	if (f->layer >= 0)
@@ -22,7 +22,7 @@ static void print_found(const struct plumb_nonfinite *f)
 }
 
 /* In FP16 the cause is known: who first made what float16 cannot hold. */
-static void print_overflow(const struct plumb_overflow *o)
+static void nonfinite_print_overflow(const struct plumb_overflow *o)
 {
 	fprintf(stderr, "       In FP16 operator %s (%s)", o->op, plumb_point_name(o->point));
 	if (o->layer >= 0)
@@ -38,14 +38,14 @@ int cli_nonfinite(struct plumb_session *session, const int32_t *tokens, int64_t 
 	cli_complain(CLI_NONFINITE, "the model's logits are not finite after %lld token%s", (long long)n, n == 1 ? "" : "s");
 	enum plumb_status s = o ? PLUMB_OK : plumb_session_nonfinite(session, tokens, n, &found);
 	if (o)
-		print_overflow(o);
+		nonfinite_print_overflow(o);
 	else if (s)
 		fprintf(stderr, "       where they come from was not found: %s\n", plumb_last_error());
 	else if (!found.op)
 		fputs("       Evaluated once more, with every operator watched, all values are finite: a driver is at fault.\n"
 			"       Try --driver native; `plumb diag bisect MODEL` compares drivers.\n", stderr);
 	else
-		print_found(&found);
+		nonfinite_print_found(&found);
 	fputs("       `plumb diag stability MODEL --tokens IDS` shows the range of every operator.\n", stderr);
 	return CLI_NONFINITE;
 }

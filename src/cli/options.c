@@ -37,7 +37,7 @@ bool cli_real(const char *option, const char *text, double low, double high, dou
 	return false;
 }
 
-static bool take_kv(const char *text, enum plumb_type *type)
+static bool options_take_kv(const char *text, enum plumb_type *type)
 {
 	*type = strcmp(text, "f16") ? PLUMB_F32 : PLUMB_F16;
 	if (*type == PLUMB_F16 || !strcmp(text, "f32"))
@@ -55,7 +55,7 @@ int cli_session_option(struct plumb_session_options *session, long least, int op
 			return -1;
 		session->context = whole;
 		return 1;
-	case 1201: return take_kv(value, &session->kv_type) ? 1 : -1;
+	case 1201: return options_take_kv(value, &session->kv_type) ? 1 : -1;
 	case 1202:
 		if (!cli_whole("--batch", value, 1, 1 << 20, &whole))
 			return -1;

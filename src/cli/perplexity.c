@@ -10,7 +10,7 @@
 #define WINDOW 512
 #define PASS 128 /* rows of logits held at once: 78 MB with a vocabulary of 152,000 */
 
-static int run(int argc, char **argv);
+static int perplexity_run(int argc, char **argv);
 
 const struct cli_command cli_perplexity = {
 	"perplexity", "measure how well the model foresees a text",
@@ -28,7 +28,7 @@ const struct cli_command cli_perplexity = {
 	"Examples:\n"
 	"  plumb perplexity model.gguf /usr/share/common-licenses/GPL-3 --tokens 512\n"
 	"  plumb perplexity model.gguf text.txt --ctx 2048 --json\n",
-	run
+	perplexity_run
 };
 
 static const struct option options[] = {
@@ -52,7 +52,7 @@ struct sums {
 };
 
 /* -log softmax(logits)[id], in double. */
-static double surprise(const float *logits, int64_t vocab, int32_t id)
+static double perplexity_surprise(const float *logits, int64_t vocab, int32_t id)
 {
 	double top = logits[0], sum = 0;
 	for (int64_t i = 1; i < vocab; i++)
@@ -62,7 +62,7 @@ static double surprise(const float *logits, int64_t vocab, int32_t id)
 	return top + log(sum) - logits[id];
 }
 
-static void report_progress(const struct sums *t)
+static void perplexity_report_progress(const struct sums *t)
 {
 	char what[96];
 	snprintf(what, sizeof what, "%lld of %lld tokens, perplexity %.3f so far", (long long)t->done, (long long)t->total, exp(t->nll / (double)t->n));
@@ -70,7 +70,7 @@ static void report_progress(const struct sums *t)
 }
 
 /* One window of n >= 2 tokens. The last token predicts nothing, so it is not evaluated. */
-static enum plumb_status window(struct plumb_session *session, const int32_t *ids, int64_t n, struct sums *t)
+static enum plumb_status perplexity_window(struct plumb_session *session, const int32_t *ids, int64_t n, struct sums *t)
 {
 	int64_t vocab = plumb_model_config(plumb_session_model(session))->vocab, rows;
 	enum plumb_status s = plumb_session_rewind(session, 0);
@@ -84,7 +84,7 @@ static enum plumb_status window(struct plumb_session *session, const int32_t *id
 				t->bad = at + i + 1;
 				return PLUMB_E_NONFINITE;
 			}
-			double x = surprise(logits + i * vocab, vocab, ids[at + i + 1]);
+			double x = perplexity_surprise(logits + i * vocab, vocab, ids[at + i + 1]);
 			bool late = at + i >= n - 1 - n / 2;
 			t->nll += x;
 			t->square += x * x;
@@ -93,14 +93,14 @@ static enum plumb_status window(struct plumb_session *session, const int32_t *id
 			t->late_n += late;
 		}
 		t->done += part;
-		report_progress(t);
+		perplexity_report_progress(t);
 	}
 	t->done++;
 	t->windows++;
 	return s;
 }
 
-static int print(const struct request *r, const struct sums *t, int64_t width)
+static int perplexity_print(const struct request *r, const struct sums *t, int64_t width)
 {
 	double mean = t->nll / (double)t->n, variance = t->square / (double)t->n - mean * mean;
 	double error = t->n > 1 ? sqrt(variance > 0 ? variance / (double)(t->n - 1) : 0) : 0;
@@ -117,7 +117,7 @@ static int print(const struct request *r, const struct sums *t, int64_t width)
 	return CLI_OK;
 }
 
-static int measure(struct request *r, struct plumb_model *model, const int32_t *ids, int64_t n)
+static int perplexity_measure(struct request *r, struct plumb_model *model, const int32_t *ids, int64_t n)
 {
 	struct plumb_session *session;
 	int64_t most = plumb_model_config(model)->context;
@@ -133,7 +133,7 @@ static int measure(struct request *r, struct plumb_model *model, const int32_t *
 	double start = cli_seconds();
 	int code = CLI_OK;
 	for (int64_t at = 0; !s && at + 1 < n; at += width) {
-		s = window(session, ids + at, n - at < width ? n - at : width, &t);
+		s = perplexity_window(session, ids + at, n - at < width ? n - at : width, &t);
 		if (t.bad)
 			code = cli_nonfinite(session, ids + at, t.bad);
 	}
@@ -144,11 +144,11 @@ static int measure(struct request *r, struct plumb_model *model, const int32_t *
 		return code;
 	if (s == PLUMB_E_CANCELLED && t.n)
 		return cli_complain(CLI_INTERRUPTED, "interrupted: nll %.6f after %lld of %lld tokens", t.nll / (double)t.n, (long long)t.done, (long long)n);
-	return s ? cli_fail_run(s) : print(r, &t, width);
+	return s ? cli_fail_run(s) : perplexity_print(r, &t, width);
 }
 
 /* 0, or an exit code + 1. */
-static int take(struct request *r, int option)
+static int perplexity_take(struct request *r, int option)
 {
 	int taken = cli_session_option(&r->session, 2, option, optarg);
 	if (taken)
@@ -159,11 +159,11 @@ static int take(struct request *r, int option)
 	}
 }
 
-static int parse(struct request *r, int argc, char **argv)
+static int perplexity_parse(struct request *r, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT "n:", options, NULL)) != -1)
-		if ((leave = take(r, option)))
+		if ((leave = perplexity_take(r, option)))
 			return leave;
 	if (argc - optind != 2)
 		return cli_complain(CLI_USAGE, "perplexity needs a model file and a text file; try 'plumb perplexity --help'") + 1;
@@ -172,7 +172,7 @@ static int parse(struct request *r, int argc, char **argv)
 	return 0;
 }
 
-static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, int64_t *n)
+static int perplexity_encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, int64_t *n)
 {
 	char *read;
 	size_t size, count;
@@ -196,22 +196,22 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok, in
 	return CLI_OK;
 }
 
-static int run(int argc, char **argv)
+static int perplexity_run(int argc, char **argv)
 {
 	struct request r = { .most = -1, .session = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	int32_t *ids = NULL;
 	int64_t n = 0;
-	int code = parse(&r, argc, argv);
+	int code = perplexity_parse(&r, argc, argv);
 	if (code)
 		return code - 1;
 	if ((code = cli_load(&r.common, r.model, &ctx, &model)))
 		return code;
 	const struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
-	code = tok ? encode(&r, tok, &ids, &n) : cli_fail(PLUMB_E_UNSUPPORTED);
+	code = tok ? perplexity_encode(&r, tok, &ids, &n) : cli_fail(PLUMB_E_UNSUPPORTED);
 	if (!code)
-		code = measure(&r, model, ids, n);
+		code = perplexity_measure(&r, model, ids, n);
 	free(ids);
 	plumb_model_free(model);
 	plumb_close(ctx);

@@ -21,14 +21,14 @@ bool cli_cancelled(void *user)
 	return cli_cancel != 0;
 }
 
-static void interrupt(int signal_number)
+static void progress_interrupt(int signal_number)
 {
 	cli_cancel = signal_number;
 }
 
 void cli_catch_interrupt(void)
 {
-	struct sigaction action = { .sa_handler = interrupt, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction action = { .sa_handler = progress_interrupt, .sa_flags = (int)SA_RESETHAND };
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

@@ -57,7 +57,7 @@ static const struct option options[] = {
 };
 
 /* 0, or an exit code + 1. */
-static int take(struct request *r, int option)
+static int run_take(struct request *r, int option)
 {
 	int taken = cli_sampling_option(&r->sampling, option, optarg);
 	if (!taken)
@@ -79,11 +79,11 @@ static int take(struct request *r, int option)
 	}
 }
 
-static int parse(struct request *r, int argc, char **argv)
+static int run_parse(struct request *r, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, CLI_COMMON_SHORT "n:", options, NULL)) != -1)
-		if ((leave = take(r, option)))
+		if ((leave = run_take(r, option)))
 			return leave;
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "run needs a model file; try 'plumb run --help'") + 1;
@@ -107,7 +107,7 @@ static int parse(struct request *r, int argc, char **argv)
 	return 0;
 }
 
-static int encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, size_t *n)
+static int run_encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, size_t *n)
 {
 	char *read = NULL;
 	const char *text = r->prompt, *system = r->system;
@@ -143,7 +143,7 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok, in
 }
 
 /* Per operator that ran: {driver: times ...}, and why it went past the first driver. */
-static json_t *placement_json(const struct plumb_context *ctx)
+static json_t *run_placement_json(const struct plumb_context *ctx)
 {
 	json_t *root = json_object();
 	for (int op = 0; plumb_op_name(op); op++) {
@@ -158,7 +158,7 @@ static json_t *placement_json(const struct plumb_context *ctx)
 	return root;
 }
 
-static void print_placement(const struct plumb_context *ctx)
+static void run_print_placement(const struct plumb_context *ctx)
 {
 	for (int op = 0; plumb_op_name(op); op++)
 		for (int i = 0; plumb_driver_name(ctx, i); i++)
@@ -168,14 +168,14 @@ static void print_placement(const struct plumb_context *ctx)
 }
 
 /* Of precision FP16: the first value that float16 cannot hold; null: all fit. */
-static json_t *overflow_json(const struct plumb_session *session)
+static json_t *run_overflow_json(const struct plumb_session *session)
 {
 	const struct plumb_overflow *o = plumb_session_overflow(session);
 	return !o ? json_null() : json_pack("{s:s, s:s, s:o, s:I, s:f, s:I}", "operator", o->op, "point", plumb_point_name(o->point), "layer",
 		o->layer < 0 ? json_null() : json_integer(o->layer), "position", (json_int_t)o->position, "value", o->value, "rows", (json_int_t)o->rows);
 }
 
-static int print_json(const struct request *r, const struct plumb_session *session, const struct cli_generation *g, const struct plumb_tokenizer *tok,
+static int run_print_json(const struct request *r, const struct plumb_session *session, const struct cli_generation *g, const struct plumb_tokenizer *tok,
 	const int32_t *prompt, int64_t n)
 {
 	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
@@ -188,25 +188,25 @@ static int print_json(const struct request *r, const struct plumb_session *sessi
 	if (root && tok && plumb_tokenizer_warning(tok, 0))
 		json_object_set_new(root, "warnings", cli_json_warnings(tok));
 	if (root && plumb_context_precision(ctx) == PLUMB_FP16)
-		json_object_set_new(root, "overflow", overflow_json(session));
+		json_object_set_new(root, "overflow", run_overflow_json(session));
 	if (root && r->placement)
-		json_object_set_new(root, "placement", placement_json(ctx));
+		json_object_set_new(root, "placement", run_placement_json(ctx));
 	return cli_json_print(root, false);
 }
 
-static void print_facts(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g)
+static void run_print_facts(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g)
 {
 	struct cli_kernels kernels;
 	if (!strcmp(g->stop, "context"))
 		fprintf(stderr, "plumb: stopped: the context of the session is full (--ctx)\n");
 	cli_rates(g);
 	if (r->placement)
-		print_placement(ctx);
+		run_print_placement(ctx);
 	cli_kernels_read(ctx, &kernels);
 	cli_kernels_print(stderr, &kernels, 0);
 }
 
-static int answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int run_answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end, .stop_texts = r->stops.text,
 		.stops = r->stops.count };
@@ -220,9 +220,9 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 		return cli_fail(s);
 	code = cli_generate(session, tok, sampler, ids, (int64_t)n, &g);
 	if (!code && r->common.json)
-		code = print_json(r, session, &g, tok, ids, (int64_t)n);
+		code = run_print_json(r, session, &g, tok, ids, (int64_t)n);
 	else if (!r->common.json)
-		print_facts(r, ctx, &g);
+		run_print_facts(r, ctx, &g);
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))
@@ -234,7 +234,7 @@ static int answer(const struct request *r, struct plumb_session *session, const 
 }
 
 /* Of --tokens: ids that the model does not have are the command line's fault. */
-static int check_ids(const int32_t *ids, size_t n, const struct plumb_model *model)
+static int run_check_ids(const int32_t *ids, size_t n, const struct plumb_model *model)
 {
 	int64_t vocab = plumb_model_config(model)->vocab;
 	for (size_t i = 0; i < n; i++)
@@ -251,7 +251,7 @@ static int run(int argc, char **argv)
 	struct plumb_session *session;
 	int32_t *ids = NULL;
 	size_t n;
-	int code = parse(&r, argc, argv);
+	int code = run_parse(&r, argc, argv);
 	if (code)
 		return code - 1;
 	if ((code = cli_load(&r.common, r.model, &ctx, &model)))
@@ -260,14 +260,14 @@ static int run(int argc, char **argv)
 	if (!tok && (!r.tokens || r.stops.count))
 		code = cli_fail(PLUMB_E_UNSUPPORTED);
 	else if (r.tokens || r.raw || !(code = cli_chat_ready(tok)))
-		code = r.tokens ? cli_ids("--tokens", r.tokens, &ids, &n) : encode(&r, tok, &ids, &n);
+		code = r.tokens ? cli_ids("--tokens", r.tokens, &ids, &n) : run_encode(&r, tok, &ids, &n);
 	if (!code && r.tokens)
-		code = check_ids(ids, n, model);
+		code = run_check_ids(ids, n, model);
 	if (!code) {
 		cli_sampling_seed(&r.sampling, r.common.json);
 		enum plumb_status s = plumb_session_new(&session, model, &r.session);
 		cli_catch_interrupt();
-		code = s ? cli_fail(s) : answer(&r, session, tok, ids, n);
+		code = s ? cli_fail(s) : run_answer(&r, session, tok, ids, n);
 		if (!s)
 			plumb_session_free(session);
 	}

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A byte order mark, or every other one of many bytes NUL, as it is where letters of Europe are in UTF-16. */
-static const char *wide_encoding(const unsigned char *p, size_t n, bool *marked)
+static const char *text_wide_encoding(const unsigned char *p, size_t n, bool *marked)
 {
 	size_t nul[2] = { 0, 0 };
 	*marked = true;
@@ -27,7 +27,7 @@ int cli_text_check(const char *what, const char **text, size_t *size, bool nul)
 {
 	const unsigned char *p = (const unsigned char *)*text;
 	bool marked;
-	const char *wide = wide_encoding(p, *size, &marked);
+	const char *wide = text_wide_encoding(p, *size, &marked);
 	if (wide)
 		return cli_complain(CLI_INPUT, "%s is in %.6s (%s%s), plumb takes UTF-8\n       Convert with iconv -f %.*s -t UTF-8", what, wide,
 			marked ? "it begins with the byte order mark of " : "every other byte is NUL, as in ", wide, marked ? 6 : 8, wide);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int run(int argc, char **argv);
+static int tokenize_run(int argc, char **argv);
 
 const struct cli_command cli_tokenize = {
 	"tokenize", "show how a model cuts text into tokens, or turn token ids back into text",
@@ -27,7 +27,7 @@ const struct cli_command cli_tokenize = {
 	"  plumb tokenize model.gguf --ids < README.md\n"
 	"  plumb tokenize model.gguf --decode 9707,1879\n"
 	"  plumb run model.gguf --tokens $(plumb tokenize model.gguf --ids \"int main(\") -n 8\n",
-	run
+	tokenize_run
 };
 
 static const struct option options[] = {
@@ -44,7 +44,7 @@ struct request {
 };
 
 /* A piece may be part of a character, so its bytes are given as well, in hexadecimal. */
-static json_t *piece_json(struct plumb_span piece)
+static json_t *tokenize_piece_json(struct plumb_span piece)
 {
 	char *hex = malloc(2 * piece.n + 1);
 	if (!hex) {
@@ -60,12 +60,12 @@ static json_t *piece_json(struct plumb_span piece)
 	return object;
 }
 
-static int print(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int tokenize_print(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	if (r->common.json) {
 		json_t *pieces = json_array();
 		for (size_t i = 0; i < n; i++)
-			json_array_append_new(pieces, piece_json(plumb_token_bytes(tok, ids[i])));
+			json_array_append_new(pieces, tokenize_piece_json(plumb_token_bytes(tok, ids[i])));
 		return cli_json_print(json_pack("{s:o, s:o}", "ids", cli_json_ids(ids, (int64_t)n), "pieces", pieces), false);
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -82,7 +82,7 @@ static int print(const struct request *r, const struct plumb_tokenizer *tok, con
 	return CLI_OK;
 }
 
-static int encode(const struct request *r, const struct plumb_tokenizer *tok)
+static int tokenize_encode(const struct request *r, const struct plumb_tokenizer *tok)
 {
 	char *read = NULL;
 	const char *text = r->text;
@@ -104,14 +104,14 @@ static int encode(const struct request *r, const struct plumb_tokenizer *tok)
 	if (s) {
 		code = cli_fail(s);
 	} else {
-		code = print(r, tok, ids, n);
+		code = tokenize_print(r, tok, ids, n);
 		free(ids);
 	}
 	free(read);
 	return code;
 }
 
-static int put_text(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int tokenize_put_text(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	struct plumb_stream stream = { { 0 }, 0 };
 	size_t size = 0, room = 16, wrote;
@@ -143,7 +143,7 @@ static int put_text(const struct request *r, const struct plumb_tokenizer *tok, 
 	return code;
 }
 
-static int decode(const struct request *r, const struct plumb_tokenizer *tok)
+static int tokenize_decode(const struct request *r, const struct plumb_tokenizer *tok)
 {
 	char *read = NULL;
 	int32_t *ids = NULL;
@@ -152,14 +152,14 @@ static int decode(const struct request *r, const struct plumb_tokenizer *tok)
 	if (!code)
 		code = cli_ids("--decode", read ? read : r->decode, &ids, &n);
 	if (!code)
-		code = put_text(r, tok, ids, n);
+		code = tokenize_put_text(r, tok, ids, n);
 	free(ids);
 	free(read);
 	return code;
 }
 
 /* 0, or an exit code + 1. */
-static int parse(struct request *r, int argc, char **argv)
+static int tokenize_parse(struct request *r, int argc, char **argv)
 {
 	int option, leave;
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
@@ -183,12 +183,12 @@ static int parse(struct request *r, int argc, char **argv)
 	return 0;
 }
 
-static int run(int argc, char **argv)
+static int tokenize_run(int argc, char **argv)
 {
 	struct request r = { .specials = PLUMB_SPECIALS_PARSE };
 	struct plumb_file *file;
 	struct plumb_tokenizer *tok;
-	int code = parse(&r, argc, argv);
+	int code = tokenize_parse(&r, argc, argv);
 	if (code)
 		return code - 1;
 	enum plumb_status s = plumb_file_open(&file, r.model);
@@ -201,7 +201,7 @@ static int run(int argc, char **argv)
 		if (r.common.no_bos)
 			plumb_tokenizer_add_bos(tok, false);
 		cli_warnings(r.model, tok);
-		code = r.decode ? decode(&r, tok) : encode(&r, tok);
+		code = r.decode ? tokenize_decode(&r, tok) : tokenize_encode(&r, tok);
 		plumb_tokenizer_free(tok);
 	}
 	plumb_file_close(file);

@@ -7,7 +7,7 @@
 
 #define MOST_SHAPES 256
 
-static int run(int argc, char **argv);
+static int tune_run(int argc, char **argv);
 
 const struct cli_command cli_tune = {
 	"tune", "find the fastest way to read prompts on the OpenCL device",
@@ -27,7 +27,7 @@ const struct cli_command cli_tune = {
 	"  plumb tune model.gguf\n"
 	"  plumb tune model.gguf --explain\n"
 	"  PLUMB_CL_DEVICE=1 plumb tune model.gguf --quick --json\n",
-	run
+	tune_run
 };
 
 static const struct option options[] = {
@@ -40,7 +40,7 @@ struct result { const char *device, *file, *no_clblast; struct plumb_tune_row *r
 
 /* Each shape of a weight once, with the bytes of the first tensor that has it. The matrices as high as the vocabulary are left out:
  * one is a table, and of the logits one row is wanted. */
-static int shapes_of(const struct plumb_file *file, int64_t vocab, struct plumb_tune_shape shapes[MOST_SHAPES])
+static int tune_shapes_of(const struct plumb_file *file, int64_t vocab, struct plumb_tune_shape shapes[MOST_SHAPES])
 {
 	int count = 0;
 	for (int64_t i = 0; i < plumb_file_tensors(file) && count < MOST_SHAPES; i++) {
@@ -54,7 +54,7 @@ static int shapes_of(const struct plumb_file *file, int64_t vocab, struct plumb_
 	return count;
 }
 
-static bool of_model(const struct plumb_tune_row *r, const struct plumb_tune_shape *shapes, int count)
+static bool tune_of_model(const struct plumb_tune_row *r, const struct plumb_tune_shape *shapes, int count)
 {
 	for (int i = 0; i < count; i++)
 		if (shapes[i].type == r->type && shapes[i].n == r->n && shapes[i].k == r->k)
@@ -64,7 +64,7 @@ static bool of_model(const struct plumb_tune_row *r, const struct plumb_tune_sha
 
 /* --- results --- */
 
-static void print_row(const struct plumb_tune_row *r)
+static void tune_print_row(const struct plumb_tune_row *r)
 {
 	char rows[32];
 	if (r->m_high)
@@ -86,7 +86,7 @@ static void print_row(const struct plumb_tune_row *r)
 	putchar('\n');
 }
 
-static void print(const struct result *x)
+static void tune_print(const struct result *x)
 {
 	printf("device   ");
 	cli_put_escaped((struct plumb_span){ x->device, strlen(x->device) }, 120);
@@ -102,10 +102,10 @@ static void print(const struct result *x)
 		printf(" %9s ", plumb_tune_variant(i));
 	putchar('\n');
 	for (int i = 0; i < x->count; i++)
-		print_row(&x->rows[i]);
+		tune_print_row(&x->rows[i]);
 }
 
-static json_t *row_json(const struct plumb_tune_row *r)
+static json_t *tune_row_json(const struct plumb_tune_row *r)
 {
 	json_t *variants = json_object();
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
@@ -117,11 +117,11 @@ static json_t *row_json(const struct plumb_tune_row *r)
 		"fixed", plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", variants);
 }
 
-static int print_json(const struct result *x)
+static int tune_print_json(const struct result *x)
 {
 	json_t *rows = json_array();
 	for (int i = 0; i < x->count; i++)
-		json_array_append_new(rows, row_json(&x->rows[i]));
+		json_array_append_new(rows, tune_row_json(&x->rows[i]));
 	return cli_json_print(json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_text(x->device),
 		"file", cli_json_text(x->file),
 		"no_clblast", x->no_clblast ? cli_json_text(x->no_clblast) : json_null(), "rows", rows), false);
@@ -129,18 +129,18 @@ static int print_json(const struct result *x)
 
 /* --- work --- */
 
-static void progress(void *user, uint64_t done, uint64_t total)
+static void tune_progress(void *user, uint64_t done, uint64_t total)
 {
 	(void)user;
 	cli_progress("tuning", (double)done, (double)total);
 }
 
-static enum plumb_status measure(const struct request *r, struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, struct result *x)
+static enum plumb_status tune_measure(const struct request *r, struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, struct result *x)
 {
 	enum plumb_status s = PLUMB_OK;
 	if (!r->explain) {
 		cli_catch_interrupt();
-		s = plumb_tune(ctx, shapes, count, PLUMB_TUNE_OPTIONS(r->quick ? 3 : 0, progress, NULL, cli_cancelled, NULL));
+		s = plumb_tune(ctx, shapes, count, PLUMB_TUNE_OPTIONS(r->quick ? 3 : 0, tune_progress, NULL, cli_cancelled, NULL));
 		cli_progress_end();
 	}
 	if (!s)
@@ -150,7 +150,7 @@ static enum plumb_status measure(const struct request *r, struct plumb_context *
 	int all = x->count;
 	x->count = 0;
 	for (int i = 0; i < all; i++) /* the file holds other models' rows, too */
-		if (of_model(&x->rows[i], shapes, count))
+		if (tune_of_model(&x->rows[i], shapes, count))
 			x->rows[x->count++] = x->rows[i];
 	return s;
 }
@@ -164,7 +164,7 @@ static int tune(const struct request *r, struct plumb_context *ctx)
 	enum plumb_status s = plumb_file_open(&file, r->model);
 	bool understood = !s && !(s = plumb_model_check(file)) && !(s = plumb_config_read(&config, file));
 	if (understood && shapes)
-		s = measure(r, ctx, shapes, shapes_of(file, config.vocab, shapes), &x);
+		s = tune_measure(r, ctx, shapes, tune_shapes_of(file, config.vocab, shapes), &x);
 	int code = CLI_OK;
 	if (!shapes)
 		code = cli_complain(CLI_ERROR, "no memory for the shapes of a model");
@@ -177,16 +177,16 @@ static int tune(const struct request *r, struct plumb_context *ctx)
 	else if (!x.count)
 		code = cli_complain(CLI_ERROR, "nothing was measured for this model on %s; 'plumb tune %s' does", x.device, r->model);
 	else if (r->common.json)
-		code = print_json(&x);
+		code = tune_print_json(&x);
 	else
-		print(&x);
+		tune_print(&x);
 	free(x.rows);
 	free(shapes);
 	plumb_file_close(file);
 	return code;
 }
 
-static bool list_is_set(void)
+static bool tune_list_is_set(void)
 {
 	struct plumb_env row;
 	for (int i = 0; plumb_env_row(i, &row); i++)
@@ -195,7 +195,7 @@ static bool list_is_set(void)
 	return false;
 }
 
-static int run(int argc, char **argv)
+static int tune_run(int argc, char **argv)
 {
 	struct request r = { .common.open.size = sizeof r.common.open };
 	struct plumb_context *ctx;
@@ -213,7 +213,7 @@ static int run(int argc, char **argv)
 		return cli_complain(CLI_USAGE, "one model file only, but \"%s\" follows", argv[optind + 1]);
 	r.model = argv[optind];
 	/* "*" would go on without OpenCL, and there would be nothing to tune. */
-	if (!r.common.open.driver && !list_is_set())
+	if (!r.common.open.driver && !tune_list_is_set())
 		r.common.open.driver = "cl";
 	enum plumb_status s = plumb_open(&ctx, &r.common.open);
 	if (s)

@@ -6,7 +6,7 @@
 /* Entry i of a file, its keys first, then its tensors; false past the end. */
 struct entry { struct plumb_span name; bool is_key; enum plumb_use use; const char *why; };
 
-static bool entry_at(const struct plumb_file *file, int64_t i, struct entry *e)
+static bool unused_entry_at(const struct plumb_file *file, int64_t i, struct entry *e)
 {
 	const struct plumb_meta *m = plumb_file_meta(file, i);
 	const struct plumb_file_tensor *t = plumb_file_tensor(file, i - plumb_file_metas(file));
@@ -19,13 +19,13 @@ static bool entry_at(const struct plumb_file *file, int64_t i, struct entry *e)
 }
 
 /* A safetensors file is a list of tensors: nobody has said what they are for. */
-static bool has_meaning(const struct plumb_file *file) { return !strncmp(plumb_file_format(file), "GGUF", 4); }
+static bool unused_has_meaning(const struct plumb_file *file) { return !strncmp(plumb_file_format(file), "GGUF", 4); }
 
 void cli_unused_print(const struct plumb_file *file)
 {
 	struct entry e;
 	int64_t harmless = 0;
-	for (int64_t i = 0; has_meaning(file) && entry_at(file, i, &e); i++) {
+	for (int64_t i = 0; unused_has_meaning(file) && unused_entry_at(file, i, &e); i++) {
 		harmless += e.use == PLUMB_USE_HARMLESS;
 		if (e.use != PLUMB_USE_IGNORED && e.use != PLUMB_USE_REFUSED)
 			continue;
@@ -42,7 +42,7 @@ json_t *cli_unused_json(const struct plumb_file *file)
 	static const char *const uses[] = { [PLUMB_USE_HARMLESS] = "harmless", [PLUMB_USE_IGNORED] = "ignored", [PLUMB_USE_REFUSED] = "refused" };
 	struct entry e;
 	json_t *list = json_array();
-	for (int64_t i = 0; has_meaning(file) && entry_at(file, i, &e); i++)
+	for (int64_t i = 0; unused_has_meaning(file) && unused_entry_at(file, i, &e); i++)
 		if (e.use != PLUMB_USE_READ)
 			json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", cli_json_span(e.name), "what", e.is_key ? "key" : "tensor",
 				"use", uses[e.use], "why", cli_json_text(e.why)));

@@ -81,7 +81,7 @@ const char *plumb_env_word(enum plumb_env_name name, int64_t index) { return row
 
 static const char *const yes[] = { "1", "yes", "on", "true", NULL }, *const no[] = { "0", "no", "off", "false", NULL };
 
-static int index_of(const char *const *words, const char *text)
+static int env_index_of(const char *const *words, const char *text)
 {
 	for (int i = 0; words[i]; i++)
 		if (!strcasecmp(words[i], text))
@@ -89,7 +89,7 @@ static int index_of(const char *const *words, const char *text)
 	return -1;
 }
 
-static enum plumb_status no_word(const struct row *row, const char *text)
+static enum plumb_status env_no_word(const struct row *row, const char *text)
 {
 	char list[160] = "";
 	for (int i = 0, n = 0; row->words[i] && n < (int)sizeof list; i++)
@@ -119,10 +119,10 @@ enum plumb_status plumb_env_parse(enum plumb_env_name name, const char *text, in
 		return PLUMB_OK;
 	if (row->kind == PLUMB_ENV_NUMBER)
 		return env_number(row, text, value);
-	bool flag = row->kind == PLUMB_ENV_FLAG, is_yes = flag && index_of(yes, text) >= 0;
-	int found = flag ? (is_yes || index_of(no, text) >= 0 ? is_yes : -1) : index_of(row->words, text);
+	bool flag = row->kind == PLUMB_ENV_FLAG, is_yes = flag && env_index_of(yes, text) >= 0;
+	int found = flag ? (is_yes || env_index_of(no, text) >= 0 ? is_yes : -1) : env_index_of(row->words, text);
 	if (found < 0)
-		return no_word(row, text);
+		return env_no_word(row, text);
 	*value = found;
 	return PLUMB_OK;
 }

@@ -6,20 +6,20 @@
 
 static atomic_uint forks;
 
-static void count_fork(void)
+static void fork_count_fork(void)
 {
 	atomic_fetch_add(&forks, 1);
 }
 
-static void watch_forks(void)
+static void fork_watch_forks(void)
 {
-	pthread_atfork(NULL, NULL, count_fork);
+	pthread_atfork(NULL, NULL, fork_count_fork);
 }
 
 unsigned plumb_forks(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, fork_watch_forks);
 	return atomic_load_explicit(&forks, memory_order_relaxed);
 }
 

@@ -9,14 +9,14 @@
 #include "core/core.h"
 
 /* "C" in all categories needs no file and no memory in glibc and musl. Should it fail all the same, the thread's locale stays: 0 only asks. */
-static locale_t plain(void)
+static locale_t number_plain(void)
 {
 	return newlocale(LC_ALL_MASK, "C", (locale_t)0);
 }
 
 int plumb_vformat(char *text, size_t size, const char *format, va_list args)
 {
-	locale_t c = plain(), before = uselocale(c);
+	locale_t c = number_plain(), before = uselocale(c);
 	int n = vsnprintf(text, size, format, args);
 	uselocale(before);
 	if (c)
@@ -44,7 +44,7 @@ void plumb_append(char *text, size_t size, const char *format, ...)
 
 double plumb_number(const char *text, char **end)
 {
-	locale_t c = plain(), before = uselocale(c);
+	locale_t c = number_plain(), before = uselocale(c);
 	double x = strtod(text, end);
 	uselocale(before);
 	if (c)

@@ -36,7 +36,7 @@ struct plumb_pool {
 	int started;
 };
 
-static inline void relax(void)
+static inline void pool_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
 	__builtin_ia32_pause();
@@ -46,18 +46,18 @@ static inline void relax(void)
 }
 
 /* One turn of waiting: a step of prefetching, as memory would idle otherwise. */
-static void wait_turn(const struct plumb_pool *p, int me, int turn)
+static void pool_wait_turn(const struct plumb_pool *p, int me, int turn)
 {
 	uintptr_t at = atomic_load_explicit(&p->hint[me], memory_order_relaxed);
 	if (!at || turn >= HINT / LINES / 64) {
-		relax();
+		pool_relax();
 		return;
 	}
 	for (int i = 0; i < LINES; i++) /* of any address: this never faults */
 		__builtin_prefetch((const void *)(at + 64 * (uintptr_t)(turn * LINES + i)), 0, 2);
 }
 
-static void share(struct plumb_pool *p, int me)
+static void pool_share(struct plumb_pool *p, int me)
 {
 	for (;;) {
 		int64_t i = atomic_fetch_add(&p->next, 1);
@@ -70,7 +70,7 @@ static void share(struct plumb_pool *p, int me)
 struct start { struct plumb_pool *pool; int me; };
 
 /* Wait for an open loop other than `seen` and join it; false to stop. */
-static bool join(struct plumb_pool *p, int me, uint64_t *seen)
+static bool pool_join(struct plumb_pool *p, int me, uint64_t *seen)
 {
 	for (int spins = 0;;) {
 		uint64_t state = atomic_load(&p->state);
@@ -82,7 +82,7 @@ static bool join(struct plumb_pool *p, int me, uint64_t *seen)
 				return true;
 			}
 		} else if (++spins < SPINS)
-			wait_turn(p, me, spins - 1);
+			pool_wait_turn(p, me, spins - 1);
 		else {
 			pthread_mutex_lock(&p->lock);
 			while (state = atomic_load(&p->state), (!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))
@@ -93,13 +93,13 @@ static bool join(struct plumb_pool *p, int me, uint64_t *seen)
 	}
 }
 
-static void *worker(void *arg)
+static void *pool_worker(void *arg)
 {
 	struct start s = *(struct start *)arg;
 	struct plumb_pool *p = s.pool;
 	free(arg);
-	for (uint64_t seen = 0; join(p, s.me, &seen);) {
-		share(p, s.me);
+	for (uint64_t seen = 0; pool_join(p, s.me, &seen);) {
+		pool_share(p, s.me);
 		uint64_t state = atomic_fetch_sub(&p->state, 1);
 		if (JOINED(state) == 1 && !(state & OPEN)) {
 			pthread_mutex_lock(&p->lock);
@@ -133,7 +133,7 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 		struct start *s = malloc(sizeof *s);
 		if (s)
 			*s = (struct start){ p, i };
-		if (s && !pthread_create(&p->thread[i], NULL, worker, s))
+		if (s && !pthread_create(&p->thread[i], NULL, pool_worker, s))
 			p->started = i;
 		else
 			free(s);
@@ -153,7 +153,7 @@ bool plumb_pool_orphan(const struct plumb_pool *p)
 	return p->forks != plumb_forks();
 }
 
-static void stop_workers(struct plumb_pool *p)
+static void pool_stop_workers(struct plumb_pool *p)
 {
 	pthread_mutex_lock(&p->lock);
 	atomic_store(&p->stop, true);
@@ -171,7 +171,7 @@ void plumb_pool_free(struct plumb_pool *p)
 	if (!p)
 		return;
 	if (!plumb_pool_orphan(p)) /* in a child there is nobody to join, and who held the lock is not there to let it go */
-		stop_workers(p);
+		pool_stop_workers(p);
 	free(p->thread);
 	free(p->hint);
 	free(p);
@@ -202,10 +202,10 @@ void plumb_pool_run(struct plumb_pool *p, plumb_pool_fn fn, void *arg, int64_t n
 	atomic_fetch_add(&p->state, LOOP + OPEN);
 	pthread_cond_broadcast(&p->work);
 	pthread_mutex_unlock(&p->lock);
-	share(p, 0);
+	pool_share(p, 0);
 	atomic_fetch_sub(&p->state, OPEN);
 	for (int i = 0; i < SPINS && JOINED(atomic_load(&p->state)); i++)
-		relax();
+		pool_relax();
 	if (JOINED(atomic_load(&p->state))) {
 		pthread_mutex_lock(&p->lock);
 		while (JOINED(atomic_load(&p->state)))

@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/string.h"
 
-static bool make_room(struct plumb_string *s, size_t more)
+static bool string_make_room(struct plumb_string *s, size_t more)
 {
 	if (s->failed || more > (size_t)1 << 30 || s->n > (size_t)1 << 30)
 		return s->failed = true, false;
@@ -26,7 +26,7 @@ static bool make_room(struct plumb_string *s, size_t more)
 
 void plumb_string_bytes(struct plumb_string *s, const char *bytes, size_t n)
 {
-	if (!make_room(s, n))
+	if (!string_make_room(s, n))
 		return;
 	memcpy(s->text + s->n, bytes, n);
 	s->text[s->n += n] = 0;
@@ -43,7 +43,7 @@ void plumb_string_format(struct plumb_string *s, const char *format, ...)
 	va_start(args, format);
 	int n = plumb_vformat(NULL, 0, format, args);
 	va_end(args);
-	if (n < 0 || !make_room(s, (size_t)n))
+	if (n < 0 || !string_make_room(s, (size_t)n))
 		return;
 	va_start(args, format);
 	plumb_vformat(s->text + s->n, (size_t)n + 1, format, args);

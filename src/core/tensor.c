@@ -121,7 +121,7 @@ enum plumb_status plumb_tensor_rows(struct plumb_tensor *view, const struct plum
 	return PLUMB_OK;
 }
 
-static enum plumb_status copy_check(const struct plumb_tensor *t, size_t bytes)
+static enum plumb_status tensor_copy_check(const struct plumb_tensor *t, size_t bytes)
 {
 	if (!t->buffer)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the tensor has no memory");
@@ -132,7 +132,7 @@ static enum plumb_status copy_check(const struct plumb_tensor *t, size_t bytes)
 
 enum plumb_status plumb_tensor_read(const struct plumb_tensor *t, void *dst, size_t bytes)
 {
-	enum plumb_status s = copy_check(t, bytes);
+	enum plumb_status s = tensor_copy_check(t, bytes);
 	if (s || (s = plumb_buffer_to_host(t->buffer)))
 		return s;
 	memcpy(dst, plumb_host(t), bytes);
@@ -141,7 +141,7 @@ enum plumb_status plumb_tensor_read(const struct plumb_tensor *t, void *dst, siz
 
 enum plumb_status plumb_tensor_write(struct plumb_tensor *t, const void *src, size_t bytes)
 {
-	enum plumb_status s = copy_check(t, bytes);
+	enum plumb_status s = tensor_copy_check(t, bytes);
 	if (s)
 		return s;
 	if (t->buffer->borrowed)
@@ -153,9 +153,9 @@ enum plumb_status plumb_tensor_write(struct plumb_tensor *t, const void *src, si
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_check(const struct plumb_tensor *t, int64_t n)
+static enum plumb_status tensor_read_check(const struct plumb_tensor *t, int64_t n)
 {
-	enum plumb_status s = copy_check(t, plumb_tensor_bytes(t));
+	enum plumb_status s = tensor_copy_check(t, plumb_tensor_bytes(t));
 	if (s)
 		return s;
 	if (n != plumb_tensor_count(t))
@@ -165,7 +165,7 @@ static enum plumb_status read_check(const struct plumb_tensor *t, int64_t n)
 
 enum plumb_status plumb_tensor_read_f32(const struct plumb_tensor *t, float *dst, int64_t n)
 {
-	enum plumb_status s = read_check(t, n);
+	enum plumb_status s = tensor_read_check(t, n);
 	if (s)
 		return s;
 	if (t->type == PLUMB_I32) {
@@ -178,7 +178,7 @@ enum plumb_status plumb_tensor_read_f32(const struct plumb_tensor *t, float *dst
 
 enum plumb_status plumb_tensor_read_f64(const struct plumb_tensor *t, double *dst, int64_t n)
 {
-	enum plumb_status s = read_check(t, n);
+	enum plumb_status s = tensor_read_check(t, n);
 	if (s)
 		return s;
 	if (t->type == PLUMB_F64) {

@@ -23,7 +23,7 @@ bool plumb_read_line(const char *root, const char *path, char *line, int size)
 }
 
 /* CPUs of one group, begun ones count; MOST: no limit. A group of version 2 has "quota period", or "max period", in one file. */
-static int cpus_of(const char *root, const char *group, bool v2)
+static int threads_cpus_of(const char *root, const char *group, bool v2)
 {
 	char path[1200], line[64];
 	long long quota = 0, period = 0;
@@ -45,12 +45,12 @@ static int cpus_of(const char *root, const char *group, bool v2)
 }
 
 /* The least of a group and those above it. Inside a container the upper part of the path may not be there. */
-static int cpus_above(const char *root, char *group, bool v2)
+static int threads_cpus_above(const char *root, char *group, bool v2)
 {
 	int least = MOST;
 	for (char *end = group + strlen(group); end; end = strrchr(group, '/')) {
 		*end = 0;
-		int n = cpus_of(root, group, v2);
+		int n = threads_cpus_of(root, group, v2);
 		least = n < least ? n : least;
 	}
 	return least;
@@ -75,7 +75,7 @@ int plumb_cpus_of_groups(const char *root)
 				*next++ = 0;
 			cpu = !strcmp(word, "cpu");
 		}
-		int n = cpu ? cpus_above(root, group, v2) : MOST;
+		int n = cpu ? threads_cpus_above(root, group, v2) : MOST;
 		least = n < least ? n : least;
 	}
 	if (f)
@@ -101,10 +101,10 @@ int plumb_cpus_of_mask(int (*get)(size_t bytes, void *mask))
 	return n < 1 ? 1 : n > 1 << 22 ? 1 << 22 : (int)n;
 }
 
-static int affinity(size_t bytes, void *mask) { return sched_getaffinity(0, bytes, mask) ? errno : 0; }
+static int threads_affinity(size_t bytes, void *mask) { return sched_getaffinity(0, bytes, mask) ? errno : 0; }
 
 int plumb_cpus_allowed(void)
 {
-	int n = plumb_cpus_of_mask(affinity), most = plumb_cpus_of_groups("");
+	int n = plumb_cpus_of_mask(threads_affinity), most = plumb_cpus_of_groups("");
 	return n < 1 ? 1 : n < most ? n : most;
 }

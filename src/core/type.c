@@ -66,37 +66,37 @@ uint16_t plumb_f32_to_bf16(float f)
 	return (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
 }
 
-static uint16_t u16(const uint8_t *p)
+static uint16_t type_u16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
 static float type_half_at(const uint8_t *p)
 {
-	return plumb_f16_to_f32(u16(p));
+	return plumb_f16_to_f32(type_u16(p));
 }
 
 /* --- one block each: src has the block's bytes, dst its elements --- */
 
-static void block_f32(const uint8_t *src, float *dst) { memcpy(dst, src, sizeof *dst); }
-static void block_f16(const uint8_t *src, float *dst) { *dst = type_half_at(src); }
-static void block_bf16(const uint8_t *src, float *dst) { *dst = plumb_bf16_to_f32(u16(src)); }
+static void type_block_f32(const uint8_t *src, float *dst) { memcpy(dst, src, sizeof *dst); }
+static void type_block_f16(const uint8_t *src, float *dst) { *dst = type_half_at(src); }
+static void type_block_bf16(const uint8_t *src, float *dst) { *dst = plumb_bf16_to_f32(type_u16(src)); }
 
-static void block_f64(const uint8_t *src, float *dst)
+static void type_block_f64(const uint8_t *src, float *dst)
 {
 	double d;
 	memcpy(&d, src, sizeof d);
 	*dst = (float)d;
 }
 
-static void block_q8_0(const uint8_t *src, float *dst) /* half d; int8 q[32] */
+static void type_block_q8_0(const uint8_t *src, float *dst) /* half d; int8 q[32] */
 {
 	float d = type_half_at(src);
 	for (int i = 0; i < 32; i++)
 		dst[i] = d * (float)(int8_t)src[2 + i];
 }
 
-static void block_q4_0(const uint8_t *src, float *dst) /* half d; nibbles, low half first */
+static void type_block_q4_0(const uint8_t *src, float *dst) /* half d; nibbles, low half first */
 {
 	float d = type_half_at(src);
 	for (int i = 0; i < 16; i++) {
@@ -105,7 +105,7 @@ static void block_q4_0(const uint8_t *src, float *dst) /* half d; nibbles, low h
 	}
 }
 
-static void block_q4_1(const uint8_t *src, float *dst) /* half d, m; nibbles */
+static void type_block_q4_1(const uint8_t *src, float *dst) /* half d, m; nibbles */
 {
 	float d = type_half_at(src), m = type_half_at(src + 2);
 	for (int i = 0; i < 16; i++) {
@@ -115,28 +115,28 @@ static void block_q4_1(const uint8_t *src, float *dst) /* half d, m; nibbles */
 }
 
 /* 5 bits of element i: the nibble, and bit i of the 32 high bits. */
-static int five(const uint8_t *high, const uint8_t *low, int i)
+static int type_five(const uint8_t *high, const uint8_t *low, int i)
 {
 	int nibble = i < 16 ? low[i] & 15 : low[i - 16] >> 4;
 	return nibble | (high[i / 8] >> i % 8 & 1) << 4;
 }
 
-static void block_q5_0(const uint8_t *src, float *dst) /* half d; high bits[4]; nibbles[16] */
+static void type_block_q5_0(const uint8_t *src, float *dst) /* half d; high bits[4]; nibbles[16] */
 {
 	float d = type_half_at(src);
 	for (int i = 0; i < 32; i++)
-		dst[i] = d * (float)(five(src + 2, src + 6, i) - 16);
+		dst[i] = d * (float)(type_five(src + 2, src + 6, i) - 16);
 }
 
-static void block_q5_1(const uint8_t *src, float *dst) /* half d, m; high bits[4]; nibbles[16] */
+static void type_block_q5_1(const uint8_t *src, float *dst) /* half d, m; high bits[4]; nibbles[16] */
 {
 	float d = type_half_at(src), m = type_half_at(src + 2);
 	for (int i = 0; i < 32; i++)
-		dst[i] = d * (float)five(src + 4, src + 8, i) + m;
+		dst[i] = d * (float)type_five(src + 4, src + 8, i) + m;
 }
 
 /* Scale and minimum of sub-block j, 6 bits each, packed in 12 bytes. */
-static void k_scale(const uint8_t *s, int j, int *scale, int *min)
+static void type_k_scale(const uint8_t *s, int j, int *scale, int *min)
 {
 	if (j < 4) {
 		*scale = s[j] & 63;
@@ -147,34 +147,34 @@ static void k_scale(const uint8_t *s, int j, int *scale, int *min)
 	}
 }
 
-static void block_q4_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; nibbles[128] */
+static void type_block_q4_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; nibbles[128] */
 {
 	float d = type_half_at(src), dmin = type_half_at(src + 2);
 	for (int j = 0; j < 8; j++) {
 		const uint8_t *q = src + 16 + j / 2 * 32;
 		int scale, min;
-		k_scale(src + 4, j, &scale, &min);
+		type_k_scale(src + 4, j, &scale, &min);
 		float ds = d * (float)scale, dm = dmin * (float)min;
 		for (int i = 0; i < 32; i++)
 			*dst++ = ds * (float)(j % 2 ? q[i] >> 4 : q[i] & 15) - dm;
 	}
 }
 
-static void block_q5_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; high[32]; nibbles[128] */
+static void type_block_q5_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; high[32]; nibbles[128] */
 {
 	float d = type_half_at(src), dmin = type_half_at(src + 2);
 	const uint8_t *high = src + 16;
 	for (int j = 0; j < 8; j++) {
 		const uint8_t *q = src + 48 + j / 2 * 32;
 		int scale, min;
-		k_scale(src + 4, j, &scale, &min);
+		type_k_scale(src + 4, j, &scale, &min);
 		float ds = d * (float)scale, dm = dmin * (float)min;
 		for (int i = 0; i < 32; i++)
 			*dst++ = ds * (float)((j % 2 ? q[i] >> 4 : q[i] & 15) + (high[i] >> j & 1) * 16) - dm;
 	}
 }
 
-static void block_q6_k(const uint8_t *src, float *dst) /* low[128]; high[64]; int8 scales[16]; half d */
+static void type_block_q6_k(const uint8_t *src, float *dst) /* low[128]; high[64]; int8 scales[16]; half d */
 {
 	float d = type_half_at(src + 208);
 	for (int n = 0; n < 256; n++) {
@@ -193,19 +193,19 @@ static const struct {
 	bool is_float;
 	void (*to_f32)(const uint8_t *src, float *dst); /* one block */
 } types[PLUMB_TYPE_COUNT] = {
-	[PLUMB_F32] = { "f32", 1, 4, true, block_f32 },
-	[PLUMB_F64] = { "f64", 1, 8, true, block_f64 },
-	[PLUMB_F16] = { "f16", 1, 2, true, block_f16 },
-	[PLUMB_BF16] = { "bf16", 1, 2, true, block_bf16 },
+	[PLUMB_F32] = { "f32", 1, 4, true, type_block_f32 },
+	[PLUMB_F64] = { "f64", 1, 8, true, type_block_f64 },
+	[PLUMB_F16] = { "f16", 1, 2, true, type_block_f16 },
+	[PLUMB_BF16] = { "bf16", 1, 2, true, type_block_bf16 },
 	[PLUMB_I32] = { "i32", 1, 4, false, NULL },
-	[PLUMB_Q8_0] = { "q8_0", 32, 34, false, block_q8_0 },
-	[PLUMB_Q4_0] = { "q4_0", 32, 18, false, block_q4_0 },
-	[PLUMB_Q4_1] = { "q4_1", 32, 20, false, block_q4_1 },
-	[PLUMB_Q5_0] = { "q5_0", 32, 22, false, block_q5_0 },
-	[PLUMB_Q5_1] = { "q5_1", 32, 24, false, block_q5_1 },
-	[PLUMB_Q4_K] = { "q4_k", 256, 144, false, block_q4_k },
-	[PLUMB_Q5_K] = { "q5_k", 256, 176, false, block_q5_k },
-	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, block_q6_k },
+	[PLUMB_Q8_0] = { "q8_0", 32, 34, false, type_block_q8_0 },
+	[PLUMB_Q4_0] = { "q4_0", 32, 18, false, type_block_q4_0 },
+	[PLUMB_Q4_1] = { "q4_1", 32, 20, false, type_block_q4_1 },
+	[PLUMB_Q5_0] = { "q5_0", 32, 22, false, type_block_q5_0 },
+	[PLUMB_Q5_1] = { "q5_1", 32, 24, false, type_block_q5_1 },
+	[PLUMB_Q4_K] = { "q4_k", 256, 144, false, type_block_q4_k },
+	[PLUMB_Q5_K] = { "q5_k", 256, 176, false, type_block_q5_k },
+	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, type_block_q6_k },
 };
 
 static bool type_known(enum plumb_type type)

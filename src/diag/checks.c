@@ -10,7 +10,7 @@
 #define S PLUMB_CELL_SMALL
 #define X PLUMB_CELL_TIMES
 
-static const char *text(const json_t *row, const char *key)
+static const char *checks_text(const json_t *row, const char *key)
 {
 	const char *text = json_string_value(json_object_get(row, key));
 	return text ? text : "";
@@ -18,45 +18,45 @@ static const char *text(const json_t *row, const char *key)
 
 /* --- rows that a report shows first --- */
 
-static bool bad(const json_t *row)
+static bool checks_bad(const json_t *row)
 {
 	return json_is_false(json_object_get(row, "ok"));
 }
 
-static bool unusual(const json_t *row)
+static bool checks_unusual(const json_t *row)
 {
-	return *text(row, "unusual");
+	return *checks_text(row, "unusual");
 }
 
-static bool unusual_layer(const json_t *row)
+static bool checks_unusual_layer(const json_t *row)
 {
 	return json_array_size(json_object_get(row, "unusual")) > 0;
 }
 
 /* Only what must stay in float32 asks for something. */
-static bool wide(const json_t *row)
+static bool checks_wide(const json_t *row)
 {
-	return !strcmp(text(row, "keep"), "float32");
+	return !strcmp(checks_text(row, "keep"), "float32");
 }
 
-static bool not_raw(const json_t *row)
+static bool checks_not_raw(const json_t *row)
 {
-	return strcmp(text(row, "winner"), "raw") != 0;
+	return strcmp(checks_text(row, "winner"), "raw") != 0;
 }
 
 /* Close to the end of fp16, or past it. */
-static bool tight(const json_t *row)
+static bool checks_tight(const json_t *row)
 {
 	double bits = plumb_json_real(row, "fp16_bits");
 	return !(bits > 3) || plumb_json_real(row, "nan") > 0 || plumb_json_real(row, "inf") > 0;
 }
 
-static bool likely(const json_t *row)
+static bool checks_likely(const json_t *row)
 {
 	return plumb_json_real(row, "score") >= 0.05;
 }
 
-static bool never(const json_t *row)
+static bool checks_never(const json_t *row)
 {
 	(void)row;
 	return false;
@@ -64,17 +64,17 @@ static bool never(const json_t *row)
 
 /* --- rows of special's tables --- */
 
-static bool acts(const json_t *row)
+static bool checks_acts(const json_t *row)
 {
 	return json_object_get(row, "before") || json_object_get(row, "to") || json_object_get(row, "std_before");
 }
 
-static bool weighed(const json_t *row)
+static bool checks_weighed(const json_t *row)
 {
 	return json_object_get(row, "neuron") || json_object_get(row, "norm_rank");
 }
 
-static bool stands_out(const json_t *row)
+static bool checks_stands_out(const json_t *row)
 {
 	return json_object_get(row, "unusual");
 }
@@ -85,45 +85,45 @@ static const struct plumb_table growth = { .title = "Layer by layer", .rows = "l
 	{ "layer", "layer", N }, { "relative", "measure.rel", S }, { "floor", "floor", S }, { "isolated", "isolated.rel", S },
 	{ "growth", "growth_rel", X }, { "mean abs", "raw.mean_abs", S }, { "growth", "growth_abs", X }, { "std", "std_ours", R },
 	{ "max", "max_ours", R }, { "role", "role", T }, { "cause", "cause", T } } };
-static const struct plumb_table jumps = { .title = "Jumps", .rows = "jumps", .folded = true, .brief = never, .column = {
+static const struct plumb_table jumps = { .title = "Jumps", .rows = "jumps", .folded = true, .brief = checks_never, .column = {
 	{ "from", "from", N }, { "to", "to", N }, { "absolute", "growth_abs", X }, { "relative", "growth_rel", X }, { "kind", "kind", T },
 	{ "why", "text", T } } };
 static const struct plumb_table isolated = { .title = "Each layer from the reference's input", .rows = "layers", .column = {
 	{ "layer", "layer", N }, { "input", "input", T }, { "relative", "measure.rel", S }, { "floor", "floor", S }, { "excess", "excess", R },
 	{ "max abs", "measure.max_abs", S }, { "mean abs", "measure.mean_abs", S }, { "cosine", "measure.cosine", PLUMB_CELL_FINE },
 	{ "mean ulp", "measure.mean_ulp", R }, { "max ulp", "measure.max_ulp", R }, { "good", "ok", PLUMB_CELL_FLAG } } };
-static const struct plumb_table components = { .title = "Each component", .rows = "layers", .inner = "points", .brief = bad,
+static const struct plumb_table components = { .title = "Each component", .rows = "layers", .inner = "points", .brief = checks_bad,
 	.none = "No component is beyond what rounding explains.", .column = {
 	{ "layer", "^layer", N }, { "point", "point", T }, { "isolated", "isolated.rel", S }, { "floor", "floor_isolated", S },
 	{ "accumulated", "accumulated.rel", S }, { "floor", "floor_accumulated", S }, { "max abs", "accumulated.max_abs", S },
 	{ "good", "ok", PLUMB_CELL_FLAG } } };
-static const struct plumb_table diverge = { .title = "Each capture point in order", .rows = "points", .brief = bad, .none = "None diverges.",
+static const struct plumb_table diverge = { .title = "Each capture point in order", .rows = "points", .brief = checks_bad, .none = "None diverges.",
 	.column = { { "layer", "layer", N }, { "point", "point", T }, { "relative", "rel", S }, { "floor", "floor", S }, { "excess", "excess", R },
 	{ "good", "ok", PLUMB_CELL_FLAG } } };
 static const struct plumb_table trace = { .title = "Values", .rows = "points", .column = {
 	{ "layer", "layer", N }, { "point", "point", T }, { "rows", "rows", N }, { "width", "width", N }, { "min", "min", R }, { "max", "max", R },
 	{ "mean", "mean", R }, { "std", "std", R }, { "NaN", "nan", N }, { "inf", "inf", N }, { "relative error", "measure.rel", S } } };
-static const struct plumb_table tensors = { .title = "Tensors", .rows = "tensors", .brief = unusual, .none = "No tensor is unusual.", .column = {
+static const struct plumb_table tensors = { .title = "Tensors", .rows = "tensors", .brief = checks_unusual, .none = "No tensor is unusual.", .column = {
 	{ "tensor", "name", T }, { "shape", "shape", T }, { "type", "type", T }, { "mean", "mean", R }, { "std", "std", R }, { "max", "max", R },
 	{ "kurtosis", "kurtosis", R }, { "unusual", "unusual", T } } };
-static const struct plumb_table layers = { .title = "Unusual layers", .rows = "layers", .brief = unusual_layer, .none = "No layer is unusual.", .column = {
+static const struct plumb_table layers = { .title = "Unusual layers", .rows = "layers", .brief = checks_unusual_layer, .none = "No layer is unusual.", .column = {
 	{ "layer", "layer", N }, { "why", "unusual", T } } };
-static const struct plumb_table fp16 = { .title = "Operators in fp16", .rows = "plan.fp16", .brief = wide, .none = "Nothing.", .column = {
+static const struct plumb_table fp16 = { .title = "Operators in fp16", .rows = "plan.fp16", .brief = checks_wide, .none = "Nothing.", .column = {
 	{ "operator", "operator", T }, { "keep", "keep", T }, { "why", "why", T } } };
-static const struct plumb_table bf16 = { .title = "Operators in bf16", .rows = "plan.bf16", .brief = wide, .none = "Nothing.", .column = {
+static const struct plumb_table bf16 = { .title = "Operators in bf16", .rows = "plan.bf16", .brief = checks_wide, .none = "Nothing.", .column = {
 	{ "operator", "operator", T }, { "keep", "keep", T }, { "why", "why", T } } };
-static const struct plumb_table sums = { .title = "Largest sums inside of operators", .rows = "accumulators", .brief = never,
+static const struct plumb_table sums = { .title = "Largest sums inside of operators", .rows = "accumulators", .brief = checks_never,
 	.column = { { "layer", "layer", N }, { "point", "point", T },
 	{ "largest sum", "worst_sum", R }, { "bits of room, fp16", "fp16_bits", R } } };
-static const struct plumb_table ranges = { .title = "Ranges and room", .rows = "points", .brief = tight,
+static const struct plumb_table ranges = { .title = "Ranges and room", .rows = "points", .brief = checks_tight,
 	.none = "All values have 3 bits of room in fp16.", .column = {
 	{ "layer", "layer", N }, { "point", "point", T }, { "min", "min", R }, { "max", "max", R }, { "NaN", "nan", N }, { "inf", "inf", N },
 	{ "denormal", "denormal", N }, { "bits of room, fp16", "fp16_bits", R }, { "bf16", "bf16_bits", R } } };
-static const struct plumb_table files = { .title = "How each file reads best", .rows = "files", .brief = not_raw,
+static const struct plumb_table files = { .title = "How each file reads best", .rows = "files", .brief = checks_not_raw,
 	.none = "Every file is what its name says.", .column = {
 	{ "file", "name", T }, { "layer", "layer", N }, { "reads as", "winner", T }, { "error", "error", S }, { "as it stands", "raw_error", S },
 	{ "runner-up", "runner_up", T }, { "error", "runner_up_error", S }, { "detail", "detail", T } } };
-static const struct plumb_table floors = { .title = "What a right port shows against a reference of this precision", .rows = "floor", .brief = never, .column = {
+static const struct plumb_table floors = { .title = "What a right port shows against a reference of this precision", .rows = "floor", .brief = checks_never, .column = {
 	{ "layer", "layer", N }, { "relative", "rel", S } } };
 static const struct plumb_table written = { .title = "Who writes it", .rows = "channels", .inner = "written", .column = {
 	{ "channel", "^channel", N }, { "position", "^token", N }, { "layer", "layer", N }, { "by", "by", T }, { "before", "before", R },
@@ -138,24 +138,24 @@ static const struct plumb_table channels = { .title = "Massive channels", .rows 
 static const struct plumb_table breaks = { .title = "Broken on purpose, one at a time", .rows = "breaks", .folded = true, .column = {
 	{ "break", "name", T }, { "seen", "seen", PLUMB_CELL_FLAG }, { "effect", "effect", S }, { "floor", "floor", S },
 	{ "why", "why", T } } };
-static const struct plumb_table causes = { .title = "Likely causes", .rows = "causes", .folded = true, .brief = likely, .column = {
+static const struct plumb_table causes = { .title = "Likely causes", .rows = "causes", .folded = true, .brief = checks_likely, .column = {
 	{ "likeness", "score", PLUMB_CELL_SCORE }, { "cause", "name", T }, { "layer", "layer", N }, { "size", "size", R }, { "what", "what", T } } };
 static const struct plumb_table wrong = { .title = "What must move to the good driver", .rows = "set", .none = "Nothing.", .column = {
 	{ "layer", "layer", N }, { "operator", "operator", T } } };
 
-static const struct plumb_table acting = { .title = "What each layer does", .rows = "facts", .of = acts, .column = {
+static const struct plumb_table acting = { .title = "What each layer does", .rows = "facts", .of = checks_acts, .column = {
 	{ "layer", "layer", N }, { "to", "to", N }, { "what", "what", T }, { "by", "by", T }, { "channel", "channel", N }, { "position", "position", N },
 	{ "before", "before", R }, { "after", "after", R }, { "std before", "std_before", R }, { "after", "std_after", R },
 	{ "without it", "std_without", R } },
 	.note = "before, after: the channel's value; std: the standard deviation of all channels there, without it: of all others, after the layer." };
-static const struct plumb_table weighing = { .title = "The weights behind it", .rows = "facts", .of = weighed, .column = {
+static const struct plumb_table weighing = { .title = "The weights behind it", .rows = "facts", .of = checks_weighed, .column = {
 	{ "layer", "layer", N }, { "neuron", "neuron", N }, { "its share", "neuron_share", PLUMB_CELL_SHARE }, { "its value", "neuron_value", R },
 	{ "weight", "weight", R }, { "in std", "weight_over_std", R }, { "usual", "weight_over_std_usual", R }, { "largest", "largest", PLUMB_CELL_FLAG },
 	{ "norm", "norm_over_median", R }, { "rank", "norm_rank", N }, { "of", "norm_rank_of", N }, { "carriers", "norm_over_median_carried", R } },
 	.note = "The neuron that adds most, its weight to the channel, that in standard deviations of its matrix (usual: the largest one of a usual layer), "
 	"and whether no weight of the matrix is larger. norm: the weight of the branch's norm at the channel over that norm's median, its rank by size, "
 	"and the same of layers that only carry the channel." };
-static const struct plumb_table standing_out = { .title = "Other weights that stand out", .rows = "facts", .of = stands_out, .column = {
+static const struct plumb_table standing_out = { .title = "Other weights that stand out", .rows = "facts", .of = checks_stands_out, .column = {
 	{ "layer", "layer", N }, { "tensor", "role", T }, { "why", "unusual", T } } };
 
 static const struct plumb_check bisect = { .name = "bisect", .question = "Which operators must leave one driver for the answer to be right?" };

@@ -19,7 +19,7 @@ unsigned plumb_diag_points(const struct plumb_diag *d)
 	return d->n > 128 ? PLUMB_POINTS_ALL & ~PLUMB_POINTS_SQUARE : PLUMB_POINTS_ALL;
 }
 
-static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
+static enum plumb_status context_run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, trusted);
 	if (!d->n)
@@ -33,7 +33,7 @@ static enum plumb_status run_all(struct plumb_diag *d, bool trusted, bool plain,
 enum plumb_status plumb_diag_ours(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	*c = &d->ours;
-	return d->ours.captured ? PLUMB_OK : run_all(d, false, false, "running the port", &d->ours);
+	return d->ours.captured ? PLUMB_OK : context_run_all(d, false, false, "running the port", &d->ours);
 }
 
 enum plumb_status plumb_diag_trusted(struct plumb_diag *d, const struct plumb_capture **c)
@@ -41,13 +41,13 @@ enum plumb_status plumb_diag_trusted(struct plumb_diag *d, const struct plumb_ca
 	if (d->trusted == d->port && !d->broken)
 		return plumb_diag_ours(d, c);
 	*c = &d->trusted_run;
-	return d->trusted_run.captured ? PLUMB_OK : run_all(d, true, false, "running the trusted driver", &d->trusted_run);
+	return d->trusted_run.captured ? PLUMB_OK : context_run_all(d, true, false, "running the trusted driver", &d->trusted_run);
 }
 
 enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	*c = &d->plain;
-	return d->plain.captured ? PLUMB_OK : run_all(d, true, true, "running the trusted driver", &d->plain);
+	return d->plain.captured ? PLUMB_OK : context_run_all(d, true, true, "running the trusted driver", &d->plain);
 }
 
 enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
@@ -72,7 +72,7 @@ const struct plumb_problem *plumb_diag_problem(const struct plumb_diag *d, int i
 }
 
 /* Does the reference hold scores? Then its attention was computed step by step, each rounded; else fused attention keeps them in float32. */
-static bool has_inside(const struct plumb_reference *r)
+static bool context_has_inside(const struct plumb_reference *r)
 {
 	for (int i = 0; r && i < r->raw.layers; i++)
 		if (plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SCORES) || plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SOFTMAX))
@@ -85,7 +85,7 @@ enum plumb_status plumb_control_run(struct plumb_diag *d, int index, unsigned ke
 	struct plumb_run run = plumb_diag_run(d, true);
 	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
 	unsigned points = plumb_diag_points(d);
-	if (stored != PLUMB_STORED_FP32 && !has_inside(d->reference))
+	if (stored != PLUMB_STORED_FP32 && !context_has_inside(d->reference))
 		points &= ~PLUMB_POINTS_SQUARE;
 	run.points = kept & plumb_diag_points(d);
 	run.out = out;

@@ -7,7 +7,7 @@
 #include "core/json.h"
 
 /* The report is of all checks, so it is none of the table's. */
-static const struct plumb_check *check_at(int index)
+static const struct plumb_check *diag_check_at(int index)
 {
 	const struct plumb_check_row *row = plumb_check_row(index - 1);
 	return !index ? &plumb_diag_report : row && row->check->find ? row->check : NULL;
@@ -15,7 +15,7 @@ static const struct plumb_check *check_at(int index)
 
 bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference)
 {
-	const struct plumb_check *check = check_at(index);
+	const struct plumb_check *check = diag_check_at(index);
 	if (!check)
 		return false;
 	*name = check->name;
@@ -34,7 +34,7 @@ bool plumb_fault_row(int index, const char **name, const char **what)
 	return true;
 }
 
-static enum plumb_status find_tokens(struct plumb_diag *d)
+static enum plumb_status diag_find_tokens(struct plumb_diag *d)
 {
 	const struct plumb_reference *r = d->reference;
 	PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config, &d->tokens, &d->n));
@@ -46,7 +46,7 @@ static enum plumb_status find_tokens(struct plumb_diag *d)
 
 /* The user gave tokens: are they those that the reference declares, and as many as it holds positions? Attention looks back only, so a prompt
  * that is cut short is no fault where all positions are there. */
-static enum plumb_status check_declared(struct plumb_diag *d)
+static enum plumb_status diag_check_declared(struct plumb_diag *d)
 {
 	const struct plumb_reference *r = d->reference;
 	int64_t length = plumb_reference_length(r, d->n), at = 0;
@@ -65,14 +65,14 @@ static enum plumb_status check_declared(struct plumb_diag *d)
 }
 
 /* The user's tokens, else the reference's, else found in the reference's embeddings. */
-static enum plumb_status choose_tokens(struct plumb_diag *d)
+static enum plumb_status diag_choose_tokens(struct plumb_diag *d)
 {
 	const struct plumb_reference *r = d->reference;
 	bool own = d->options.tokens || !r;
 	const int32_t *from = own ? d->options.tokens : r->tokens;
 	d->n = own ? d->options.token_count : r->token_count;
 	if (!own && !from)
-		return find_tokens(d);
+		return diag_find_tokens(d);
 	if (!from || d->n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the tokens of the prompt are not known: give them");
 	for (int64_t i = 0; i < d->n; i++)
@@ -83,10 +83,10 @@ static enum plumb_status choose_tokens(struct plumb_diag *d)
 	if (!(d->tokens = malloc(sizeof *from * (size_t)d->n)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)d->n);
 	memcpy(d->tokens, from, sizeof *from * (size_t)d->n);
-	return own && r ? check_declared(d) : PLUMB_OK;
+	return own && r ? diag_check_declared(d) : PLUMB_OK;
 }
 
-static enum plumb_status set_up(struct plumb_diag *d)
+static enum plumb_status diag_set_up(struct plumb_diag *d)
 {
 	const struct plumb_diag_options *o = &d->options;
 	if (o->layers < 0 || o->layers > d->config->layers)
@@ -102,7 +102,7 @@ static enum plumb_status set_up(struct plumb_diag *d)
 			return PLUMB_E_ARGUMENT;
 		d->broken = &d->fault;
 	}
-	return d->reference || o->tokens ? choose_tokens(d) : PLUMB_OK; /* weights alone need no prompt */
+	return d->reference || o->tokens ? diag_choose_tokens(d) : PLUMB_OK; /* weights alone need no prompt */
 }
 
 enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *port, struct plumb_model *trusted,
@@ -121,7 +121,7 @@ enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *po
 	d->config = plumb_model_config(port);
 	d->reference = reference;
 	d->options = taken;
-	enum plumb_status s = set_up(d);
+	enum plumb_status s = diag_set_up(d);
 	if (s) {
 		plumb_diag_free(d);
 		return s;
@@ -152,7 +152,7 @@ enum plumb_status plumb_diag_result(struct plumb_diag *d, const char *name, json
 {
 	*part = NULL;
 	const struct plumb_check *check;
-	for (int i = 0; (check = check_at(i)); i++)
+	for (int i = 0; (check = diag_check_at(i)); i++)
 		if (!strcmp(check->name, name))
 			return plumb_check_json(d, check, part);
 	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);

@@ -13,7 +13,7 @@ struct scaled {
 	double before, share;
 };
 
-static bool scale_progress(void *user, const char *what, double done, double total)
+static bool report_scale_progress(void *user, const char *what, double done, double total)
 {
 	const struct scaled *s = user;
 	double part = total > 0 && done > 0 ? done / total : 0;
@@ -21,18 +21,18 @@ static bool scale_progress(void *user, const char *what, double done, double tot
 }
 
 /* Whether what failed is a matter of the reference, so that a verdict can say so. */
-static bool reference_fault(enum plumb_status s)
+static bool report_reference_fault(enum plumb_status s)
 {
 	return s == PLUMB_E_ARGUMENT || s == PLUMB_E_IO || s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_UNSUPPORTED;
 }
 
-static json_t *no_verdict(const char *text, const char *sentence)
+static json_t *report_no_verdict(const char *text, const char *sentence)
 {
 	return json_pack("{s:s, s:i, s:s, s:s, s:[o], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "text", text,
 		"sentences", plumb_json_text(sentence), "layer", "point", "cause");
 }
 
-static json_t *describe_driver(const struct plumb_model *model)
+static json_t *report_describe_driver(const struct plumb_model *model)
 {
 	const struct plumb_context *ctx = plumb_model_context(model);
 	char text[256] = "";
@@ -44,21 +44,21 @@ static json_t *describe_driver(const struct plumb_model *model)
 	return plumb_json_text(text);
 }
 
-static json_t *describe_trusted(const struct plumb_diag *d)
+static json_t *report_describe_trusted(const struct plumb_diag *d)
 {
 	if (d->trusted != d->port)
 		return json_string("native, float32, the same file");
 	return d->broken ? json_string("the same driver without the break") : json_string("the port itself");
 }
 
-static json_t *describe_model(const struct plumb_config *c)
+static json_t *report_describe_model(const struct plumb_config *c)
 {
 	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", plumb_json_text(c->name), "family",
 		c->family, "layers", (json_int_t)c->layers, "hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
 
-static json_t *describe_tokens(struct plumb_diag *d)
+static json_t *report_describe_tokens(struct plumb_diag *d)
 {
 	json_t *array = json_array();
 	for (int64_t i = 0; i < d->n; i++)
@@ -66,7 +66,7 @@ static json_t *describe_tokens(struct plumb_diag *d)
 	return array;
 }
 
-static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
+static bool report_wanted(struct plumb_diag *d, enum plumb_when when, int code)
 {
 	const struct plumb_errors *errors;
 	switch (when) {
@@ -81,7 +81,7 @@ static bool wanted(struct plumb_diag *d, enum plumb_when when, int code)
 }
 
 /* A verdict of the report's own: that of the cache must not have what add_blindspots adds. */
-static enum plumb_status make_verdict(struct plumb_diag *d, json_t **json, int *code)
+static enum plumb_status report_make_verdict(struct plumb_diag *d, json_t **json, int *code)
 {
 	const struct plumb_verdict_result *verdict;
 	PLUMB_TRY(plumb_diag_verdict(d, &verdict));
@@ -91,20 +91,20 @@ static enum plumb_status make_verdict(struct plumb_diag *d, json_t **json, int *
 }
 
 /* A check's result, or why there is none; *code: of the verdict, when this is it. */
-static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants,
+static enum plumb_status report_put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants,
 	int *code)
 {
 	json_t *made = NULL;
 	const bool verdict = check == &plumb_check_verdict;
 	enum plumb_status s = PLUMB_OK;
 	if (wants)
-		s = verdict ? make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
+		s = verdict ? report_make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
 	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
 	if (s && verdict) {
-		if (!reference_fault(s))
+		if (!report_reference_fault(s))
 			return s;
-		made = no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
+		made = report_no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
 	} else if (s)
 		made = json_pack("{s:s, s:o}", "part", check->name, "failed", plumb_json_text(plumb_last_error()));
 	else if (!made)
@@ -115,7 +115,7 @@ static enum plumb_status put_item(struct plumb_diag *d, json_t *report, const st
 }
 
 /* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
-static void add_blindspots(struct plumb_diag *d, json_t *report)
+static void report_add_blindspots(struct plumb_diag *d, json_t *report)
 {
 	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text"), *verdict = json_object_get(report, "verdict");
 	if (!text)
@@ -124,7 +124,7 @@ static void add_blindspots(struct plumb_diag *d, json_t *report)
 	plumb_diag_add(d, json_object_get(verdict, "said"), json_string("blindspots"));
 }
 
-static const struct plumb_check_row *of_turn(int turn)
+static const struct plumb_check_row *report_of_turn(int turn)
 {
 	const struct plumb_check_row *row;
 	for (int i = 0; (row = plumb_check_row(i)); i++)
@@ -134,41 +134,41 @@ static const struct plumb_check_row *of_turn(int turn)
 }
 
 /* The verdict decides what is worth doing after it. */
-static enum plumb_status put_items(struct plumb_diag *d, json_t *report, struct scaled *scaled)
+static enum plumb_status report_put_items(struct plumb_diag *d, json_t *report, struct scaled *scaled)
 {
 	const struct plumb_check_row *row;
 	int code = PLUMB_UNUSABLE;
-	for (int turn = 1; (row = of_turn(turn)); turn++) {
+	for (int turn = 1; (row = report_of_turn(turn)); turn++) {
 		scaled->share = row->share;
 		PLUMB_TRY(plumb_diag_progress(d, row->check->name, 0, 1));
-		PLUMB_TRY(put_item(d, report, row->check, wanted(d, row->when, code), &code));
+		PLUMB_TRY(report_put_item(d, report, row->check, report_wanted(d, row->when, code), &code));
 		scaled->before += scaled->share;
 	}
-	add_blindspots(d, report);
+	report_add_blindspots(d, report);
 	return PLUMB_OK;
 }
 
-static enum plumb_status run(struct plumb_diag *d, void *made)
+static enum plumb_status report_run(struct plumb_diag *d, void *made)
 {
 	json_t **result = made;
 	struct scaled scaled = { d->options, 0, 0 };
 	double start = plumb_seconds();
-	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", describe_model(d->config),
-		"driver", describe_driver(d->port), "trusted", describe_trusted(d), "fault", d->options.fault ?
-		plumb_json_text(d->options.fault) : json_null(), "tokens", describe_tokens(d), "reference",
+	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", report_describe_model(d->config),
+		"driver", report_describe_driver(d->port), "trusted", report_describe_trusted(d), "fault", d->options.fault ?
+		plumb_json_text(d->options.fault) : json_null(), "tokens", report_describe_tokens(d), "reference",
 		json_null());
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 	if (d->options.progress) {
-		d->options.progress = scale_progress;
+		d->options.progress = report_scale_progress;
 		d->options.user = &scaled;
 	}
-	enum plumb_status s = put_items(d, report, &scaled);
+	enum plumb_status s = report_put_items(d, report, &scaled);
 	d->options = scaled.options;
 	if (d->reference) /* checks find problems, too */
 		plumb_diag_put(d, report, "reference", plumb_reference_json(d->reference, &d->problems));
 	if (!s && json_is_null(json_object_get(report, "verdict")))
-		plumb_diag_put(d, report, "verdict", no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
+		plumb_diag_put(d, report, "verdict", report_no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
 	plumb_diag_put(d, report, "seconds", json_real(plumb_seconds() - start));
 	if (s)
 		json_decref(report);
@@ -178,5 +178,5 @@ static enum plumb_status run(struct plumb_diag *d, void *made)
 }
 
 /* Asks for no reference: without one it says what can be said of the model alone. */
-const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, sizeof(json_t *), run,
+const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, sizeof(json_t *), report_run,
 	plumb_made_emit, plumb_made_free };

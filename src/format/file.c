@@ -12,24 +12,24 @@
 
 /* --- names --- */
 
-static const struct plumb_span *name_of(const void *items, size_t stride, size_t index)
+static const struct plumb_span *file_name_of(const void *items, size_t stride, size_t index)
 {
 	return (const struct plumb_span *)(const void *)((const char *)items + index * stride);
 }
 
 /* Slot of the name, or the free slot where it would go. */
-static uint32_t *names_slot(const struct plumb_names *names, const void *items, size_t stride, const char *p, size_t n)
+static uint32_t *file_names_slot(const struct plumb_names *names, const void *items, size_t stride, const char *p, size_t n)
 {
 	size_t i = plumb_hash_end(plumb_hash_bytes(names->seed, p, n)) & names->mask;
 	for (; names->slot[i] != 0; i = (i + 1) & names->mask) {
-		const struct plumb_span *other = name_of(items, stride, names->slot[i] - 1);
+		const struct plumb_span *other = file_name_of(items, stride, names->slot[i] - 1);
 		if (other->n == n && (n == 0 || memcmp(other->p, p, n) == 0))
 			break;
 	}
 	return &names->slot[i];
 }
 
-static enum plumb_status names_build(struct plumb_names *names, const void *items, size_t stride, int64_t n,
+static enum plumb_status file_names_build(struct plumb_names *names, const void *items, size_t stride, int64_t n,
 	const char *what)
 {
 	size_t slots = 4;
@@ -44,8 +44,8 @@ static enum plumb_status names_build(struct plumb_names *names, const void *item
 	names->seed = plumb_hash_seed();
 	for (int64_t i = 0; i < n; i++) {
 		char text[PLUMB_QUOTE];
-		const struct plumb_span *name = name_of(items, stride, (size_t)i);
-		uint32_t *slot = names_slot(names, items, stride, name->p, name->n);
+		const struct plumb_span *name = file_name_of(items, stride, (size_t)i);
+		uint32_t *slot = file_names_slot(names, items, stride, name->p, name->n);
 		if (*slot != 0)
 			return plumb_fail(PLUMB_E_FORMAT, "%s '%s' is there twice, as number %" PRIu32 " and %" PRId64, what,
 				plumb_quote(*name, text), *slot - 1, i);
@@ -54,19 +54,19 @@ static enum plumb_status names_build(struct plumb_names *names, const void *item
 	return PLUMB_OK;
 }
 
-static int64_t names_find(const struct plumb_names *names, const void *items, size_t stride, const char *name)
+static int64_t file_names_find(const struct plumb_names *names, const void *items, size_t stride, const char *name)
 {
-	return !names->slot ? -1 : (int64_t)*names_slot(names, items, stride, name, strlen(name)) - 1;
+	return !names->slot ? -1 : (int64_t)*file_names_slot(names, items, stride, name, strlen(name)) - 1;
 }
 
 enum plumb_status plumb_file_index_metas(struct plumb_file *file)
 {
-	return names_build(&file->meta_names, file->meta, sizeof *file->meta, file->metas, "metadata key");
+	return file_names_build(&file->meta_names, file->meta, sizeof *file->meta, file->metas, "metadata key");
 }
 
 enum plumb_status plumb_file_index_tensors(struct plumb_file *file)
 {
-	return names_build(&file->tensor_names, file->tensor, sizeof *file->tensor, file->tensors, "tensor");
+	return file_names_build(&file->tensor_names, file->tensor, sizeof *file->tensor, file->tensors, "tensor");
 }
 
 /* --- tensors --- */
@@ -200,12 +200,12 @@ const struct plumb_meta *plumb_file_meta(const struct plumb_file *file, int64_t 
 
 const struct plumb_file_tensor *plumb_file_find(const struct plumb_file *file, const char *name)
 {
-	return plumb_file_tensor(file, names_find(&file->tensor_names, file->tensor, sizeof *file->tensor, name));
+	return plumb_file_tensor(file, file_names_find(&file->tensor_names, file->tensor, sizeof *file->tensor, name));
 }
 
 const struct plumb_meta *plumb_file_meta_find(const struct plumb_file *file, const char *key)
 {
-	return plumb_file_meta(file, names_find(&file->meta_names, file->meta, sizeof *file->meta, key));
+	return plumb_file_meta(file, file_names_find(&file->meta_names, file->meta, sizeof *file->meta, key));
 }
 
 /* Asked wrongly (another kind, past the end) these answer with nothing instead of reading astray. */

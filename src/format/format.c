@@ -11,7 +11,7 @@
 static const struct plumb_format *const formats[] = {&plumb_format_gguf, &plumb_format_safetensors};
 
 /* Read `size` bytes at `base`. On failure the bytes stay the caller's. */
-static enum plumb_status open_bytes(struct plumb_file **file, const unsigned char *base, size_t size)
+static enum plumb_status format_open_bytes(struct plumb_file **file, const unsigned char *base, size_t size)
 {
 	const struct plumb_format *format = NULL;
 	if (size == 0)
@@ -40,14 +40,14 @@ static enum plumb_status open_bytes(struct plumb_file **file, const unsigned cha
 }
 
 /* A file as it is, be it a part of a split model. */
-static enum plumb_status open_file(struct plumb_file **file, const char *path)
+static enum plumb_status format_open_file(struct plumb_file **file, const char *path)
 {
 	struct plumb_map b = {NULL, 0, false};
 	*file = NULL;
 	enum plumb_status s = plumb_map_file(path, &b);
 	if (s)
 		return plumb_fail_in(s, "%s", path);
-	s = open_bytes(file, b.base, b.size);
+	s = format_open_bytes(file, b.base, b.size);
 	if (s) {
 		munmap(b.base, b.size);
 		return plumb_fail_in(s, "%s", path);
@@ -63,8 +63,8 @@ enum plumb_status plumb_file_open(struct plumb_file **file, const char *path)
 	*file = NULL;
 	if (!path)
 		return plumb_fail(PLUMB_E_ARGUMENT, "no path of a model file");
-	enum plumb_status s = open_file(&f, path);
-	if (!s && (s = plumb_shards_join(&f, path, open_file))) {
+	enum plumb_status s = format_open_file(&f, path);
+	if (!s && (s = plumb_shards_join(&f, path, format_open_file))) {
 		plumb_fail_in(s, "%s", path);
 		plumb_file_close(f);
 	}
@@ -81,7 +81,7 @@ enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *b
 	if ((uintptr_t)bytes % 8 != 0) /* the file's own alignment is relative to its start */
 		return plumb_fail(PLUMB_E_ARGUMENT, "bytes at %p, expected an address aligned to 8", bytes);
 	int64_t no, count;
-	enum plumb_status s = open_bytes(file, bytes, size);
+	enum plumb_status s = format_open_bytes(file, bytes, size);
 	if (!s && (s = plumb_shards_of(*file, &no, &count)) == PLUMB_OK && count > 1)
 		s = plumb_fail(PLUMB_E_UNSUPPORTED, "part %" PRId64 " of %" PRId64 " of a split model: open it by its path", no + 1, count);
 	if (s) {

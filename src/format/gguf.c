@@ -57,12 +57,12 @@ static enum plumb_status gguf_read_string(struct plumb_cursor *c, struct plumb_s
 }
 
 /* A bool is the one scalar that has the width but not every pattern. */
-static enum plumb_status check_bool(const struct plumb_cursor *c, const unsigned char *p)
+static enum plumb_status gguf_check_bool(const struct plumb_cursor *c, const unsigned char *p)
 {
 	return *p <= 1 ? PLUMB_OK : plumb_fail(PLUMB_E_FORMAT, "byte %td: bool is %d, expected 0 or 1", p - c->base, *p);
 }
 
-static enum plumb_status read_type(struct plumb_cursor *c, uint32_t *type, const char *what)
+static enum plumb_status gguf_read_type(struct plumb_cursor *c, uint32_t *type, const char *what)
 {
 	const size_t at = c->at;
 	enum plumb_status s = plumb_cursor_u32(c, type, what);
@@ -72,11 +72,11 @@ static enum plumb_status read_type(struct plumb_cursor *c, uint32_t *type, const
 	return s;
 }
 
-static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *meta)
+static enum plumb_status gguf_read_array(struct plumb_cursor *c, struct plumb_meta *meta)
 {
 	const size_t at = c->at;
 	uint32_t type;
-	enum plumb_status s = read_type(c, &type, "array element type");
+	enum plumb_status s = gguf_read_type(c, &type, "array element type");
 	if (s)
 		return s;
 	if (type == VALUE_ARRAY)
@@ -105,7 +105,7 @@ static enum plumb_status read_array(struct plumb_cursor *c, struct plumb_meta *m
 		c->at += meta->n * (size_t)width; /* fits: plumb_cursor_count */
 	if (meta->of == PLUMB_META_BOOL)
 		for (uint64_t i = 0; i < meta->n && !s; i++)
-			s = check_bool(c, array->p + i);
+			s = gguf_check_bool(c, array->p + i);
 	return s;
 }
 
@@ -113,18 +113,18 @@ static enum plumb_status gguf_read_value(struct plumb_cursor *c, struct plumb_me
 {
 	const unsigned char *p;
 	uint32_t type;
-	enum plumb_status s = read_type(c, &type, "value type");
+	enum plumb_status s = gguf_read_type(c, &type, "value type");
 	if (s)
 		return s;
 	meta->kind = value_types[type].kind;
 	if (type == VALUE_STRING)
 		return gguf_read_string(c, &meta->s, "string");
 	if (type == VALUE_ARRAY)
-		return read_array(c, meta);
+		return gguf_read_array(c, meta);
 	const int width = value_types[type].width;
 	s = plumb_cursor_bytes(c, (uint64_t)width, &p, "value");
 	if (!s && meta->kind == PLUMB_META_BOOL)
-		s = check_bool(c, p);
+		s = gguf_check_bool(c, p);
 	if (s)
 		return s;
 	if (meta->kind == PLUMB_META_FLOAT) {
@@ -155,7 +155,7 @@ static enum plumb_status gguf_read_metas(struct plumb_file *file, struct plumb_c
 	return plumb_file_index_metas(file);
 }
 
-static enum plumb_status alignment_of(const struct plumb_file *file, uint64_t *alignment)
+static enum plumb_status gguf_alignment_of(const struct plumb_file *file, uint64_t *alignment)
 {
 	const struct plumb_meta *meta = plumb_file_meta_find(file, "general.alignment");
 	*alignment = DEFAULT_ALIGNMENT;
@@ -171,7 +171,7 @@ static enum plumb_status alignment_of(const struct plumb_file *file, uint64_t *a
 }
 
 /* Type, name of the type, and size of a tensor whose shape is set. */
-static enum plumb_status set_type(struct plumb_file_tensor *t, uint32_t ggml, size_t at)
+static enum plumb_status gguf_set_type(struct plumb_file_tensor *t, uint32_t ggml, size_t at)
 {
 	char text[PLUMB_QUOTE];
 	for (size_t i = 0; i < sizeof tensor_types / sizeof tensor_types[0]; i++) {
@@ -216,13 +216,13 @@ static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_f
 	}
 	s = plumb_cursor_u32(c, &ggml, "tensor type");
 	if (!s)
-		s = set_type(t, ggml, c->at - 4);
+		s = gguf_set_type(t, ggml, c->at - 4);
 	if (!s)
 		s = plumb_cursor_u64(c, offset, "tensor offset");
 	return s;
 }
 
-static enum plumb_status place_tensor(const struct plumb_file *file, struct plumb_file_tensor *t, uint64_t offset,
+static enum plumb_status gguf_place_tensor(const struct plumb_file *file, struct plumb_file_tensor *t, uint64_t offset,
 	uint64_t alignment, size_t start)
 {
 	char text[PLUMB_QUOTE];
@@ -247,7 +247,7 @@ static enum plumb_status gguf_read_tensors(struct plumb_file *file, struct plumb
 	if (!offset || !file->tensor)
 		s = plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRIu64 " tensors", n);
 	if (!s)
-		s = alignment_of(file, &alignment);
+		s = gguf_alignment_of(file, &alignment);
 	for (uint64_t i = 0; i < n && !s; i++) {
 		const size_t at = c->at;
 		s = gguf_read_tensor(c, &file->tensor[i], &offset[i]);
@@ -260,7 +260,7 @@ static enum plumb_status gguf_read_tensors(struct plumb_file *file, struct plumb
 	const uint64_t pad = (alignment - c->at % alignment) % alignment;
 	const size_t start = pad < plumb_cursor_left(c) ? c->at + pad : c->size;
 	for (uint64_t i = 0; i < n && !s; i++)
-		s = place_tensor(file, &file->tensor[i], offset[i], alignment, start);
+		s = gguf_place_tensor(file, &file->tensor[i], offset[i], alignment, start);
 	if (s)
 		goto fail;
 	file->tensors = (int64_t)n;

@@ -14,7 +14,7 @@
 _Static_assert(sizeof(off_t) == 8, "files over 2 GB: _FILE_OFFSET_BITS in Makefile.am");
 
 /* A file system that cannot map (ENODEV: sshfs, some 9p and virtiofs mounts) can be read. */
-static enum plumb_status read_whole(int fd, size_t size, unsigned char **base)
+static enum plumb_status map_read_whole(int fd, size_t size, unsigned char **base)
 {
 	unsigned char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	enum plumb_status s = PLUMB_OK;
@@ -65,7 +65,7 @@ enum plumb_status plumb_map_file(const char *path, struct plumb_map *map)
 			s = plumb_fail(PLUMB_E_MEMORY, "cannot map %jd bytes: %s", (intmax_t)st.st_size, strerror(errno));
 		else {
 			map->anonymous = true;
-			s = read_whole(fd, map->size, &map->base);
+			s = map_read_whole(fd, map->size, &map->base);
 		}
 	}
 	close(fd);

@@ -54,7 +54,7 @@ static enum plumb_status safetensors_read_metas(struct plumb_file *file, json_t 
 	return plumb_file_index_metas(file);
 }
 
-static enum plumb_status read_dtype(struct plumb_file_tensor *t, const json_t *dtype)
+static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, const json_t *dtype)
 {
 	char name[PLUMB_QUOTE], quote[PLUMB_QUOTE];
 	const char *s = json_string_value(dtype);
@@ -71,7 +71,7 @@ static enum plumb_status read_dtype(struct plumb_file_tensor *t, const json_t *d
 }
 
 /* A shape of no dimensions is one element; of none at all (a zero), nothing plumb could use. */
-static enum plumb_status read_shape(struct plumb_file_tensor *t, const json_t *shape)
+static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, const json_t *shape)
 {
 	char name[PLUMB_QUOTE];
 	const size_t rank = json_array_size(shape);
@@ -93,7 +93,7 @@ static enum plumb_status read_shape(struct plumb_file_tensor *t, const json_t *s
 	return plumb_file_tensor_size(t);
 }
 
-static enum plumb_status read_place(const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets,
+static enum plumb_status safetensors_read_place(const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets,
 	size_t start)
 {
 	char name[PLUMB_QUOTE];
@@ -137,11 +137,11 @@ static enum plumb_status safetensors_read_tensors(struct plumb_file *file, json_
 		if (strcmp(key, "__metadata__") == 0)
 			continue;
 		t->name = safetensors_keep(text, key, strlen(key));
-		enum plumb_status s = read_dtype(t, json_object_get(value, "dtype"));
+		enum plumb_status s = safetensors_read_dtype(t, json_object_get(value, "dtype"));
 		if (!s)
-			s = read_shape(t, json_object_get(value, "shape"));
+			s = safetensors_read_shape(t, json_object_get(value, "shape"));
 		if (!s)
-			s = read_place(file, t, json_object_get(value, "data_offsets"), start);
+			s = safetensors_read_place(file, t, json_object_get(value, "data_offsets"), start);
 		if (s)
 			return s;
 		file->tensors++;

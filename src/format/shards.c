@@ -38,7 +38,7 @@ enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, in
 }
 
 /* Path of another part; NULL without memory, or where the name of the given one does not have the form. */
-static char *sibling(const char *path, int64_t no, int64_t count, int64_t other)
+static char *shards_sibling(const char *path, int64_t no, int64_t count, int64_t other)
 {
 	char suffix[64];
 	const size_t n = strlen(path), m = (size_t)snprintf(suffix, sizeof suffix, SUFFIX, (int)no + 1, (int)count);
@@ -54,10 +54,10 @@ static char *sibling(const char *path, int64_t no, int64_t count, int64_t other)
 }
 
 /* Open part `other` and compare what it says of itself. */
-static enum plumb_status open_part(struct plumb_file **part, const char *path, plumb_open_fn open, int64_t no, int64_t count, int64_t other)
+static enum plumb_status shards_open_part(struct plumb_file **part, const char *path, plumb_open_fn open, int64_t no, int64_t count, int64_t other)
 {
 	int64_t its_no, its_count;
-	char *name = sibling(path, no, count, other);
+	char *name = shards_sibling(path, no, count, other);
 	*part = NULL;
 	if (!name)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a part");
@@ -75,7 +75,7 @@ static enum plumb_status open_part(struct plumb_file **part, const char *path, p
 }
 
 /* Each part tells how many tensors all of them hold: one of another model tells another number. */
-static enum plumb_status check_total(const struct plumb_file *part, int64_t number, int64_t total)
+static enum plumb_status shards_check_total(const struct plumb_file *part, int64_t number, int64_t total)
 {
 	int64_t said;
 	if (!plumb_file_meta_find(part, "split.tensors.count"))
@@ -95,7 +95,7 @@ static enum plumb_status shards_merge(struct plumb_file *root)
 		if (__builtin_add_overflow(total, root->shard[i]->tensors, &total))
 			return plumb_fail(PLUMB_E_FORMAT, "too many tensors in the parts");
 	for (int64_t i = -1; i < root->shards; i++) {
-		enum plumb_status s = check_total(i < 0 ? root : root->shard[i], i + 2, total);
+		enum plumb_status s = shards_check_total(i < 0 ? root : root->shard[i], i + 2, total);
 		if (s)
 			return s;
 	}
@@ -123,7 +123,7 @@ enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, 
 	enum plumb_status s = plumb_shards_of(*file, &no, &count);
 	if (s || count == 1)
 		return s;
-	char *name = sibling(path, no, count, no);
+	char *name = shards_sibling(path, no, count, no);
 	if (!name)
 		return plumb_fail(PLUMB_E_FORMAT, "part %" PRId64 " of %" PRId64 " of a split model: the others are found by its name, "
 			"which must end in " SUFFIX, no + 1, count, (int)no + 1, (int)count);
@@ -134,7 +134,7 @@ enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, 
 	part[no] = *file;
 	for (int64_t i = 0; i < count && !s; i++)
 		if (i != no)
-			s = open_part(&part[i], path, open, no, count, i);
+			s = shards_open_part(&part[i], path, open, no, count, i);
 	if (s) {
 		for (int64_t i = 0; i < count; i++)
 			if (i != no)

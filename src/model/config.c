@@ -16,7 +16,7 @@ struct reader {
 };
 
 /* Look up a key, which the family's table must declare as read. */
-static enum plumb_status look_up(struct reader *r, const char *name)
+static enum plumb_status config_look_up(struct reader *r, const char *name)
 {
 	r->m = plumb_family_key(r->family, r->file, name, r->full);
 	for (int i = 0; i < r->family->key_count; i++)
@@ -26,7 +26,7 @@ static enum plumb_status look_up(struct reader *r, const char *name)
 }
 
 /* One number for all layers, or a list of equal ones. */
-static enum plumb_status one_for_all(const struct reader *r, int64_t *value)
+static enum plumb_status config_one_for_all(const struct reader *r, int64_t *value)
 {
 	const struct plumb_meta *m = r->m;
 	if (m->kind == PLUMB_META_INT) {
@@ -45,13 +45,13 @@ static enum plumb_status one_for_all(const struct reader *r, int64_t *value)
 }
 
 /* fallback < 0: the key must be there. */
-static enum plumb_status read_int(struct reader *r, const char *name, int64_t fallback, int64_t *value)
+static enum plumb_status config_read_int(struct reader *r, const char *name, int64_t fallback, int64_t *value)
 {
-	PLUMB_TRY(look_up(r, name));
+	PLUMB_TRY(config_look_up(r, name));
 	*value = fallback;
 	if (!r->m)
 		return fallback >= 0 ? PLUMB_OK : plumb_fail(PLUMB_E_FORMAT, "the key %s is missing", r->full);
-	PLUMB_TRY(one_for_all(r, value));
+	PLUMB_TRY(config_one_for_all(r, value));
 	if (*value < 1 || *value > MOST)
 		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %lld, must be from 1 to %lld", r->full,
 			(long long)*value, (long long)MOST);
@@ -59,10 +59,10 @@ static enum plumb_status read_int(struct reader *r, const char *name, int64_t fa
 }
 
 /* fallback <= 0: the key must be there. */
-static enum plumb_status read_float(struct reader *r, const char *name, double fallback, double low,
+static enum plumb_status config_read_float(struct reader *r, const char *name, double fallback, double low,
 	double high, double *value)
 {
-	PLUMB_TRY(look_up(r, name));
+	PLUMB_TRY(config_look_up(r, name));
 	const struct plumb_meta *m = r->m;
 	*value = fallback;
 	if (!m)
@@ -78,17 +78,17 @@ static enum plumb_status read_float(struct reader *r, const char *name, double f
 
 /* Linear scaling is meant by its type, by a factor without a type and by the factor's old name; a factor of 0
  * means none. */
-static enum plumb_status read_scaling(struct reader *r, double *factor)
+static enum plumb_status config_read_scaling(struct reader *r, double *factor)
 {
 	*factor = 1;
-	PLUMB_TRY(look_up(r, "rope.scaling.type"));
+	PLUMB_TRY(config_look_up(r, "rope.scaling.type"));
 	if (r->m && r->m->kind != PLUMB_META_STRING)
 		return plumb_fail(PLUMB_E_FORMAT, "the key %s is no text", r->full);
 	if (r->m && !plumb_family_text_is(r->m, "linear"))
 		return PLUMB_OK; /* "none", or one that plumb_model_check refuses */
-	PLUMB_TRY(read_float(r, "rope.scaling.factor", 1, 0, 1e6, factor));
+	PLUMB_TRY(config_read_float(r, "rope.scaling.factor", 1, 0, 1e6, factor));
 	if (!r->m)
-		PLUMB_TRY(read_float(r, "rope.scale_linear", 1, 0, 1e6, factor));
+		PLUMB_TRY(config_read_float(r, "rope.scale_linear", 1, 0, 1e6, factor));
 	if (*factor == 0)
 		*factor = 1;
 	if (*factor < 1e-6)
@@ -98,12 +98,12 @@ static enum plumb_status read_scaling(struct reader *r, double *factor)
 }
 
 /* Heads are as wide as hidden / heads unless a key says otherwise. */
-static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
+static enum plumb_status config_read_heads(struct reader *r, struct plumb_config *c)
 {
 	char full[PLUMB_KEY];
 	const struct plumb_file_tensor *v = plumb_family_tensor(r->family, r->file, PLUMB_ROLE_V, 0);
-	PLUMB_TRY(read_int(r, "attention.head_count", -1, &c->heads));
-	PLUMB_TRY(read_int(r, "attention.head_count_kv", c->heads, &c->kv_heads));
+	PLUMB_TRY(config_read_int(r, "attention.head_count", -1, &c->heads));
+	PLUMB_TRY(config_read_int(r, "attention.head_count_kv", c->heads, &c->kv_heads));
 	if (c->heads % c->kv_heads)
 		return plumb_fail(PLUMB_E_FORMAT, "%lld query heads cannot share %lld key-value heads",
 			(long long)c->heads, (long long)c->kv_heads);
@@ -111,7 +111,7 @@ static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
 	if (!own && c->hidden % c->heads)
 		return plumb_fail(PLUMB_E_FORMAT, "a hidden size of %lld is not %lld heads", (long long)c->hidden,
 			(long long)c->heads);
-	PLUMB_TRY(read_int(r, "attention.key_length", c->hidden / c->heads, &c->head_dim));
+	PLUMB_TRY(config_read_int(r, "attention.key_length", c->hidden / c->heads, &c->head_dim));
 	if (c->head_dim % 2)
 		return plumb_fail(PLUMB_E_FORMAT, "a head of %lld elements cannot be rotated in pairs",
 			(long long)c->head_dim);
@@ -119,11 +119,11 @@ static enum plumb_status read_heads(struct reader *r, struct plumb_config *c)
 	int64_t usual = c->hidden / c->heads;
 	bool as_keys = usual < 1 || c->hidden % c->heads || (v && v->rank == 2 &&
 		v->dim[0] == c->kv_heads * c->head_dim);
-	PLUMB_TRY(read_int(r, "attention.value_length", as_keys ? c->head_dim : usual, &c->value_dim));
+	PLUMB_TRY(config_read_int(r, "attention.value_length", as_keys ? c->head_dim : usual, &c->value_dim));
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_vocabulary(const struct reader *r, struct plumb_config *c)
+static enum plumb_status config_read_vocabulary(const struct reader *r, struct plumb_config *c)
 {
 	const struct plumb_file_tensor *embed = plumb_family_tensor(r->family, r->file, PLUMB_ROLE_EMBEDDING, -1);
 	if (!embed)
@@ -135,7 +135,7 @@ static enum plumb_status read_vocabulary(const struct reader *r, struct plumb_co
 	return PLUMB_OK;
 }
 
-static void find_biases(const struct reader *r, struct plumb_config *c)
+static void config_find_biases(const struct reader *r, struct plumb_config *c)
 {
 	for (int64_t i = 0; i < plumb_file_tensors(r->file); i++) {
 		struct plumb_span role;
@@ -162,15 +162,15 @@ enum plumb_status plumb_config_read(struct plumb_config *c, const struct plumb_f
 		snprintf(c->name, sizeof c->name, "%.*s",
 			(int)(name->s.n < sizeof c->name ? name->s.n : sizeof c->name - 1), name->s.p);
 	c->rope_pairs = r.family->pairs;
-	PLUMB_TRY(read_int(&r, "block_count", -1, &c->layers));
-	PLUMB_TRY(read_int(&r, "embedding_length", -1, &c->hidden));
-	PLUMB_TRY(read_int(&r, "feed_forward_length", -1, &c->ffn));
-	PLUMB_TRY(read_int(&r, "context_length", -1, &c->context));
-	PLUMB_TRY(read_float(&r, "rope.freq_base", 10000, 1, 1e12, &c->rope_base));
-	PLUMB_TRY(read_float(&r, "attention.layer_norm_rms_epsilon", 0, 0, 1, &c->norm_eps));
-	PLUMB_TRY(read_scaling(&r, &c->rope_factor));
-	PLUMB_TRY(read_heads(&r, c));
-	PLUMB_TRY(read_vocabulary(&r, c));
-	find_biases(&r, c);
+	PLUMB_TRY(config_read_int(&r, "block_count", -1, &c->layers));
+	PLUMB_TRY(config_read_int(&r, "embedding_length", -1, &c->hidden));
+	PLUMB_TRY(config_read_int(&r, "feed_forward_length", -1, &c->ffn));
+	PLUMB_TRY(config_read_int(&r, "context_length", -1, &c->context));
+	PLUMB_TRY(config_read_float(&r, "rope.freq_base", 10000, 1, 1e12, &c->rope_base));
+	PLUMB_TRY(config_read_float(&r, "attention.layer_norm_rms_epsilon", 0, 0, 1, &c->norm_eps));
+	PLUMB_TRY(config_read_scaling(&r, &c->rope_factor));
+	PLUMB_TRY(config_read_heads(&r, c));
+	PLUMB_TRY(config_read_vocabulary(&r, c));
+	config_find_biases(&r, c);
 	return PLUMB_OK;
 }

@@ -45,7 +45,7 @@ const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum p
 }
 
 /* Shell patterns. Of a long name the start is enough: no row's is that long. */
-static bool matches(const char *pattern, const char *name, size_t n)
+static bool family_matches(const char *pattern, const char *name, size_t n)
 {
 	char text[PLUMB_KEY];
 	if (memchr(name, 0, n))
@@ -59,7 +59,7 @@ static enum plumb_use family_judge(const struct plumb_key_row *rows, int count, 
 	const char *name, size_t n, const char **why)
 {
 	for (int i = 0; i < count; i++) {
-		if (!matches(rows[i].name, name, n))
+		if (!family_matches(rows[i].name, name, n))
 			continue;
 		*why = rows[i].why;
 		if (rows[i].judge)
@@ -117,10 +117,10 @@ enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struc
 		return PLUMB_USE_REFUSED;
 	*why = "";
 	for (int i = 0; i < (layer < 0 ? family->top_count : family->layer_count); i++)
-		if (matches(rows[i].name, role.p, role.n))
+		if (family_matches(rows[i].name, role.p, role.n))
 			return PLUMB_USE_READ;
 	for (int i = 0; i < family->left_count; i++)
-		if (matches(family->left[i].name, role.p, role.n)) {
+		if (family_matches(family->left[i].name, role.p, role.n)) {
 			*why = family->left[i].why;
 			return family->left[i].use;
 		}
@@ -129,7 +129,7 @@ enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struc
 }
 
 /* "4", "true", "\"yarn\"", "an array of 24 values". */
-static const char *value_text(const struct plumb_meta *m, char text[96])
+static const char *family_value_text(const struct plumb_meta *m, char text[96])
 {
 	char quoted[PLUMB_QUOTE];
 	switch (m->kind) {
@@ -150,7 +150,7 @@ enum plumb_status plumb_family_check(const struct plumb_file *file)
 		const struct plumb_meta *m = plumb_file_meta(file, i);
 		if (plumb_model_key_use(file, m, &why) == PLUMB_USE_REFUSED)
 			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %s is %s: %s", plumb_quote(m->key, name),
-				value_text(m, text), why);
+				family_value_text(m, text), why);
 	}
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);

@@ -3,14 +3,14 @@
 #include <string.h>
 #include "model/family.h"
 
-static enum plumb_use file_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_file_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	(void)why;
 	return plumb_family_text_is(m, "model") ? PLUMB_USE_HARMLESS : PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use block_version(const struct plumb_file *file, const struct plumb_meta *m,
+static enum plumb_use family_common_block_version(const struct plumb_file *file, const struct plumb_meta *m,
 	const char **why)
 {
 	(void)file;
@@ -20,7 +20,7 @@ static enum plumb_use block_version(const struct plumb_file *file, const struct 
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use off(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_off(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (!plumb_family_is_neutral(m, PLUMB_NEUTRAL_0))
@@ -29,7 +29,7 @@ static enum plumb_use off(const struct plumb_file *file, const struct plumb_meta
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use nothing(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_nothing(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_ARRAY || m->n)
@@ -39,7 +39,7 @@ static enum plumb_use nothing(const struct plumb_file *file, const struct plumb_
 }
 
 /* A run ends at the end token and at ChatML's two: is this one of them? */
-static enum plumb_use end_token(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_end_token(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	static const char *const ends[] = { "<|im_end|>", "<|endoftext|>" };
 	const struct plumb_meta *eos = plumb_file_meta_find(file, "tokenizer.ggml.eos_token_id");
@@ -64,9 +64,9 @@ const struct plumb_key_row plumb_family_common[] = {
 	READ("general.architecture"),
 	READ("general.name"),
 	READ("general.alignment"),
-	JUDGED("general.type", file_type, "only a file of the type \"model\" can be run"),
+	JUDGED("general.type", family_common_file_type, "only a file of the type \"model\" can be run"),
 	HARMLESS("general.file_type", "each tensor states its own type"),
-	JUDGED("general.quantization_version", block_version,
+	JUDGED("general.quantization_version", family_common_block_version,
 		"plumb reads blocks of version 2; others would be read wrongly"),
 	HARMLESS("general.sampling.*", "advice on sampling; the values are those of the command line"),
 	{ .name = "general.tensor_extra.*", .use = PLUMB_USE_IGNORED,
@@ -85,14 +85,14 @@ const struct plumb_key_row plumb_family_common[] = {
 	HARMLESS("tokenizer.chat_template.*", "a further template; tokenizer.chat_template is the one in use"),
 	HARMLESS("tokenizer.chat_templates",
 		"names of further templates; tokenizer.chat_template is the one in use"),
-	JUDGED("tokenizer.ggml.add_eos_token", off, "plumb appends no end token to a text"),
-	JUDGED("tokenizer.ggml.add_sep_token", off, "plumb appends no separator to a text"),
-	JUDGED("tokenizer.ggml.eot_token_id", end_token, "a run does not end at this token"),
-	JUDGED("tokenizer.ggml.eom_token_id", end_token, "a run does not end at this token"),
-	JUDGED("tokenizer.ggml.eog_token_ids", nothing, "a run does not end at these tokens"),
-	JUDGED("tokenizer.ggml.normalizer.lowercase", off, "plumb does not change a text's letters"),
-	JUDGED("tokenizer.ggml.normalizer.strip_accents", off, "plumb does not change a text's letters"),
-	JUDGED("tokenizer.ggml.suppress_tokens", nothing, "plumb may sample these tokens"),
+	JUDGED("tokenizer.ggml.add_eos_token", family_common_off, "plumb appends no end token to a text"),
+	JUDGED("tokenizer.ggml.add_sep_token", family_common_off, "plumb appends no separator to a text"),
+	JUDGED("tokenizer.ggml.eot_token_id", family_common_end_token, "a run does not end at this token"),
+	JUDGED("tokenizer.ggml.eom_token_id", family_common_end_token, "a run does not end at this token"),
+	JUDGED("tokenizer.ggml.eog_token_ids", family_common_nothing, "a run does not end at these tokens"),
+	JUDGED("tokenizer.ggml.normalizer.lowercase", family_common_off, "plumb does not change a text's letters"),
+	JUDGED("tokenizer.ggml.normalizer.strip_accents", family_common_off, "plumb does not change a text's letters"),
+	JUDGED("tokenizer.ggml.suppress_tokens", family_common_nothing, "plumb may sample these tokens"),
 	HARMLESS("tokenizer.ggml.scores", "byte-level BPE goes by its merges"),
 	HARMLESS("tokenizer.ggml.token_type_count", "of encoders only"),
 	HARMLESS("tokenizer.ggml.unknown_token_id", "byte-level BPE has a token for every byte"),

@@ -31,7 +31,7 @@ int64_t plumb_family_whole(const struct plumb_family *family, const struct plumb
 	return plumb_meta_int_at(m, 0);
 }
 
-static bool neutral_number(double value, enum plumb_neutral neutral)
+static bool family_key_neutral_number(double value, enum plumb_neutral neutral)
 {
 	return (value == 0 && (neutral == PLUMB_NEUTRAL_0 || neutral == PLUMB_NEUTRAL_0_OR_1)) ||
 		(value == 1 && (neutral == PLUMB_NEUTRAL_1 || neutral == PLUMB_NEUTRAL_0_OR_1));
@@ -42,8 +42,8 @@ bool plumb_family_is_neutral(const struct plumb_meta *m, enum plumb_neutral neut
 	if (m->kind == PLUMB_META_STRING || (m->kind == PLUMB_META_ARRAY && m->of == PLUMB_META_STRING))
 		return false;
 	for (uint64_t i = 0; m->kind == PLUMB_META_ARRAY && i < m->n; i++)
-		if (!neutral_number(plumb_meta_float_at(m, i), neutral))
+		if (!family_key_neutral_number(plumb_meta_float_at(m, i), neutral))
 			return false;
-	return m->kind == PLUMB_META_ARRAY || neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i,
+	return m->kind == PLUMB_META_ARRAY || family_key_neutral_number(m->kind == PLUMB_META_FLOAT ? m->f : (double)m->i,
 		neutral);
 }

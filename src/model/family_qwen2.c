@@ -8,13 +8,13 @@
 
 #define WHOLE(file, name, fallback) plumb_family_whole(&plumb_family_qwen2, file, name, fallback)
 
-static int64_t head_dim(const struct plumb_file *file)
+static int64_t family_qwen2_head_dim(const struct plumb_file *file)
 {
 	int64_t hidden = WHOLE(file, "embedding_length", 0), heads = WHOLE(file, "attention.head_count", 0);
 	return WHOLE(file, "attention.key_length", heads > 0 ? hidden / heads : 0);
 }
 
-static enum plumb_use harmless_if(bool harmless, const char *reason, const char **why)
+static enum plumb_use family_qwen2_harmless_if(bool harmless, const char *reason, const char **why)
 {
 	if (!harmless)
 		return PLUMB_USE_REFUSED;
@@ -29,52 +29,52 @@ static enum plumb_use family_qwen2_window(const struct plumb_file *file, const s
 	const struct plumb_meta *layers = plumb_family_key(&plumb_family_qwen2, file,
 		"attention.sliding_window_pattern", full);
 	if (layers && layers->kind == PLUMB_META_ARRAY && plumb_family_is_neutral(layers, PLUMB_NEUTRAL_0))
-		return harmless_if(true, "attention.sliding_window_pattern has it in no layer", why);
+		return family_qwen2_harmless_if(true, "attention.sliding_window_pattern has it in no layer", why);
 	int64_t context = WHOLE(file, "context_length", INT64_MAX);
 	int64_t length = WHOLE(file, "attention.sliding_window", -1);
 	if (m->kind == PLUMB_META_INT || m->kind == PLUMB_META_ARRAY)
-		return harmless_if(length == 0 || length >= context,
+		return family_qwen2_harmless_if(length == 0 || length >= context,
 			length ? "no shorter than the context: every position is seen" : "no window", why);
 	return PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use rotated(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_rotated(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)m;
-	return harmless_if(WHOLE(file, "rope.dimension_count", -1) == head_dim(file), "whole heads are rotated",
+	return family_qwen2_harmless_if(WHOLE(file, "rope.dimension_count", -1) == family_qwen2_head_dim(file), "whole heads are rotated",
 		why);
 }
 
-static enum plumb_use output_width(const struct plumb_file *file, const struct plumb_meta *m,
+static enum plumb_use family_qwen2_output_width(const struct plumb_file *file, const struct plumb_meta *m,
 	const char **why)
 {
 	(void)m;
-	return harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0),
+	return family_qwen2_harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0),
 		"that of the model", why);
 }
 
-static enum plumb_use causal(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_causal(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
-	return harmless_if(plumb_family_is_neutral(m, PLUMB_NEUTRAL_1), "attention is causal", why);
+	return family_qwen2_harmless_if(plumb_family_is_neutral(m, PLUMB_NEUTRAL_1), "attention is causal", why);
 }
 
-static enum plumb_use score_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_score_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
-	double usual = 1 / sqrt((double)head_dim(file));
+	double usual = 1 / sqrt((double)family_qwen2_head_dim(file));
 	bool number = m->kind == PLUMB_META_FLOAT || m->kind == PLUMB_META_INT;
-	return harmless_if(number && (m->f == 0 || fabs(m->f / usual - 1) < 1e-6),
+	return family_qwen2_harmless_if(number && (m->f == 0 || fabs(m->f / usual - 1) < 1e-6),
 		"one over the square root of the head's width, as ever", why);
 }
 
-static enum plumb_use activation(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_activation(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
-	return harmless_if(plumb_family_text_is(m, "silu") || plumb_family_text_is(m, "swish") ||
+	return family_qwen2_harmless_if(plumb_family_text_is(m, "silu") || plumb_family_text_is(m, "swish") ||
 		plumb_family_text_is(m, "swiglu"), "the usual one", why);
 }
 
-static enum plumb_use scaling_type(const struct plumb_file *file, const struct plumb_meta *m,
+static enum plumb_use family_qwen2_scaling_type(const struct plumb_file *file, const struct plumb_meta *m,
 	const char **why)
 {
 	(void)file;
@@ -85,7 +85,7 @@ static enum plumb_use scaling_type(const struct plumb_file *file, const struct p
 	return PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use old_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_old_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	char full[PLUMB_KEY];
 	(void)m;
@@ -95,10 +95,10 @@ static enum plumb_use old_scale(const struct plumb_file *file, const struct plum
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use layout(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_layout(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
-	return harmless_if(plumb_family_text_is(m, "reference"), "the usual one", why);
+	return family_qwen2_harmless_if(plumb_family_text_is(m, "reference"), "the usual one", why);
 }
 
 #define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
@@ -119,15 +119,15 @@ static const struct plumb_key_row keys[] = {
 	READ("attention.layer_norm_rms_epsilon"),
 	READ("rope.freq_base"),
 	READ("rope.scaling.factor"),
-	JUDGED("rope.scaling.type", scaling_type, "a scaling of RoPE" NOT_COMPUTED),
-	JUDGED("rope.scale_linear", old_scale, ""),
+	JUDGED("rope.scaling.type", family_qwen2_scaling_type, "a scaling of RoPE" NOT_COMPUTED),
+	JUDGED("rope.scale_linear", family_qwen2_old_scale, ""),
 	UNLESS("rope.scaling.attn_factor", 0_OR_1, "a scale of queries and keys" NOT_COMPUTED),
 	UNLESS("rope.scaling.yarn_attn_factor", 0_OR_1, "a scale of queries and keys" NOT_COMPUTED),
 	UNLESS("rope.scaling.alpha", 0, "a scaling of RoPE's base" NOT_COMPUTED),
 	HARMLESS("rope.scaling.original_context_length", "of YaRN only"),
 	HARMLESS("rope.scaling.finetuned", "says how the model was trained"),
 	HARMLESS("rope.scaling.yarn_*", "of YaRN only"),
-	JUDGED("rope.dimension_count", rotated, "partial rotation" NOT_COMPUTED),
+	JUDGED("rope.dimension_count", family_qwen2_rotated, "partial rotation" NOT_COMPUTED),
 	UNLESS("rope.dimension_sections", 0, "rotation by sections" NOT_COMPUTED),
 	HARMLESS("rope.freq_base_swa", "of sliding windows only"),
 	HARMLESS("rope.dimension_count_swa", "of sliding windows only"),
@@ -135,8 +135,8 @@ static const struct plumb_key_row keys[] = {
 	HARMLESS("attention.sliding_window_pattern", "of sliding windows only"),
 	HARMLESS("attention.key_length_swa", "of sliding windows only"),
 	HARMLESS("attention.value_length_swa", "of sliding windows only"),
-	JUDGED("attention.causal", causal, "attention without a causal mask (an embedding model)" NOT_COMPUTED),
-	JUDGED("attention.scale", score_scale, "a scale of the attention scores" NOT_COMPUTED),
+	JUDGED("attention.causal", family_qwen2_causal, "attention without a causal mask (an embedding model)" NOT_COMPUTED),
+	JUDGED("attention.scale", family_qwen2_score_scale, "a scale of the attention scores" NOT_COMPUTED),
 	UNLESS("attention.output_scale", 0_OR_1, "a scale of attention's output" NOT_COMPUTED),
 	UNLESS("attention.value_scale", 0_OR_1, "a scale of attention's values" NOT_COMPUTED),
 	UNLESS("attention.temperature_*", 0, "a scale of the attention scores by position" NOT_COMPUTED),
@@ -149,10 +149,10 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("embedding_scale", 0_OR_1, "a scale of the embeddings" NOT_COMPUTED),
 	UNLESS("residual_scale", 0_OR_1, "a scale of each branch's result" NOT_COMPUTED),
 	UNLESS("pooling_type", 0, "pooling of the outputs (an embedding model)" NOT_COMPUTED),
-	JUDGED("embedding_length_out", output_width, "an output of another width" NOT_COMPUTED),
+	JUDGED("embedding_length_out", family_qwen2_output_width, "an output of another width" NOT_COMPUTED),
 	HARMLESS("vocab_size", "the rows of token_embd.weight are counted"),
 	HARMLESS("attention.layer_norm_epsilon", "of LayerNorm only; the norms here are RMSNorm"),
-	JUDGED("tensor_data_layout", layout, "weights in another order" NOT_COMPUTED),
+	JUDGED("tensor_data_layout", family_qwen2_layout, "weights in another order" NOT_COMPUTED),
 	{ .name = "use_parallel_residual", .use = PLUMB_USE_IGNORED, .neutral = PLUMB_NEUTRAL_0,
 		.why = "early converters wrote it for all families; this one has its blocks in a row" },
 	UNLESS("nextn_predict_layers", 0, "layers that predict further tokens" NOT_COMPUTED),
@@ -176,7 +176,7 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("classifier.*", NONE, "a classifier's output" NOT_COMPUTED),
 	UNLESS("decoder_*", NONE, "an encoder and a decoder" NOT_COMPUTED),
 	UNLESS("dense_*", NONE, "further matrices behind the output (an embedding model)" NOT_COMPUTED),
-	JUDGED("hidden_activation", activation, "another activation than SiLU" NOT_COMPUTED),
+	JUDGED("hidden_activation", family_qwen2_activation, "another activation than SiLU" NOT_COMPUTED),
 	UNLESS("activation_sparsity_scale", 0, "an activation that keeps the largest values only" NOT_COMPUTED),
 	UNLESS("swin_norm", 0, "norms in other places" NOT_COMPUTED),
 	UNLESS("rescale_every_n_layers", 0, "a scale of the hidden state between layers" NOT_COMPUTED),

@@ -4,7 +4,7 @@
 #include "format/format.h"
 #include "model/model.h"
 
-static bool text_is(const struct plumb_file *file, const char *key, const char *text)
+static bool kind_text_is(const struct plumb_file *file, const char *key, const char *text)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, key);
 	return m && m->kind == PLUMB_META_STRING && m->s.n == strlen(text) && !memcmp(m->s.p, text, m->s.n);
@@ -25,7 +25,7 @@ static const struct { const char *key, *value, *what; } kinds[] = {
 enum plumb_status plumb_kind_check(const struct plumb_file *file)
 {
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (kinds[i].value ? text_is(file, kinds[i].key, kinds[i].value) : plumb_file_meta_find(file, kinds[i].key) != NULL)
+		if (kinds[i].value ? kind_text_is(file, kinds[i].key, kinds[i].value) : plumb_file_meta_find(file, kinds[i].key) != NULL)
 			return plumb_fail(PLUMB_E_UNSUPPORTED, "the key %s says that this is %s", kinds[i].key, kinds[i].what);
 	if (!plumb_file_tensors(file) && plumb_file_meta_find(file, "tokenizer.ggml.tokens"))
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "this is a vocabulary only, without a tensor: it can tokenize, not compute");

@@ -13,7 +13,7 @@ enum plumb_status plumb_model_check(const struct plumb_file *file)
 }
 
 /* What the family does not compute comes before the configuration: a missing key may be its consequence. */
-static enum plumb_status understand(struct plumb_model *m)
+static enum plumb_status model_understand(struct plumb_model *m)
 {
 	enum plumb_status s = plumb_kind_check(m->file);
 	if (s)
@@ -32,7 +32,7 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a model");
 	m->ctx = ctx;
 	enum plumb_status s = plumb_file_open(&m->file, path); /* names the file itself */
-	if (!s && (s = understand(m)))
+	if (!s && (s = model_understand(m)))
 		plumb_fail_in(s, "%s", path);
 	if (!s && (s = plumb_tokenizer_from_file(&m->tokenizer, m->file))) {
 		/* A model without a usable tokenizer still runs on token ids. */

@@ -36,7 +36,7 @@ int64_t plumb_first_nonfinite(const float *x, int64_t n)
 }
 
 /* Token position of an element, and whether the mask has hidden it (then infinity is right). */
-static int64_t position_of(const struct finder *f, enum plumb_point point, const struct plumb_tensor *t, int64_t i, bool *masked)
+static int64_t nonfinite_position_of(const struct finder *f, enum plumb_point point, const struct plumb_tensor *t, int64_t i, bool *masked)
 {
 	bool scores = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
 	int64_t rows = scores ? t->dim[1] : t->dim[0], width = scores ? t->dim[2] : plumb_tensor_count(t) / rows;
@@ -63,7 +63,7 @@ static enum plumb_status nonfinite_look(void *user, int layer, enum plumb_point 
 		bool overflow = kept && fabsf(f->value[i]) >= PLUMB_F16_ENDS && isfinite(f->value[i]);
 		if (isfinite(f->value[i]) && !overflow)
 			continue;
-		int64_t position = position_of(f, point, t, i, &masked);
+		int64_t position = nonfinite_position_of(f, point, t, i, &masked);
 		if (masked)
 			continue;
 		*f->found = (struct plumb_nonfinite){ .op = overflow ? "kv_store" : plumb_op_name((int)(f->fused ? made->fused : made->op)), .point = point, .layer = layer,

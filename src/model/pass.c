@@ -149,7 +149,7 @@ struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int index)
 	return s;
 }
 
-static void sequence_rotate(struct plumb_sequence *s, struct plumb_tensor *x)
+static void pass_sequence_rotate(struct plumb_sequence *s, struct plumb_tensor *x)
 {
 	const struct plumb_config *c = &s->session->model->config;
 	if (!s->p->status)
@@ -162,12 +162,12 @@ void plumb_sequence_rope(struct plumb_sequence *s)
 	if (p->qkv.dim[0] == 1 && pass_fused(s->session, BIT(Q_ROPE) | BIT(K_ROPE))) { /* one call: of a row, their heads follow each other */
 		struct plumb_tensor both;
 		plumb_tensor_view(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
-		sequence_rotate(s, &both);
+		pass_sequence_rotate(s, &both);
 		return;
 	}
-	sequence_rotate(s, &s->q);
+	pass_sequence_rotate(s, &s->q);
 	pass_show_of(p, s->session, PLUMB_POINT_Q_ROPE, &s->q);
-	sequence_rotate(s, &s->k);
+	pass_sequence_rotate(s, &s->k);
 	pass_show_of(p, s->session, PLUMB_POINT_K_ROPE, &s->k);
 }
 
@@ -179,13 +179,13 @@ void plumb_sequence_store(struct plumb_sequence *s)
 		s->p->status = plumb_kv_store(pass_context(s->p), s->vcache, &s->v, s->session->position);
 }
 
-static struct plumb_attn sequence_attn(const struct plumb_sequence *s, int64_t first)
+static struct plumb_attn pass_sequence_attn(const struct plumb_sequence *s, int64_t first)
 {
 	const struct plumb_config *c = &s->session->model->config;
 	return (struct plumb_attn){ s->session->position + first, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
 }
 
-static bool sequence_watched(const struct plumb_sequence *s)
+static bool pass_sequence_watched(const struct plumb_sequence *s)
 {
 	return pass_looked_at(s->session, BIT(ATTN_SCORES) | BIT(ATTN_SOFTMAX));
 }
@@ -193,8 +193,8 @@ static bool sequence_watched(const struct plumb_sequence *s)
 bool plumb_sequence_attention(struct plumb_sequence *s)
 {
 	const struct plumb_config *c = &s->session->model->config;
-	const struct plumb_attn a = sequence_attn(s, 0);
-	if (sequence_watched(s) || c->head_dim != c->value_dim) /* the fused operator has one width */
+	const struct plumb_attn a = pass_sequence_attn(s, 0);
+	if (pass_sequence_watched(s) || c->head_dim != c->value_dim) /* the fused operator has one width */
 		return false;
 	if (!s->p->status)
 		s->p->status = plumb_attention(pass_context(s->p), &s->mix, &s->q, s->kcache, s->vcache, &a);
@@ -206,12 +206,12 @@ bool plumb_sequence_attention(struct plumb_sequence *s)
 int64_t plumb_sequence_queries(const struct plumb_sequence *s, int64_t first)
 {
 	const int64_t left = s->q.dim[0] - first;
-	return s->p->status ? 0 : left < SCORED || sequence_watched(s) ? left : SCORED;
+	return s->p->status ? 0 : left < SCORED || pass_sequence_watched(s) ? left : SCORED;
 }
 
 void plumb_sequence_scores(struct plumb_sequence *s, struct plumb_tensor *scores, int64_t first, int64_t n)
 {
-	const struct plumb_attn a = sequence_attn(s, first);
+	const struct plumb_attn a = pass_sequence_attn(s, first);
 	struct plumb_pass *p = s->p;
 	struct plumb_tensor q;
 	scores->buffer = NULL;
@@ -233,7 +233,7 @@ void plumb_sequence_softmax(struct plumb_sequence *s, struct plumb_tensor *score
 
 void plumb_sequence_mix(struct plumb_sequence *s, const struct plumb_tensor *scores, int64_t first, int64_t n)
 {
-	const struct plumb_attn a = sequence_attn(s, first);
+	const struct plumb_attn a = pass_sequence_attn(s, first);
 	struct plumb_pass *p = s->p;
 	struct plumb_tensor mix;
 	if (!p->status)

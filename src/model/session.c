@@ -8,7 +8,7 @@
 #define DEFAULT_BATCH 512
 #define FIRST_CAPACITY 128
 
-static enum plumb_status allocate(struct plumb_session *s)
+static enum plumb_status session_allocate(struct plumb_session *s)
 {
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
@@ -49,7 +49,7 @@ enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_mod
 		s->batch = s->context;
 	s->act = fp64 ? PLUMB_F64 : PLUMB_F32;
 	s->kv_type = fp64 ? PLUMB_F64 : fp16 ? PLUMB_F16 : o->kv_type;
-	enum plumb_status status = allocate(s);
+	enum plumb_status status = session_allocate(s);
 	if (status) {
 		plumb_session_free(s);
 		return plumb_fail_in(status, "session");
@@ -78,7 +78,7 @@ void plumb_session_free(struct plumb_session *s)
 }
 
 /* A larger cache with the held rows of the old one. */
-static enum plumb_status grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity,
+static enum plumb_status session_grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity,
 	int64_t head)
 {
 	struct plumb_tensor larger;
@@ -113,15 +113,15 @@ static enum plumb_status session_reserve(struct plumb_session *s, int64_t need)
 	const struct plumb_config *c = &s->model->config;
 	for (int64_t i = 0; i < c->layers; i++) {
 		if (!s->kcache[i].buffer || s->kcache[i].dim[0] < capacity)
-			PLUMB_TRY(grow_one(s, &s->kcache[i], capacity, c->head_dim));
+			PLUMB_TRY(session_grow_one(s, &s->kcache[i], capacity, c->head_dim));
 		if (!s->vcache[i].buffer || s->vcache[i].dim[0] < capacity)
-			PLUMB_TRY(grow_one(s, &s->vcache[i], capacity, c->value_dim));
+			PLUMB_TRY(session_grow_one(s, &s->vcache[i], capacity, c->value_dim));
 	}
 	s->capacity = capacity;
 	return PLUMB_OK;
 }
 
-static enum plumb_status room_for_logits(struct plumb_session *s, int64_t rows)
+static enum plumb_status session_room_for_logits(struct plumb_session *s, int64_t rows)
 {
 	if (s->logits.buffer && s->logits.dim[0] >= rows)
 		return PLUMB_OK;
@@ -129,7 +129,7 @@ static enum plumb_status room_for_logits(struct plumb_session *s, int64_t rows)
 	return plumb_tensor_new(s->model->ctx, &s->logits, s->act, 2, (int64_t[]){ rows, s->model->config.vocab });
 }
 
-static enum plumb_status check_tokens(const struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
+static enum plumb_status session_check_tokens(const struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
 {
 	if (n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "no tokens to evaluate");
@@ -146,7 +146,7 @@ static enum plumb_status check_tokens(const struct plumb_session *s, const int32
 }
 
 /* A pass. What overflowed in it is said whether it came to its end or not. */
-static enum plumb_status forward(const struct plumb_segment *segment, int segments, int64_t rows)
+static enum plumb_status session_forward(const struct plumb_segment *segment, int segments, int64_t rows)
 {
 	segment->session->first_row = 0;
 	enum plumb_status status = segment->session->model->family->forward(segment, segments, rows);
@@ -157,12 +157,12 @@ static enum plumb_status forward(const struct plumb_segment *segment, int segmen
 enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
 {
 	int64_t before = s->position, last = want == PLUMB_LOGITS_ALL ? n : want == PLUMB_LOGITS_LAST ? 1 : 0;
-	PLUMB_TRY(check_tokens(s, tokens, n, want));
+	PLUMB_TRY(session_check_tokens(s, tokens, n, want));
 	s->logits_rows = 0;
 	s->logits_copied = false;
 	enum plumb_status status = session_reserve(s, s->position + n);
 	if (!status && last)
-		status = room_for_logits(s, last);
+		status = session_room_for_logits(s, last);
 	for (int64_t done = 0, rows; !status && done < n; done += rows) {
 		struct plumb_tensor ids;
 		rows = n - done < s->batch ? n - done : s->batch;
@@ -170,7 +170,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 		if (!status)
 			status = plumb_tensor_write(&ids, tokens + done, sizeof *tokens * (size_t)rows);
 		if (!status)
-			status = forward(&(struct plumb_segment){ s, 0, rows }, 1, done + rows == n ? last : 0);
+			status = session_forward(&(struct plumb_segment){ s, 0, rows }, 1, done + rows == n ? last : 0);
 		if (!status)
 			s->position += rows;
 	}
@@ -183,7 +183,7 @@ enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tok
 }
 
 /* Keep a float32 copy of logits with the session. */
-static enum plumb_status copy_logits(struct plumb_session *s, const struct plumb_tensor *logits)
+static enum plumb_status session_copy_logits(struct plumb_session *s, const struct plumb_tensor *logits)
 {
 	int64_t n = plumb_tensor_count(logits);
 	if (n > s->logits_room) {
@@ -210,12 +210,12 @@ enum plumb_status plumb_session_logits(struct plumb_session *s, const float **lo
 		return PLUMB_OK;
 	}
 	if (!s->logits_copied)
-		PLUMB_TRY(copy_logits(s, &s->logits));
+		PLUMB_TRY(session_copy_logits(s, &s->logits));
 	*logits = s->logits_f32;
 	return PLUMB_OK;
 }
 
-static enum plumb_status check_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
+static enum plumb_status session_check_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
 {
 	if (count < 1 || count > sessions[0]->batch)
 		return plumb_fail(PLUMB_E_ARGUMENT, "a shared step takes from 1 to %lld sessions, not %lld", count < 1 ? 1LL : (long long)sessions[0]->batch, (long long)count);
@@ -227,7 +227,7 @@ static enum plumb_status check_step(struct plumb_session *const *sessions, const
 		for (int64_t j = 0; j < i; j++)
 			if (sessions[j] == sessions[i])
 				return plumb_fail(PLUMB_E_ARGUMENT, "sessions %lld and %lld are the same", (long long)j, (long long)i);
-		PLUMB_TRY(check_tokens(sessions[i], &tokens[i], 1, PLUMB_LOGITS_LAST));
+		PLUMB_TRY(session_check_tokens(sessions[i], &tokens[i], 1, PLUMB_LOGITS_LAST));
 	}
 	return PLUMB_OK;
 }
@@ -241,13 +241,13 @@ static enum plumb_status session_step(struct plumb_session *const *sessions, con
 		segment[i] = (struct plumb_segment){ sessions[i], i, 1 };
 		PLUMB_TRY(session_reserve(sessions[i], sessions[i]->position + 1));
 	}
-	PLUMB_TRY(room_for_logits(lead, count));
+	PLUMB_TRY(session_room_for_logits(lead, count));
 	PLUMB_TRY(plumb_tensor_rows(&ids, &lead->ids, 0, count));
 	PLUMB_TRY(plumb_tensor_write(&ids, tokens, sizeof *tokens * (size_t)count));
-	PLUMB_TRY(forward(segment, (int)count, count));
+	PLUMB_TRY(session_forward(segment, (int)count, count));
 	for (int64_t i = 0; i < count; i++) {
 		PLUMB_TRY(plumb_tensor_rows(&row, &lead->logits, i, 1));
-		PLUMB_TRY(copy_logits(sessions[i], &row));
+		PLUMB_TRY(session_copy_logits(sessions[i], &row));
 	}
 	for (int64_t i = 0; i < count; i++) {
 		sessions[i]->position++;
@@ -258,7 +258,7 @@ static enum plumb_status session_step(struct plumb_session *const *sessions, con
 
 enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
 {
-	PLUMB_TRY(check_step(sessions, tokens, count));
+	PLUMB_TRY(session_check_step(sessions, tokens, count));
 	struct plumb_segment *segment = calloc((size_t)count, sizeof *segment);
 	if (!segment)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a step of %lld sessions", (long long)count);

@@ -14,12 +14,12 @@
 struct oddities { char text[4][256]; int n; };
 
 /* There are as many rows as calls. */
-static char *oddity(struct oddities *odd) { return odd->text[odd->n++]; }
+static char *vocab_oddity(struct oddities *odd) { return odd->text[odd->n++]; }
 
 static const char *const kind_name[] = { "a boolean", "an integer", "a float", "a string", "an array" };
 
 /* Find a key and check its kind. *meta NULL: absent, an error only if needed. */
-static enum plumb_status find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind,
+static enum plumb_status vocab_find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind,
 	bool needed, const struct plumb_meta **meta)
 {
 	*meta = plumb_file_meta_find(file, key);
@@ -30,10 +30,10 @@ static enum plumb_status find_meta(const struct plumb_file *file, const char *ke
 	return PLUMB_OK;
 }
 
-static enum plumb_status find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of,
+static enum plumb_status vocab_find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of,
 	bool needed, const struct plumb_meta **meta)
 {
-	enum plumb_status status = find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
+	enum plumb_status status = vocab_find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
 	if (status || !*meta)
 		return status;
 	if ((*meta)->n && (*meta)->of != of)
@@ -49,7 +49,7 @@ static enum plumb_status find_array(const struct plumb_file *file, const char *k
 static enum plumb_status vocab_read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
 {
 	const struct plumb_meta *meta;
-	enum plumb_status status = find_meta(file, key, PLUMB_META_STRING, needed, &meta);
+	enum plumb_status status = vocab_find_meta(file, key, PLUMB_META_STRING, needed, &meta);
 	*text = NULL;
 	if (status || !meta)
 		return status;
@@ -65,7 +65,7 @@ static enum plumb_status vocab_read_string(const struct plumb_file *file, const 
 }
 
 /* odd NULL: the id is needed, and a wrong one is an error. */
-static enum plumb_status read_id(const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
+static enum plumb_status vocab_read_id(const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
 {
 	const struct plumb_meta *meta = plumb_file_meta_find(file, key);
 	*id = -1;
@@ -76,9 +76,9 @@ static enum plumb_status read_id(const struct plumb_file *file, const char *key,
 		return PLUMB_OK;
 	}
 	if (odd && meta->kind == PLUMB_META_INT)
-		snprintf(oddity(odd), sizeof odd->text[0], "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
+		snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
 	else if (odd)
-		snprintf(oddity(odd), sizeof odd->text[0], "the key %s is %s, expected a token id; it is taken as none", key,
+		snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key %s is %s, expected a token id; it is taken as none", key,
 			kind_name[meta->kind]);
 	else if (meta->kind == PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s is %lld, expected a token id", key, (long long)meta->i);
@@ -88,7 +88,7 @@ static enum plumb_status read_id(const struct plumb_file *file, const char *key,
 }
 
 /* Files of before May 2024 do not name their pattern; a family has but one. */
-static enum plumb_status read_split(const struct plumb_file *file, struct oddities *odd, char **split)
+static enum plumb_status vocab_read_split(const struct plumb_file *file, struct oddities *odd, char **split)
 {
 	enum plumb_status status = vocab_read_string(file, "tokenizer.ggml.pre", false, split);
 	const struct plumb_family *family;
@@ -100,13 +100,13 @@ static enum plumb_status read_split(const struct plumb_file *file, struct odditi
 	free(*split);
 	if (!(*split = strdup(family->split)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a pattern");
-	snprintf(oddity(odd), sizeof odd->text[0], "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
+	snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
 		family->name, family->split);
 	return PLUMB_OK;
 }
 
 /* A row without a token has no text; a token without a row cannot be run. */
-static enum plumb_status count_rows(const struct plumb_file *file, size_t tokens, struct oddities *odd)
+static enum plumb_status vocab_count_rows(const struct plumb_file *file, size_t tokens, struct oddities *odd)
 {
 	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
 	int64_t rows = embed ? embed->dim[0] : (int64_t)tokens;
@@ -114,12 +114,12 @@ static enum plumb_status count_rows(const struct plumb_file *file, size_t tokens
 		return plumb_fail(PLUMB_E_FORMAT, "the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
 			tokens, (long long)rows);
 	if (rows > (int64_t)tokens)
-		snprintf(oddity(odd), sizeof odd->text[0], "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
+		snprintf(vocab_oddity(odd), sizeof odd->text[0], "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
 			(long long)rows, tokens, tokens);
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_spans(const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
+static enum plumb_status vocab_read_spans(const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
 {
 	struct plumb_span *s = calloc(meta->n + 1, sizeof *s);
 	*spans = s;
@@ -131,7 +131,7 @@ static enum plumb_status read_spans(const struct plumb_meta *meta, const struct 
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens, const int32_t **kinds)
+static enum plumb_status vocab_read_kinds(const struct plumb_meta *meta, size_t tokens, const int32_t **kinds)
 {
 	int32_t *k;
 	if (meta->n != tokens)
@@ -146,26 +146,26 @@ static enum plumb_status read_kinds(const struct plumb_meta *meta, size_t tokens
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_lists(const struct plumb_file *file, struct plumb_vocab *v)
+static enum plumb_status vocab_read_lists(const struct plumb_file *file, struct plumb_vocab *v)
 {
 	const struct plumb_meta *tokens, *merges, *kinds;
 	enum plumb_status status;
-	if ((status = find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
-	    (status = find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
-	    (status = find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
-	    (status = read_spans(tokens, &v->token, &v->tokens)) || (status = read_spans(merges, &v->merge, &v->merges)))
+	if ((status = vocab_find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
+	    (status = vocab_find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
+	    (status = vocab_find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
+	    (status = vocab_read_spans(tokens, &v->token, &v->tokens)) || (status = vocab_read_spans(merges, &v->merge, &v->merges)))
 		return status;
-	return kinds ? read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
+	return kinds ? vocab_read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
 }
 
-static enum plumb_status read_bos(const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
+static enum plumb_status vocab_read_bos(const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
 {
 	const struct plumb_meta *add;
-	enum plumb_status status = find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
+	enum plumb_status status = vocab_find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
 	if (status)
 		return status;
 	v->add_bos = add && add->i;
-	return read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
+	return vocab_read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
 }
 
 enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file)
@@ -182,10 +182,10 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 			model);
 		goto fail;
 	}
-	if ((status = read_split(file, &odd, &split)) ||
-	    (status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (status = read_lists(file, &v)) ||
-	    (status = read_bos(file, &odd, &v)) || (status = read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
-	    (status = read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (status = count_rows(file, v.tokens, &odd)))
+	if ((status = vocab_read_split(file, &odd, &split)) ||
+	    (status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (status = vocab_read_lists(file, &v)) ||
+	    (status = vocab_read_bos(file, &odd, &v)) || (status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
+	    (status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (status = vocab_count_rows(file, v.tokens, &odd)))
 		goto fail;
 	if ((status = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
 		goto fail;

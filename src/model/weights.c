@@ -21,13 +21,13 @@ static int64_t weights_size_of(const struct plumb_config *c, enum plumb_weight_s
 	}
 }
 
-static struct plumb_tensor *member(void *base, const struct plumb_weight_row *row)
+static struct plumb_tensor *weights_member(void *base, const struct plumb_weight_row *row)
 {
 	return (struct plumb_tensor *)(void *)((char *)base + row->member);
 }
 
 /* Norms and biases are computed with in float32, whatever the file keeps them in. */
-static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t,
+static enum plumb_status weights_widen(struct plumb_model *model, struct plumb_tensor *t,
 	const struct plumb_file_tensor *f)
 {
 	int64_t n = f->dim[0];
@@ -46,7 +46,7 @@ static enum plumb_status widen(struct plumb_model *model, struct plumb_tensor *t
 static enum plumb_status weights_bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row,
 	const char *name)
 {
-	struct plumb_tensor *t = member(base, row);
+	struct plumb_tensor *t = weights_member(base, row);
 	const struct plumb_file_tensor *f = plumb_file_find(model->file, name);
 	int64_t rows = weights_size_of(&model->config, row->rows), columns = weights_size_of(&model->config, row->columns);
 	int rank = row->columns == PLUMB_SIZE_NONE ? 1 : 2;
@@ -65,7 +65,7 @@ static enum plumb_status weights_bind(struct plumb_model *model, void *base, con
 		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name,
 			f->type_name);
 	if (rank == 1 && f->type != PLUMB_F32)
-		return widen(model, t, f);
+		return weights_widen(model, t, f);
 	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
 	t->buffer->exact = row->kind == PLUMB_WEIGHT_EXACT;
 	return PLUMB_OK;
@@ -73,7 +73,7 @@ static enum plumb_status weights_bind(struct plumb_model *model, void *base, con
 
 /* Lay a weight out for the drivers. Where one has a form of its own, the mapped bytes need not stay in
  * memory. */
-static enum plumb_status prepare(struct plumb_model *model, struct plumb_tensor *t)
+static enum plumb_status weights_prepare(struct plumb_model *model, struct plumb_tensor *t)
 {
 	PLUMB_TRY(plumb_prepare(model->ctx, t));
 	for (int i = 0; i < model->ctx->drivers; i++)
@@ -84,20 +84,20 @@ static enum plumb_status prepare(struct plumb_model *model, struct plumb_tensor 
 	return PLUMB_OK;
 }
 
-static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_fn progress, void *user)
+static enum plumb_status weights_prepare_all(struct plumb_model *model, plumb_progress_fn progress, void *user)
 {
 	struct plumb_weights *w = &model->weights;
 	const struct plumb_family *family = model->family;
 	const struct plumb_tensor *output = plumb_weights_output(model);
 	uint64_t total = plumb_model_step_bytes(model), done = plumb_tensor_bytes(output);
 	/* the largest first: while it is packed it is there twice */
-	PLUMB_TRY(prepare(model, (struct plumb_tensor *)(uintptr_t)output));
+	PLUMB_TRY(weights_prepare(model, (struct plumb_tensor *)(uintptr_t)output));
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (int r = 0; r < family->layer_count; r++) {
-			struct plumb_tensor *t = member(&w->layer[i], &family->layer[r]);
+			struct plumb_tensor *t = weights_member(&w->layer[i], &family->layer[r]);
 			if (family->layer[r].columns == PLUMB_SIZE_NONE)
 				continue;
-			PLUMB_TRY(prepare(model, t));
+			PLUMB_TRY(weights_prepare(model, t));
 			done += plumb_tensor_bytes(t);
 			if (progress)
 				progress(user, done, total);
@@ -108,7 +108,7 @@ static enum plumb_status prepare_all(struct plumb_model *model, plumb_progress_f
 }
 
 /* Is this tensor one of those that the file need not have? */
-static bool absent(const struct plumb_model *model, const struct plumb_weight_row *row)
+static bool weights_absent(const struct plumb_model *model, const struct plumb_weight_row *row)
 {
 	return (row->bias && !(model->config.biases & row->bias)) || (row->role == PLUMB_ROLE_OUTPUT &&
 		model->config.tied);
@@ -128,15 +128,15 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 	if (!w->layer)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld layers", (long long)model->config.layers);
 	for (int r = 0; r < family->top_count; r++)
-		if (!absent(model, &family->top[r]))
+		if (!weights_absent(model, &family->top[r]))
 			PLUMB_TRY(weights_bind(model, w, &family->top[r], family->top[r].name));
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (int r = 0; r < family->layer_count; r++) {
-			if (absent(model, &family->layer[r]))
+			if (weights_absent(model, &family->layer[r]))
 				continue;
 			PLUMB_TRY(weights_bind(model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
 		}
-	return prepare_all(model, progress, user);
+	return weights_prepare_all(model, progress, user);
 }
 
 void plumb_weights_free(struct plumb_model *model)
@@ -144,9 +144,9 @@ void plumb_weights_free(struct plumb_model *model)
 	struct plumb_weights *w = &model->weights;
 	for (int64_t i = 0; w->layer && i < model->config.layers; i++)
 		for (int r = 0; r < model->family->layer_count; r++)
-			plumb_tensor_free(member(&w->layer[i], &model->family->layer[r]));
+			plumb_tensor_free(weights_member(&w->layer[i], &model->family->layer[r]));
 	for (int r = 0; model->family && r < model->family->top_count; r++)
-		plumb_tensor_free(member(w, &model->family->top[r]));
+		plumb_tensor_free(weights_member(w, &model->family->top[r]));
 	free(w->layer);
 	w->layer = NULL;
 }
@@ -164,7 +164,7 @@ uint64_t plumb_model_step_bytes(const struct plumb_model *model)
 		sum += plumb_tensor_bytes(&w->output_bias);
 	for (int64_t i = 0; i < model->config.layers; i++)
 		for (int r = 0; r < model->family->layer_count; r++) {
-			const struct plumb_tensor *t = member(&w->layer[i], &model->family->layer[r]);
+			const struct plumb_tensor *t = weights_member(&w->layer[i], &model->family->layer[r]);
 			if (t->buffer)
 				sum += plumb_tensor_bytes(t);
 		}

@@ -13,7 +13,7 @@ enum { GLANCE = 64, GLANCES = 8, NAMED = 4 };
  * GLANCES glances at equal distances meet every run that is longer by more than a glance. */
 #define MOST_ZEROS 0.125
 
-static bool is_zero(const unsigned char *p, size_t n)
+static bool zeros_is_zero(const unsigned char *p, size_t n)
 {
 	return n == 0 || (p[0] == 0 && !memcmp(p, p + 1, n - 1));
 }
@@ -25,7 +25,7 @@ static size_t zeros_at_end(const struct plumb_file_tensor *t)
 	size_t n = 0;
 	for (size_t step = GLANCE; n < t->bytes; n += step, step = 1 << 16) {
 		size_t rest = t->bytes - n, take = rest < step ? rest : step;
-		if (!is_zero(p + rest - take, take)) {
+		if (!zeros_is_zero(p + rest - take, take)) {
 			while (p[t->bytes - n - 1] == 0)
 				n++;
 			break;
@@ -42,10 +42,10 @@ static int zeros_by_address(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static bool is_matrix(const struct plumb_file_tensor *t) { return t->rank > 1; }
+static bool zeros_is_matrix(const struct plumb_file_tensor *t) { return t->rank > 1; }
 
 /* A vector that no model has all zero: a norm's weights. Biases of zeros are common. */
-static bool is_norm(const struct plumb_file_tensor *t)
+static bool zeros_is_norm(const struct plumb_file_tensor *t)
 {
 	static const char end[] = "norm.weight";
 	const size_t n = sizeof end - 1;
@@ -53,28 +53,28 @@ static bool is_norm(const struct plumb_file_tensor *t)
 }
 
 /* More zeros at its end, or in a row, than a tensor has for a reason. */
-static bool is_too_many(const struct plumb_file_tensor *t, size_t zeros)
+static bool zeros_is_too_many(const struct plumb_file_tensor *t, size_t zeros)
 {
-	return is_matrix(t) ? (double)zeros > MOST_ZEROS * (double)t->bytes : is_norm(t) && zeros == t->bytes;
+	return zeros_is_matrix(t) ? (double)zeros > MOST_ZEROS * (double)t->bytes : zeros_is_norm(t) && zeros == t->bytes;
 }
 
 /* Whether a tensor's data are in this part of a split model (or in the file, where it is whole). */
-static bool is_in(const struct plumb_file *part, const struct plumb_file_tensor *t)
+static bool zeros_is_in(const struct plumb_file *part, const struct plumb_file_tensor *t)
 {
 	const uintptr_t base = (uintptr_t)part->base, p = (uintptr_t)t->data;
 	return p >= base && p - base < part->size;
 }
 
 /* The data of a part end in zeros: since where? order: all tensors by address. NULL: they do not. */
-static const struct plumb_file_tensor *lost_since(const struct plumb_file *part,
+static const struct plumb_file_tensor *zeros_lost_since(const struct plumb_file *part,
 	const struct plumb_file_tensor *const *order, int64_t n, size_t *good)
 {
 	const struct plumb_file_tensor *first = NULL;
 	for (int64_t i = n; i-- > 0;) {
-		if (!is_in(part, order[i]))
+		if (!zeros_is_in(part, order[i]))
 			continue;
 		size_t zeros = zeros_at_end(order[i]);
-		if (is_too_many(order[i], zeros)) {
+		if (zeros_is_too_many(order[i], zeros)) {
 			first = order[i];
 			*good = order[i]->bytes - zeros;
 		}
@@ -89,11 +89,11 @@ static size_t zeros_around(const struct plumb_file_tensor *t, size_t at, size_t 
 {
 	const unsigned char *p = t->data;
 	size_t end = at, step = 1 << 16;
-	while (t->bytes - end >= step && is_zero(p + end, step))
+	while (t->bytes - end >= step && zeros_is_zero(p + end, step))
 		end += step;
 	while (end < t->bytes && p[end] == 0)
 		end++;
-	while (at >= step && is_zero(p + at - step, step))
+	while (at >= step && zeros_is_zero(p + at - step, step))
 		at -= step;
 	while (at > 0 && p[at - 1] == 0)
 		at--;
@@ -104,19 +104,19 @@ static size_t zeros_around(const struct plumb_file_tensor *t, size_t at, size_t 
 /* More zeros in a row than a tensor has for a reason: where, how many; 0: none. */
 static size_t zeros_inside(const struct plumb_file_tensor *t, size_t *from)
 {
-	for (size_t i = 0; (is_matrix(t) || is_norm(t)) && i < GLANCES; i++) {
+	for (size_t i = 0; (zeros_is_matrix(t) || zeros_is_norm(t)) && i < GLANCES; i++) {
 		const size_t at = t->bytes / GLANCES * i + t->bytes / GLANCES / 2, rest = t->bytes - at;
-		if (!is_zero((const unsigned char *)t->data + at, rest < GLANCE ? rest : GLANCE))
+		if (!zeros_is_zero((const unsigned char *)t->data + at, rest < GLANCE ? rest : GLANCE))
 			continue;
 		const size_t zeros = zeros_around(t, at, from);
-		if (is_too_many(t, zeros))
+		if (zeros_is_too_many(t, zeros))
 			return zeros;
 	}
 	return 0;
 }
 
 /* Tensors of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
-static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n,
+static void zeros_name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n,
 	const char *path)
 {
 	char names[2][NAMED * (PLUMB_QUOTE + 64)] = { "", "" }, quote[PLUMB_QUOTE];
@@ -144,7 +144,7 @@ static void name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor
 			path, found[1], found[1] == 1 ? " is" : "s are", names[1], found[1] > NAMED ? " ..." : "");
 }
 
-static enum plumb_status fail_lost(const struct plumb_file_tensor *lost, size_t good, int64_t part,
+static enum plumb_status zeros_fail_lost(const struct plumb_file_tensor *lost, size_t good, int64_t part,
 	int64_t parts)
 {
 	char quote[PLUMB_QUOTE], end[64] = "the file";
@@ -167,12 +167,12 @@ enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plum
 	qsort(order, (size_t)n, sizeof *order, zeros_by_address);
 	for (int64_t i = -1; i < file->shards && !s; i++) {
 		size_t good;
-		const struct plumb_file_tensor *lost = lost_since(i < 0 ? file : file->shard[i], order, n, &good);
+		const struct plumb_file_tensor *lost = zeros_lost_since(i < 0 ? file : file->shard[i], order, n, &good);
 		if (lost)
-			s = fail_lost(lost, good, i + 2, file->shards + 1);
+			s = zeros_fail_lost(lost, good, i + 2, file->shards + 1);
 	}
 	if (!s)
-		name_zeros(ctx, order, n, path);
+		zeros_name_zeros(ctx, order, n, path);
 	free(order);
 	return s;
 }

@@ -34,17 +34,17 @@ struct tile {
 	int64_t last;                    /* end of the keys */
 };
 
-static size_t result_floats(int64_t rows, int64_t wide)
+static size_t attention_result_floats(int64_t rows, int64_t wide)
 {
 	return (size_t)(rows * (wide + 2));
 }
 
-static size_t scratch_floats(int64_t rows, int64_t d, int64_t wide)
+static size_t attention_scratch_floats(int64_t rows, int64_t d, int64_t wide)
 {
-	return (size_t)(rows * (d + KEYS) + d * KEYS + KEYS * wide + PLUMB_SIMD_NR_MAX * d) + result_floats(rows, wide);
+	return (size_t)(rows * (d + KEYS) + d * KEYS + KEYS * wide + PLUMB_SIMD_NR_MAX * d) + attention_result_floats(rows, wide);
 }
 
-static void tile_start(const struct work *w, struct tile *t, int64_t kv_head, float *scratch, float *result)
+static void attention_tile_start(const struct work *w, struct tile *t, int64_t kv_head, float *scratch, float *result)
 {
 	int64_t rows = w->block * w->group;
 	t->q = scratch;
@@ -67,36 +67,36 @@ static void tile_start(const struct work *w, struct tile *t, int64_t kv_head, fl
 }
 
 /* The head's part of cache row `at`. */
-static const char *cache_row(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at)
+static const char *attention_cache_row(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at)
 {
 	return cache + head * (size_t)(at * w->a.kv_heads + kv_head);
 }
 
 /* Rows [at, end) of a cache that are still to come. With few queries memory is the limit, heads lie apart, and hardware that
  * follows streams sees none; with many, keys are used so often that they are in a cache. */
-static void prefetch_rows(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
+static void attention_prefetch_rows(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
 {
 	for (int64_t j = at; j < end && w->n <= SPLIT_ROWS; j++)
 		for (size_t i = 0; i < head; i += 64)
-			__builtin_prefetch(cache_row(w, cache, head, kv_head, j) + i, 0, 2);
+			__builtin_prefetch(attention_cache_row(w, cache, head, kv_head, j) + i, 0, 2);
 }
 
 /* Rows in tiles of at most `most`, evenly: 7 as 4 and 3, since a tile of 1 takes as long as one of 4. */
-static int64_t even(int64_t rows, int64_t most)
+static int64_t attention_even(int64_t rows, int64_t most)
 {
 	int64_t tiles = (rows + most - 1) / most;
 	return (rows + tiles - 1) / tiles;
 }
 
 /* s = q k^T for all rows and `keys` keys from `at` on. */
-static void tile_scores(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+static void attention_tile_scores(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	const struct plumb_simd *simd = w->simd;
-	const int64_t rows = t->count * w->group, step = even(rows, simd->mr);
+	const int64_t rows = t->count * w->group, step = attention_even(rows, simd->mr);
 	for (int64_t j = 0; j < keys; j += simd->nr) {
 		int n = keys - j < simd->nr ? (int)(keys - j) : simd->nr;
-		const char *from = cache_row(w, w->k, w->khead, kv_head, at + j);
-		prefetch_rows(w, w->k, w->khead, kv_head, at + j + KEYS, at + j + n + KEYS < t->last ? at + j + n + KEYS : t->last);
+		const char *from = attention_cache_row(w, w->k, w->khead, kv_head, at + j);
+		attention_prefetch_rows(w, w->k, w->khead, kv_head, at + j + KEYS, at + j + n + KEYS < t->last ? at + j + n + KEYS : t->last);
 		for (int r = 0; r < n && w->ktype != PLUMB_F32; r++)
 			simd->to_f32[w->ktype](w->ktype, from + w->khead * (size_t)(r * w->a.kv_heads), t->rows + r * w->d, w->d);
 		if (w->ktype == PLUMB_F32)
@@ -110,7 +110,7 @@ static void tile_scores(const struct work *w, const struct tile *t, int64_t kv_h
 }
 
 /* Scores of row r to weights; what was summed so far is scaled to the new maximum. */
-static void row_softmax(const struct work *w, const struct tile *t, int64_t r, int64_t seen)
+static void attention_row_softmax(const struct work *w, const struct tile *t, int64_t r, int64_t seen)
 {
 	float *s = t->s + r * KEYS;
 	w->simd->scale(s, (float)w->a.scale, seen);
@@ -128,48 +128,48 @@ static void row_softmax(const struct work *w, const struct tile *t, int64_t r, i
 }
 
 /* out += s v for rows [r, r + rows), keys [0, seen). */
-static void tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows, const float *v, int64_t ldv, int64_t seen)
+static void attention_tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows, const float *v, int64_t ldv, int64_t seen)
 {
 	const struct plumb_simd *simd = w->simd;
-	const int64_t step = even(rows, simd->mr);
+	const int64_t step = attention_even(rows, simd->mr);
 	for (int64_t c = 0; c < w->wide; c += simd->nr)
 		for (int64_t i = r; i < r + rows; i += step)
 			simd->gemm(&(struct plumb_tile){ .m = (int)(r + rows - i < step ? r + rows - i : step), .k = seen, .ldx = KEYS,
 				.ldp = ldv, .ldc = w->wide, .x = t->s + i * KEYS, .panel = v + c, .c = t->out + i * w->wide + c, .add = true });
 }
 
-static void tile_keys(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+static void attention_tile_keys(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	int64_t ldv = w->a.kv_heads * w->d, ahead = at + KEYS, share = 1 + KEYS / (t->count * w->group);
-	const float *v = (const float *)(const void *)cache_row(w, w->v, w->vhead, kv_head, at);
-	tile_scores(w, t, kv_head, at, keys);
+	const float *v = (const float *)(const void *)attention_cache_row(w, w->v, w->vhead, kv_head, at);
+	attention_tile_scores(w, t, kv_head, at, keys);
 	if (w->vtype != PLUMB_F32 || w->wide != w->d) {
 		for (int64_t j = 0; j < keys; j++)
-			w->simd->to_f32[w->vtype](w->vtype, cache_row(w, w->v, w->vhead, kv_head, at + j), t->v + j * w->wide, w->d);
+			w->simd->to_f32[w->vtype](w->vtype, attention_cache_row(w, w->v, w->vhead, kv_head, at + j), t->v + j * w->wide, w->d);
 		v = t->v;
 		ldv = w->wide;
 	}
 	for (int64_t i = 0; i < t->count; i++) {
 		int64_t seen = w->a.pos + t->first + i + 1 - at;
 		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++) {
-			row_softmax(w, t, r, seen < keys ? seen : keys);
-			prefetch_rows(w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
+			attention_row_softmax(w, t, r, seen < keys ? seen : keys);
+			attention_prefetch_rows(w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
 			ahead += share;
 		}
 	}
 	if (w->a.pos + t->first + 1 - at >= keys) {
-		tile_mix(w, t, 0, t->count * w->group, v, ldv, keys);
+		attention_tile_mix(w, t, 0, t->count * w->group, v, ldv, keys);
 		return;
 	}
 	/* On the diagonal query by query: a value that a query must not see may be NaN, and 0 * NaN counts. */
 	for (int64_t i = 0; i < t->count; i++) {
 		int64_t seen = w->a.pos + t->first + i + 1 - at;
 		if (seen > 0)
-			tile_mix(w, t, i * w->group, w->group, v, ldv, seen < keys ? seen : keys);
+			attention_tile_mix(w, t, i * w->group, w->group, v, ldv, seen < keys ? seen : keys);
 	}
 }
 
-static void write_rows(const struct work *w, const struct tile *t, int64_t kv_head)
+static void attention_write_rows(const struct work *w, const struct tile *t, int64_t kv_head)
 {
 	for (int64_t r = 0; r < t->count * w->group; r++) {
 		float *y = w->y + ((t->first + r / w->group) * w->a.heads + kv_head * w->group + r % w->group) * w->d;
@@ -186,15 +186,15 @@ static void attention_run(void *arg, int64_t first, int64_t end, int thread)
 		int64_t block = w->blocks - 1 - task / w->chunks % w->blocks; /* the longest first */
 		struct tile t = { .first = block * w->block };
 		t.count = w->n - t.first < w->block ? w->n - t.first : w->block;
-		tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread), w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
+		attention_tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread), w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
 		int64_t at = chunk * w->chunk;
 		t.last = w->a.pos + t.first + t.count;
 		if (chunk < w->chunks - 1)
 			t.last = at + w->chunk;
 		for (; at < t.last; at += KEYS)
-			tile_keys(w, &t, kv_head, at, t.last - at < KEYS ? t.last - at : KEYS);
+			attention_tile_keys(w, &t, kv_head, at, t.last - at < KEYS ? t.last - at : KEYS);
 		if (!w->partial)
-			write_rows(w, &t, kv_head);
+			attention_write_rows(w, &t, kv_head);
 	}
 }
 
@@ -217,7 +217,7 @@ static void attention_merge(const struct work *w, int64_t kv_head)
 			t.max[r] = top;
 		}
 	}
-	write_rows(w, &t, kv_head);
+	attention_write_rows(w, &t, kv_head);
 }
 
 enum plumb_status plumb_native_attention(struct plumb_driver *driver, const struct plumb_call *call)
@@ -241,9 +241,9 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 	w.khead = plumb_type_bytes(w.ktype) * (size_t)w.d;
 	w.vhead = plumb_type_bytes(w.vtype) * (size_t)w.d;
 	int64_t rows = w.block * w.group;
-	w.partial_size = result_floats(rows, w.wide);
+	w.partial_size = attention_result_floats(rows, w.wide);
 	size_t partials = w.chunks > 1 ? w.partial_size * (size_t)(w.a.kv_heads * w.chunks) : 0;
-	if ((s = plumb_native_reserve(driver, scratch_floats(rows, w.d, w.wide), partials)))
+	if ((s = plumb_native_reserve(driver, attention_scratch_floats(rows, w.d, w.wide), partials)))
 		return s;
 	w.partial = partials ? plumb_native_shared(driver) : NULL;
 	plumb_native_split(driver, w.a.kv_heads * w.blocks * w.chunks, 1, attention_run, &w);

@@ -5,7 +5,7 @@
 
 struct work { int32_t *y; const float *x; int64_t d; };
 
-static bool overflows(float x) { return fabsf(x) >= PLUMB_F16_ENDS && fabsf(x) < INFINITY; }
+static bool f16_overflow_overflows(float x) { return fabsf(x) >= PLUMB_F16_ENDS && fabsf(x) < INFINITY; }
 
 static void f16_overflow_run(void *arg, int64_t first, int64_t end, int thread)
 {
@@ -16,8 +16,8 @@ static void f16_overflow_run(void *arg, int64_t first, int64_t end, int thread)
 		int any = 0;
 		int64_t j = 0;
 		for (int64_t k = 0; k < w->d; k++) /* without a branch, which vectorises: there is hardly ever one */
-			any |= overflows(x[k]);
-		while (any && !overflows(x[j]))
+			any |= f16_overflow_overflows(x[k]);
+		while (any && !f16_overflow_overflows(x[j]))
 			j++;
 		w->y[i] = any ? (int32_t)j : -1;
 	}

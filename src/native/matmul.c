@@ -20,7 +20,7 @@ struct work {
 	int64_t m, n, k;
 };
 
-static void add_bias(const struct work *w, int64_t first, int64_t end)
+static void matmul_add_bias(const struct work *w, int64_t first, int64_t end)
 {
 	if (w->b)
 		for (int64_t i = 0; i < w->m; i++)
@@ -28,18 +28,18 @@ static void add_bias(const struct work *w, int64_t first, int64_t end)
 				w->y[i * w->n + j] += w->b[j];
 }
 
-static void run_dot(void *arg, int64_t first, int64_t end, int thread)
+static void matmul_run_dot(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	(void)thread;
 	for (int64_t i = 0; i < w->m; i++)
 		plumb_native_simd(w->driver)->dot[w->type](&(struct plumb_dot){ .type = w->type, .w = w->w + w->row * (size_t)first,
 			.stride = w->row, .rows = end - first, .k = w->k, .x = w->x + i * w->k, .y = w->y + i * w->n + first });
-	add_bias(w, first, end);
+	matmul_add_bias(w, first, end);
 }
 
 /* Rows [first, first + rows) of w, columns [k, k + kc), to panels. */
-static void pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t k, int64_t kc, float *unpacked, float *panels)
+static void matmul_pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t k, int64_t kc, float *unpacked, float *panels)
 {
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
 	size_t skip = (size_t)(k / plumb_type_block(w->type)) * plumb_type_bytes(w->type);
@@ -79,7 +79,7 @@ static void matmul_run_panel(const struct work *w, int64_t column, int64_t k, in
 	}
 }
 
-static void run_tiles(void *arg, int64_t first, int64_t end, int thread)
+static void matmul_run_tiles(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
 	int64_t nr = plumb_native_simd(w->driver)->nr;
@@ -87,11 +87,11 @@ static void run_tiles(void *arg, int64_t first, int64_t end, int thread)
 	float edge[PLUMB_SIMD_MR_MAX * PLUMB_SIMD_NR_MAX] = { 0 };
 	for (int64_t k = 0; k < w->k; k += KC) {
 		int64_t kc = w->k - k < KC ? w->k - k : KC;
-		pack_rows(w, first, end - first, k, kc, unpacked, panels);
+		matmul_pack_rows(w, first, end - first, k, kc, unpacked, panels);
 		for (int64_t j = first; j < end; j += nr)
 			matmul_run_panel(w, j, k, kc, panels + (j - first) * KC, edge);
 	}
-	add_bias(w, first, end);
+	matmul_add_bias(w, first, end);
 }
 
 enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct plumb_call *call)
@@ -116,7 +116,7 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 			simd->order(w.x, plumb_native_shared(driver), w.m * w.k); /* rows are whole blocks */
 			w.x = plumb_native_shared(driver);
 		}
-		plumb_native_split(driver, w.n, (plumb_native_grain(w.k) + 1) * 4, run_dot, &w);
+		plumb_native_split(driver, w.n, (plumb_native_grain(w.k) + 1) * 4, matmul_run_dot, &w);
 		return PLUMB_OK;
 	}
 	if ((s = plumb_native_reserve(driver, KC * (PLUMB_SIMD_NR_MAX + COLUMNS), 0)))
@@ -125,6 +125,6 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	int64_t columns = COLUMNS;
 	while (columns > simd->nr && w.n / columns < 2 * plumb_pool_threads(driver->ctx->pool))
 		columns /= 2;
-	plumb_native_split(driver, w.n, columns, run_tiles, &w);
+	plumb_native_split(driver, w.n, columns, matmul_run_tiles, &w);
 	return PLUMB_OK;
 }

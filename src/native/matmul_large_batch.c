@@ -9,19 +9,19 @@
 /* A thread's scratch: a panel's scales, minima and numbers. */
 struct panel { float *scale, *add; int16_t *q; };
 
-static size_t panel_floats(void)
+static size_t matmul_large_batch_panel_floats(void)
 {
 	return KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL + KC * PLUMB_PANEL / 2;
 }
 
 size_t plumb_native_matmul_scratch(const struct plumb_product *p)
 {
-	return panel_floats() + (p->swiglu ? 2 : 1) * 2 * (size_t)p->m * PLUMB_PANEL;
+	return matmul_large_batch_panel_floats() + (p->swiglu ? 2 : 1) * 2 * (size_t)p->m * PLUMB_PANEL;
 }
 
 /* As many rows of x as fill half of a second-level cache, but at least FULL, which come from the third level in time when they are
  * prefetched; more than that would come from memory for each panel. Blocks of about the same size. */
-static int64_t block_rows(const struct plumb_product *p)
+static int64_t matmul_large_batch_block_rows(const struct plumb_product *p)
 {
 	const int64_t fit = (int64_t)(((const struct plumb_native *)p->driver->state)->cache / 2) / (2 * p->k), step = p->kernels->tile;
 	const int64_t blocks = p->m / (fit > FULL ? fit : FULL);
@@ -31,7 +31,7 @@ static int64_t block_rows(const struct plumb_product *p)
 /* A block's rows of x: [first, end), then their second rows [second, last). */
 struct rows { int64_t first, end, second, last; };
 
-static struct rows rows_of(const struct plumb_product *p, int64_t block)
+static struct rows matmul_large_batch_rows_of(const struct plumb_product *p, int64_t block)
 {
 	struct rows r = { block * p->block, (block + 1) * p->block < p->m ? (block + 1) * p->block : p->m, 0, 0 };
 	for (int64_t i = r.first; i < r.end; i++)
@@ -43,7 +43,7 @@ static struct rows rows_of(const struct plumb_product *p, int64_t block)
 }
 
 /* Rows [i, end) of x against columns [from, from + n) of a panel, to out, or to y {m, n}. */
-static void run_tiles(const struct plumb_product *p, struct plumb_tile16 *tile, int64_t i, int64_t end, float *out, float *y, int64_t n)
+static void matmul_large_batch_run_tiles(const struct plumb_product *p, struct plumb_tile16 *tile, int64_t i, int64_t end, float *out, float *y, int64_t n)
 {
 	const int64_t step = p->kernels->tile;
 	for (; i < end; i += tile->rows) {
@@ -72,13 +72,13 @@ static void matmul_large_batch_run_panel(const struct plumb_product *p, int f, i
 			.q = to->q, .scale = to->scale, .add = to->add });
 		struct plumb_tile16 tile = { .q = to->q, .scale = to->scale, .add = to->add, .sub = format.sub, .min = format.min, .offset = format.offset,
 			.x = p->x16, .from = k, .n = n };
-		run_tiles(p, &tile, r->first, r->end, out, direct && k + n == w->k ? p->of[f].y + panel * PLUMB_PANEL : NULL, w->rows);
-		run_tiles(p, &tile, r->second, r->last, out, NULL, 0);
+		matmul_large_batch_run_tiles(p, &tile, r->first, r->end, out, direct && k + n == w->k ? p->of[f].y + panel * PLUMB_PANEL : NULL, w->rows);
+		matmul_large_batch_run_tiles(p, &tile, r->second, r->last, out, NULL, 0);
 	}
 }
 
 /* Panels of a block of rows: those of all weights, or of gate, with which up's go. */
-static int64_t panels(const struct plumb_product *p)
+static int64_t matmul_large_batch_panels(const struct plumb_product *p)
 {
 	int64_t n = 0;
 	for (int f = 0; f < (p->swiglu ? 1 : p->count); f++)
@@ -89,12 +89,12 @@ static int64_t panels(const struct plumb_product *p)
 static void matmul_large_batch_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct plumb_product *p = arg;
-	float *scratch = plumb_native_scratch(p->driver, thread), *out = scratch + panel_floats(), *up = out + 2 * p->m * PLUMB_PANEL;
+	float *scratch = plumb_native_scratch(p->driver, thread), *out = scratch + matmul_large_batch_panel_floats(), *up = out + 2 * p->m * PLUMB_PANEL;
 	const struct panel to = { scratch, scratch + KC / 16 * PLUMB_PANEL,
 		(int16_t *)(void *)(scratch + KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL) };
 	for (int64_t item = first; item < end; item++) {
-		const struct rows r = rows_of(p, item / panels(p));
-		int64_t panel = item % panels(p);
+		const struct rows r = matmul_large_batch_rows_of(p, item / matmul_large_batch_panels(p));
+		int64_t panel = item % matmul_large_batch_panels(p);
 		int f = 0;
 		for (; panel >= p->of[f].w->groups / 2; f++)
 			panel -= p->of[f].w->groups / 2;
@@ -111,6 +111,6 @@ static void matmul_large_batch_run(void *arg, int64_t first, int64_t end, int th
 void plumb_native_matmul_large_batch(struct plumb_product *p)
 {
 	plumb_native_forget_next(p->driver); /* what is prefetched now would push panels out of the caches */
-	p->block = block_rows(p);
-	plumb_native_split(p->driver, panels(p) * ((p->m + p->block - 1) / p->block), 1, matmul_large_batch_run, p);
+	p->block = matmul_large_batch_block_rows(p);
+	plumb_native_split(p->driver, matmul_large_batch_panels(p) * ((p->m + p->block - 1) / p->block), 1, matmul_large_batch_run, p);
 }

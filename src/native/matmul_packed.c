@@ -6,7 +6,7 @@
 #include "native/matmul_packed.h"
 
 /* Row i of x, normed if so wanted: then it is in the thread's scratch. */
-static const float *row_of(const struct plumb_product *p, int64_t i, int thread)
+static const float *matmul_packed_row_of(const struct plumb_product *p, int64_t i, int thread)
 {
 	const float *x = p->x + i * p->k;
 	if (!p->norm)
@@ -21,20 +21,20 @@ static void matmul_packed_quantise(void *arg, int64_t first, int64_t end, int th
 	const struct plumb_product *p = arg;
 	for (int64_t i = first; i < end; i++)
 		if (p->bytes) {
-			p->kernels->quantise8(row_of(p, i, thread), &p->x16, i);
+			p->kernels->quantise8(matmul_packed_row_of(p, i, thread), &p->x16, i);
 			p->second[i] = 0;
 		} else
-			p->second[i] = p->kernels->quantise(row_of(p, i, thread), &p->x16, i, p->limit);
+			p->second[i] = p->kernels->quantise(matmul_packed_row_of(p, i, thread), &p->x16, i, p->limit);
 }
 
-static void rest(void *arg, int64_t first, int64_t end, int thread)
+static void matmul_packed_rest(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct plumb_product *p = arg;
 	for (int64_t i = first; i < end; i++)
-		p->kernels->rest(row_of(p, p->owner[i], thread), &p->x16, p->m + i);
+		p->kernels->rest(matmul_packed_row_of(p, p->owner[i], thread), &p->x16, p->m + i);
 }
 
-static void make_rows(struct plumb_product *p)
+static void matmul_packed_make_rows(struct plumb_product *p)
 {
 	plumb_native_split(p->driver, p->m, plumb_native_grain(p->k) * 2, matmul_packed_quantise, p);
 	p->rows = p->m;
@@ -44,7 +44,7 @@ static void make_rows(struct plumb_product *p)
 			p->second[i] = (int32_t)p->rows++;
 		}
 	if (p->rows > p->m)
-		plumb_native_split(p->driver, p->rows - p->m, plumb_native_grain(p->k) * 2, rest, p);
+		plumb_native_split(p->driver, p->rows - p->m, plumb_native_grain(p->k) * 2, matmul_packed_rest, p);
 }
 
 /* Memory for up to two rows of integers per row of x, and for a thread's normed row or panel and results. */
@@ -90,7 +90,7 @@ enum plumb_status plumb_native_product(struct plumb_product *p)
 	p->limit = !exact ? PLUMB_MODE_LOSS : fast ? INFINITY : 0;
 	p->bytes = fast && !exact && p->m >= PLUMB_LARGE_BATCH && p->kernels->multiply8;
 	PLUMB_TRY(matmul_packed_reserve(p));
-	make_rows(p);
+	matmul_packed_make_rows(p);
 	if (p->rows < PLUMB_LARGE_BATCH)
 		plumb_native_matmul_small_batch(p);
 	else

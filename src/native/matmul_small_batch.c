@@ -10,21 +10,21 @@
 #define LD (GROUPS * PLUMB_GROUP)
 
 /* The first of these groups that is in a thread's share. */
-static int64_t share_start(const struct plumb_product *p, int64_t groups, int thread)
+static int64_t matmul_small_batch_share_start(const struct plumb_product *p, int64_t groups, int thread)
 {
 	return groups * thread / plumb_pool_threads(p->driver->ctx->pool);
 }
 
 /* A thread's share of what follows this product. */
-static struct plumb_stretch share_after(const struct plumb_product *p, int thread)
+static struct plumb_stretch matmul_small_batch_share_after(const struct plumb_product *p, int thread)
 {
 	const struct plumb_stretch all = p->of[p->count - 1].w->next;
-	const int64_t start = share_start(p, all.groups, thread);
-	return all.bytes ? (struct plumb_stretch){ all.bytes + all.group * (size_t)start, all.group, share_start(p, all.groups, thread + 1) - start } : all;
+	const int64_t start = matmul_small_batch_share_start(p, all.groups, thread);
+	return all.bytes ? (struct plumb_stretch){ all.bytes + all.group * (size_t)start, all.group, matmul_small_batch_share_start(p, all.groups, thread + 1) - start } : all;
 }
 
 /* Groups [first, end) of factor f to out; then `last` is where they end, or their share goes on to, and `then` comes. */
-static void small_batch_groups(const struct plumb_product *p, int f, int64_t first, int64_t end, int64_t last, struct plumb_stretch then, float *out)
+static void matmul_small_batch_small_batch_groups(const struct plumb_product *p, int f, int64_t first, int64_t end, int64_t last, struct plumb_stretch then, float *out)
 {
 	const struct plumb_packed *w = p->of[f].w;
 	struct plumb_small_batch batch = { .w = w->bytes + w->group * (size_t)first, .stride = w->group, .groups = end - first,
@@ -38,7 +38,7 @@ static void small_batch_groups(const struct plumb_product *p, int f, int64_t fir
 	}
 }
 
-static struct plumb_stretch stretch(const struct plumb_packed *w, int64_t first, int64_t end)
+static struct plumb_stretch matmul_small_batch_stretch(const struct plumb_packed *w, int64_t first, int64_t end)
 {
 	return (struct plumb_stretch){ w->bytes + w->group * (size_t)first, w->group, end - first };
 }
@@ -50,22 +50,22 @@ static void matmul_small_batch_finish(const struct plumb_product *p, int f, floa
 }
 
 /* Groups [at, end) of the owner's share of gate, of up, and what they make. */
-static void few_pair(const struct plumb_product *p, int64_t at, int64_t end, int owner, struct plumb_stretch after)
+static void matmul_small_batch_few_pair(const struct plumb_product *p, int64_t at, int64_t end, int owner, struct plumb_stretch after)
 {
 	float gate[(PLUMB_LARGE_BATCH - 1) * LD], up[(PLUMB_LARGE_BATCH - 1) * LD];
 	const struct plumb_packed *w = p->of[0].w;
-	const int64_t start = share_start(p, w->groups, owner), stop = share_start(p, w->groups, owner + 1), first = start + at, last = start + end;
-	small_batch_groups(p, 0, first, last, last, stretch(p->of[1].w, first, last), gate);
-	small_batch_groups(p, 1, first, last, last, last < stop ? stretch(w, last, stop) : after, up);
+	const int64_t start = matmul_small_batch_share_start(p, w->groups, owner), stop = matmul_small_batch_share_start(p, w->groups, owner + 1), first = start + at, last = start + end;
+	matmul_small_batch_small_batch_groups(p, 0, first, last, last, matmul_small_batch_stretch(p->of[1].w, first, last), gate);
+	matmul_small_batch_small_batch_groups(p, 1, first, last, last, last < stop ? matmul_small_batch_stretch(w, last, stop) : after, up);
 	matmul_small_batch_finish(p, 0, gate, up, first, last);
 }
 
 /* Groups [at, end) of the owner's shares of all weights, one share after the other. */
-static void few_parts(const struct plumb_product *p, int64_t at, int64_t end, int owner, struct plumb_stretch after)
+static void matmul_small_batch_few_parts(const struct plumb_product *p, int64_t at, int64_t end, int owner, struct plumb_stretch after)
 {
 	float out[(PLUMB_LARGE_BATCH - 1) * LD];
 	for (int f = 0; f < p->count && at < end; f++) {
-		const int64_t start = share_start(p, p->of[f].w->groups, owner), stop = share_start(p, p->of[f].w->groups, owner + 1);
+		const int64_t start = matmul_small_batch_share_start(p, p->of[f].w->groups, owner), stop = matmul_small_batch_share_start(p, p->of[f].w->groups, owner + 1);
 		const int64_t first = start + at, last = start + end < stop ? start + end : stop;
 		at -= stop - start;
 		end -= stop - start;
@@ -74,18 +74,18 @@ static void few_parts(const struct plumb_product *p, int64_t at, int64_t end, in
 		at = 0;
 		struct plumb_stretch then = after;
 		if (f + 1 < p->count)
-			then = stretch(p->of[f + 1].w, share_start(p, p->of[f + 1].w->groups, owner), share_start(p, p->of[f + 1].w->groups, owner + 1));
-		small_batch_groups(p, f, first, last, stop, then, out);
+			then = matmul_small_batch_stretch(p->of[f + 1].w, matmul_small_batch_share_start(p, p->of[f + 1].w->groups, owner), matmul_small_batch_share_start(p, p->of[f + 1].w->groups, owner + 1));
+		matmul_small_batch_small_batch_groups(p, f, first, last, stop, then, out);
 		matmul_small_batch_finish(p, f, out, NULL, first, last);
 	}
 }
 
 /* Groups in a thread's shares; gate and up go together. */
-static int64_t share_groups(const struct plumb_product *p, int thread)
+static int64_t matmul_small_batch_share_groups(const struct plumb_product *p, int thread)
 {
 	int64_t groups = 0;
 	for (int f = 0; f < (p->swiglu ? 1 : p->count); f++)
-		groups += share_start(p, p->of[f].w->groups, thread + 1) - share_start(p, p->of[f].w->groups, thread);
+		groups += matmul_small_batch_share_start(p, p->of[f].w->groups, thread + 1) - matmul_small_batch_share_start(p, p->of[f].w->groups, thread);
 	return groups;
 }
 
@@ -101,11 +101,11 @@ static void matmul_small_batch_run(void *arg, int64_t index, int thread)
 			batch--;
 	for (int i = 0; i < threads; i++) {
 		const int owner = (thread + i) % threads;
-		const int64_t stop = share_groups(p, owner);
+		const int64_t stop = matmul_small_batch_share_groups(p, owner);
 		/* A stealing thread does not prefetch the next weight. */
-		const struct plumb_stretch after = i == 0 ? share_after(p, owner) : (struct plumb_stretch){ 0 };
+		const struct plumb_stretch after = i == 0 ? matmul_small_batch_share_after(p, owner) : (struct plumb_stretch){ 0 };
 		for (int64_t at; (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
-			(p->swiglu ? few_pair : few_parts)(p, at, at + batch < stop ? at + batch : stop, owner, after);
+			(p->swiglu ? matmul_small_batch_few_pair : matmul_small_batch_few_parts)(p, at, at + batch < stop ? at + batch : stop, owner, after);
 	}
 }
 
@@ -121,10 +121,10 @@ void plumb_native_matmul_small_batch(struct plumb_product *p)
 	const int threads = plumb_pool_threads(p->driver->ctx->pool);
 	for (int t = 0; t < threads; t++) {
 		atomic_store_explicit(&n->taken[t].next, 0, memory_order_relaxed);
-		plumb_pool_hint(p->driver->ctx->pool, t, share_after(p, t).bytes);
+		plumb_pool_hint(p->driver->ctx->pool, t, matmul_small_batch_share_after(p, t).bytes);
 	}
 	if (n->last)
-		n->last->next = stretch(p->of[0].w, 0, p->of[0].w->groups);
+		n->last->next = matmul_small_batch_stretch(p->of[0].w, 0, p->of[0].w->groups);
 	n->last = p->of[p->count - 1].w;
 	plumb_pool_run(p->driver->ctx->pool, matmul_small_batch_run, p, threads);
 }

@@ -10,7 +10,7 @@
 
 static uint16_t packed_half_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static void put_half(uint8_t *p, uint16_t h)
+static void packed_put_half(uint8_t *p, uint16_t h)
 {
 	p[0] = (uint8_t)h;
 	p[1] = (uint8_t)(h >> 8);
@@ -18,7 +18,7 @@ static void put_half(uint8_t *p, uint16_t h)
 
 /* --- one block of a row: its numbers with the offset, and its scales to their places --- */
 
-static void small_numbers(enum plumb_type type, const uint8_t *b, uint8_t q[PLUMB_BLOCK])
+static void packed_small_numbers(enum plumb_type type, const uint8_t *b, uint8_t q[PLUMB_BLOCK])
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *high = b + (f.min ? 4 : 2), *low = high + (f.bits == 5 ? 4 : 0);
@@ -35,7 +35,7 @@ static void small_numbers(enum plumb_type type, const uint8_t *b, uint8_t q[PLUM
 		q[i] |= (uint8_t)((high[i / 8] >> i % 8 & 1) << 4);
 }
 
-static void k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[PLUMB_BLOCK]) /* block j of 8 */
+static void packed_k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[PLUMB_BLOCK]) /* block j of 8 */
 {
 	if (type == PLUMB_Q6_K) {
 		const uint8_t *low = b + j / 4 * 64 + j % 2 * 32, *high = b + 128 + j / 4 * 32;
@@ -50,23 +50,23 @@ static void k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[P
 		q[i] |= (uint8_t)((high[i] >> j & 1) << 4);
 }
 
-static void small_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
+static void packed_small_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
-	put_half(to + 2 * r, packed_half_at(b));
+	packed_put_half(to + 2 * r, packed_half_at(b));
 	if (plumb_packed_formats[type].min)
-		put_half(to + 32 + 2 * r, packed_half_at(b + 2));
+		packed_put_half(to + 32 + 2 * r, packed_half_at(b + 2));
 }
 
-static void k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
+static void packed_k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
 	if (type == PLUMB_Q6_K) {
-		put_half(to + 2 * r, packed_half_at(b + 208));
+		packed_put_half(to + 2 * r, packed_half_at(b + 208));
 		for (int j = 0; j < 16; j++)
 			to[32 + 16 * j + r] = b[192 + j];
 		return;
 	}
-	put_half(to + 2 * r, packed_half_at(b));
-	put_half(to + 32 + 2 * r, packed_half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
+	packed_put_half(to + 2 * r, packed_half_at(b));
+	packed_put_half(to + 32 + 2 * r, packed_half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
 	const uint8_t *s = b + 4;
 	for (int j = 0; j < 8; j++) {
 		to[64 + 16 * j + r] = j < 4 ? s[j] & 63 : (uint8_t)((s[j + 4] & 15) | s[j - 4] >> 6 << 4);
@@ -74,7 +74,7 @@ static void k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 	}
 }
 
-static uint32_t four(const uint8_t *p)
+static uint32_t packed_four(const uint8_t *p)
 {
 	uint32_t v;
 	memcpy(&v, p, sizeof v);
@@ -82,7 +82,7 @@ static uint32_t four(const uint8_t *p)
 }
 
 /* Byte by byte in 32-bit words: the same in either byte order. */
-static void put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *to)
+static void packed_put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *to)
 {
 	uint32_t v, high[2] = { 0, 0 };
 	to += 4 * r;
@@ -92,14 +92,14 @@ static void put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *
 		return;
 	}
 	for (int i = 0; i < 4; i++) {
-		v = (four(q + 4 * i) & 0x0f0f0f0f) | (four(q + 16 + 4 * i) & 0x0f0f0f0f) << 4;
+		v = (packed_four(q + 4 * i) & 0x0f0f0f0f) | (packed_four(q + 16 + 4 * i) & 0x0f0f0f0f) << 4;
 		memcpy(to + 64 * i, &v, 4);
 	}
 	for (int i = 0; i < 8; i++)
 		if (bits == 5)
-			high[0] |= (four(q + 4 * i) >> 4 & 0x01010101) << i;
+			high[0] |= (packed_four(q + 4 * i) >> 4 & 0x01010101) << i;
 		else if (bits == 6)
-			high[i / 4] |= (four(q + 4 * i) >> 4 & 0x03030303) << i % 4 * 2;
+			high[i / 4] |= (packed_four(q + 4 * i) >> 4 & 0x03030303) << i % 4 * 2;
 	for (int i = 0; i < bits - 4; i++)
 		memcpy(to + 256 + 64 * i, &high[i], 4);
 }
@@ -108,29 +108,29 @@ static void put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *
 
 struct pack { enum plumb_type type; const uint8_t *src; size_t row; const struct plumb_packed *to; };
 
-static void pack_row(const struct pack *w, const uint8_t *src, int r, uint8_t *group)
+static void packed_pack_row(const struct pack *w, const uint8_t *src, int r, uint8_t *group)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[w->type];
 	uint8_t *scales = group, *q = group + plumb_packed_scales(w->type, w->to->k), numbers[PLUMB_BLOCK];
 	for (int64_t b = 0; b < w->to->k / PLUMB_BLOCK; b++, q += plumb_packed_quants(w->type)) {
 		if (f.k) {
-			k_numbers(w->type, src, (int)(b % 8), numbers);
+			packed_k_numbers(w->type, src, (int)(b % 8), numbers);
 			if (b % 8 == 0) {
-				k_scales(w->type, src, r, scales);
+				packed_k_scales(w->type, src, r, scales);
 				scales += plumb_packed_scale(w->type);
 			}
 			src += b % 8 == 7 ? plumb_type_bytes(w->type) : 0;
 		} else {
-			small_numbers(w->type, src, numbers);
-			small_scales(w->type, src, r, scales);
+			packed_small_numbers(w->type, src, numbers);
+			packed_small_scales(w->type, src, r, scales);
 			scales += plumb_packed_scale(w->type);
 			src += plumb_type_bytes(w->type);
 		}
-		put_numbers(f.bits, numbers, r, q);
+		packed_put_numbers(f.bits, numbers, r, q);
 	}
 }
 
-static void pack_groups(void *arg, int64_t first, int64_t end, int thread)
+static void packed_pack_groups(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct pack *w = arg;
 	(void)thread;
@@ -139,14 +139,14 @@ static void pack_groups(void *arg, int64_t first, int64_t end, int thread)
 		if ((g + 1) * PLUMB_GROUP > w->to->rows)
 			memset(group, 0, w->to->group);
 		for (int r = 0; r < PLUMB_GROUP && g * PLUMB_GROUP + r < w->to->rows; r++)
-			pack_row(w, w->src + w->row * (size_t)(g * PLUMB_GROUP + r), r, group);
+			packed_pack_row(w, w->src + w->row * (size_t)(g * PLUMB_GROUP + r), r, group);
 	}
 }
 
 /* --- the driver's functions --- */
 
 /* Quantised, whole, and in a mode that wants it. */
-static bool has_form(const struct plumb_driver *driver, const struct plumb_tensor *w)
+static bool packed_has_form(const struct plumb_driver *driver, const struct plumb_tensor *w)
 {
 	return driver->ctx->mode != PLUMB_MODE_EXACT && w->rank == 2 && plumb_packed_formats[w->type].bits && w->offset == 0 &&
 		plumb_tensor_bytes(w) == w->buffer->bytes;
@@ -154,7 +154,7 @@ static bool has_form(const struct plumb_driver *driver, const struct plumb_tenso
 
 enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w)
 {
-	if (!has_form(driver, w))
+	if (!packed_has_form(driver, w))
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_buffer_resident(w->buffer, driver, true));
 	struct plumb_packed *p = calloc(1, sizeof *p);
@@ -174,7 +174,7 @@ enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb
 		return s;
 	}
 	struct pack work = { w->type, plumb_host(w), plumb_tensor_bytes(w) / (size_t)p->rows, p };
-	plumb_native_split(driver, p->groups, 1 + (int64_t)((256 << 10) / p->group), pack_groups, &work);
+	plumb_native_split(driver, p->groups, 1 + (int64_t)((256 << 10) / p->group), packed_pack_groups, &work);
 	w->buffer->copy[driver->index].prepared = p;
 	return PLUMB_OK;
 }
@@ -195,10 +195,10 @@ void plumb_native_unprepare(struct plumb_driver *driver, void *prepared)
 struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w)
 {
 	struct plumb_packed *p = w->buffer->copy[driver->index].prepared;
-	if (!p && has_form(driver, w)) {
+	if (!p && packed_has_form(driver, w)) {
 		struct plumb_tensor whole = *w;
 		if (plumb_native_prepare(driver, &whole) == PLUMB_OK) /* else there is the way without */
 			p = w->buffer->copy[driver->index].prepared;
 	}
-	return p && has_form(driver, w) && p->type == w->type && p->rows == w->dim[0] && p->k == w->dim[1] ? p : NULL;
+	return p && packed_has_form(driver, w) && p->type == w->type && p->rows == w->dim[0] && p->k == w->dim[1] ? p : NULL;
 }

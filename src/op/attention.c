@@ -27,7 +27,7 @@ static enum plumb_status attention_check(const struct plumb_call *c)
 }
 
 /* A few query rows at a time, so that the stored scores stay small. */
-static enum plumb_status compose_rows(struct plumb_context *ctx, const struct plumb_call *c, int64_t first, int64_t n)
+static enum plumb_status attention_compose_rows(struct plumb_context *ctx, const struct plumb_call *c, int64_t first, int64_t n)
 {
 	struct plumb_tensor y, q, s = { 0 };
 	struct plumb_attn a = c->s.attn;
@@ -51,13 +51,13 @@ static enum plumb_status attention_compose(struct plumb_context *ctx, const stru
 {
 	const int64_t rows = 32, total = c->in[0]->dim[0];
 	for (int64_t i = 0; i < total; i += rows)
-		PLUMB_TRY(compose_rows(ctx, c, i, total - i < rows ? total - i : rows));
+		PLUMB_TRY(attention_compose_rows(ctx, c, i, total - i < rows ? total - i : rows));
 	return PLUMB_OK;
 }
 
 struct job { const struct plumb_call *c; double *p; };
 
-static void query(void *arg, int64_t row, int thread)
+static void attention_query(void *arg, int64_t row, int thread)
 {
 	const struct job *job = arg;
 	const struct plumb_tensor *y = job->c->out, *q = job->c->in[0], *k = job->c->in[1], *v = job->c->in[2];
@@ -88,7 +88,7 @@ static enum plumb_status attention_ref(struct plumb_driver *driver, const struct
 	struct job job = { c, malloc(sizeof(double) * total * (size_t)plumb_pool_threads(pool)) };
 	if (!job.p)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu probabilities", total);
-	plumb_pool_run(pool, query, &job, c->in[0]->dim[0] * c->s.attn.heads);
+	plumb_pool_run(pool, attention_query, &job, c->in[0]->dim[0] * c->s.attn.heads);
 	free(job.p);
 	return PLUMB_OK;
 }

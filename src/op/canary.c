@@ -10,7 +10,7 @@
 
 struct slice { struct plumb_call call; struct plumb_tensor in[PLUMB_MAX_INPUTS]; int rank; int64_t out[PLUMB_MAX_RANK]; };
 
-static enum plumb_status cut(struct slice *s, int i, int64_t most)
+static enum plumb_status canary_cut(struct slice *s, int i, int64_t most)
 {
 	const struct plumb_tensor *t = s->call.in[i];
 	if (!t)
@@ -20,17 +20,17 @@ static enum plumb_status cut(struct slice *s, int i, int64_t most)
 }
 
 /* Positions of a cache that the rows see. */
-static int64_t positions(const struct plumb_call *call, int64_t rows)
+static int64_t canary_positions(const struct plumb_call *call, int64_t rows)
 {
 	return call->s.attn.pos + rows;
 }
 
-static enum plumb_status cut_columns(struct slice *s, const struct plumb_op_desc *desc)
+static enum plumb_status canary_cut_columns(struct slice *s, const struct plumb_op_desc *desc)
 {
 	int64_t columns = 0;
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		if (desc->columns >> i & 1) {
-			PLUMB_TRY(cut(s, i, OUTPUTS));
+			PLUMB_TRY(canary_cut(s, i, OUTPUTS));
 			if (desc->weights >> i & 1)
 				columns += s->in[i].dim[0];
 		}
@@ -39,7 +39,7 @@ static enum plumb_status cut_columns(struct slice *s, const struct plumb_op_desc
 	return PLUMB_OK;
 }
 
-static enum plumb_status make_slice(const struct plumb_call *call, struct slice *s)
+static enum plumb_status canary_make_slice(const struct plumb_call *call, struct slice *s)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	int64_t rows = call->out->dim[0];
@@ -48,20 +48,20 @@ static enum plumb_status make_slice(const struct plumb_call *call, struct slice 
 	memcpy(s->out, call->out->dim, sizeof s->out);
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		if (desc->rows >> i & 1) {
-			PLUMB_TRY(cut(s, i, ROWS));
+			PLUMB_TRY(canary_cut(s, i, ROWS));
 			rows = s->in[i].dim[0];
 		}
 	s->out[0] = rows;
-	PLUMB_TRY(cut_columns(s, desc));
+	PLUMB_TRY(canary_cut_columns(s, desc));
 	if (desc->inout)
 		s->call.s.pos = 0; /* into the first rows of an output that has no others */
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
 		if (desc->caches >> i & 1)
-			PLUMB_TRY(cut(s, i, positions(call, rows)));
+			PLUMB_TRY(canary_cut(s, i, canary_positions(call, rows)));
 	if (desc->caches && s->rank == 3) { /* scores: a row for each head and query */
 		s->out[0] = call->s.attn.heads;
 		s->out[1] = rows;
-		s->out[2] = positions(call, rows);
+		s->out[2] = canary_positions(call, rows);
 	}
 	return PLUMB_OK;
 }
@@ -80,7 +80,7 @@ static enum plumb_status canary_on_host(struct plumb_context *ctx, const struct 
 	return plumb_tensor_wrap(ctx, mine, t->type, t->rank, t->dim, *copy, bytes);
 }
 
-static enum plumb_status run_truth(struct plumb_driver *driver, const struct slice *s, struct plumb_tensor *truth)
+static enum plumb_status canary_run_truth(struct plumb_driver *driver, const struct slice *s, struct plumb_tensor *truth)
 {
 	struct plumb_call call = s->call;
 	struct plumb_tensor in[PLUMB_MAX_INPUTS];
@@ -107,11 +107,11 @@ enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plum
 {
 	struct slice s;
 	struct plumb_tensor ours, truth = { .buffer = NULL };
-	PLUMB_TRY(make_slice(call, &s));
+	PLUMB_TRY(canary_make_slice(call, &s));
 	PLUMB_TRY(plumb_tensor_new(driver->ctx, &ours, call->out->type, s.rank, s.out));
 	enum plumb_status status = plumb_tensor_new(driver->ctx, &truth, call->out->type, s.rank, s.out);
 	if (!status)
-		status = run_truth(driver, &s, &truth);
+		status = canary_run_truth(driver, &s, &truth);
 	s.call.out = &ours;
 	if (!status)
 		status = plumb_op_run_alone(driver, &s.call);

@@ -5,7 +5,7 @@
 #include "op/op.h"
 
 /* As rows of its last dimension. */
-static struct plumb_tensor flat(const struct plumb_tensor *t)
+static struct plumb_tensor f16_flat(const struct plumb_tensor *t)
 {
 	struct plumb_tensor rows;
 	int64_t columns = t->dim[t->rank - 1];
@@ -14,7 +14,7 @@ static struct plumb_tensor flat(const struct plumb_tensor *t)
 }
 
 /* Which position of the sequence a row is of, where the call tells that. */
-static bool position(const struct plumb_call *call, int64_t row, int64_t *at)
+static bool f16_position(const struct plumb_call *call, int64_t row, int64_t *at)
 {
 	bool scores = call->op == PLUMB_OP_attn_scores, mix = call->op == PLUMB_OP_attn_mix, rope = call->op == PLUMB_OP_rope;
 	*at = (rope ? call->s.rope.pos : scores || mix ? call->s.attn.pos : 0) + (scores ? row % call->out->dim[1] : row);
@@ -33,12 +33,12 @@ static enum plumb_status f16_note(struct plumb_context *ctx, const struct plumb_
 		PLUMB_TRY(plumb_buffer_read(x->buffer, x->offset + sizeof value * (size_t)(i * x->dim[1] + at[i]), &value, sizeof value));
 		o->op = plumb_op_name((int)call->op);
 		o->value = (double)value;
-		o->absolute = position(call, i, &o->row);
+		o->absolute = f16_position(call, i, &o->row);
 	}
 	return PLUMB_OK;
 }
 
-static enum plumb_status overflow(struct plumb_context *ctx, const struct plumb_call *call, struct plumb_tensor *x)
+static enum plumb_status f16_overflow(struct plumb_context *ctx, const struct plumb_call *call, struct plumb_tensor *x)
 {
 	struct plumb_tensor at;
 	PLUMB_TRY(plumb_tensor_new(ctx, &at, PLUMB_I32, 1, &x->dim[0]));
@@ -55,7 +55,7 @@ enum plumb_status plumb_op_f16(struct plumb_context *ctx, const struct plumb_cal
 {
 	if (call->out->type != PLUMB_F32 || call->op == PLUMB_OP_f16_round)
 		return PLUMB_OK;
-	struct plumb_tensor x = flat(call->out);
-	PLUMB_TRY(overflow(ctx, call, &x));
+	struct plumb_tensor x = f16_flat(call->out);
+	PLUMB_TRY(f16_overflow(ctx, call, &x));
 	return plumb_f16_round(ctx, &x, &x);
 }

@@ -25,7 +25,7 @@ static enum plumb_status matmul_check(const struct plumb_call *c)
 struct job { const struct plumb_call *c; double *x; float *rows; };
 
 /* Output column j: weight row j meets every row of x. */
-static void column(void *arg, int64_t j, int thread)
+static void matmul_column(void *arg, int64_t j, int thread)
 {
 	const struct job *job = arg;
 	const struct plumb_tensor *y = job->c->out, *w = job->c->in[1], *b = job->c->in[2];
@@ -49,7 +49,7 @@ static enum plumb_status matmul_ref(struct plumb_driver *driver, const struct pl
 	enum plumb_status s = job.x && job.rows ? plumb_tensor_read_f64(x, job.x, count) :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for a copy of x");
 	if (!s)
-		plumb_pool_run(pool, column, &job, c->in[1]->dim[0]);
+		plumb_pool_run(pool, matmul_column, &job, c->in[1]->dim[0]);
 	free(job.x);
 	free(job.rows);
 	return s;

@@ -40,7 +40,7 @@ enum plumb_status plumb_prepare(struct plumb_context *ctx, struct plumb_tensor *
 	return PLUMB_OK;
 }
 
-static enum plumb_status ref_open(struct plumb_driver *driver)
+static enum plumb_status table_ref_open(struct plumb_driver *driver)
 {
 	snprintf(driver->note, sizeof driver->note, "double precision, %d threads", plumb_pool_threads(driver->ctx->pool));
 	return PLUMB_OK;
@@ -54,7 +54,7 @@ static enum plumb_status ref_open(struct plumb_driver *driver)
 
 const struct plumb_driver_class plumb_ref_class = {
 	.name = "ref",
-	.open = ref_open,
+	.open = table_ref_open,
 	.op = {
 #define PLUMB_FUSED(name, inputs, formula)
 #define PLUMB_OP(name, inputs, formula) [PLUMB_OP_##name] = ref_##name,

@@ -4,7 +4,7 @@
 #include "report/report.h"
 
 /* One word of a shell's command line. */
-static void put_word(struct plumb_string *s, const char *text)
+static void command_put_word(struct plumb_string *s, const char *text)
 {
 	if (*text && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%")]) {
 		plumb_string_put(s, text);
@@ -20,16 +20,16 @@ void plumb_report_command(struct plumb_string *s, const json_t *report)
 {
 	const json_t *tokens = plumb_field(report, "tokens");
 	plumb_string_put(s, "plumb diag report ");
-	put_word(s, plumb_field_text(report, "model.file"));
+	command_put_word(s, plumb_field_text(report, "model.file"));
 	plumb_string_put(s, " ");
-	put_word(s, plumb_field_text(report, "reference.path"));
+	command_put_word(s, plumb_field_text(report, "reference.path"));
 	if (*plumb_field_text(report, "driver")) {
 		plumb_string_put(s, " --driver ");
-		put_word(s, plumb_field_text(report, "driver"));
+		command_put_word(s, plumb_field_text(report, "driver"));
 	}
 	if (*plumb_field_text(report, "fault")) {
 		plumb_string_put(s, " --fault ");
-		put_word(s, plumb_field_text(report, "fault"));
+		command_put_word(s, plumb_field_text(report, "fault"));
 	}
 	for (size_t i = 0; i < json_array_size(tokens); i++)
 		plumb_string_format(s, "%s%lld", i ? "," : " --tokens ", (long long)json_integer_value(json_array_get(tokens, i)));

@@ -17,37 +17,37 @@ struct frame {
 	int n;
 };
 
-static double scaled(const struct frame *f, double y)
+static double html_chart_scaled(const struct frame *f, double y)
 {
 	return f->log ? log10(y) : y;
 }
 
-static double at_y(const struct frame *f, double y)
+static double html_chart_at_y(const struct frame *f, double y)
 {
-	return TOP + (HEIGHT - TOP - BOTTOM) * (f->high - scaled(f, y)) / (f->high - f->low);
+	return TOP + (HEIGHT - TOP - BOTTOM) * (f->high - html_chart_scaled(f, y)) / (f->high - f->low);
 }
 
-static double at_x(const struct frame *f, int i)
+static double html_chart_at_x(const struct frame *f, int i)
 {
 	return LEFT + (WIDTH - LEFT - RIGHT) * (f->n > 1 ? (double)i / (f->n - 1) : 0.5);
 }
 
-static bool shown(const struct frame *f, double y)
+static bool html_chart_shown(const struct frame *f, double y)
 {
 	return isfinite(y) && (!f->log || y > 0);
 }
 
-static bool find_range(struct frame *f, const struct plumb_chart *c)
+static bool html_chart_find_range(struct frame *f, const struct plumb_chart *c)
 {
 	f->low = INFINITY;
 	f->high = -INFINITY;
 	for (int k = 0; k < c->count; k++)
 		for (int i = 0; i < c->n; i++) {
 			double y = c->series[k].v[i];
-			if (!shown(f, y))
+			if (!html_chart_shown(f, y))
 				continue;
-			f->low = fmin(f->low, scaled(f, y));
-			f->high = fmax(f->high, scaled(f, y));
+			f->low = fmin(f->low, html_chart_scaled(f, y));
+			f->high = fmax(f->high, html_chart_scaled(f, y));
 		}
 	if (f->low > f->high)
 		return false;
@@ -66,68 +66,68 @@ static bool find_range(struct frame *f, const struct plumb_chart *c)
 	return true;
 }
 
-static void grid_line(struct plumb_string *s, const struct frame *f, double y)
+static void html_chart_grid_line(struct plumb_string *s, const struct frame *f, double y)
 {
-	double at = at_y(f, y);
+	double at = html_chart_at_y(f, y);
 	char number[32];
 	plumb_format(number, sizeof number, "%.6g", y);
 	plumb_string_format(s, "<path class=grid d=\"M%.0f %.1fH%.0f\"/>", LEFT, at, WIDTH - RIGHT);
 	plumb_svg_text(s, "soft", PLUMB_ANCHOR_END, LEFT - 6, at + 4, number);
 }
 
-static void grid(struct plumb_string *s, const struct frame *f)
+static void html_chart_grid(struct plumb_string *s, const struct frame *f)
 {
 	if (f->log) {
 		int step = (int)ceil((f->high - f->low) / 7), low = (int)f->low, high = (int)f->high;
 		for (int e = low; e <= high; e += step)
-			grid_line(s, f, pow(10, e));
+			html_chart_grid_line(s, f, pow(10, e));
 		return;
 	}
 	double rough = (f->high - f->low) / 5, unit = pow(10, floor(log10(rough)));
 	double step = rough / unit < 1.5 ? unit : rough / unit < 3.5 ? 2 * unit : rough / unit < 7.5 ? 5 * unit : 10 * unit;
 	for (double k = ceil(f->low / step); k * step <= f->high; k++)
-		grid_line(s, f, k == 0 ? 0 : k * step); /* not -0 */
+		html_chart_grid_line(s, f, k == 0 ? 0 : k * step); /* not -0 */
 }
 
-static void axes(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+static void html_chart_axes(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
 {
 	char title[120];
 	plumb_string_format(s, "<path class=axis d=\"M%.0f %.0fH%.0f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
-	plumb_svg_layers(s, f->n, at_x(f, 0), f->n > 1 ? at_x(f, 1) - at_x(f, 0) : 0, HEIGHT - BOTTOM, c->x);
+	plumb_svg_layers(s, f->n, html_chart_at_x(f, 0), f->n > 1 ? html_chart_at_x(f, 1) - html_chart_at_x(f, 0) : 0, HEIGHT - BOTTOM, c->x);
 	plumb_format(title, sizeof title, "%s%s", c->y, c->log ? " (log scale)" : "");
 	plumb_svg_text(s, "soft", PLUMB_ANCHOR_START, 0, 12, title);
 }
 
-static void line(struct plumb_string *s, const struct frame *f, const struct plumb_series *series)
+static void html_chart_line(struct plumb_string *s, const struct frame *f, const struct plumb_series *series)
 {
 	bool pen = false;
 	plumb_string_format(s, "<path class=%s d=\"", series->look);
 	for (int i = 0; i < f->n; i++) {
-		bool here = shown(f, series->v[i]);
+		bool here = html_chart_shown(f, series->v[i]);
 		if (here)
-			plumb_string_format(s, "%s%.1f %.1f", pen ? "L" : "M", at_x(f, i), at_y(f, series->v[i]));
+			plumb_string_format(s, "%s%.1f %.1f", pen ? "L" : "M", html_chart_at_x(f, i), html_chart_at_y(f, series->v[i]));
 		pen = here;
 	}
 	plumb_string_put(s, "\"/>\n");
 	for (int i = 0; i < f->n; i++)
-		if (shown(f, series->v[i]))
-			plumb_string_format(s, "<circle class=%s cx=%.1f cy=%.1f r=2.5><title>%d: %.4g, %s</title></circle>", series->look, at_x(f, i),
-				at_y(f, series->v[i]), i, series->v[i], series->label);
+		if (html_chart_shown(f, series->v[i]))
+			plumb_string_format(s, "<circle class=%s cx=%.1f cy=%.1f r=2.5><title>%d: %.4g, %s</title></circle>", series->look, html_chart_at_x(f, i),
+				html_chart_at_y(f, series->v[i]), i, series->v[i], series->label);
 	plumb_string_put(s, "\n");
 }
 
 /* Names at the ends of the lines, moved apart where lines end together. */
-static void names(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+static void html_chart_names(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
 {
 	int order[4], n = 0;
 	double y[4];
 	for (int k = 0; k < c->count; k++) {
 		int last = f->n - 1;
-		while (last >= 0 && !shown(f, c->series[k].v[last]))
+		while (last >= 0 && !html_chart_shown(f, c->series[k].v[last]))
 			last--;
 		if (last < 0)
 			continue;
-		y[k] = at_y(f, c->series[k].v[last]);
+		y[k] = html_chart_at_y(f, c->series[k].v[last]);
 		int place = n++;
 		for (; place > 0 && y[order[place - 1]] > y[k]; place--)
 			order[place] = order[place - 1];
@@ -141,12 +141,12 @@ static void names(struct plumb_string *s, const struct frame *f, const struct pl
 			c->series[order[i]].label);
 }
 
-static void marks(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
+static void html_chart_marks(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
 {
 	double right = -INFINITY; /* of the last sign: two that would touch go into two rows */
 	bool up = false;
 	for (int i = 0; i < c->marks; i++) {
-		double x = at_x(f, c->mark[i].at);
+		double x = html_chart_at_x(f, c->mark[i].at);
 		if (c->mark[i].at < 0 || c->mark[i].at >= f->n)
 			continue;
 		up = x - right < 15 && !up;
@@ -163,14 +163,14 @@ static void marks(struct plumb_string *s, const struct frame *f, const struct pl
 void plumb_html_chart(struct plumb_string *s, const struct plumb_chart *c)
 {
 	struct frame f = { 0, 0, c->log, c->n };
-	if (c->n < 1 || !find_range(&f, c))
+	if (c->n < 1 || !html_chart_find_range(&f, c))
 		return;
 	plumb_svg_begin(s, c->title, NULL, c->title, HEIGHT);
-	grid(s, &f);
-	marks(s, &f, c);
-	axes(s, &f, c);
+	html_chart_grid(s, &f);
+	html_chart_marks(s, &f, c);
+	html_chart_axes(s, &f, c);
 	for (int k = 0; k < c->count; k++)
-		line(s, &f, &c->series[k]);
-	names(s, &f, c);
+		html_chart_line(s, &f, &c->series[k]);
+	html_chart_names(s, &f, c);
 	plumb_svg_end(s);
 }

@@ -7,7 +7,7 @@
 #include "report/html.h"
 
 /* One number of each layer, at its layer; NULL: no memory. */
-static double *gather(const json_t *layers, const char *path, int n)
+static double *html_growth_gather(const json_t *layers, const char *path, int n)
 {
 	double *v = malloc(sizeof *v * (size_t)(n ? n : 1));
 	for (int i = 0; v && i < n; i++)
@@ -21,7 +21,7 @@ static double *gather(const json_t *layers, const char *path, int n)
 }
 
 /* Jumps as marks; "2 to 3" ends after layer 2. */
-static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
+static void html_growth_mark_jumps(struct plumb_chart *c, const json_t *jumps)
 {
 	c->marks = 0;
 	for (size_t i = 0; i < json_array_size(jumps) && c->marks < 24; i++) {
@@ -39,7 +39,7 @@ static void mark_jumps(struct plumb_chart *c, const json_t *jumps)
 struct wanted { const char *label, *look, *path; };
 
 /* A chart with one series for each of `wanted`, which ends with label NULL. */
-static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_chart c, const struct wanted *wanted)
+static void html_growth_chart_of(struct plumb_string *s, const json_t *growth, struct plumb_chart c, const struct wanted *wanted)
 {
 	const json_t *layers = plumb_field(growth, "layers");
 	double *v[4] = { NULL };
@@ -47,20 +47,20 @@ static void chart_of(struct plumb_string *s, const json_t *growth, struct plumb_
 	c.x = "layer";
 	for (c.count = 0; c.count < 4 && wanted[c.count].label; c.count++) {
 		const struct wanted *w = &wanted[c.count];
-		if (!(v[c.count] = gather(layers, w->path, c.n))) {
+		if (!(v[c.count] = html_growth_gather(layers, w->path, c.n))) {
 			s->failed = true;
 			break;
 		}
 		c.series[c.count] = (struct plumb_series){ w->label, w->look, v[c.count] };
 	}
-	mark_jumps(&c, plumb_field(growth, "jumps"));
+	html_growth_mark_jumps(&c, plumb_field(growth, "jumps"));
 	plumb_html_chart(s, &c);
 	for (int i = 0; i < 4; i++)
 		free(v[i]);
 }
 
 /* Neighbours with the same role are one chip. */
-static void roles(struct plumb_string *s, const json_t *layers)
+static void html_growth_roles(struct plumb_string *s, const json_t *layers)
 {
 	size_t n = json_array_size(layers), end;
 	if (!n || !*plumb_field_text(json_array_get(layers, 0), "role"))
@@ -83,7 +83,7 @@ static void roles(struct plumb_string *s, const json_t *layers)
 		"an <b>amplifier</b> enlarges it, an <b>absorber</b> reduces it; <b>clean</b> is the rest.</p>\n");
 }
 
-static void jump_list(struct plumb_string *s, const json_t *jumps)
+static void html_growth_jump_list(struct plumb_string *s, const json_t *jumps)
 {
 	if (!json_array_size(jumps))
 		return;
@@ -102,24 +102,24 @@ static void jump_list(struct plumb_string *s, const json_t *jumps)
 void plumb_html_growth(struct plumb_string *s, const json_t *growth)
 {
 	plumb_string_put(s, "<div class=figures>\n");
-	chart_of(s, growth, (struct plumb_chart){ .title = "Relative error after each layer", .y = "|ours - reference| / |reference|", .log = true },
+	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Relative error after each layer", .y = "|ours - reference| / |reference|", .log = true },
 		(const struct wanted[]){ { "all layers", "ours", "measure.rel" }, { "floor", "floor", "floor" },
 		{ "this layer", "isolated", "isolated.rel" }, { NULL, NULL, NULL } });
-	chart_of(s, growth, (struct plumb_chart){ .title = "Mean absolute error after each layer", .y = "mean |ours - reference|, in units of the values", .log = true },
+	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Mean absolute error after each layer", .y = "mean |ours - reference|, in units of the values", .log = true },
 		(const struct wanted[]){ { "as given", "ours", "raw.mean_abs" }, { "corrected", "isolated", "measure.mean_abs" },
 		{ NULL, NULL, NULL } });
-	chart_of(s, growth, (struct plumb_chart){ .title = "Spread of the values: standard deviation", .y = "std of the layer's output", .log = true },
+	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Spread of the values: standard deviation", .y = "std of the layer's output", .log = true },
 		(const struct wanted[]){ { "ours", "ours", "std_ours" }, { "reference", "reference", "std_reference" }, { NULL, NULL, NULL } });
-	chart_of(s, growth, (struct plumb_chart){ .title = "Largest value", .y = "max |value| of the layer's output", .log = true },
+	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Largest value", .y = "max |value| of the layer's output", .log = true },
 		(const struct wanted[]){ { "ours", "ours", "max_ours" }, { "reference", "reference", "max_reference" }, { NULL, NULL, NULL } });
 	plumb_string_put(s, "</div>\n<p class=soft>&ldquo;all layers&rdquo; is the error of the whole run so far, &ldquo;this layer&rdquo; that of the layer alone when it gets the "
 		"reference's input; the floor is what a right port shows against a reference of this precision. "
 		"&ldquo;As given&rdquo; takes the files at their word, &ldquo;corrected&rdquo; undoes their conventions.</p>\n");
-	jump_list(s, plumb_field(growth, "jumps"));
-	roles(s, plumb_field(growth, "layers"));
+	html_growth_jump_list(s, plumb_field(growth, "jumps"));
+	html_growth_roles(s, plumb_field(growth, "layers"));
 }
 
-static void mark_events(struct plumb_chart *c, const json_t *events, const char *sign, const char *title)
+static void html_growth_mark_events(struct plumb_chart *c, const json_t *events, const char *sign, const char *title)
 {
 	for (size_t i = 0; i < json_array_size(events) && c->marks < 24; i++) {
 		double layer = plumb_field_number(json_array_get(events, i), "layer");
@@ -132,7 +132,7 @@ static void mark_events(struct plumb_chart *c, const json_t *events, const char 
 	}
 }
 
-static void channel(struct plumb_string *s, const json_t *one)
+static void html_growth_channel(struct plumb_string *s, const json_t *one)
 {
 	const json_t *life = plumb_field(one, "life"), *chapters = plumb_field(one, "chapters");
 	size_t n = json_array_size(life);
@@ -147,8 +147,8 @@ static void channel(struct plumb_string *s, const json_t *one)
 	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 	struct plumb_chart c = { .title = title, .x = "layers passed (0: embeddings)", .y = "value of the channel, in units of the values", .n = n < 4096 ? (int)n : 0, .count = 1,
 		.series = { { "ours", "ours", v } } };
-	mark_events(&c, plumb_field(one, "written"), "\xe2\x96\xb2", "written here");
-	mark_events(&c, plumb_field(one, "removed"), "\xe2\x96\xbc", "taken back here");
+	html_growth_mark_events(&c, plumb_field(one, "written"), "\xe2\x96\xb2", "written here");
+	html_growth_mark_events(&c, plumb_field(one, "removed"), "\xe2\x96\xbc", "taken back here");
 	plumb_string_put(s, "<div class=figures>\n");
 	plumb_html_chart(s, &c);
 	plumb_string_put(s, "<div>\n<h3>Layer by layer</h3>\n<ol>\n");
@@ -166,5 +166,5 @@ void plumb_html_biography(struct plumb_string *s, const json_t *biography)
 {
 	const json_t *first = json_array_get(plumb_field(biography, "channels"), 0); /* the largest */
 	if (first)
-		channel(s, first);
+		html_growth_channel(s, first);
 }

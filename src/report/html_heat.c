@@ -22,7 +22,7 @@ struct map {
 	double cell;
 };
 
-static void cell(const struct map *m, int layer, int row, const char *name, double excess, bool bad, double error, double least)
+static void html_heat_cell(const struct map *m, int layer, int row, const char *name, double excess, bool bad, double error, double least)
 {
 	double x = LABELS + layer * m->cell, y = TOP + row * ROW;
 	size_t k = 0;
@@ -37,12 +37,12 @@ static void cell(const struct map *m, int layer, int row, const char *name, doub
 	plumb_string_put(m->s, "\n");
 }
 
-static void row_label(const struct map *m, int row, const char *name)
+static void html_heat_row_label(const struct map *m, int row, const char *name)
 {
 	plumb_svg_text(m->s, "", PLUMB_ANCHOR_END, LABELS - 6, TOP + row * ROW + ROW - 4, name);
 }
 
-static void legend(const struct map *m)
+static void html_heat_legend(const struct map *m)
 {
 	double y = TOP + m->rows * ROW + 52, x = 0;
 	plumb_svg_text(m->s, "soft", PLUMB_ANCHOR_START, 0, y, "error, in multiples of its floor");
@@ -56,21 +56,21 @@ static void legend(const struct map *m)
 	}
 }
 
-static void begin(struct map *m, const char *title, const char *note)
+static void html_heat_begin(struct map *m, const char *title, const char *note)
 {
 	m->cell = (WIDTH - LABELS - 2) / m->layers;
 	plumb_svg_begin(m->s, title, note, "heat map of errors by layer and capture point", TOP + m->rows * ROW + 78);
 }
 
-static void end(struct map *m)
+static void html_heat_end(struct map *m)
 {
 	plumb_svg_layers(m->s, m->layers, LABELS + m->cell / 2, m->cell, TOP + m->rows * ROW, "layer");
-	legend(m);
+	html_heat_legend(m);
 	plumb_svg_end(m->s);
 }
 
 /* Names of the points in the order of their first use. */
-static int name_points(const json_t *layers, const char *names[MOST_POINTS])
+static int html_heat_name_points(const json_t *layers, const char *names[MOST_POINTS])
 {
 	int n = 0;
 	for (size_t i = 0; i < json_array_size(layers); i++) {
@@ -87,7 +87,7 @@ static int name_points(const json_t *layers, const char *names[MOST_POINTS])
 	return n;
 }
 
-static void component_cells(struct map *m, const json_t *layers, const char *const *names)
+static void html_heat_component_cells(struct map *m, const json_t *layers, const char *const *names)
 {
 	for (size_t i = 0; i < json_array_size(layers); i++) {
 		const json_t *one = json_array_get(layers, i), *points = plumb_field(one, "points");
@@ -99,12 +99,12 @@ static void component_cells(struct map *m, const json_t *layers, const char *con
 			const char *name = plumb_field_text(p, "point");
 			for (int k = 0; k < m->rows; k++)
 				if (!strcmp(names[k], name))
-					cell(m, (int)layer, k, name, error / least, json_is_false(plumb_field(p, "ok")), error, least);
+					html_heat_cell(m, (int)layer, k, name, error / least, json_is_false(plumb_field(p, "ok")), error, least);
 		}
 	}
 }
 
-static void growth_cells(struct map *m, const json_t *layers)
+static void html_heat_growth_cells(struct map *m, const json_t *layers)
 {
 	for (size_t i = 0; i < json_array_size(layers); i++) {
 		const json_t *one = json_array_get(layers, i);
@@ -114,14 +114,14 @@ static void growth_cells(struct map *m, const json_t *layers)
 		if (!(layer >= 0))
 			continue;
 		if (isfinite(alone))
-			cell(m, (int)layer, 0, "this layer alone", alone / least_alone, wrong, alone, least_alone);
+			html_heat_cell(m, (int)layer, 0, "this layer alone", alone / least_alone, wrong, alone, least_alone);
 		if (isfinite(all))
-			cell(m, (int)layer, 1, "all layers so far", all / least, wrong || !strcmp(plumb_field_text(one, "role"), "victim"), all, least);
+			html_heat_cell(m, (int)layer, 1, "all layers so far", all / least, wrong || !strcmp(plumb_field_text(one, "role"), "victim"), all, least);
 	}
 }
 
 /* Embeddings, final norm and logits have no layer, so no column. */
-static void outside(struct plumb_string *s, const json_t *layers)
+static void html_heat_outside(struct plumb_string *s, const json_t *layers)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < json_array_size(layers); i++) {
@@ -144,23 +144,23 @@ void plumb_html_heat(struct plumb_string *s, const json_t *components, const jso
 {
 	const char *names[MOST_POINTS];
 	const json_t *layers = plumb_field(components, "layers");
-	struct map m = { .s = s, .layers = plumb_layer_count(layers), .rows = name_points(layers, names) };
+	struct map m = { .s = s, .layers = plumb_layer_count(layers), .rows = html_heat_name_points(layers, names) };
 	if (m.layers && m.rows) {
-		begin(&m, "Where the error is", "each component fed with the reference's own input; where that is not known, the error of the whole run; empty where the reference has nothing");
+		html_heat_begin(&m, "Where the error is", "each component fed with the reference's own input; where that is not known, the error of the whole run; empty where the reference has nothing");
 		for (int k = 0; k < m.rows; k++)
-			row_label(&m, k, names[k]);
-		component_cells(&m, layers, names);
-		end(&m);
-		outside(s, layers);
+			html_heat_row_label(&m, k, names[k]);
+		html_heat_component_cells(&m, layers, names);
+		html_heat_end(&m);
+		html_heat_outside(s, layers);
 		return;
 	}
 	layers = plumb_field(growth, "layers");
 	m = (struct map){ .s = s, .layers = plumb_layer_count(layers), .rows = 2 };
 	if (!m.layers)
 		return;
-	begin(&m, "Where the error is", "the reference has the outputs of the layers only; one with inner points shows the components, too");
-	row_label(&m, 0, "this layer");
-	row_label(&m, 1, "all so far");
-	growth_cells(&m, layers);
-	end(&m);
+	html_heat_begin(&m, "Where the error is", "the reference has the outputs of the layers only; one with inner points shows the components, too");
+	html_heat_row_label(&m, 0, "this layer");
+	html_heat_row_label(&m, 1, "all so far");
+	html_heat_growth_cells(&m, layers);
+	html_heat_end(&m);
 }

@@ -8,7 +8,7 @@
 #define SHORT 16
 #define FOLDED 12 /* rows from which on a table begins folded */
 
-static void put_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
+static void html_table_put_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct plumb_string *s = user, cell = { NULL, 0, 0, false };
 	plumb_string_put(s, "<tr>");
@@ -27,7 +27,7 @@ static void put_row(void *user, const struct plumb_table *table, const json_t *o
 	free(cell.text);
 }
 
-static void put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
+static void html_table_put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
 {
 	plumb_string_put(s, "<div class=scroll tabindex=0><table>");
 	if (caption)
@@ -36,7 +36,7 @@ static void put_table(struct plumb_string *s, const struct plumb_table *table, c
 	for (const struct plumb_column *c = table->column; c->title; c++)
 		plumb_string_format(s, "<th scope=col%s>%s</th>", plumb_table_right(c) ? " class=n" : "", c->title);
 	plumb_string_put(s, "</tr></thead>\n<tbody>\n");
-	plumb_table_rows(table, part, brief, put_row, s);
+	plumb_table_rows(table, part, brief, html_table_put_row, s);
 	plumb_string_put(s, "</tbody></table></div>\n");
 	if (table->note)
 		plumb_string_format(s, "<p class=soft>%s</p>\n", table->note);
@@ -47,12 +47,12 @@ void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, c
 	size_t rows = plumb_table_rows(table, part, false, NULL, NULL), shown = plumb_table_rows(table, part, true, NULL, NULL);
 	bool fold = rows && (table->folded || (shown == rows && rows >= FOLDED));
 	if (shown && !fold)
-		put_table(s, table, part, true, true);
+		html_table_put_table(s, table, part, true, true);
 	else if (!shown && table->none && json_is_array(plumb_field(part, table->rows)))
 		plumb_string_format(s, "<p class=empty>%s: %s</p>\n", table->title, table->none);
 	if (!fold && shown == rows)
 		return;
 	plumb_string_format(s, "<details><summary>%s: all %zu rows</summary>\n", table->title, rows);
-	put_table(s, table, part, false, false);
+	html_table_put_table(s, table, part, false, false);
 	plumb_string_put(s, "</details>\n");
 }

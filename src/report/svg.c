@@ -3,7 +3,7 @@
 #include <math.h>
 #include "report/svg.h"
 
-static double tenth(double x)
+static double svg_tenth(double x)
 {
 	return nearbyint(x * 10) / 10 + 0; /* no -0 */
 }
@@ -31,7 +31,7 @@ void plumb_svg_text(struct plumb_string *s, const char *look, enum plumb_anchor 
 {
 	static const char *const anchors[] = { "", " text-anchor=middle", " text-anchor=end" };
 	plumb_string_format(s, "<text%s%s x=%.6g y=%.6g%s>", *look ? " class=" : "", look,
-		tenth(x), tenth(y), anchors[anchor]);
+		svg_tenth(x), svg_tenth(y), anchors[anchor]);
 	plumb_html_text(s, text);
 	plumb_string_put(s, "</text>\n");
 }

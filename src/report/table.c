@@ -28,7 +28,7 @@ bool plumb_table_right(const struct plumb_column *column)
 }
 
 /* A list of numbers is a shape, one of texts reads with semicolons. */
-static void put_value(struct plumb_string *s, const json_t *value)
+static void table_put_value(struct plumb_string *s, const json_t *value)
 {
 	if (json_is_string(value))
 		plumb_string_put(s, *json_string_value(value) ? json_string_value(value) : "-");
@@ -38,7 +38,7 @@ static void put_value(struct plumb_string *s, const json_t *value)
 		for (size_t i = 0; i < json_array_size(value); i++) {
 			const json_t *one = json_array_get(value, i);
 			plumb_string_put(s, !i ? "" : json_is_number(one) ? " x " : "; ");
-			put_value(s, one);
+			table_put_value(s, one);
 		}
 	else
 		plumb_string_put(s, json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
@@ -50,7 +50,7 @@ void plumb_table_cell(struct plumb_string *s, const struct plumb_column *column,
 	const json_t *value = *path == '^' ? plumb_field(outer, path + 1) : plumb_field(row, path);
 	double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
 	if (column->kind == PLUMB_CELL_TEXT || column->kind == PLUMB_CELL_FLAG)
-		put_value(s, value);
+		table_put_value(s, value);
 	else if (isnan(x)) /* a measure that is null was not finite; elsewhere null is nothing */
 		plumb_string_put(s, json_is_null(value) && strchr(path, '.') ? "not finite" : "-");
 	else if (column->kind == PLUMB_CELL_WHOLE)

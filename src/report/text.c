@@ -13,7 +13,7 @@
 #define NARROWEST 24 /* of a last column that is broken into lines */
 
 /* Characters that a terminal shows for n bytes of UTF-8. */
-static size_t characters(const char *text, size_t n)
+static size_t text_characters(const char *text, size_t n)
 {
 	size_t width = 0;
 	for (size_t i = 0; i < n; i++)
@@ -22,7 +22,7 @@ static size_t characters(const char *text, size_t n)
 }
 
 /* Bytes of `text` that fit into `width` characters, broken at a blank where there is one. */
-static size_t fitting(const char *text, size_t width)
+static size_t text_fitting(const char *text, size_t width)
 {
 	size_t n = 0, blank = 0, shown = 0;
 	while (text[n] && text[n] != '\n') {
@@ -39,10 +39,10 @@ static size_t fitting(const char *text, size_t width)
 }
 
 /* Lines of at most WIDTH; the first goes on at column `at`, the others begin at `indent`. */
-static void wrap(struct plumb_string *s, const char *text, size_t at, size_t indent)
+static void text_wrap(struct plumb_string *s, const char *text, size_t at, size_t indent)
 {
 	for (bool first = true; *text || first; first = false) {
-		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent) : NARROWEST / 2, n = fitting(text, room);
+		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent) : NARROWEST / 2, n = text_fitting(text, room);
 		if (!first)
 			plumb_string_format(s, "%*s", (int)indent, "");
 		plumb_string_bytes(s, text, n);
@@ -53,13 +53,13 @@ static void wrap(struct plumb_string *s, const char *text, size_t at, size_t ind
 	}
 }
 
-static void paragraph(struct plumb_string *s, const char *text)
+static void text_paragraph(struct plumb_string *s, const char *text)
 {
 	if (*text)
-		wrap(s, text, 0, 0);
+		text_wrap(s, text, 0, 0);
 }
 
-static void heading(struct plumb_string *s, const char *title)
+static void text_heading(struct plumb_string *s, const char *title)
 {
 	plumb_string_format(s, "\n%s\n", title);
 	for (size_t i = 0; i < strlen(title); i++)
@@ -67,12 +67,12 @@ static void heading(struct plumb_string *s, const char *title)
 	plumb_string_put(s, "\n");
 }
 
-static void fact(struct plumb_string *s, const char *name, const char *text)
+static void text_fact(struct plumb_string *s, const char *name, const char *text)
 {
 	if (!*text)
 		return;
 	plumb_string_format(s, "%-11s ", name);
-	wrap(s, text, 12, 12);
+	text_wrap(s, text, 12, 12);
 }
 
 /* --- tables: widths are measured in one pass, written in the next --- */
@@ -84,7 +84,7 @@ struct layout {
 	int columns;
 };
 
-static void cell(struct layout *l, const struct plumb_column *c, const json_t *outer, const json_t *row)
+static void text_cell(struct layout *l, const struct plumb_column *c, const json_t *outer, const json_t *row)
 {
 	l->cell.n = 0;
 	plumb_string_put(&l->cell, "");
@@ -92,29 +92,29 @@ static void cell(struct layout *l, const struct plumb_column *c, const json_t *o
 	l->s->failed = l->s->failed || l->cell.failed;
 }
 
-static void measure(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
+static void text_measure(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct layout *l = user;
 	for (int i = 0; i < l->columns; i++) {
-		cell(l, &table->column[i], outer, row);
-		size_t width = l->cell.failed ? 0 : characters(l->cell.text, l->cell.n);
+		text_cell(l, &table->column[i], outer, row);
+		size_t width = l->cell.failed ? 0 : text_characters(l->cell.text, l->cell.n);
 		if (width > l->width[i])
 			l->width[i] = width;
 	}
 }
 
-static void write_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
+static void text_write_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct layout *l = user;
 	size_t at = 0;
 	for (int i = 0; i < l->columns && !l->s->failed; i++) {
 		const struct plumb_column *c = &table->column[i];
-		cell(l, c, outer, row);
+		text_cell(l, c, outer, row);
 		if (l->cell.failed)
 			return;
-		size_t width = characters(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
+		size_t width = text_characters(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
 		if (i == l->columns - 1 && !plumb_table_right(c)) {
-			wrap(l->s, l->cell.text, at, at);
+			text_wrap(l->s, l->cell.text, at, at);
 			return;
 		}
 		if (plumb_table_right(c))
@@ -128,7 +128,7 @@ static void write_row(void *user, const struct plumb_table *table, const json_t 
 	plumb_string_put(l->s, "\n");
 }
 
-static void head(struct layout *l, const struct plumb_table *table)
+static void text_head(struct layout *l, const struct plumb_table *table)
 {
 	for (int i = 0; i < l->columns; i++) {
 		const struct plumb_column *c = &table->column[i];
@@ -142,27 +142,27 @@ static void head(struct layout *l, const struct plumb_table *table)
 	plumb_string_put(l->s, "\n");
 }
 
-static void put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
+static void text_put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
 {
 	struct layout l = { .s = s };
 	size_t rows = plumb_table_rows(table, part, false, NULL, NULL);
 	while (table->column[l.columns].title)
-		l.width[l.columns] = characters(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
-	size_t shown = plumb_table_rows(table, part, brief, measure, &l);
+		l.width[l.columns] = text_characters(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
+	size_t shown = plumb_table_rows(table, part, brief, text_measure, &l);
 	if (shown) {
 		plumb_string_format(s, "\n%s", table->title);
 		if (shown < rows)
 			plumb_string_format(s, " (%zu of %zu; `plumb diag %s` shows all)", shown, rows, name);
 		plumb_string_put(s, "\n");
-		head(&l, table);
-		plumb_table_rows(table, part, brief, write_row, &l);
-		paragraph(s, table->note ? table->note : "");
+		text_head(&l, table);
+		plumb_table_rows(table, part, brief, text_write_row, &l);
+		text_paragraph(s, table->note ? table->note : "");
 	} else if (!brief && table->none && json_is_array(plumb_field(part, table->rows)))
 		plumb_string_format(s, "\n%s: %s\n", table->title, table->none);
 	free(l.cell.text);
 }
 
-static void put_lives(struct plumb_string *s, const json_t *channels, size_t most)
+static void text_put_lives(struct plumb_string *s, const json_t *channels, size_t most)
 {
 	for (size_t i = 0; i < json_array_size(channels) && i < most; i++) {
 		const json_t *one = json_array_get(channels, i), *sentences = plumb_field(one, "chapters");
@@ -170,50 +170,50 @@ static void put_lives(struct plumb_string *s, const json_t *channels, size_t mos
 			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 		for (size_t j = 0; j < json_array_size(sentences); j++) {
 			plumb_string_format(s, "%3zu. ", j + 1);
-			wrap(s, plumb_element_text(sentences, j), 5, 5);
+			text_wrap(s, plumb_element_text(sentences, j), 5, 5);
 		}
 	}
 }
 
-static void put_list(struct plumb_string *s, const json_t *sentences)
+static void text_put_list(struct plumb_string *s, const json_t *sentences)
 {
 	for (size_t i = 0; i < json_array_size(sentences); i++) {
 		plumb_string_put(s, "  - ");
-		wrap(s, plumb_element_text(sentences, i), 4, 4);
+		text_wrap(s, plumb_element_text(sentences, i), 4, 4);
 	}
 }
 
 /* said: its text was among the sentences of the verdict. */
-static void put_check(struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
+static void text_put_check(struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
 {
 	const struct plumb_check_row *row = plumb_check_named(name);
 	const json_t *channels = plumb_field(result, "channels"), *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
 	if (*plumb_field_text(result, "failed")) {
 		plumb_string_put(s, "This part could not be done: ");
-		wrap(s, plumb_field_text(result, "failed"), 29, 2);
+		text_wrap(s, plumb_field_text(result, "failed"), 29, 2);
 		return;
 	}
-	put_list(s, lead);
+	text_put_list(s, lead);
 	if (!said && !json_array_size(lead) && !json_array_size(channels)) /* else the tables show it, or the chapters of the first channel */
-		paragraph(s, plumb_field_text(result, "text"));
+		text_paragraph(s, plumb_field_text(result, "text"));
 	for (size_t i = 0; !said && i < json_array_size(others); i++)
-		paragraph(s, plumb_element_text(others, i));
+		text_paragraph(s, plumb_element_text(others, i));
 	for (int i = 0; row && row->table[i]; i++)
-		put_table(s, row->table[i], result, brief, name);
-	put_lives(s, channels, brief ? 1 : SIZE_MAX);
+		text_put_table(s, row->table[i], result, brief, name);
+	text_put_lives(s, channels, brief ? 1 : SIZE_MAX);
 }
 
 /* --- reports --- */
 
-static void put_verdict(struct plumb_string *s, const json_t *verdict)
+static void text_put_verdict(struct plumb_string *s, const json_t *verdict)
 {
-	paragraph(s, plumb_field_text(verdict, "text"));
-	put_list(s, plumb_field(verdict, "sentences"));
+	text_paragraph(s, plumb_field_text(verdict, "text"));
+	text_put_list(s, plumb_field(verdict, "sentences"));
 	if (!isnan(plumb_field_number(verdict, "code")))
 		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"), plumb_field_number(verdict, "code"));
 }
 
-static void put_reference(struct plumb_string *s, const json_t *reference)
+static void text_put_reference(struct plumb_string *s, const json_t *reference)
 {
 	const json_t *problems = plumb_field(reference, "problems");
 	for (size_t i = 0; i < json_array_size(problems); i++) {
@@ -221,64 +221,64 @@ static void put_reference(struct plumb_string *s, const json_t *reference)
 		struct plumb_string line = { NULL, 0, 0, false };
 		const char *file = plumb_field_text(one, "file");
 		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_field_text(one, "problem"), plumb_field_text(one, "consequence"));
-		fact(s, i ? "" : "Problems", line.text ? line.text : "");
+		text_fact(s, i ? "" : "Problems", line.text ? line.text : "");
 		free(line.text);
 	}
 }
 
-static void put_facts(struct plumb_string *s, const json_t *report)
+static void text_put_facts(struct plumb_string *s, const json_t *report)
 {
 	struct plumb_string line = { NULL, 0, 0, false };
 	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_field_text(report, "model.name"), plumb_field_number(report, "model.layers"),
 		plumb_field_text(report, "model.file"));
-	fact(s, "Model", line.failed ? "" : line.text);
+	text_fact(s, "Model", line.failed ? "" : line.text);
 	line.n = 0;
 	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_field_text(report, "driver"), *plumb_field_text(report, "fault") ? ", broken on purpose: " : "",
 		plumb_field_text(report, "fault"), plumb_field_text(report, "trusted"));
-	fact(s, "Port", line.failed ? "" : line.text);
+	text_fact(s, "Port", line.failed ? "" : line.text);
 	line.n = 0;
 	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s", plumb_field_text(report, "reference.path"),
 		plumb_field_text(report, "reference.format"), plumb_field_number(report, "reference.tensors"), plumb_field_number(report, "reference.positions"),
 		plumb_field_number(report, "reference.positions") == 1 ? "" : "s", plumb_field_text(report, "precision.stored"));
-	fact(s, "Reference", line.failed || !*plumb_field_text(report, "reference.format") ? plumb_field_text(report, "reference.path") : line.text);
-	put_reference(s, plumb_field(report, "reference"));
+	text_fact(s, "Reference", line.failed || !*plumb_field_text(report, "reference.format") ? plumb_field_text(report, "reference.path") : line.text);
+	text_put_reference(s, plumb_field(report, "reference"));
 	line.n = 0;
 	plumb_report_command(&line, report);
-	fact(s, "Again", line.failed ? "" : line.text);
+	text_fact(s, "Again", line.failed ? "" : line.text);
 	s->failed = s->failed || line.failed;
 	free(line.text);
 	if (!isnan(plumb_field_number(report, "seconds")))
 		plumb_string_format(s, "%-11s %.1f s\n", "Took", plumb_field_number(report, "seconds"));
 }
 
-static void put_report(struct plumb_string *s, const json_t *report)
+static void text_put_report(struct plumb_string *s, const json_t *report)
 {
 	const struct plumb_check_row *row;
-	put_verdict(s, plumb_field(report, "verdict"));
+	text_put_verdict(s, plumb_field(report, "verdict"));
 	plumb_string_put(s, "\n");
-	put_facts(s, report);
+	text_put_facts(s, report);
 	for (int i = 0; (row = plumb_check_row(i)); i++) {
 		const json_t *result = plumb_report_section(report, row);
 		if (!result)
 			continue;
-		heading(s, row->title);
-		put_check(s, row->check->name, result, true, plumb_report_said(report, row));
+		text_heading(s, row->title);
+		text_put_check(s, row->check->name, result, true, plumb_report_said(report, row));
 	}
 }
 
-static void put_any(struct plumb_string *s, const json_t *part)
+static void text_put_any(struct plumb_string *s, const json_t *part)
 {
 	const char *name = plumb_field_text(part, "part");
 	if (!strcmp(name, "report"))
-		put_report(s, part);
+		text_put_report(s, part);
 	else if (!strcmp(name, "verdict"))
-		put_verdict(s, part);
+		text_put_verdict(s, part);
 	else {
-		put_check(s, name, part, false, false);
+		text_put_check(s, name, part, false, false);
 		const json_t *reference = plumb_field(part, "reference");
 		if (json_array_size(plumb_field(reference, "problems"))) {
 			plumb_string_put(s, "\n");
-			put_reference(s, reference);
+			text_put_reference(s, reference);
 		}
 		if (*plumb_field_text(part, "environment")) {
 			plumb_string_put(s, "\nWorkaround until it is fixed, run with:\n  ");
@@ -304,10 +304,10 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 			plumb_string_format(&s, "%s=== ", i ? "\n\n" : "");
 			plumb_string_put(&s, *path ? path : "a report");
 			plumb_string_put(&s, " ===\n");
-			put_any(&s, json_array_get(part, i));
+			text_put_any(&s, json_array_get(part, i));
 		}
 	else
-		put_any(&s, part);
+		text_put_any(&s, part);
 	json_decref(part);
 	if (s.failed) {
 		free(s.text);

@@ -46,7 +46,7 @@ static void bpe_sift_down(uint64_t *heap, size_t n, size_t i)
 	heap[i] = v;
 }
 
-static void heap_push(struct encoder *e, uint64_t v)
+static void bpe_heap_push(struct encoder *e, uint64_t v)
 {
 	size_t i = e->used++;
 	for (; i && v < e->heap[(i - 1) / 2]; i = (i - 1) / 2)
@@ -55,7 +55,7 @@ static void heap_push(struct encoder *e, uint64_t v)
 }
 
 /* Key of the pair that begins at symbol i; false: it does not merge. */
-static bool pair_key(const struct encoder *e, int32_t i, uint64_t *key)
+static bool bpe_pair_key(const struct encoder *e, int32_t i, uint64_t *key)
 {
 	int32_t next = i < 0 ? -1 : e->symbol[i].next;
 	uint32_t rank = next < 0 ? UINT32_MAX : plumb_merge_rank(e->tok, e->symbol[i].id, e->symbol[next].id);
@@ -81,7 +81,7 @@ static enum plumb_status bpe_reserve(struct encoder *e, size_t n)
 	return PLUMB_OK;
 }
 
-static void merge_all(struct encoder *e)
+static void bpe_merge_all(struct encoder *e)
 {
 	while (e->used) {
 		uint64_t key = e->heap[0];
@@ -100,14 +100,14 @@ static void merge_all(struct encoder *e)
 		gone->id = -1;
 		if (s->next >= 0)
 			e->symbol[s->next].prev = i;
-		if (pair_key(e, s->prev, &key))
-			heap_push(e, key);
-		if (pair_key(e, i, &key))
-			heap_push(e, key);
+		if (bpe_pair_key(e, s->prev, &key))
+			bpe_heap_push(e, key);
+		if (bpe_pair_key(e, i, &key))
+			bpe_heap_push(e, key);
 	}
 }
 
-static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
+static enum plumb_status bpe_encode_piece(void *user, const char *piece, size_t n)
 {
 	struct encoder *e = user;
 	enum plumb_status status = bpe_reserve(e, n);
@@ -123,18 +123,18 @@ static enum plumb_status encode_piece(void *user, const char *piece, size_t n)
 	e->used = 0;
 	for (size_t i = 0; i + 1 < n; i++) {
 		uint64_t key;
-		if (pair_key(e, (int32_t)i, &key))
+		if (bpe_pair_key(e, (int32_t)i, &key))
 			e->heap[e->used++] = key;
 	}
 	for (size_t i = e->used / 2; i-- > 0;)
 		bpe_sift_down(e->heap, e->used, i);
-	merge_all(e);
+	bpe_merge_all(e);
 	for (int32_t i = 0; !status && i >= 0; i = e->symbol[i].next)
 		status = plumb_ids_add(e->ids, e->symbol[i].id);
 	return status;
 }
 
-static enum plumb_status encode_plain(struct encoder *e, const char *text, size_t n)
+static enum plumb_status bpe_encode_plain(struct encoder *e, const char *text, size_t n)
 {
 	char *nfc = NULL;
 	enum plumb_status status = PLUMB_OK;
@@ -143,7 +143,7 @@ static enum plumb_status encode_plain(struct encoder *e, const char *text, size_
 	if (e->tok->nfc)
 		status = plumb_nfc(text, n, &nfc, &n);
 	if (!status)
-		status = plumb_split_run(e->tok->split, nfc ? nfc : text, n, encode_piece, e);
+		status = plumb_split_run(e->tok->split, nfc ? nfc : text, n, bpe_encode_piece, e);
 	free(nfc);
 	return status;
 }
@@ -163,12 +163,12 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 			i++;
 			continue;
 		}
-		if (!(status = encode_plain(&e, text + from, i - from)))
+		if (!(status = bpe_encode_plain(&e, text + from, i - from)))
 			status = plumb_ids_add(ids, id);
 		from = i += plumb_token_bytes(tok, id).n;
 	}
 	if (!status && from < size)
-		status = encode_plain(&e, text + from, size - from);
+		status = bpe_encode_plain(&e, text + from, size - from);
 	free(e.symbol);
 	free(e.heap);
 	return status;

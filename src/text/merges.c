@@ -5,7 +5,7 @@
 #include "core/core.h"
 #include "text.h"
 
-static size_t hash_pair(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
+static size_t merges_hash_pair(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
 {
 	uint64_t h = (((uint64_t)(uint32_t)left << 32 | (uint32_t)right) ^ tok->seed) * 0x9e3779b97f4a7c15u;
 	return (size_t)(h >> 29);
@@ -13,7 +13,7 @@ static size_t hash_pair(const struct plumb_tokenizer *tok, int32_t left, int32_t
 
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right)
 {
-	for (size_t i = hash_pair(tok, left, right);; i++) {
+	for (size_t i = merges_hash_pair(tok, left, right);; i++) {
 		uint32_t slot = tok->by_pair[i & tok->by_pair_mask];
 		if (!slot)
 			return UINT32_MAX;
@@ -24,14 +24,14 @@ uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32
 }
 
 /* Id of a *normal* token; specials must not come out of merges, or text could forge them. */
-static int32_t find_normal(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
+static int32_t merges_find_normal(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b)
 {
 	int32_t id = (int32_t)*plumb_token_slot(tok, a, b) - 1;
 	return id >= 0 && tok->kind[id] == PLUMB_TOKEN_NORMAL ? id : -1;
 }
 
 /* Why a merge is left out, or NULL when it is in m. */
-static const char *parse_merge(const struct plumb_tokenizer *tok, struct plumb_span s, struct plumb_merge *m,
+static const char *merges_parse_merge(const struct plumb_tokenizer *tok, struct plumb_span s, struct plumb_merge *m,
 	const int16_t *alphabet, char *scratch)
 {
 	const char *space = s.n ? memchr(s.p, ' ', s.n) : NULL;
@@ -44,19 +44,19 @@ static const char *parse_merge(const struct plumb_tokenizer *tok, struct plumb_s
 	right.p = scratch + left.n;
 	if (!plumb_alphabet_decode(alphabet, (struct plumb_span){ space + 1, s.n - n - 1 }, scratch + left.n, &right.n))
 		return "has a right side that is not of the byte alphabet";
-	m->left = find_normal(tok, left, (struct plumb_span){ "", 0 });
-	m->right = find_normal(tok, right, (struct plumb_span){ "", 0 });
-	m->result = find_normal(tok, left, right);
+	m->left = merges_find_normal(tok, left, (struct plumb_span){ "", 0 });
+	m->right = merges_find_normal(tok, right, (struct plumb_span){ "", 0 });
+	m->result = merges_find_normal(tok, left, right);
 	return m->left < 0 ? "has a left side that is not a normal token" :
 		m->right < 0 ? "has a right side that is not a normal token" :
 		m->result < 0 ? "has a result that is not a normal token" : NULL;
 }
 
 /* Of two merges of the same pair the first counts, as in llama.cpp. */
-static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t i, const int16_t *alphabet, char *scratch)
+static void merges_read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t i, const int16_t *alphabet, char *scratch)
 {
 	struct plumb_merge m = { -1, -1, -1 };
-	const char *why = parse_merge(tok, s, &m, alphabet, scratch);
+	const char *why = merges_parse_merge(tok, s, &m, alphabet, scratch);
 	uint32_t twin = why ? UINT32_MAX : plumb_merge_rank(tok, m.left, m.right);
 	if (why || twin != UINT32_MAX) {
 		if (why)
@@ -65,7 +65,7 @@ static void read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t 
 			plumb_warn(tok, "merge %zu is the same as merge %u; it is left out", i, (unsigned)twin);
 		return;
 	}
-	size_t slot = hash_pair(tok, m.left, m.right);
+	size_t slot = merges_hash_pair(tok, m.left, m.right);
 	while (tok->by_pair[slot & tok->by_pair_mask])
 		slot++;
 	tok->by_pair[slot & tok->by_pair_mask] = (uint32_t)i + 1;
@@ -88,7 +88,7 @@ enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct pl
 	}
 	tok->merges = v->merges;
 	for (size_t i = 0; i < v->merges; i++)
-		read_merge(tok, v->merge[i], i, alphabet, scratch);
+		merges_read_merge(tok, v->merge[i], i, alphabet, scratch);
 	free(scratch);
 	return PLUMB_OK;
 }

@@ -11,13 +11,13 @@
 #define FIRST_MARK 0x300 /* text below is NFC by itself */
 #define SHORT_RUN 16
 
-static int mark_class(int32_t c)
+static int nfc_mark_class(int32_t c)
 {
 	return c < FIRST_MARK ? 0 : utf8proc_get_property(c)->combining_class;
 }
 
 /* Stable sort of a run of marks by class: few by insertion, many by counting. */
-static enum plumb_status sort_run(int32_t *run, size_t n)
+static enum plumb_status nfc_sort_run(int32_t *run, size_t n)
 {
 	size_t at[256] = { 0 }, sum = 0;
 	int32_t *sorted;
@@ -25,7 +25,7 @@ static enum plumb_status sort_run(int32_t *run, size_t n)
 		for (size_t i = 1; i < n; i++) {
 			int32_t c = run[i];
 			size_t j = i;
-			for (int class = mark_class(c); j && mark_class(run[j - 1]) > class; j--)
+			for (int class = nfc_mark_class(c); j && nfc_mark_class(run[j - 1]) > class; j--)
 				run[j] = run[j - 1];
 			run[j] = c;
 		}
@@ -35,27 +35,27 @@ static enum plumb_status sort_run(int32_t *run, size_t n)
 	if (!sorted)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to order %zu combining marks", n);
 	for (size_t i = 0; i < n; i++)
-		at[mark_class(run[i]) & 255]++;
+		at[nfc_mark_class(run[i]) & 255]++;
 	for (int class = 0; class < 256; class++) {
 		size_t here = at[class];
 		at[class] = sum;
 		sum += here;
 	}
 	for (size_t i = 0; i < n; i++)
-		sorted[at[mark_class(run[i]) & 255]++] = run[i];
+		sorted[at[nfc_mark_class(run[i]) & 255]++] = run[i];
 	memcpy(run, sorted, n * sizeof *run);
 	free(sorted);
 	return PLUMB_OK;
 }
 
-static enum plumb_status order_marks(int32_t *c, size_t n)
+static enum plumb_status nfc_order_marks(int32_t *c, size_t n)
 {
 	for (size_t i = 0; i < n;) {
 		size_t end = i;
-		while (end < n && mark_class(c[end]))
+		while (end < n && nfc_mark_class(c[end]))
 			end++;
 		if (end - i > 1) {
-			enum plumb_status status = sort_run(c + i, end - i);
+			enum plumb_status status = nfc_sort_run(c + i, end - i);
 			if (status)
 				return status;
 		}
@@ -65,7 +65,7 @@ static enum plumb_status order_marks(int32_t *c, size_t n)
 }
 
 /* Canonical decomposition; *out grows as needed. */
-static enum plumb_status decompose(const char *text, size_t n, int32_t **out, size_t *count)
+static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out, size_t *count)
 {
 	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
 	size_t room = 0, used = 0;
@@ -92,7 +92,7 @@ static enum plumb_status decompose(const char *text, size_t n, int32_t **out, si
 	return PLUMB_OK;
 }
 
-static bool plainly_nfc(const char *text, size_t n)
+static bool nfc_plainly_nfc(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] >= 0xcc) /* lead byte of U+0300 and above */
@@ -108,9 +108,9 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	enum plumb_status status;
 	*out = NULL;
 	*out_n = n;
-	if (plainly_nfc(text, n))
+	if (nfc_plainly_nfc(text, n))
 		return PLUMB_OK;
-	if ((status = decompose(text, n, &c, &count)) || (status = order_marks(c, count)))
+	if ((status = nfc_decompose(text, n, &c, &count)) || (status = nfc_order_marks(c, count)))
 		goto fail;
 	utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)count, FORM);
 	if (composed < 0) {

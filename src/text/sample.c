@@ -25,7 +25,7 @@ struct plumb_sampler {
 };
 
 /* The state of xoshiro256** (Blackman, Vigna 2018). The text that a seed gives is promised, so this stays what it is. */
-static void seed_state(uint64_t *state, uint64_t seed)
+static void sample_seed_state(uint64_t *state, uint64_t seed)
 {
 	for (int i = 0; i < 4; i++)
 		state[i] = plumb_random(&seed);
@@ -34,7 +34,7 @@ static void seed_state(uint64_t *state, uint64_t seed)
 static uint64_t sample_rotate(uint64_t x, int k) { return x << k | x >> (64 - k); }
 
 /* Uniform in [0, 1), 53 bits. */
-static double draw(uint64_t *s)
+static double sample_draw(uint64_t *s)
 {
 	uint64_t result = sample_rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
 	s[2] ^= s[0];
@@ -47,7 +47,7 @@ static double draw(uint64_t *s)
 }
 
 /* exp(x) for x <= 0, to a few ulps: x = k ln 2 + r with |r| <= ln 2 / 2, and the series of exp(r). */
-static double exp_negative(double x)
+static double sample_exp_negative(double x)
 {
 	double k, r, sum = 1;
 	uint64_t bits;
@@ -62,7 +62,7 @@ static double exp_negative(double x)
 	return sum * k;
 }
 
-static enum plumb_status check_sampling(const struct plumb_sampling *how)
+static enum plumb_status sample_check_sampling(const struct plumb_sampling *how)
 {
 	if (!(how->temperature >= 0) || isinf(how->temperature))
 		return plumb_fail(PLUMB_E_ARGUMENT, "temperature %g, expected 0 or more", how->temperature);
@@ -87,7 +87,7 @@ enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct
 	*sampler = NULL;
 	PLUMB_TRY(plumb_options_take("plumb_sampling", &taken, sizeof taken, sizeof taken, how));
 	how = &taken;
-	PLUMB_TRY(check_sampling(how));
+	PLUMB_TRY(sample_check_sampling(how));
 	s = calloc(1, sizeof *s);
 	if (s) {
 		s->how = *how;
@@ -98,7 +98,7 @@ enum plumb_status plumb_sampler_new(struct plumb_sampler **sampler, const struct
 		plumb_sampler_free(s);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a sampler");
 	}
-	seed_state(s->state, how->seed);
+	sample_seed_state(s->state, how->seed);
 	*sampler = s;
 	return PLUMB_OK;
 }
@@ -121,7 +121,7 @@ void plumb_sampler_saw(struct plumb_sampler *s, int32_t id)
 }
 
 /* Copy the logits, refuse NaN, apply the penalty. */
-static enum plumb_status take_logits(struct plumb_sampler *s, const float *logits, int32_t n)
+static enum plumb_status sample_take_logits(struct plumb_sampler *s, const float *logits, int32_t n)
 {
 	double penalty = s->how.repeat_penalty;
 	if (n > s->room) {
@@ -150,7 +150,7 @@ static enum plumb_status take_logits(struct plumb_sampler *s, const float *logit
 }
 
 /* Of equal logits the lower id is better. */
-static bool worse(const struct pick *a, const struct pick *b)
+static bool sample_worse(const struct pick *a, const struct pick *b)
 {
 	return a->logit < b->logit || (a->logit == b->logit && a->id > b->id);
 }
@@ -161,8 +161,8 @@ static void sample_sift_down(struct pick *heap, int32_t n, int32_t i)
 	struct pick v = heap[i];
 	for (int32_t child; n > 1 && i <= (n - 2) / 2; i = child) {
 		child = 2 * i + 1;
-		child += child + 1 < n && worse(&heap[child + 1], &heap[child]);
-		if (!worse(&heap[child], &v))
+		child += child + 1 < n && sample_worse(&heap[child + 1], &heap[child]);
+		if (!sample_worse(&heap[child], &v))
 			break;
 		heap[i] = heap[child];
 	}
@@ -170,7 +170,7 @@ static void sample_sift_down(struct pick *heap, int32_t n, int32_t i)
 }
 
 /* The k best into pick, best first: a heap of k, so all but a few logits cost one comparison. */
-static void select_best(struct plumb_sampler *s, int32_t n, int32_t k)
+static void sample_select_best(struct plumb_sampler *s, int32_t n, int32_t k)
 {
 	for (int32_t i = 0; i < k; i++)
 		s->pick[i] = (struct pick){ s->logit[i], 0, i };
@@ -190,7 +190,7 @@ static void select_best(struct plumb_sampler *s, int32_t n, int32_t k)
 	}
 }
 
-static int32_t find_best(const double *logit, int32_t n)
+static int32_t sample_find_best(const double *logit, int32_t n)
 {
 	int32_t best = 0;
 	for (int32_t i = 1; i < n; i++)
@@ -202,11 +202,11 @@ static int32_t find_best(const double *logit, int32_t n)
 /* Weight relative to the best logit; equal infinities have weight 1. */
 static double sample_weigh(const struct plumb_sampler *s, double logit, double best)
 {
-	return logit == best ? 1 : exp_negative((logit - best) / s->how.temperature);
+	return logit == best ? 1 : sample_exp_negative((logit - best) / s->how.temperature);
 }
 
 /* How many of the k sorted picks, whose weights sum up to at most `total`, reach share p of it; 0: none. */
-static int32_t reach(struct plumb_sampler *s, int32_t k, double total, double best)
+static int32_t sample_reach(struct plumb_sampler *s, int32_t k, double total, double best)
 {
 	double sum = 0;
 	for (int32_t i = 0; i < k; i++) {
@@ -218,7 +218,7 @@ static int32_t reach(struct plumb_sampler *s, int32_t k, double total, double be
 }
 
 /* Fill pick with the candidates that top_k and top_p leave; returns how many. */
-static int32_t filter(struct plumb_sampler *s, int32_t n, double best)
+static int32_t sample_filter(struct plumb_sampler *s, int32_t n, double best)
 {
 	int32_t k = s->how.top_k && s->how.top_k < n ? s->how.top_k : n, kept = 0;
 	double total = 0;
@@ -228,18 +228,18 @@ static int32_t filter(struct plumb_sampler *s, int32_t n, double best)
 		return n;
 	}
 	if (k < n) {
-		select_best(s, n, k);
+		sample_select_best(s, n, k);
 		for (int32_t i = 0; i < k; i++)
 			total += s->pick[i].weight = sample_weigh(s, s->pick[i].logit, best);
-		kept = s->how.top_p < 1 ? reach(s, k, total, best) : k;
+		kept = s->how.top_p < 1 ? sample_reach(s, k, total, best) : k;
 		return kept ? kept : k;
 	}
 	for (int32_t i = 0; i < n; i++)
 		total += sample_weigh(s, s->logit[i], best);
 	/* The share is mostly reached by few: order more only when these are not enough. */
 	for (k = n < 64 ? n : 64; !kept; k = k > n / 8 ? n : 8 * k) {
-		select_best(s, n, k);
-		kept = reach(s, k, total, best);
+		sample_select_best(s, n, k);
+		kept = sample_reach(s, k, total, best);
 		if (k == n)
 			break;
 	}
@@ -254,17 +254,17 @@ enum plumb_status plumb_sample(struct plumb_sampler *s, const float *logits, int
 	*id = -1;
 	if (n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%d logits, expected at least 1", (int)n);
-	if ((status = take_logits(s, logits, n)))
+	if ((status = sample_take_logits(s, logits, n)))
 		return status;
-	best = find_best(s->logit, n);
+	best = sample_find_best(s->logit, n);
 	if (s->how.temperature > 0) {
-		kept = filter(s, n, s->logit[best]);
+		kept = sample_filter(s, n, s->logit[best]);
 		for (int32_t i = 0; i < kept; i++) {
 			if (s->pick[i].weight < s->how.min_p) /* the best has weight 1 */
 				s->pick[i].weight = 0;
 			total += s->pick[i].weight;
 		}
-		target = draw(s->state) * total;
+		target = sample_draw(s->state) * total;
 		for (int32_t i = 0; i < kept; i++) {
 			if (!(s->pick[i].weight > 0))
 				continue;

@@ -14,7 +14,7 @@ static const uint32_t k[64] = {
 
 static uint32_t sha256_rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-static void block(uint32_t h[8], const unsigned char *p)
+static void sha256_block(uint32_t h[8], const unsigned char *p)
 {
 	uint32_t w[64], v[8];
 	for (int i = 0; i < 16; i++)
@@ -43,14 +43,14 @@ void plumb_sha256(const char *text, size_t n, char hex[PLUMB_SHA256_HEX])
 	unsigned char last[128] = { 0 };
 	size_t rest = n % 64, size = rest < 56 ? 64 : 128;
 	for (size_t i = 0; i + 64 <= n; i += 64)
-		block(h, (const unsigned char *)text + i);
+		sha256_block(h, (const unsigned char *)text + i);
 	if (rest)
 		memcpy(last, text + n - rest, rest);
 	last[rest] = 0x80;
 	for (size_t i = 0; i < 8; i++)
 		last[size - 1 - i] = (unsigned char)((uint64_t)n * 8 >> 8 * i);
 	for (size_t i = 0; i < size; i += 64)
-		block(h, last + i);
+		sha256_block(h, last + i);
 	for (int i = 0; i < 64; i++)
 		hex[i] = digit[h[i / 8] >> (28 - 4 * (i % 8)) & 15];
 	hex[64] = 0;

@@ -11,29 +11,29 @@ int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text)
 	return id >= 0 && plumb_token_bytes(tok, id).n == strlen(text) ? id : -1;
 }
 
-static int compare_spans(struct plumb_span a, struct plumb_span b)
+static int specials_compare_spans(struct plumb_span a, struct plumb_span b)
 {
 	int c = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
 	return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
 /* Merge sort by bytes: qsort has no way to hand the tokenizer to its comparison. */
-static void sort_specials(const struct plumb_tokenizer *tok, int32_t *a, int32_t *spare, size_t n)
+static void specials_sort_specials(const struct plumb_tokenizer *tok, int32_t *a, int32_t *spare, size_t n)
 {
 	size_t half = n / 2, i = 0, j = half;
 	if (n < 2)
 		return;
-	sort_specials(tok, a, spare, half);
-	sort_specials(tok, a + half, spare, n - half);
+	specials_sort_specials(tok, a, spare, half);
+	specials_sort_specials(tok, a + half, spare, n - half);
 	for (size_t k = 0; k < n; k++) {
 		bool left = j == n || (i < half &&
-			compare_spans(plumb_token_bytes(tok, a[i]), plumb_token_bytes(tok, a[j])) < 0);
+			specials_compare_spans(plumb_token_bytes(tok, a[i]), plumb_token_bytes(tok, a[j])) < 0);
 		spare[k] = left ? a[i++] : a[j++];
 	}
 	memcpy(a, spare, n * sizeof *a);
 }
 
-static bool is_parsed(const struct plumb_tokenizer *tok, size_t i)
+static bool specials_is_parsed(const struct plumb_tokenizer *tok, size_t i)
 {
 	return (tok->kind[i] == PLUMB_TOKEN_CONTROL || tok->kind[i] == PLUMB_TOKEN_USER) && tok->start[i] < tok->start[i + 1];
 }
@@ -42,18 +42,18 @@ enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok)
 {
 	int32_t *spare;
 	for (size_t i = 0; i < tok->tokens; i++)
-		tok->specials += is_parsed(tok, i);
+		tok->specials += specials_is_parsed(tok, i);
 	tok->special = calloc(2 * tok->specials + 1, sizeof *tok->special);
 	if (!tok->special)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu special tokens", tok->specials);
 	spare = tok->special + tok->specials;
 	for (size_t i = 0, n = 0; i < tok->tokens; i++) {
-		if (!is_parsed(tok, i))
+		if (!specials_is_parsed(tok, i))
 			continue;
 		tok->special[n++] = (int32_t)i;
 		tok->special_first[(unsigned char)tok->bytes[tok->start[i]]] = true;
 	}
-	sort_specials(tok, tok->special, spare, tok->specials);
+	specials_sort_specials(tok, tok->special, spare, tok->specials);
 	return PLUMB_OK;
 }
 

@@ -82,7 +82,7 @@ void plumb_split_free(struct plumb_split *split)
 	free(split);
 }
 
-static enum plumb_status run_matches(const struct plumb_split *split, const char *text, size_t n,
+static enum plumb_status split_run_matches(const struct plumb_split *split, const char *text, size_t n,
 	pcre2_match_data *data, pcre2_match_context *context, plumb_piece_fn fn, void *user)
 {
 	uint32_t options = PCRE2_NO_UTF_CHECK;
@@ -119,7 +119,7 @@ enum plumb_status plumb_split_run(const struct plumb_split *split, const char *t
 		pcre2_set_match_limit(context, UINT32_MAX);
 		pcre2_set_depth_limit(context, UINT32_MAX);
 		pcre2_set_heap_limit(context, UINT32_MAX);
-		status = run_matches(split, text, n, data, context, fn, user);
+		status = split_run_matches(split, text, n, data, context, fn, user);
 	}
 	pcre2_match_data_free(data);
 	pcre2_match_context_free(context);

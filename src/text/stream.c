@@ -6,7 +6,7 @@
 #include "text.h"
 
 /* Take one byte; what becomes certain goes to out (at most 6 bytes), unless it is NULL. */
-static size_t take_byte(struct plumb_stream *s, unsigned char byte, char *out)
+static size_t stream_take_byte(struct plumb_stream *s, unsigned char byte, char *out)
 {
 	size_t written = 0;
 	s->held[s->count++] = byte;
@@ -39,11 +39,11 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 	if (!specials && plumb_tokenizer_is_special(tok, id))
 		return PLUMB_OK;
 	for (size_t i = 0; i < token.n; i++)
-		need += take_byte(&probe, (unsigned char)token.p[i], NULL);
+		need += stream_take_byte(&probe, (unsigned char)token.p[i], NULL);
 	if (need > size)
 		return plumb_fail(PLUMB_E_ARGUMENT, "token %d needs %zu bytes of output, there are %zu", (int)id, need, size);
 	for (size_t i = 0; i < token.n; i++)
-		*written += take_byte(stream, (unsigned char)token.p[i], out + *written);
+		*written += stream_take_byte(stream, (unsigned char)token.p[i], out + *written);
 	return PLUMB_OK;
 }
 

@@ -37,7 +37,7 @@ static const struct known { const char *sha256, *name; } known[] = {
 	{ "03cb8191637dd031cf7dca8bffd267b741d0cb46ab490dc7e452f62f02184b02", "deepseek-r1" }, /* as llama.cpp writes it */
 };
 
-static const struct plumb_template *named(const char *name)
+static const struct plumb_template *template_named(const char *name)
 {
 	for (int i = 0; i < TEMPLATES; i++)
 		if (!strcmp(templates[i].name, name))
@@ -52,7 +52,7 @@ const struct plumb_template *plumb_template_of(const char *text, size_t n, char 
 	plumb_sha256(text, n && text[n - 1] == '\n' ? n - 1 : n, hex);
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
 		if (!strcmp(known[i].sha256, hex))
-			return named(known[i].name);
+			return template_named(known[i].name);
 	return NULL;
 }
 
@@ -76,7 +76,7 @@ void plumb_template_read(struct plumb_tokenizer *tok, const char *text, size_t n
 
 enum plumb_status plumb_tokenizer_use_template(struct plumb_tokenizer *tok, const char *name)
 {
-	const struct plumb_template *t = named(name);
+	const struct plumb_template *t = template_named(name);
 	if (!t)
 		return plumb_fail(PLUMB_E_ARGUMENT, "\"%.64s\" is not the name of a chat template", name);
 	tok->template = t;

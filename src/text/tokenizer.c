@@ -6,25 +6,25 @@
 #include "core/core.h"
 #include "text.h"
 
-static bool is_id(const struct plumb_tokenizer *tok, int32_t id)
+static bool tokenizer_is_id(const struct plumb_tokenizer *tok, int32_t id)
 {
 	return id == -1 || (id >= 0 && (size_t)id < tok->tokens);
 }
 
 /* What ends a turn or begins a text is needed; what fills up batches is not. */
-static enum plumb_status read_ids(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
+static enum plumb_status tokenizer_read_ids(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
 {
-	if (!is_id(tok, v->eos))
+	if (!tokenizer_is_id(tok, v->eos))
 		return plumb_fail(PLUMB_E_FORMAT, "the eos token is %d, expected an id below %zu", (int)v->eos, tok->tokens);
 	if (v->add_bos && v->bos == -1)
 		return plumb_fail(PLUMB_E_FORMAT, "a bos token is to be added, but there is none");
-	if (v->add_bos && !is_id(tok, v->bos))
+	if (v->add_bos && !tokenizer_is_id(tok, v->bos))
 		return plumb_fail(PLUMB_E_FORMAT, "the bos token is %d, expected an id below %zu", (int)v->bos, tok->tokens);
-	if (!is_id(tok, v->bos))
+	if (!tokenizer_is_id(tok, v->bos))
 		plumb_warn(tok, "the bos token is %d, there are %zu tokens; no text begins with it", (int)v->bos, tok->tokens);
-	if (!is_id(tok, v->pad))
+	if (!tokenizer_is_id(tok, v->pad))
 		plumb_warn(tok, "the padding token is %d, there are %zu tokens; plumb never needs it", (int)v->pad, tok->tokens);
-	tok->bos = is_id(tok, v->bos) ? v->bos : -1;
+	tok->bos = tokenizer_is_id(tok, v->bos) ? v->bos : -1;
 	tok->eos = v->eos;
 	tok->add_bos = v->add_bos;
 	return PLUMB_OK;
@@ -41,7 +41,7 @@ enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct
 	plumb_alphabet_fill(alphabet);
 	memset(tok->byte_id, -1, sizeof tok->byte_id);
 	if ((s = plumb_split_new(&tok->split, v->split)) || (s = plumb_tokens_read(tok, v, alphabet)) ||
-	    (s = plumb_merges_read(tok, v, alphabet)) || (s = plumb_specials_read(tok)) || (s = read_ids(tok, v)))
+	    (s = plumb_merges_read(tok, v, alphabet)) || (s = plumb_specials_read(tok)) || (s = tokenizer_read_ids(tok, v)))
 		goto fail;
 	tok->im_start = plumb_special_find(tok, "<|im_start|>");
 	tok->im_end = plumb_special_find(tok, "<|im_end|>");

@@ -102,7 +102,7 @@ static int32_t tokens_kind_of(struct plumb_tokenizer *tok, const struct plumb_vo
 }
 
 /* Two tokens of the same bytes. An error where text could become either; *keep: the later one takes the slot. */
-static enum plumb_status meet_twin(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i, size_t twin, bool *keep)
+static enum plumb_status tokens_meet_twin(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i, size_t twin, bool *keep)
 {
 	struct plumb_span a = v->token[i], b = v->token[twin];
 	bool same = a.n == b.n && !memcmp(a.p, b.p, a.n);
@@ -114,7 +114,7 @@ static enum plumb_status meet_twin(struct plumb_tokenizer *tok, const struct plu
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet,
+static enum plumb_status tokens_read_token(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet,
 	size_t i)
 {
 	struct plumb_span s = v->token[i];
@@ -139,7 +139,7 @@ static enum plumb_status read_token(struct plumb_tokenizer *tok, const struct pl
 	}
 	uint32_t *slot = plumb_token_slot(tok, (struct plumb_span){ out, n }, (struct plumb_span){ "", 0 });
 	if (*slot)
-		status = meet_twin(tok, v, i, *slot - 1, &keep);
+		status = tokens_meet_twin(tok, v, i, *slot - 1, &keep);
 	if (status || !keep)
 		return status;
 	*slot = (uint32_t)i + 1;
@@ -170,7 +170,7 @@ enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct pl
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu tokens", v->tokens);
 	tok->tokens = v->tokens;
 	for (size_t i = 0; i < v->tokens; i++) {
-		enum plumb_status status = read_token(tok, v, alphabet, i);
+		enum plumb_status status = tokens_read_token(tok, v, alphabet, i);
 		if (status)
 			return status;
 	}

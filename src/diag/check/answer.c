@@ -6,7 +6,7 @@
 
 #define BEST 10 /* so many best tokens are compared */
 
-static void describe(const struct plumb_logits_measure *m, char *text, size_t size)
+static void answer_describe(const struct plumb_logits_measure *m, char *text, size_t size)
 {
 	if (m->top_ours == m->top_reference)
 		plumb_format(text, size,
@@ -34,7 +34,7 @@ enum plumb_status plumb_answer_find(struct plumb_diag *d, struct plumb_answer *a
 	int64_t vocab = d->config->vocab, last = n - vocab; /* of the last row that both have */
 	PLUMB_TRY(plumb_measure_logits(&answer->m, a + last, b + last, vocab, BEST));
 	answer->have = true;
-	describe(&answer->m, answer->text, sizeof answer->text);
+	answer_describe(&answer->m, answer->text, sizeof answer->text);
 	return PLUMB_OK;
 }
 

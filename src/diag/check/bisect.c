@@ -12,7 +12,7 @@
 #define TOLERANCE 1e-3
 #define MOST_MEMBERS 4 /* layers of an operator that are looked for one by one */
 
-static int32_t largest(const float *v, int64_t n)
+static int32_t bisect_largest(const float *v, int64_t n)
 {
 	int64_t best = 0;
 	for (int64_t i = 1; i < n; i++)
@@ -21,7 +21,7 @@ static int32_t largest(const float *v, int64_t n)
 	return (int32_t)best;
 }
 
-static enum plumb_status last_logits(struct plumb_session *s, const float **row, int64_t vocab)
+static enum plumb_status bisect_last_logits(struct plumb_session *s, const float **row, int64_t vocab)
 {
 	int64_t rows;
 	PLUMB_TRY(plumb_session_logits(s, row, &rows));
@@ -31,13 +31,13 @@ static enum plumb_status last_logits(struct plumb_session *s, const float **row,
 
 /* --- placing: the operators of a slot go to the good driver --- */
 
-static void place(struct bisect_state *h, unsigned operators)
+static void bisect_place(struct bisect_state *h, unsigned operators)
 {
 	for (int i = 0; i < h->ctx->drivers; i++)
 		h->ctx->avoid[i] = h->before[i] | (strcmp(plumb_driver_name(h->ctx, i), h->good) ? operators : 0);
 }
 
-static uint64_t on_bad(const struct bisect_state *h, int op)
+static uint64_t bisect_on_bad(const struct bisect_state *h, int op)
 {
 	uint64_t sum = 0;
 	for (int i = 0; i < h->ctx->drivers; i++)
@@ -46,10 +46,10 @@ static uint64_t on_bad(const struct bisect_state *h, int op)
 }
 
 /* What the bad driver ran since the last call belongs to this slot. */
-static void note(struct bisect_state *h, int slot)
+static void bisect_note(struct bisect_state *h, int slot)
 {
 	for (int op = 0; h->looking && op < PLUMB_OP_COUNT; op++) {
-		uint64_t now = on_bad(h, op);
+		uint64_t now = bisect_on_bad(h, op);
 		if (now != h->placed[op] && slot >= 0)
 			h->present[slot] |= 1u << op;
 		h->placed[op] = now;
@@ -58,19 +58,19 @@ static void note(struct bisect_state *h, int slot)
 
 /* Between two slots. The values are not touched: all that is done here is to choose who computes the next
  * ones. */
-static enum plumb_status between(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
+static enum plumb_status bisect_between(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
 	struct bisect_state *h = user;
 	(void)point;
 	(void)t;
-	note(h, layer + 1);
-	place(h, h->moved[layer + 2]);
+	bisect_note(h, layer + 1);
+	bisect_place(h, h->moved[layer + 2]);
 	return PLUMB_OK;
 }
 
 /* --- asking --- */
 
-static enum plumb_status ask(struct bisect_state *h, bool tapped, double *error)
+static enum plumb_status bisect_ask(struct bisect_state *h, bool tapped, double *error)
 {
 	const float *v;
 	double wrong = 0, size = 0;
@@ -79,27 +79,27 @@ static enum plumb_status ask(struct bisect_state *h, bool tapped, double *error)
 			h->options->user, "moving operators", h->runs, h->runs < h->expected ? h->expected : h->runs + 1))
 		return plumb_fail(PLUMB_E_CANCELLED, "stopped while moving operators");
 	h->runs++;
-	place(h, h->moved[0]);
-	note(h, -1);
+	bisect_place(h, h->moved[0]);
+	bisect_note(h, -1);
 	plumb_session_tap(
-		h->session, BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_OUTPUT), tapped ? between : NULL, h);
+		h->session, BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_OUTPUT), tapped ? bisect_between : NULL, h);
 	PLUMB_TRY(plumb_session_rewind(h->session, 0));
 	PLUMB_TRY(plumb_session_eval(h->session, h->tokens, h->n, PLUMB_LOGITS_LAST));
-	note(h, h->slots - 1);
-	PLUMB_TRY(last_logits(h->session, &v, h->vocab));
+	bisect_note(h, h->slots - 1);
+	PLUMB_TRY(bisect_last_logits(h->session, &v, h->vocab));
 	for (int64_t i = 0; i < h->vocab; i++) {
 		wrong += ((double)v[i] - h->right[i]) * ((double)v[i] - h->right[i]);
 		size += (double)h->right[i] * h->right[i];
 	}
 	*error = isfinite(wrong) ? sqrt(wrong / size) : INFINITY;
-	h->token = largest(v, h->vocab);
+	h->token = bisect_largest(v, h->vocab);
 	return PLUMB_OK;
 }
 
-static enum plumb_status repairs(struct bisect_state *h, bool *yes)
+static enum plumb_status bisect_repairs(struct bisect_state *h, bool *yes)
 {
 	double error;
-	PLUMB_TRY(ask(h, true, &error));
+	PLUMB_TRY(bisect_ask(h, true, &error));
 	*yes = error <= h->tolerance;
 	return PLUMB_OK;
 }
@@ -115,7 +115,7 @@ struct things {
 };
 
 /* Move the first n things and those found. */
-static void move(struct bisect_state *h, const struct things *t, int n)
+static void bisect_move(struct bisect_state *h, const struct things *t, int n)
 {
 	for (int s = 0; s < h->slots; s++) {
 		if (t->op >= 0)
@@ -136,13 +136,13 @@ static void move(struct bisect_state *h, const struct things *t, int n)
 /* All of them repair, none does not: find a smallest set that does. Each member is the last of the shortest
  * prefix that, with the members found before, repairs. Stops at `most` members; then the first `count` things
  * belong to the set, too. */
-static enum plumb_status search(struct bisect_state *h, struct things *t, int most)
+static enum plumb_status bisect_search(struct bisect_state *h, struct things *t, int most)
 {
 	bool yes = false;
 	while (t->members < most) {
 		if (t->members) {
-			move(h, t, 0);
-			PLUMB_TRY(repairs(h, &yes));
+			bisect_move(h, t, 0);
+			PLUMB_TRY(bisect_repairs(h, &yes));
 		}
 		if (yes) {
 			t->count = 0;
@@ -151,8 +151,8 @@ static enum plumb_status search(struct bisect_state *h, struct things *t, int mo
 		int low = 0, high = t->count; /* a prefix of low does not repair, one of high does */
 		while (high - low > 1) {
 			int middle = low + (high - low) / 2;
-			move(h, t, middle);
-			PLUMB_TRY(repairs(h, &yes));
+			bisect_move(h, t, middle);
+			PLUMB_TRY(bisect_repairs(h, &yes));
 			if (yes)
 				high = middle;
 			else
@@ -164,24 +164,24 @@ static enum plumb_status search(struct bisect_state *h, struct things *t, int mo
 		if (!t->count)
 			break;
 	}
-	move(h, t, t->count);
+	bisect_move(h, t, t->count);
 	return PLUMB_OK;
 }
 
 /* Does it do without this one? */
-static enum plumb_status needed(struct bisect_state *h, struct things *t, int index, bool *yes)
+static enum plumb_status bisect_needed(struct bisect_state *h, struct things *t, int index, bool *yes)
 {
 	bool good;
-	move(h, t, t->count);
+	bisect_move(h, t, t->count);
 	h->moved[t->item[index]] &= ~(1u << t->op);
-	PLUMB_TRY(repairs(h, &good));
+	PLUMB_TRY(bisect_repairs(h, &good));
 	*yes = !good;
 	return PLUMB_OK;
 }
 
 /* The layers of an operator that must be moved. *whole: it is all of them, as far as the first, the middle
  * and the last tell. */
-static enum plumb_status search_layers(struct bisect_state *h, struct things *t, int op, bool *whole)
+static enum plumb_status bisect_search_layers(struct bisect_state *h, struct things *t, int op, bool *whole)
 {
 	bool yes;
 	t->op = op;
@@ -192,42 +192,42 @@ static enum plumb_status search_layers(struct bisect_state *h, struct things *t,
 	int ends[3] = { t->count - 1, 0, t->count / 2 };
 	*whole = t->count > 1;
 	for (int i = 0; *whole && i < (t->count == 2 ? 2 : 3); i++) {
-		PLUMB_TRY(needed(h, t, ends[i], &yes));
+		PLUMB_TRY(bisect_needed(h, t, ends[i], &yes));
 		*whole = yes;
 	}
-	move(h, t, t->count);
-	return *whole || t->count == 1 ? PLUMB_OK : search(h, t, MOST_MEMBERS);
+	bisect_move(h, t, t->count);
+	return *whole || t->count == 1 ? PLUMB_OK : bisect_search(h, t, MOST_MEMBERS);
 }
 
 /* --- the bisection --- */
 
-static enum plumb_status measure_good(struct bisect_state *h, struct plumb_model *good)
+static enum plumb_status bisect_measure_good(struct bisect_state *h, struct plumb_model *good)
 {
 	struct plumb_session *session;
 	const float *v;
 	PLUMB_TRY(plumb_session_new(&session, good, PLUMB_SESSION_OPTIONS(.context = h->n, .batch = h->n)));
 	enum plumb_status s = plumb_session_eval(session, h->tokens, h->n, PLUMB_LOGITS_LAST);
 	if (!s)
-		s = last_logits(session, &v, h->vocab);
+		s = bisect_last_logits(session, &v, h->vocab);
 	if (!s) {
 		memcpy(h->right, v, sizeof *v * (size_t)h->vocab);
-		h->right_token = largest(v, h->vocab);
+		h->right_token = bisect_largest(v, h->vocab);
 	}
 	plumb_session_free(session);
 	return s;
 }
 
 /* The bad answer, with and without a tap, and the answer of everything moved. */
-static enum plumb_status measure_bad(struct bisect_state *h, struct findings *v)
+static enum plumb_status bisect_measure_bad(struct bisect_state *h, struct findings *v)
 {
-	PLUMB_TRY(ask(h, false, &v->bad));
+	PLUMB_TRY(bisect_ask(h, false, &v->bad));
 	v->bad_token = h->token;
 	if (v->bad <= h->tolerance) {
 		v->trouble = "Nothing to repair: the answer is right";
 		return PLUMB_OK;
 	}
 	h->looking = true;
-	PLUMB_TRY(ask(h, true, &v->tapped));
+	PLUMB_TRY(bisect_ask(h, true, &v->tapped));
 	h->looking = false;
 	for (int s = 0; s < h->slots; s++) {
 		for (unsigned bits = h->present[s]; bits; bits &= bits - 1)
@@ -239,14 +239,14 @@ static enum plumb_status measure_bad(struct bisect_state *h, struct findings *v)
 			"The answer is right as soon as somebody looks between the layers, so it is no single operator: what a plain run does across layers is wrong";
 		return PLUMB_OK;
 	}
-	PLUMB_TRY(ask(h, true, &v->all));
+	PLUMB_TRY(bisect_ask(h, true, &v->all));
 	if (v->all > h->tolerance)
 		v->trouble =
 			"Even with every operator on the good driver the answer is wrong: it is not in the kernels, but in what lies around them (weights, transfers, other settings)";
 	return PLUMB_OK;
 }
 
-static enum plumb_status find(struct bisect_state *h, struct things *t, struct findings *v)
+static enum plumb_status bisect_find(struct bisect_state *h, struct things *t, struct findings *v)
 {
 	unsigned anywhere = 0;
 	bool whole;
@@ -257,23 +257,23 @@ static enum plumb_status find(struct bisect_state *h, struct things *t, struct f
 		if (anywhere >> op & 1)
 			t->item[t->count++] = op;
 	h->expected = h->runs + 16;
-	PLUMB_TRY(search(h, t, PLUMB_OP_COUNT));
+	PLUMB_TRY(bisect_search(h, t, PLUMB_OP_COUNT));
 	for (int i = 0; i < t->members; i++)
 		v->operators |= 1u << t->found[i];
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1) {
-			PLUMB_TRY(search_layers(h, t, op, &whole));
+			PLUMB_TRY(bisect_search_layers(h, t, op, &whole));
 			v->whole |= whole ? 1u << op : 0;
 		}
 	return PLUMB_OK;
 }
 
 /* As the user will run it: whole operators, no tap. */
-static enum plumb_status confirm(struct bisect_state *h, struct findings *v)
+static enum plumb_status bisect_confirm(struct bisect_state *h, struct findings *v)
 {
 	unsigned first = h->moved[0];
 	h->moved[0] = v->operators;
-	enum plumb_status s = ask(h, false, &v->after);
+	enum plumb_status s = bisect_ask(h, false, &v->after);
 	h->moved[0] = first;
 	v->after_token = h->token;
 	return s;
@@ -287,15 +287,15 @@ static enum plumb_status bisect_run(struct bisect_state *h, struct plumb_model *
 		there |= !strcmp(plumb_driver_name(h->ctx, i), h->good);
 	if (!there)
 		PLUMB_TRY(plumb_driver_add(h->ctx, h->good));
-	PLUMB_TRY(measure_good(h, good));
+	PLUMB_TRY(bisect_measure_good(h, good));
 	PLUMB_TRY(plumb_session_new(&h->session, bad, PLUMB_SESSION_OPTIONS(.context = h->n, .batch = h->n)));
-	PLUMB_TRY(measure_bad(h, &v));
+	PLUMB_TRY(bisect_measure_bad(h, &v));
 	if (!v.trouble) {
 		struct things t = { .item = calloc((size_t)h->slots + PLUMB_OP_COUNT, sizeof *t.item) };
-		enum plumb_status s = t.item ? find(h, &t, &v) : plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
+		enum plumb_status s = t.item ? bisect_find(h, &t, &v) : plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
 		free(t.item);
 		PLUMB_TRY(s);
-		PLUMB_TRY(confirm(h, &v));
+		PLUMB_TRY(bisect_confirm(h, &v));
 	}
 	return plumb_bisect_describe(h, &v, json);
 }

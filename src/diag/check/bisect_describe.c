@@ -4,7 +4,7 @@
 #include "diag/check/bisect.h"
 #include "core/json.h"
 
-static void name_slot(char *text, size_t size, const struct bisect_state *h, int slot)
+static void bisect_describe_name_slot(char *text, size_t size, const struct bisect_state *h, int slot)
 {
 	if (slot == 0 || slot == h->slots - 1)
 		plumb_append(text, size, "%s", slot ? "after the layers" : "before the layers");
@@ -12,7 +12,7 @@ static void name_slot(char *text, size_t size, const struct bisect_state *h, int
 		plumb_append(text, size, "layer %d", slot - 1);
 }
 
-static void describe_operator(char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
+static void bisect_describe_describe_operator(char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
 {
 	int n = 0;
 	plumb_append(text, size, "%s ", plumb_op_name(op));
@@ -24,12 +24,12 @@ static void describe_operator(char *text, size_t size, const struct bisect_state
 	for (int s = 0; s < h->slots; s++)
 		if (h->moved[s] >> op & 1) {
 			plumb_append(text, size, "%s", n++ ? ", " : "");
-			name_slot(text, size, h, s);
+			bisect_describe_name_slot(text, size, h, s);
 		}
 	plumb_append(text, size, ")");
 }
 
-static void describe(
+static void bisect_describe_describe(
 	char *text, size_t size, const struct bisect_state *h, const struct findings *v, const char *environment)
 {
 	int n = 0;
@@ -47,7 +47,7 @@ static void describe(
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1) {
 			plumb_append(text, size, "%s", n++ ? " and " : "");
-			describe_operator(text, size, h, v, op);
+			bisect_describe_describe_operator(text, size, h, v, op);
 		}
 	plumb_append(text, size,
 		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Workaround: %s",
@@ -58,7 +58,7 @@ static void describe(
 			v->after);
 }
 
-static json_t *set_of(const struct bisect_state *h, const struct findings *v, bool *lost)
+static json_t *bisect_describe_set_of(const struct bisect_state *h, const struct findings *v, bool *lost)
 {
 	json_t *set = json_array();
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
@@ -72,7 +72,7 @@ static json_t *set_of(const struct bisect_state *h, const struct findings *v, bo
 }
 
 /* "AR_HARDWARE_DRIVER=cl,native PLUMB_AVOID=cl:rope,cl:swiglu" */
-static void name_environment(char *text, size_t size, const struct bisect_state *h, unsigned operators)
+static void bisect_describe_name_environment(char *text, size_t size, const struct bisect_state *h, unsigned operators)
 {
 	int n = 0;
 	for (int i = 0; operators && i < plumb_driver_count(h->ctx); i++)
@@ -92,12 +92,12 @@ enum plumb_status plumb_bisect_describe(const struct bisect_state *h, const stru
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1)
 			lost |= json_array_append_new(operators, plumb_json_text(plumb_op_name(op))) != 0;
-	name_environment(environment, sizeof environment, h, v->operators);
-	describe(text, sizeof text, h, v, environment);
+	bisect_describe_name_environment(environment, sizeof environment, h, v->operators);
+	bisect_describe_describe(text, sizeof text, h, v, environment);
 	json_t *result = json_pack(
 		"{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect",
 		"good", h->good, "bad", h->bad, "runs", h->runs, "units", v->units, "repaired",
-		!v->trouble && v->after <= h->tolerance, "operators", operators, "set", set_of(h, v, &lost),
+		!v->trouble && v->after <= h->tolerance, "operators", operators, "set", bisect_describe_set_of(h, v, &lost),
 		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before",
 		plumb_json_number(v->bad), "error_after", plumb_json_number(v->after), "token_good",
 		(int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text",

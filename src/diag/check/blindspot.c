@@ -44,7 +44,7 @@ struct blindspots {
 };
 
 /* The rows of a captured tensor that the reference holds, too. */
-static bool rows_held(
+static bool blindspot_rows_held(
 	struct plumb_captured *part, const struct plumb_captured *whole, const struct plumb_captured *held)
 {
 	const float *v, *unused;
@@ -56,7 +56,7 @@ static bool rows_held(
 	return true;
 }
 
-static enum plumb_status look(void *user, struct plumb_live *live)
+static enum plumb_status blindspot_look(void *user, struct plumb_live *live)
 {
 	struct watch *w = user;
 	int point = (int)live->point;
@@ -64,7 +64,7 @@ static enum plumb_status look(void *user, struct plumb_live *live)
 	struct plumb_captured here = { live->v, live->rows, live->width, live->first }, clean;
 	struct plumb_gap gap;
 	if (!judged ||
-		!rows_held(&clean, plumb_capture_at(w->clean, live->layer, point),
+		!blindspot_rows_held(&clean, plumb_capture_at(w->clean, live->layer, point),
 			plumb_capture_at(w->held, live->layer, point)))
 		return PLUMB_OK;
 	PLUMB_TRY(plumb_gap_measure(&gap, &here, &clean, live->point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
@@ -82,7 +82,7 @@ static enum plumb_status look(void *user, struct plumb_live *live)
 }
 
 /* A run of the trusted model as far as the reference reaches; scores, so that all runs take the same way. */
-static struct plumb_run run_of(const struct study *s)
+static struct plumb_run blindspot_run_of(const struct study *s)
 {
 	struct plumb_run run = plumb_diag_run(s->d, true);
 	if (!(s->points & HEAD) && (run.last_layer < 0 || run.last_layer > s->last))
@@ -93,7 +93,7 @@ static struct plumb_run run_of(const struct study *s)
 }
 
 /* As errors.c does: rows that the reference has not are the trusted run's. */
-static void feed(const struct study *s, struct plumb_run *run)
+static void blindspot_feed(const struct study *s, struct plumb_run *run)
 {
 	unsigned points = s->errors->inner ? s->points : s->points & ENDS;
 	if (s->errors->hybrid)
@@ -102,28 +102,28 @@ static void feed(const struct study *s, struct plumb_run *run)
 	run->hook[run->hooks++] = (struct plumb_hook){ points, plumb_hook_feed, (void *)(uintptr_t)s->fixed };
 }
 
-static enum plumb_status try_fault(struct study *s, const struct plumb_fault *fault, struct watch *w)
+static enum plumb_status blindspot_try_fault(struct study *s, const struct plumb_fault *fault, struct watch *w)
 {
-	struct plumb_run run = run_of(s);
+	struct plumb_run run = blindspot_run_of(s);
 	run.fault = fault;
-	run.hook[run.hooks++] = (struct plumb_hook){ s->points, look, w };
+	run.hook[run.hooks++] = (struct plumb_hook){ s->points, blindspot_look, w };
 	if (w->kind != PLUMB_ACCUMULATED)
-		feed(s, &run);
+		blindspot_feed(s, &run);
 	enum plumb_status status = plumb_run_watched(&run);
 	return status == PLUMB_E_CANCELLED && w->seen ? PLUMB_OK : status;
 }
 
-static enum plumb_status find(struct study *s, const struct plumb_fault *fault, struct watch *w)
+static enum plumb_status blindspot_find(struct study *s, const struct plumb_fault *fault, struct watch *w)
 {
-	PLUMB_TRY(try_fault(s, fault, w));
+	PLUMB_TRY(blindspot_try_fault(s, fault, w));
 	if (w->seen)
 		return PLUMB_OK;
 	/* Fed with the reference, the floors are lower. */
 	if (!s->fed.captured) {
-		struct plumb_run run = run_of(s);
+		struct plumb_run run = blindspot_run_of(s);
 		run.points = s->points;
 		run.out = &s->fed;
-		feed(s, &run);
+		blindspot_feed(s, &run);
 		PLUMB_TRY(plumb_run_watched(&run));
 	}
 	struct watch alone = { .errors = s->errors,
@@ -131,13 +131,13 @@ static enum plumb_status find(struct study *s, const struct plumb_fault *fault, 
 		.clean = &s->fed,
 		.held = s->fixed,
 		.point = -1 };
-	PLUMB_TRY(try_fault(s, fault, &alone));
+	PLUMB_TRY(blindspot_try_fault(s, fault, &alone));
 	if (alone.excess > w->excess)
 		*w = alone;
 	return PLUMB_OK;
 }
 
-static void place(char *text, size_t size, int layer, int point)
+static void blindspot_place(char *text, size_t size, int layer, int point)
 {
 	if (layer < 0)
 		plumb_format(text, size, "%s", plumb_point_name(point));
@@ -148,7 +148,7 @@ static void place(char *text, size_t size, int layer, int point)
 static const char one_key[] =
 	"one token at position 0: softmax over one key is 1, so Q, K, RoPE, mask and cache cancel out";
 
-static void reason(const struct study *s, const struct watch *w, struct blindspots_row *row)
+static void blindspot_reason(const struct study *s, const struct watch *w, struct blindspots_row *row)
 {
 	const struct plumb_fault_kind *kind = row->kind;
 	char where[64], *why = row->why;
@@ -157,7 +157,7 @@ static void reason(const struct study *s, const struct watch *w, struct blindspo
 		!strcmp(kind->component, "attention") || !strcmp(kind->component, "q_proj") ||
 		!strcmp(kind->component, "k_proj");
 	if (w->point >= 0)
-		place(where, sizeof where, w->layer, w->point);
+		blindspot_place(where, sizeof where, w->layer, w->point);
 	row->one_key = !w->seen && s->d->n == 1 && attention && w->effect < 1e-6;
 	if (w->seen)
 		plumb_format(
@@ -174,7 +174,7 @@ static void reason(const struct study *s, const struct watch *w, struct blindspo
 			w->effect, where, plumb_stored_name(s->errors->stored), w->floor);
 }
 
-static enum plumb_status try_kind(
+static enum plumb_status blindspot_try_kind(
 	struct study *s, const struct plumb_fault_kind *kind, struct blindspots_row *row)
 {
 	struct plumb_fault fault;
@@ -189,8 +189,8 @@ static enum plumb_status try_kind(
 	if (status) /* such a model cannot have it */
 		plumb_format(row->why, sizeof row->why, "%s", plumb_last_error());
 	else {
-		PLUMB_TRY(find(s, &fault, &w));
-		reason(s, &w, row);
+		PLUMB_TRY(blindspot_find(s, &fault, &w));
+		blindspot_reason(s, &w, row);
 	}
 	row->possible = !status;
 	row->watch = w;
@@ -198,15 +198,15 @@ static enum plumb_status try_kind(
 	return PLUMB_OK;
 }
 
-static bool is_blind(const struct blindspots_row *row) { return row->possible && !row->watch.seen; }
+static bool blindspot_is_blind(const struct blindspots_row *row) { return row->possible && !row->watch.seen; }
 
-static void describe(struct blindspots *r)
+static void blindspot_describe(struct blindspots *r)
 {
 	int n = 0, possible = 0, blind = 0;
 	bool key = false;
 	for (int i = 0; i < r->rows; i++) {
 		possible += r->row[i].possible;
-		blind += is_blind(&r->row[i]);
+		blind += blindspot_is_blind(&r->row[i]);
 	}
 	if (!blind) {
 		plumb_format(r->text, sizeof r->text,
@@ -217,7 +217,7 @@ static void describe(struct blindspots *r)
 		"This reference cannot notice %d of the %d bugs of the library: ", blind, possible);
 	for (const struct blindspots_row *row = r->row; row < r->row + r->rows; row++) {
 		size_t used = strlen(r->text);
-		if (!is_blind(row))
+		if (!blindspot_is_blind(row))
 			continue;
 		key |= row->one_key;
 		plumb_format(r->text + used, sizeof r->text - used, row->one_key ? "%s%s" : "%s%s (%s)", n++ ? "; " : "",
@@ -228,7 +228,7 @@ static void describe(struct blindspots *r)
 		key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
 }
 
-static enum plumb_status study_all(struct study *s, struct blindspots *r)
+static enum plumb_status blindspot_study_all(struct study *s, struct blindspots *r)
 {
 	int layer = -1, point = -1;
 	s->last = -1;
@@ -242,7 +242,7 @@ static enum plumb_status study_all(struct study *s, struct blindspots *r)
 		s->last = s->d->layers - 1;
 	for (int i = 0; i < plumb_fault_count(); i++) {
 		PLUMB_TRY(plumb_diag_progress(s->d, "breaking the model on purpose", i, plumb_fault_count()));
-		PLUMB_TRY(try_kind(s, plumb_fault_at(i), &r->row[r->rows]));
+		PLUMB_TRY(blindspot_try_kind(s, plumb_fault_at(i), &r->row[r->rows]));
 		r->rows++;
 	}
 	return PLUMB_OK;
@@ -257,10 +257,10 @@ static enum plumb_status blindspots_find(struct plumb_diag *d, void *result)
 	PLUMB_TRY(plumb_diag_errors(d, &s.errors));
 	if (!(r->row = calloc((size_t)plumb_fault_count(), sizeof *r->row)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the blind spots");
-	enum plumb_status status = study_all(&s, r);
+	enum plumb_status status = blindspot_study_all(&s, r);
 	plumb_capture_free(&s.fed);
 	if (!status)
-		describe(r);
+		blindspot_describe(r);
 	return status;
 }
 
@@ -276,7 +276,7 @@ static json_t *blindspots_emit(struct plumb_diag *d, const void *result)
 				plumb_json_number(w->effect), "floor", plumb_json_number(w->floor), "why",
 				plumb_json_text(row->why), "layer", w->point >= 0 ? json_integer(w->layer) : json_null(),
 				"point", plumb_point_name(w->point)));
-		if (is_blind(row))
+		if (blindspot_is_blind(row))
 			plumb_diag_add(d, blind, plumb_json_text(row->kind->name));
 	}
 	return json_pack(

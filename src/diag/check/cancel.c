@@ -21,7 +21,7 @@
 
 /* What is made of a point, step by step (one of several will do: the others are points themselves); -1: the
  * residual stream. */
-static int next_of(int point)
+static int cancel_next_of(int point)
 {
 	static const signed char next[PLUMB_POINT_COUNT] = {
 		[PLUMB_POINT_INPUT_NORM] = PLUMB_POINT_V_PROJ,
@@ -41,7 +41,7 @@ static int next_of(int point)
 	return next[point] ? next[point] : -1;
 }
 
-static bool fails(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+static bool cancel_fails(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
 {
 	const struct plumb_gap *gap = plumb_gap_any(e, kind, layer, point);
 	return gap && !gap->ok;
@@ -58,12 +58,12 @@ struct layer {
 	unsigned differ;
 };
 
-static const struct plumb_gap *own(const struct layer *l, int point)
+static const struct plumb_gap *cancel_own(const struct layer *l, int point)
 {
 	return plumb_gap_any(l->e, l->kind, l->layer, point);
 }
 
-static double size_of(const struct plumb_captured *p)
+static double cancel_size_of(const struct plumb_captured *p)
 {
 	double sum = 0;
 	for (int64_t i = 0; p && i < p->rows * p->width; i++)
@@ -73,15 +73,15 @@ static double size_of(const struct plumb_captured *p)
 
 /* Nothing was captured between the point and the output: far less is left there than the branch's share of
  * it, which dilutes, would leave. */
-static bool fades(const struct layer *l, int point)
+static bool cancel_fades(const struct layer *l, int point)
 {
-	const struct plumb_gap *gap = own(l, point),
+	const struct plumb_gap *gap = cancel_own(l, point),
 						   *end = plumb_gap_any(l->e, PLUMB_ISOLATED, l->layer, PLUMB_POINT_OUTPUT);
 	int from = point <= PLUMB_POINT_ATTN_OUT ? PLUMB_POINT_ATTN_OUT
 		: point == PLUMB_POINT_ATTN_RESIDUAL ? point
 											 : PLUMB_POINT_FFN_DOWN;
 	const struct plumb_captured *branch = plumb_capture_at(l->ours, l->layer, from);
-	double share = size_of(branch) / size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
+	double share = cancel_size_of(branch) / cancel_size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
 	return (l->d->n > 1 || !(1u << point & BEFORE_SOFTMAX)) && gap->rel > LARGE &&
 		gap->rel * share > FADES * fmax(end->rel, end->floor);
 }
@@ -90,16 +90,16 @@ static bool fades(const struct layer *l, int point)
 static bool cancels(const struct layer *l, int point)
 {
 	const struct plumb_gap *made;
-	if (!(own(l, point)->excess > CLEAR * l->e->limit))
+	if (!(cancel_own(l, point)->excess > CLEAR * l->e->limit))
 		return false;
-	for (int p = next_of(point); p >= 0 && l->kind == PLUMB_ACCUMULATED; p = next_of(p)) {
+	for (int p = cancel_next_of(point); p >= 0 && l->kind == PLUMB_ACCUMULATED; p = cancel_next_of(p)) {
 		if (l->d->n < 2 && p > PLUMB_POINT_ATTN_SCORES && 1u << point & BEFORE_SOFTMAX)
 			return false;
-		made = own(l, p);
+		made = cancel_own(l, p);
 		if (made && !(l->differ >> p & 1))
 			return made->ok;
 	}
-	return fades(l, point);
+	return cancel_fades(l, point);
 }
 
 /* The points of a layer that cancel; 0 when one that differs does not. */
@@ -107,15 +107,15 @@ static unsigned cancelling(
 	const struct plumb_diag *d, const struct plumb_errors *e, const struct plumb_capture *ours, int layer)
 {
 	const struct plumb_gap *end = plumb_gap_any(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT);
-	bool incoming = fails(
+	bool incoming = cancel_fails(
 		e, PLUMB_ACCUMULATED, layer - 1, layer ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS);
 	struct layer l = { d, e, ours, layer, incoming ? PLUMB_COMPONENT : PLUMB_ACCUMULATED, 0 };
 	if (!end || !end->ok)
 		return 0;
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
-		if (fails(e, l.kind, layer, point))
+		if (cancel_fails(e, l.kind, layer, point))
 			l.differ |= 1u << point;
-		else if (fails(e, PLUMB_COMPONENT, layer, point) &&
+		else if (cancel_fails(e, PLUMB_COMPONENT, layer, point) &&
 			!l.differ) /* else it was fed with some of what differs, and not with all */
 			return 0;
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
@@ -150,7 +150,7 @@ struct look {
 	int by;
 };
 
-static void turn(const struct look *l, float *a, float *b)
+static void cancel_turn(const struct look *l, float *a, float *b)
 {
 	const struct plumb_config *c = l->config;
 	int64_t half = c->head_dim / 2;
@@ -165,7 +165,7 @@ static void turn(const struct look *l, float *a, float *b)
 		}
 }
 
-static void sort(const struct look *l, float *a, float *b)
+static void cancel_sort(const struct look *l, float *a, float *b)
 {
 	for (int64_t at = 0; at < l->rows * l->width; at += l->config->head_dim) {
 		qsort(a + at, (size_t)l->config->head_dim, sizeof *a, plumb_ascending_float);
@@ -173,7 +173,7 @@ static void sort(const struct look *l, float *a, float *b)
 	}
 }
 
-static void scale(const struct look *l, float *a, float *b)
+static void cancel_scale(const struct look *l, float *a, float *b)
 {
 	double dot = 0, size = 0;
 	for (int64_t i = 0; i < l->rows * l->width; i++) {
@@ -190,17 +190,17 @@ static const struct {
 	int by;
 } reasons[] = {
 	{ "positions are counted from 1 there, which turns Q and K alike, and a score depends on the difference of two positions only",
-		turn, 1 },
+		cancel_turn, 1 },
 	{ "positions are counted from one less there, which turns Q and K alike, and a score depends on the difference of two positions only",
-		turn, -1 },
+		cancel_turn, -1 },
 	{ "the channels of a head are in another order there, the same in Q and K, and a score is a sum over them",
-		sort, 0 },
-	{ "it is larger there by one factor, which the scores or their scale make good again", scale, 0 },
+		cancel_sort, 0 },
+	{ "it is larger there by one factor, which the scores or their scale make good again", cancel_scale, 0 },
 };
 #define REASONS ((int)(sizeof reasons / sizeof *reasons))
 
 /* Which reason makes our values the reference's; REASONS: none. */
-static enum plumb_status find_reason(
+static enum plumb_status cancel_find_reason(
 	const struct plumb_diag *d, const struct plumb_captured *ours, const struct plumb_captured *theirs, int *reason)
 {
 	const float *a, *b;
@@ -254,7 +254,7 @@ enum plumb_status plumb_cancel_describe(
 	for (int p = 0; p < PLUMB_POINT_OUTPUT; p++)
 		if (e->cancels >> p & 1)
 			plumb_append(text, size, "%s%s", *text ? ", " : "", plumb_point_name(p));
-	PLUMB_TRY(find_reason(
+	PLUMB_TRY(cancel_find_reason(
 		d, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
 	plumb_append(text, size,
 		" of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "

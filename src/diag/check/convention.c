@@ -16,13 +16,13 @@
 #define BETTER 4.0 /* another reading must be so many times nearer */
 #define FITS 0.5   /* and this near at least */
 
-static bool is_declared(const struct plumb_file_case *f, const struct plumb_guess *g)
+static bool convention_is_declared(const struct plumb_file_case *f, const struct plumb_guess *g)
 {
 	return g->first == f->captured->first && g->scale == 1;
 }
 
 /* --- the set as a whole --- */
-static double least(const struct plumb_file_case *f, int shift, bool same)
+static double convention_least(const struct plumb_file_case *f, int shift, bool same)
 {
 	double e = INFINITY;
 	for (int i = 0; i < f->guesses; i++)
@@ -32,7 +32,7 @@ static double least(const struct plumb_file_case *f, int shift, bool same)
 }
 
 /* Layers that all are one off: more files say so, by a clear margin, than say the opposite. */
-static int vote_shift(const struct plumb_judge *j, int layers)
+static int convention_vote_shift(const struct plumb_judge *j, int layers)
 {
 	int votes[3] = { 0 }, best = 0;
 	for (int i = 0; i < j->found->files; i++) {
@@ -42,7 +42,7 @@ static int vote_shift(const struct plumb_judge *j, int layers)
 		if (f->layer < 0)
 			continue;
 		for (int s = -1; s <= 1; s++)
-			votes[s + 1] += least(f, s, true) * BETTER < least(f, s, false) && isfinite(least(f, s, false));
+			votes[s + 1] += convention_least(f, s, true) * BETTER < convention_least(f, s, false) && isfinite(convention_least(f, s, false));
 	}
 	for (int s = -1; s <= 1; s += 2)
 		if (votes[s + 1] >= 2 && votes[s + 1] > votes[1] && votes[s + 1] > votes[best + 1])
@@ -51,7 +51,7 @@ static int vote_shift(const struct plumb_judge *j, int layers)
 }
 
 /* All rows so many positions away from the declared ones, by the same rule; 0: as declared. */
-static int64_t vote_position(const struct plumb_judge *j)
+static int64_t convention_vote_position(const struct plumb_judge *j)
 {
 	int stay = 0, most = 0, decided = 0;
 	int64_t by = 0;
@@ -90,7 +90,7 @@ static int64_t vote_position(const struct plumb_judge *j)
 /* --- the verdict on one file --- */
 /* A normed vector, divided by the norm's weights, has the mean square 1, whatever the layers before it did.
  */
-static bool looks_normed(const struct plumb_judge *j, const struct plumb_captured *p)
+static bool convention_looks_normed(const struct plumb_judge *j, const struct plumb_captured *p)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		double sum = 0;
@@ -106,14 +106,14 @@ static bool looks_normed(const struct plumb_judge *j, const struct plumb_capture
 	return true;
 }
 
-static bool normed_last(const struct plumb_judge *j, const struct plumb_file_case *f,
+static bool convention_normed_last(const struct plumb_judge *j, const struct plumb_file_case *f,
 	const struct plumb_guess *normed, double plain)
 {
 	bool last = f->point == PLUMB_POINT_OUTPUT && f->layer + j->found->shift == j->found->layers - 1;
-	return last && j->weight && !(normed && normed->error > plain) && looks_normed(j, f->captured);
+	return last && j->weight && !(normed && normed->error > plain) && convention_looks_normed(j, f->captured);
 }
 
-static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
+static void convention_decide(const struct plumb_judge *j, struct plumb_file_case *f)
 {
 	int shift = f->layer < 0 ? 0 : j->found->shift;
 	struct plumb_guess plain = { shift, false, f->captured->first, 1, INFINITY };
@@ -121,7 +121,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 	f->raw_error = INFINITY;
 	for (int i = 0; i < f->guesses; i++) {
 		const struct plumb_guess *g = &f->guess[i];
-		if (g->shift == shift && is_declared(f, g)) {
+		if (g->shift == shift && convention_is_declared(f, g)) {
 			if (g->normed)
 				normed = g;
 			else
@@ -138,7 +138,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 		f->layer + shift >= j->found->layers; /* else it may only not have been evaluated */
 	if (best && best->error < FITS && (isfinite(plain.error) ? best->error * BETTER < plain.error : outside))
 		f->winner = *best;
-	if (!f->winner.normed && normed_last(j, f, normed, plain.error))
+	if (!f->winner.normed && convention_normed_last(j, f, normed, plain.error))
 		f->winner = normed ? *normed : (struct plumb_guess){ shift, true, f->captured->first, 1, INFINITY };
 	f->runner_up = (struct plumb_guess){ 0, false, 0, 1, INFINITY };
 	for (int i = 0; i < f->guesses; i++) {
@@ -151,7 +151,7 @@ static void decide(const struct plumb_judge *j, struct plumb_file_case *f)
 }
 
 /* --- putting things where they belong --- */
-static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f, int layers)
+static enum plumb_status convention_settle(struct plumb_diag *d, struct plumb_file_case *f, int layers)
 {
 	const struct plumb_guess *w = &f->winner;
 	int point = f->point, layer = f->layer + (point < PLUMB_POINT_FINAL_NORM ? w->shift : 0);
@@ -179,7 +179,7 @@ static enum plumb_status settle(struct plumb_diag *d, struct plumb_file_case *f,
 	return PLUMB_OK;
 }
 
-static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag *d)
+static enum plumb_status convention_collect(struct plumb_judge *j, const struct plumb_diag *d)
 {
 	const struct plumb_reference_files *files = &d->reference->files;
 	j->found->file = calloc((size_t)files->n + 1, sizeof *j->found->file);
@@ -198,7 +198,7 @@ static enum plumb_status collect(struct plumb_judge *j, const struct plumb_diag 
 	return PLUMB_OK;
 }
 
-static enum plumb_status norm_weight(
+static enum plumb_status convention_norm_weight(
 	struct plumb_judge *j, const struct plumb_file *file, const struct plumb_config *c)
 {
 	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_OUTPUT_NORM, -1);
@@ -209,13 +209,13 @@ static enum plumb_status norm_weight(
 	return plumb_type_to_f32(t->type, t->data, j->weight, c->hidden);
 }
 
-static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
+static enum plumb_status convention_judge_all(struct plumb_judge *j, struct plumb_diag *d)
 {
-	PLUMB_TRY(norm_weight(j, plumb_model_file(d->port), d->config));
-	PLUMB_TRY(collect(j, d));
+	PLUMB_TRY(convention_norm_weight(j, plumb_model_file(d->port), d->config));
+	PLUMB_TRY(convention_collect(j, d));
 	for (int i = 0; i < j->found->files; i++)
 		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));
-	j->found->move = vote_position(j);
+	j->found->move = convention_vote_position(j);
 	for (int i = 0; i < j->found->files && j->found->move; i++) {
 		struct plumb_captured *p = j->found->file[i].captured;
 		if (plumb_point_square(j->found->file[i].point) || p->first + j->found->move < 0 ||
@@ -224,12 +224,12 @@ static enum plumb_status judge_all(struct plumb_judge *j, struct plumb_diag *d)
 		p->first += j->found->move;
 		PLUMB_TRY(plumb_convention_consider(j, &j->found->file[i]));
 	}
-	j->found->shift = vote_shift(j, (int)d->config->layers);
+	j->found->shift = convention_vote_shift(j, (int)d->config->layers);
 	plumb_capture_free(&d->fixed);
 	PLUMB_TRY(plumb_capture_new(&d->fixed, (int)d->config->layers));
 	for (int i = 0; i < j->found->files; i++) {
-		decide(j, &j->found->file[i]);
-		PLUMB_TRY(settle(d, &j->found->file[i], (int)d->config->layers));
+		convention_decide(j, &j->found->file[i]);
+		PLUMB_TRY(convention_settle(d, &j->found->file[i], (int)d->config->layers));
 	}
 	return PLUMB_OK;
 }
@@ -243,7 +243,7 @@ static enum plumb_status convention_find(struct plumb_diag *d, void *result)
 	plumb_capture_free(&d->given);
 	PLUMB_TRY(plumb_capture_borrow(&d->given, &d->reference->raw));
 	plumb_reference_place(&d->given, d->reference->position, plumb_reference_length(d->reference, d->n));
-	enum plumb_status s = judge_all(&j, d);
+	enum plumb_status s = convention_judge_all(&j, d);
 	if (!s)
 		s = plumb_convention_describe(d, found);
 	free(j.weight);

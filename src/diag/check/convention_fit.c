@@ -11,7 +11,7 @@
 /* Weights for a row of the trusted run: a massive channel, which all layers carry and which would make them
  * all alike, counts no more than a large value does. The usual size is a mean that such a channel hardly
  * moves. */
-static void weigh(const float *v, int64_t n, bool all_alike, float *weight)
+static void convention_fit_weigh(const float *v, int64_t n, bool all_alike, float *weight)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -24,7 +24,7 @@ static void weigh(const float *v, int64_t n, bool all_alike, float *weight)
 }
 
 /* ||a - b * scale|| / ||a||, weighted, where masked scores that agree do not count. */
-static double distance(const float *a, const float *b, const float *weight, int64_t n, double scale)
+static double convention_fit_distance(const float *a, const float *b, const float *weight, int64_t n, double scale)
 {
 	double error = 0, size = 0;
 	for (int64_t i = 0; i < n; i++) {
@@ -37,7 +37,7 @@ static double distance(const float *a, const float *b, const float *weight, int6
 	return error == 0 ? 0 : size > 0 && isfinite(error) ? sqrt(error / size) : INFINITY;
 }
 
-static enum plumb_status norm_rows(
+static enum plumb_status convention_fit_norm_rows(
 	struct plumb_judge *j, const struct plumb_captured *from, struct plumb_captured *to)
 {
 	if (from->rows > j->room) {
@@ -55,7 +55,7 @@ static enum plumb_status norm_rows(
 }
 
 /* What the trusted run has where the file would belong under this reading; v NULL: nothing. */
-static enum plumb_status target(
+static enum plumb_status convention_fit_target(
 	struct plumb_judge *j, const struct plumb_file_case *f, int shift, bool normed, struct plumb_captured *to)
 {
 	int layer = f->layer + shift, point = f->point;
@@ -68,17 +68,17 @@ static enum plumb_status target(
 	if (!p || p->width != f->captured->width)
 		return PLUMB_OK;
 	*to = *p;
-	return normed ? norm_rows(j, p, to) : PLUMB_OK;
+	return normed ? convention_fit_norm_rows(j, p, to) : PLUMB_OK;
 }
 
-static void add_guess(struct plumb_file_case *f, struct plumb_guess g)
+static void convention_fit_add_guess(struct plumb_file_case *f, struct plumb_guess g)
 {
 	if (f->guesses < PLUMB_MOST_GUESSES)
 		f->guess[f->guesses++] = g;
 }
 
 /* The declared position, and the best of the others. */
-static void try_positions(
+static void convention_fit_try_positions(
 	struct plumb_file_case *f, const struct plumb_captured *t, const float *weight, int shift, bool normed)
 {
 	const struct plumb_captured *p = f->captured;
@@ -88,7 +88,7 @@ static void try_positions(
 		if (first != p->first && (work > MOST_WORK || plumb_point_square(f->point)))
 			continue;
 		int64_t at = (first - t->first) * t->width;
-		double e = distance(p->v, t->v + at, weight + at, p->rows * p->width, 1);
+		double e = convention_fit_distance(p->v, t->v + at, weight + at, p->rows * p->width, 1);
 		struct plumb_guess *g = first == p->first ? &declared : &other;
 		if (e < g->error) {
 			g->error = e;
@@ -96,13 +96,13 @@ static void try_positions(
 		}
 	}
 	if (isfinite(declared.error))
-		add_guess(f, declared);
+		convention_fit_add_guess(f, declared);
 	if (isfinite(other.error))
-		add_guess(f, other);
+		convention_fit_add_guess(f, other);
 }
 
 /* By a factor that is the same for all values: only where a bug within a layer could not do the same. */
-static enum plumb_status try_scale(
+static enum plumb_status convention_fit_try_scale(
 	struct plumb_file_case *f, const struct plumb_captured *t, const float *weight, int shift)
 {
 	const struct plumb_captured *p = f->captured;
@@ -127,14 +127,14 @@ static enum plumb_status try_scale(
 	free(room);
 	double scale = size > 0 ? dot / size : 0;
 	if (isfinite(scale) && fabs(scale) > 1e-6 && fabs(scale - 1) > 0.01)
-		add_guess(f,
+		convention_fit_add_guess(f,
 			(struct plumb_guess){
-				shift, false, p->first, scale, distance(p->v, v, counts, p->rows * p->width, scale) });
+				shift, false, p->first, scale, convention_fit_distance(p->v, v, counts, p->rows * p->width, scale) });
 	return PLUMB_OK;
 }
 
 /* One reading of a file: against `t`. */
-static enum plumb_status consider_as(
+static enum plumb_status convention_fit_consider_as(
 	struct plumb_file_case *f, const struct plumb_captured *t, int shift, bool normed)
 {
 	float *weight = malloc(sizeof *weight * (size_t)(t->rows * t->width));
@@ -142,10 +142,10 @@ static enum plumb_status consider_as(
 	if (!weight)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld weights", (long long)(t->rows * t->width));
 	for (int64_t r = 0; r < t->rows; r++)
-		weigh(t->v + r * t->width, t->width, plumb_point_square(f->point), weight + r * t->width);
-	try_positions(f, t, weight, shift, normed);
+		convention_fit_weigh(t->v + r * t->width, t->width, plumb_point_square(f->point), weight + r * t->width);
+	convention_fit_try_positions(f, t, weight, shift, normed);
 	if (!normed)
-		s = try_scale(f, t, weight, shift);
+		s = convention_fit_try_scale(f, t, weight, shift);
 	free(weight);
 	return s;
 }
@@ -156,9 +156,9 @@ enum plumb_status plumb_convention_consider(struct plumb_judge *j, struct plumb_
 	f->guesses = 0;
 	for (int shift = -1; shift <= 1; shift++)
 		for (int normed = 0; normed <= 1; normed++) {
-			PLUMB_TRY(target(j, f, shift, normed, &t));
+			PLUMB_TRY(convention_fit_target(j, f, shift, normed, &t));
 			if (t.v)
-				PLUMB_TRY(consider_as(f, &t, shift, normed));
+				PLUMB_TRY(convention_fit_consider_as(f, &t, shift, normed));
 		}
 	return PLUMB_OK;
 }

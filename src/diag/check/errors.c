@@ -26,7 +26,7 @@ struct side {
 };
 
 /* What of `from` lies where `like` has values: the same rows, or all that there is. stored: written so. */
-static enum plumb_status masked(struct plumb_capture *out, const struct plumb_capture *from,
+static enum plumb_status errors_masked(struct plumb_capture *out, const struct plumb_capture *from,
 	const struct plumb_capture *like, int layers, const enum plumb_stored *stored)
 {
 	int layer = -1, point = -1;
@@ -49,7 +49,7 @@ static enum plumb_status masked(struct plumb_capture *out, const struct plumb_ca
 }
 
 /* Which points the reference has, and whether some have fewer rows than the prompt. */
-static unsigned points_of(const struct plumb_diag *d, const struct plumb_capture *c, bool *hybrid)
+static unsigned errors_points_of(const struct plumb_diag *d, const struct plumb_capture *c, bool *hybrid)
 {
 	int layer = -1, point = -1;
 	unsigned points = 0;
@@ -64,7 +64,7 @@ static unsigned points_of(const struct plumb_diag *d, const struct plumb_capture
 /* A run in which every point of `points` that the side has is overwritten with it, after what our layer made
  * of it was kept. The rows that it lacks come from the trusted run: what earlier layers did wrong there must
  * not be held against this one. */
-static enum plumb_status fed(
+static enum plumb_status errors_fed(
 	struct plumb_diag *d, struct side *side, unsigned points, bool hybrid, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, side->trusted);
@@ -80,7 +80,7 @@ static enum plumb_status fed(
 }
 
 /* The final norm of an output, for references that hold the last layer only so. */
-static enum plumb_status normed(
+static enum plumb_status errors_normed(
 	const struct plumb_diag *d, const struct plumb_captured *x, struct plumb_captured *y)
 {
 	const struct plumb_file_tensor *t = plumb_model_tensor(d->port, PLUMB_ROLE_OUTPUT_NORM, -1);
@@ -105,7 +105,7 @@ static enum plumb_status normed(
 }
 
 /* Compare a run with its side at one point; the first time measures, later ones (controls) raise the floor. */
-static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_errors *e, struct plumb_gap *gap,
+static enum plumb_status errors_compare_at(const struct plumb_diag *d, struct plumb_errors *e, struct plumb_gap *gap,
 	const struct plumb_capture *run, const struct side *side, int layer, int point)
 {
 	bool scores = point == PLUMB_POINT_ATTN_SCORES,
@@ -118,7 +118,7 @@ static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_err
 	if (through) {
 		theirs = plumb_capture_at(&side->given, -1, PLUMB_POINT_FINAL_NORM);
 		if (theirs)
-			s = normed(d, ours, &own);
+			s = errors_normed(d, ours, &own);
 		ours = own.v ? &own : NULL;
 	}
 	if (!s && theirs && !side->trusted)
@@ -130,87 +130,87 @@ static enum plumb_status compare_at(const struct plumb_diag *d, struct plumb_err
 	return s;
 }
 
-static enum plumb_status compare_all(const struct plumb_diag *d, struct plumb_errors *e,
+static enum plumb_status errors_compare_all(const struct plumb_diag *d, struct plumb_errors *e,
 	enum plumb_gap_kind kind, const struct plumb_capture *run, const struct side *side)
 {
 	for (int layer = -1; layer < d->layers; layer++)
 		for (int point = 0; point < PLUMB_POINT_COUNT; point++)
 			if (plumb_point_in_layer(point) == (layer >= 0) && (kind != PLUMB_ISOLATED || BIT(point) & OUTER))
-				PLUMB_TRY(compare_at(
+				PLUMB_TRY(errors_compare_at(
 					d, e, &e->gap[kind][(layer + 1) * PLUMB_POINT_COUNT + point], run, side, layer, point));
 	return PLUMB_OK;
 }
 
-static enum plumb_status compare_side(
+static enum plumb_status errors_compare_side(
 	struct plumb_diag *d, struct plumb_errors *e, struct side *side, unsigned points)
 {
 	struct plumb_capture run = { .layers = 0 };
-	PLUMB_TRY(compare_all(d, e, PLUMB_ACCUMULATED, side->whole, side));
-	enum plumb_status s = fed(d, side, points & ENDS, e->hybrid, &run);
+	PLUMB_TRY(errors_compare_all(d, e, PLUMB_ACCUMULATED, side->whole, side));
+	enum plumb_status s = errors_fed(d, side, points & ENDS, e->hybrid, &run);
 	if (!s)
-		s = compare_all(d, e, PLUMB_ISOLATED, &run, side);
+		s = errors_compare_all(d, e, PLUMB_ISOLATED, &run, side);
 	plumb_capture_free(&run);
 	if (s || !e->inner)
 		return s;
-	s = fed(d, side, points, e->hybrid, &run);
+	s = errors_fed(d, side, points, e->hybrid, &run);
 	if (!s)
-		s = compare_all(d, e, PLUMB_COMPONENT, &run, side);
+		s = errors_compare_all(d, e, PLUMB_COMPONENT, &run, side);
 	plumb_capture_free(&run);
 	return s;
 }
 
 /* `whole` beside what `from` has where the reference has values. */
-static enum plumb_status compare_with(struct plumb_diag *d, struct plumb_errors *e,
+static enum plumb_status errors_compare_with(struct plumb_diag *d, struct plumb_errors *e,
 	const struct plumb_capture *whole, const struct plumb_capture *from, const enum plumb_stored *stored,
 	bool trusted, unsigned points)
 {
 	struct side side = { .whole = whole, .trusted = trusted };
-	enum plumb_status s = masked(&side.given, from, &d->fixed, d->layers, stored);
+	enum plumb_status s = errors_masked(&side.given, from, &d->fixed, d->layers, stored);
 	if (!s)
-		s = compare_side(d, e, &side, points);
+		s = errors_compare_side(d, e, &side, points);
 	plumb_capture_free(&side.given);
 	return s;
 }
 
 /* A massive channel makes one value of a tensor outweigh all others, and its error is then one draw of
  * chance: several draws tell its size. Longer prompts have more values to draw, and cost more. */
-static int twins_for(int64_t tokens) { return tokens <= 16 ? 8 : tokens <= 64 ? 4 : 2; }
+static int errors_twins_for(int64_t tokens) { return tokens <= 16 ? 8 : tokens <= 64 ? 4 : 2; }
 
-static enum plumb_status compare_twins(
+static enum plumb_status errors_compare_twins(
 	struct plumb_diag *d, struct plumb_errors *e, const struct plumb_capture *trusted_run, unsigned points)
 {
 	const struct plumb_capture *control;
-	int controls = twins_for(d->n);
+	int controls = errors_twins_for(d->n);
 	PLUMB_TRY(plumb_diag_control(d, &control));
-	PLUMB_TRY(compare_with(d, e, trusted_run, control, NULL, true, points));
+	PLUMB_TRY(errors_compare_with(d, e, trusted_run, control, NULL, true, points));
 	for (int i = 1; i < controls; i++) {
 		struct plumb_capture other = { .layers = 0 };
 		PLUMB_TRY(plumb_diag_progress(d, "what rounding does", i, controls));
 		enum plumb_status s = plumb_control_run(d, i, points, &other);
 		if (!s)
-			s = compare_with(d, e, trusted_run, &other, NULL, true, points);
+			s = errors_compare_with(d, e, trusted_run, &other, NULL, true, points);
 		plumb_capture_free(&other);
 		PLUMB_TRY(s);
 	}
 	/* The exact run whose values were only rounded when they were written. */
-	return compare_with(d, e, trusted_run, trusted_run, &e->stored, true, points);
+	return errors_compare_with(d, e, trusted_run, trusted_run, &e->stored, true, points);
 }
 
-static enum plumb_status compare_sides(struct plumb_diag *d, struct plumb_errors *e)
+static enum plumb_status errors_compare_sides(struct plumb_diag *d, struct plumb_errors *e)
 {
 	const struct plumb_capture *ours, *trusted_run, *fixed = &d->fixed;
-	unsigned points = points_of(d, fixed, &e->hybrid);
+	unsigned points = errors_points_of(d, fixed, &e->hybrid);
 	PLUMB_TRY(plumb_diag_ours(d, &ours));
 	PLUMB_TRY(plumb_diag_trusted(d, &trusted_run));
 	e->inner = (points & ~OUTER) != 0;
 	PLUMB_TRY(plumb_diag_progress(d, "comparing with the reference", 0, 1));
-	PLUMB_TRY(compare_with(d, e, ours, fixed, NULL, false, points));
-	return compare_twins(d, e, trusted_run, points);
+	PLUMB_TRY(errors_compare_with(d, e, ours, fixed, NULL, false, points));
+	return errors_compare_twins(d, e, trusted_run, points);
 }
 
 /* The trusted run's output of a layer as far from the reference as no rounding explains? Floors are those of
  * our own run there. */
-static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e,
+static enum plumb_status errors_trusted_leaves(struct plumb_diag *d, const struct plumb_errors *e,
 	const struct plumb_capture *trusted_run, int layer, bool *leaves)
 {
 	int point = layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT;
@@ -228,7 +228,7 @@ static enum plumb_status trusted_leaves(struct plumb_diag *d, const struct plumb
 /* A layer's attention sees all positions. Those that the reference has not are the trusted run's, which are
  * the reference's own only as long as both agree: from the first layer on after which they do not, a later
  * layer may differ for that alone. */
-static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
+static enum plumb_status errors_find_sure(struct plumb_diag *d, struct plumb_errors *e)
 {
 	const struct plumb_capture *trusted_run;
 	e->sure = e->layers - 1;
@@ -237,7 +237,7 @@ static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
 	PLUMB_TRY(plumb_diag_trusted(d, &trusted_run));
 	for (int layer = -1; layer < e->layers; layer++) {
 		bool leaves;
-		PLUMB_TRY(trusted_leaves(d, e, trusted_run, layer, &leaves));
+		PLUMB_TRY(errors_trusted_leaves(d, e, trusted_run, layer, &leaves));
 		if (leaves) {
 			e->sure = layer;
 			break;
@@ -252,7 +252,7 @@ static enum plumb_status find_sure(struct plumb_diag *d, struct plumb_errors *e)
 	return PLUMB_OK;
 }
 
-static enum plumb_status compute(struct plumb_diag *d, struct plumb_errors *e)
+static enum plumb_status errors_compute(struct plumb_diag *d, struct plumb_errors *e)
 {
 	const struct plumb_capture *fixed;
 	size_t count = (size_t)(d->config->layers + 1) * PLUMB_POINT_COUNT;
@@ -264,12 +264,12 @@ static enum plumb_status compute(struct plumb_diag *d, struct plumb_errors *e)
 	for (int i = 0; i < PLUMB_GAP_KINDS; i++)
 		if (!(e->gap[i] = calloc(count, sizeof *e->gap[i])))
 			return plumb_fail(PLUMB_E_MEMORY, "no memory for the errors of %d layers", e->layers);
-	PLUMB_TRY(compare_sides(d, e));
+	PLUMB_TRY(errors_compare_sides(d, e));
 	for (int i = 0; i < PLUMB_GAP_KINDS; i++)
 		for (size_t j = 0; j < count; j++)
 			plumb_gap_judge(&e->gap[i][j], plumb_least_floor(e->stored), e->limit);
 	PLUMB_TRY(plumb_errors_cancel(d, e));
-	return find_sure(d, e);
+	return errors_find_sure(d, e);
 }
 
 enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_errors **errors)
@@ -280,7 +280,7 @@ enum plumb_status plumb_diag_errors(struct plumb_diag *d, const struct plumb_err
 	struct plumb_errors *e = calloc(1, sizeof *e);
 	if (!e)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the errors");
-	enum plumb_status s = compute(d, e);
+	enum plumb_status s = errors_compute(d, e);
 	if (s) {
 		plumb_errors_free(e);
 		return s;

@@ -35,18 +35,18 @@ struct probe {
 
 /* --- which layer --- */
 
-static bool gap_bad(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
+static bool fingerprint_gap_bad(const struct plumb_errors *e, enum plumb_gap_kind kind, int layer, int point)
 {
 	const struct plumb_gap *gap = plumb_gap_at(e, kind, layer, point);
 	return gap && !gap->ok;
 }
 
-static bool layer_bad(const struct plumb_errors *e, int layer)
+static bool fingerprint_layer_bad(const struct plumb_errors *e, int layer)
 {
-	if (gap_bad(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT))
+	if (fingerprint_gap_bad(e, PLUMB_ISOLATED, layer, PLUMB_POINT_OUTPUT))
 		return true;
 	for (int point = 0; e->inner && point < PLUMB_POINT_COUNT; point++)
-		if (plumb_point_in_layer(point) && gap_bad(e, PLUMB_COMPONENT, layer, point))
+		if (plumb_point_in_layer(point) && fingerprint_gap_bad(e, PLUMB_COMPONENT, layer, point))
 			return true;
 	return false;
 }
@@ -58,20 +58,20 @@ enum plumb_status plumb_first_wrong(struct plumb_diag *d, int *layer, int *bad)
 	*bad = 0;
 	PLUMB_TRY(plumb_diag_errors(d, &e));
 	enum plumb_gap_kind kind = e->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
-	if (gap_bad(e, kind, -1, PLUMB_POINT_EMBEDDINGS))
+	if (fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_EMBEDDINGS))
 		*layer = -1;
 	for (int l = 0; l < d->layers; l++)
-		if (layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NONE_WRONG)
+		if (fingerprint_layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NONE_WRONG)
 			*layer = l;
 	if (*layer == PLUMB_NONE_WRONG &&
-		(gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
+		(fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
 		*layer = (int)d->config->layers;
 	return PLUMB_OK;
 }
 
 /* --- the observed pattern --- */
 
-static struct plumb_run run_of(struct probe *p, bool trusted)
+static struct plumb_run fingerprint_run_of(struct probe *p, bool trusted)
 {
 	struct plumb_run run = plumb_diag_run(p->d, trusted);
 	if (p->d->n <= 128)
@@ -82,7 +82,7 @@ static struct plumb_run run_of(struct probe *p, bool trusted)
 
 /* How far a right port may be from the trusted run at a point; infinite: not known. In fp16 it is what
  * explains its distance from the reference. */
-static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, double *limit)
+static enum plumb_status fingerprint_port_limit(struct plumb_diag *d, int layer, int point, double *limit)
 {
 	const struct plumb_errors *e;
 	*limit = d->port == d->trusted ? SAME : OTHER;
@@ -99,7 +99,7 @@ static enum plumb_status port_limit(struct plumb_diag *d, int layer, int point, 
 }
 
 /* The layers in which the port, fed as the trusted run was, makes something else. */
-static enum plumb_status port_first_wrong(struct probe *p)
+static enum plumb_status fingerprint_port_first_wrong(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
 	int layer = -1, point = -1, last = PLUMB_NONE_WRONG;
@@ -109,7 +109,7 @@ static enum plumb_status port_first_wrong(struct probe *p)
 		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
 		struct plumb_gap gap;
 		double limit;
-		PLUMB_TRY(port_limit(d, layer, point, &limit));
+		PLUMB_TRY(fingerprint_port_limit(d, layer, point, &limit));
 		PLUMB_TRY(plumb_gap_measure(&gap, ours, trusted_run, point == PLUMB_POINT_ATTN_SCORES, PLUMB_F32));
 		if (!gap.have || place == last || !(fmax(gap.rel, gap.elementwise) > limit))
 			continue;
@@ -121,7 +121,7 @@ static enum plumb_status port_first_wrong(struct probe *p)
 	return PLUMB_OK;
 }
 
-static enum plumb_status observe_port(struct probe *p)
+static enum plumb_status fingerprint_observe_port(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
 	if (d->port == d->trusted && !d->broken)
@@ -130,16 +130,16 @@ static enum plumb_status observe_port(struct probe *p)
 	PLUMB_TRY(plumb_diag_plain(d, &p->clean));
 	p->fed = p->clean;
 	p->observed = &p->port_run;
-	struct plumb_run run = run_of(p, false);
+	struct plumb_run run = fingerprint_run_of(p, false);
 	run.points = plumb_diag_points(d);
 	run.out = &p->port_run;
 	if (d->port != d->trusted)
 		run.keep &= ~BIT(ATTN_SCORES); /* a fused operator of its own may be the bad one */
 	PLUMB_TRY(d->port == d->trusted ? plumb_run_watched(&run) : plumb_run_as_used(&run));
-	return port_first_wrong(p);
+	return fingerprint_port_first_wrong(p);
 }
 
-static enum plumb_status observe_reference(struct probe *p)
+static enum plumb_status fingerprint_observe_reference(struct probe *p)
 {
 	struct plumb_diag *d = p->d;
 	p->port = false;
@@ -152,7 +152,7 @@ static enum plumb_status observe_reference(struct probe *p)
 	p->hybrid = errors->hybrid;
 	p->fed = p->observed;
 	p->clean = &p->clean_run;
-	struct plumb_run run = run_of(p, true);
+	struct plumb_run run = fingerprint_run_of(p, true);
 	run.points = plumb_diag_points(d);
 	run.out = &p->clean_run;
 	return plumb_run_watched(&run);
@@ -161,7 +161,7 @@ static enum plumb_status observe_reference(struct probe *p)
 /* --- the predicted ones --- */
 
 /* A difference in units of the value's size and of its row's: a massive channel is then one among others. */
-static double part(float a, float clean, double median)
+static double fingerprint_part(float a, float clean, double median)
 {
 	if (!isfinite(clean) || !isfinite(a))
 		return isfinite(clean) == isfinite(a) ? 0 : isfinite(a) ? CLIP : -CLIP;
@@ -169,7 +169,7 @@ static double part(float a, float clean, double median)
 	return e == 0 ? 0 : scale == 0 ? copysign(CLIP, e) : fmax(-CLIP, fmin(CLIP, e / scale));
 }
 
-static enum plumb_status compare(void *user, struct plumb_live *live)
+static enum plumb_status fingerprint_compare(void *user, struct plumb_live *live)
 {
 	struct probe *p = user;
 	int layers = (int)p->d->config->layers, point = (int)live->point;
@@ -194,7 +194,7 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 	for (int64_t r = 0; r < n; r += live->width) {
 		double median = plumb_median_size(c + r, live->width, p->row);
 		for (int64_t i = r; i < r + live->width; i++) {
-			double x = part(o[i], c[i], median), y = part(v[i], c[i], median);
+			double x = fingerprint_part(o[i], c[i], median), y = fingerprint_part(v[i], c[i], median);
 			oo += x * x;
 			op += x * y;
 			pp += y * y;
@@ -207,17 +207,17 @@ static enum plumb_status compare(void *user, struct plumb_live *live)
 	return PLUMB_OK;
 }
 
-static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
+static enum plumb_status fingerprint_try_fault(struct probe *p, struct plumb_cause *cause)
 {
 	struct plumb_fault fault;
 	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config) || plumb_fault_fits(cause->kind, p->d->trusted))
 		return PLUMB_OK; /* such a model cannot have it */
-	struct plumb_run run = run_of(p, true);
+	struct plumb_run run = fingerprint_run_of(p, true);
 	if (p->layer < p->d->config->layers - 1 && !p->beyond)
 		run.last_layer = p->layer;
 	run.fault = &fault;
 	run.hooks = 0; /* look before feeding */
-	run.hook[run.hooks++] = (struct plumb_hook){ plumb_diag_points(p->d), compare, p };
+	run.hook[run.hooks++] = (struct plumb_hook){ plumb_diag_points(p->d), fingerprint_compare, p };
 	run.hook[run.hooks++] = (struct plumb_hook){ ENDS, plumb_hook_feed, (void *)(uintptr_t)p->fed };
 	p->oo = p->op = p->pp = 0;
 	PLUMB_TRY(plumb_run_watched(&run));
@@ -232,21 +232,21 @@ static enum plumb_status try_fault(struct probe *p, struct plumb_cause *cause)
 
 /* In all layers, or in the one to blame alone; where rows are lacking, in the one before it, which may have
  * been wrong in those rows only. What fits best. */
-static enum plumb_status try_places(struct probe *p, struct plumb_cause *cause)
+static enum plumb_status fingerprint_try_places(struct probe *p, struct plumb_cause *cause)
 {
 	bool wide = !cause->kind->exchange && (p->bad > 1 || p->hybrid);
 	for (int i = 0; i < 3; i++) {
 		struct plumb_cause one = { cause->kind, i == 0 ? -1 : i == 1 ? p->layer : p->layer - 1, 0, 0 };
 		if ((i == 0 && !wide) || (i == 2 && (!p->hybrid || !p->layer)))
 			continue;
-		PLUMB_TRY(try_fault(p, &one));
+		PLUMB_TRY(fingerprint_try_fault(p, &one));
 		if (one.score > cause->score)
 			*cause = one;
 	}
 	return PLUMB_OK;
 }
 
-static enum plumb_status try_kind(
+static enum plumb_status fingerprint_try_kind(
 	struct probe *p, const struct plumb_fault_kind *kind, struct plumb_cause *cause)
 {
 	int layers = (int)p->d->config->layers;
@@ -254,18 +254,18 @@ static enum plumb_status try_kind(
 	*cause = (struct plumb_cause){ kind, head || p->layer == layers ? -1 : p->layer, 0, 0 };
 	if (p->layer == layers ? !norm : head && p->layer < layers - 1)
 		return PLUMB_OK; /* cannot show there */
-	return head || p->layer == layers ? try_fault(p, cause) : try_places(p, cause);
+	return head || p->layer == layers ? fingerprint_try_fault(p, cause) : fingerprint_try_places(p, cause);
 }
 
 /* --- the result --- */
 
-static int by_score(const void *a, const void *b)
+static int fingerprint_by_score(const void *a, const void *b)
 {
 	const struct plumb_cause *x = a, *y = b;
 	return x->score < y->score ? 1 : x->score > y->score ? -1 : x->kind < y->kind ? -1 : 1;
 }
 
-static void name_cause(char *text, size_t size, const struct plumb_cause *c)
+static void fingerprint_name_cause(char *text, size_t size, const struct plumb_cause *c)
 {
 	if (c->kind->scope == PLUMB_FAULT_HEAD)
 		plumb_format(text, size, "%s (%.2f)", c->kind->what, c->score);
@@ -277,7 +277,7 @@ static void name_cause(char *text, size_t size, const struct plumb_cause *c)
 		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
 }
 
-static void describe(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
+static void fingerprint_describe(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
 {
 	char first[160], second[160] = "";
 	if (p->layer == PLUMB_NONE_WRONG) {
@@ -289,29 +289,29 @@ static void describe(const struct probe *p, const struct plumb_cause *c, int n, 
 			"the embeddings differ already: other tokens, another embedding matrix, or another scale");
 		return;
 	}
-	name_cause(first, sizeof first, &c[0]);
+	fingerprint_name_cause(first, sizeof first, &c[0]);
 	if (n > 1)
-		name_cause(second, sizeof second, &c[1]);
+		fingerprint_name_cause(second, sizeof second, &c[1]);
 	plumb_format(text, size, "%s%s%s%s",
 		c[0].score >= LIKE ? "looks like " : "looks like no bug of the library; the nearest is ", first,
 		*second ? "; next: " : "", second);
 }
 
-static enum plumb_status try_all(struct probe *p, struct plumb_cause *cause, int *n)
+static enum plumb_status fingerprint_try_all(struct probe *p, struct plumb_cause *cause, int *n)
 {
 	for (int i = 0; i < plumb_fault_count(); i++) {
 		PLUMB_TRY(plumb_diag_progress(p->d, "comparing with known bugs", i, plumb_fault_count()));
-		PLUMB_TRY(try_kind(p, plumb_fault_at(i), &cause[i]));
+		PLUMB_TRY(fingerprint_try_kind(p, plumb_fault_at(i), &cause[i]));
 	}
 	*n = plumb_fault_count();
-	qsort(cause, (size_t)*n, sizeof *cause, by_score);
+	qsort(cause, (size_t)*n, sizeof *cause, fingerprint_by_score);
 	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD ||
 		(p->bad < 2 && !p->hybrid))
 		return PLUMB_OK;
 	/* Whether it is in all layers is told by the layers after the first. */
 	struct plumb_cause wide = { cause->kind, cause->layer, 0, 0 };
 	p->beyond = true;
-	PLUMB_TRY(try_places(p, &wide));
+	PLUMB_TRY(fingerprint_try_places(p, &wide));
 	cause->layer = wide.layer;
 	return PLUMB_OK;
 }
@@ -322,13 +322,13 @@ static enum plumb_status fingerprint_find(struct plumb_diag *d, void *result)
 	struct probe p = { .d = d, .layer = PLUMB_NONE_WRONG };
 	if (!(f->cause = calloc((size_t)plumb_fault_count(), sizeof *f->cause)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the causes");
-	enum plumb_status s = observe_port(&p);
+	enum plumb_status s = fingerprint_observe_port(&p);
 	if (!s && p.layer == PLUMB_NONE_WRONG && d->reference)
-		s = observe_reference(&p);
+		s = fingerprint_observe_reference(&p);
 	if (!s && p.layer >= 0)
-		s = try_all(&p, f->cause, &f->causes);
+		s = fingerprint_try_all(&p, f->cause, &f->causes);
 	if (!s)
-		describe(&p, f->cause, f->causes, f->text, sizeof f->text);
+		fingerprint_describe(&p, f->cause, f->causes, f->text, sizeof f->text);
 	f->port = p.port;
 	f->layer = p.layer;
 	f->bad = p.bad;

@@ -7,7 +7,7 @@
 #include "diag/check/check.h"
 
 /* Largest value of a row, if it is massive (massive.h). */
-static void look_for_channel(struct plumb_growth_result *g, const struct plumb_captured *p, float *room)
+static void growth_look_for_channel(struct plumb_growth_result *g, const struct plumb_captured *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		const float *v = p->v + r * p->width;
@@ -25,7 +25,7 @@ static void look_for_channel(struct plumb_growth_result *g, const struct plumb_c
 	}
 }
 
-static void spread(const float *v, int64_t n, double *std, double *max, double *norm)
+static void growth_spread(const float *v, int64_t n, double *std, double *max, double *norm)
 {
 	double square = 0;
 	*max = 0;
@@ -38,7 +38,7 @@ static void spread(const float *v, int64_t n, double *std, double *max, double *
 }
 
 /* The step as it stands: the file beside our output, no convention undone. */
-static enum plumb_status as_it_stands(const struct plumb_growth_result *g, struct plumb_step *s,
+static enum plumb_status growth_as_it_stands(const struct plumb_growth_result *g, struct plumb_step *s,
 	const struct plumb_captured *ours, const struct plumb_captured *raw)
 {
 	const float *a, *b;
@@ -46,9 +46,9 @@ static enum plumb_status as_it_stands(const struct plumb_growth_result *g, struc
 	if (!plumb_captured_common(ours, raw, &a, &b, &n))
 		return PLUMB_OK;
 	s->have = true;
-	spread(a, n, &s->std_ours, &s->max_ours, &s->norm);
+	growth_spread(a, n, &s->std_ours, &s->max_ours, &s->norm);
 	double unused;
-	spread(b, n, &s->std_reference, &s->max_reference, &unused);
+	growth_spread(b, n, &s->std_reference, &s->max_reference, &unused);
 	struct plumb_gap gap;
 	PLUMB_TRY(plumb_gap_measure(&gap, ours, raw, false, plumb_stored_type(g->errors->stored)));
 	s->raw = gap.m;
@@ -64,7 +64,7 @@ static enum plumb_status as_it_stands(const struct plumb_growth_result *g, struc
 	return PLUMB_OK;
 }
 
-static void find_convention(struct plumb_step *s, const struct plumb_convention_result *c, int layer)
+static void growth_find_convention(struct plumb_step *s, const struct plumb_convention_result *c, int layer)
 {
 	s->as_named = true;
 	plumb_format(s->convention, sizeof s->convention, "raw");
@@ -78,7 +78,7 @@ static void find_convention(struct plumb_step *s, const struct plumb_convention_
 	}
 }
 
-static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result *g)
+static enum plumb_status growth_gather(struct plumb_diag *d, struct plumb_growth_result *g)
 {
 	const struct plumb_capture *ours;
 	const struct plumb_convention_result *convention;
@@ -95,7 +95,7 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result
 		const float *a, *b;
 		int64_t n;
 		if (plumb_captured_common(p, r, &a, &b, &n))
-			look_for_channel(g,
+			growth_look_for_channel(g,
 				&(struct plumb_captured){
 					(float *)(uintptr_t)a, n / p->width, p->width, p->first + (a - p->v) / p->width },
 				room);
@@ -104,19 +104,19 @@ static enum plumb_status gather(struct plumb_diag *d, struct plumb_growth_result
 	for (int k = 0; k < g->steps; k++) {
 		int point = k ? PLUMB_POINT_OUTPUT : PLUMB_POINT_EMBEDDINGS;
 		struct plumb_step *s = &g->step[k];
-		PLUMB_TRY(as_it_stands(
+		PLUMB_TRY(growth_as_it_stands(
 			g, s, plumb_capture_at(ours, k - 1, point), plumb_capture_at(&d->given, k - 1, point)));
-		find_convention(s, convention, k - 1);
+		growth_find_convention(s, convention, k - 1);
 		s->all = plumb_gap_at(g->errors, PLUMB_ACCUMULATED, k - 1, point);
 		s->one = k ? plumb_gap_at(g->errors, PLUMB_ISOLATED, k - 1, point) : NULL;
 	}
 	return PLUMB_OK;
 }
 
-static double ratio(double a, double b) { return b > 0 && isfinite(a) && isfinite(b) ? a / b : NAN; }
+static double growth_ratio(double a, double b) { return b > 0 && isfinite(a) && isfinite(b) ? a / b : NAN; }
 
 /* Does a component of the layer fail by itself, though the layer's output may hide it? */
-static bool component_fails(const struct plumb_errors *e, int layer)
+static bool growth_component_fails(const struct plumb_errors *e, int layer)
 {
 	for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
 		const struct plumb_gap *gap = plumb_gap_at(e, PLUMB_COMPONENT, layer, point);
@@ -126,32 +126,32 @@ static bool component_fails(const struct plumb_errors *e, int layer)
 	return false;
 }
 
-static enum plumb_step_role role_of(const struct plumb_growth_result *g, int k)
+static enum plumb_step_role growth_role_of(const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k];
-	if ((s->one && !s->one->ok) || component_fails(g->errors, k - 1))
+	if ((s->one && !s->one->ok) || growth_component_fails(g->errors, k - 1))
 		return PLUMB_STEP_CULPRIT;
 	if (s->all && !s->all->ok)
 		return PLUMB_STEP_VICTIM;
 	/* All channels counted alike: in the norm, a massive channel's error comes and goes by chance. */
 	const struct plumb_gap *before = g->step[k - 1].all;
-	double growth = s->all && before ? ratio(s->all->elementwise, before->elementwise) : NAN,
-		   control = s->all && before ? ratio(s->all->floor_elementwise, before->floor_elementwise) : NAN;
+	double growth = s->all && before ? growth_ratio(s->all->elementwise, before->elementwise) : NAN,
+		   control = s->all && before ? growth_ratio(s->all->floor_elementwise, before->floor_elementwise) : NAN;
 	if (growth > 1.5 && growth > 2 * control && k > 1)
 		return PLUMB_STEP_AMPLIFIER;
 	return growth < 0.75 && growth < 0.9 * control ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
 }
 
-static void grow(struct plumb_growth_result *g)
+static void growth_grow(struct plumb_growth_result *g)
 {
 	double rel = 0, abs = 0;
 	int rels = 0, abss = 0;
 	for (int k = 1; k < g->steps; k++) {
 		struct plumb_step *s = &g->step[k], *before = &g->step[k - 1];
-		s->growth_abs = s->have && before->have ? ratio(s->raw.mean_abs, before->raw.mean_abs) : NAN;
-		s->growth_rel = s->all && before->all ? ratio(s->all->rel, before->all->rel) : NAN;
-		s->growth_control = s->all && before->all ? ratio(s->all->floor, before->all->floor) : NAN;
-		s->growth_control_abs = s->all && before->all ? ratio(s->all->floor_abs, before->all->floor_abs) : NAN;
+		s->growth_abs = s->have && before->have ? growth_ratio(s->raw.mean_abs, before->raw.mean_abs) : NAN;
+		s->growth_rel = s->all && before->all ? growth_ratio(s->all->rel, before->all->rel) : NAN;
+		s->growth_control = s->all && before->all ? growth_ratio(s->all->floor, before->all->floor) : NAN;
+		s->growth_control_abs = s->all && before->all ? growth_ratio(s->all->floor_abs, before->all->floor_abs) : NAN;
 		if (k > 1 && s->growth_rel > 0) { /* looking up an embedding computes nothing */
 			rel += log(s->growth_rel);
 			rels++;
@@ -162,7 +162,7 @@ static void grow(struct plumb_growth_result *g)
 		}
 	}
 	for (int k = 1; k < g->steps; k++)
-		g->step[k].role = role_of(g, k);
+		g->step[k].role = growth_role_of(g, k);
 	g->mean_rel = rels ? exp(rel / rels) : NAN;
 	g->mean_abs = abss ? exp(abs / abss) : NAN;
 }
@@ -173,7 +173,7 @@ static const char *const role_names[] = { [PLUMB_STEP_CLEAN] = "clean",
 	[PLUMB_STEP_AMPLIFIER] = "amplifier",
 	[PLUMB_STEP_ABSORBER] = "absorber" };
 
-static json_t *layer_json(struct plumb_diag *d, const struct plumb_growth_result *g, int k)
+static json_t *growth_layer_json(struct plumb_diag *d, const struct plumb_growth_result *g, int k)
 {
 	const struct plumb_step *s = &g->step[k];
 	json_t *cause = plumb_growth_cause(g, k);
@@ -199,7 +199,7 @@ static json_t *layer_json(struct plumb_diag *d, const struct plumb_growth_result
 	return o;
 }
 
-static void describe(struct plumb_growth_result *g)
+static void growth_describe(struct plumb_growth_result *g)
 {
 	int wrong = 0, first = -1, jumps = g->jumps;
 	char *text = g->text;
@@ -240,14 +240,14 @@ static enum plumb_status growth_find(struct plumb_diag *d, void *result)
 	if (!(g->step = calloc((size_t)g->steps, sizeof *g->step)) ||
 		!(g->jump = calloc((size_t)g->steps, sizeof *g->jump)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the growth of %d layers", d->layers);
-	PLUMB_TRY(gather(d, g));
-	grow(g);
+	PLUMB_TRY(growth_gather(d, g));
+	growth_grow(g);
 	plumb_growth_jumps(g);
-	describe(g);
+	growth_describe(g);
 	return PLUMB_OK;
 }
 
-static json_t *jump_json(const struct plumb_growth_result *g, const struct plumb_jump *jump)
+static json_t *growth_jump_json(const struct plumb_growth_result *g, const struct plumb_jump *jump)
 {
 	const struct plumb_step *s = &g->step[jump->step], *before = s - 1;
 	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to",
@@ -263,9 +263,9 @@ static json_t *growth_emit(struct plumb_diag *d, const void *result)
 	json_t *layers = json_array(), *jumps = json_array();
 	for (int k = 1; k < g->steps; k++)
 		if (g->step[k].have || g->step[k].all)
-			plumb_diag_add(d, layers, layer_json(d, g, k));
+			plumb_diag_add(d, layers, growth_layer_json(d, g, k));
 	for (int i = 0; i < g->jumps; i++)
-		plumb_diag_add(d, jumps, jump_json(g, &g->jump[i]));
+		plumb_diag_add(d, jumps, growth_jump_json(g, &g->jump[i]));
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "part", "growth", "layers", layers,
 		"geometric_mean_rel", plumb_json_number(g->mean_rel), "geometric_mean_abs",
 		plumb_json_number(g->mean_abs), "jumps", jumps, "limit", g->errors->limit, "channel",

@@ -11,7 +11,7 @@
 #define TIMES_OURS 8.0
 
 /* The coarsest of a layer's matrices. */
-static enum plumb_status layer_step(
+static enum plumb_status known_layer_step(
 	const struct plumb_diag *d, int layer, double *most, enum plumb_type *type)
 {
 	static const enum plumb_role roles[] = { PLUMB_ROLE_Q, PLUMB_ROLE_V, PLUMB_ROLE_ATTN_OUT,
@@ -40,7 +40,7 @@ enum plumb_status plumb_known_rounded(
 		double step;
 		if (!gap)
 			continue;
-		PLUMB_TRY(layer_step(d, layer, &step, type));
+		PLUMB_TRY(known_layer_step(d, layer, &step, type));
 		double times = plumb_isolation_input(d, layer) != PLUMB_INPUT_OURS ? TIMES : TIMES_OURS;
 		if (gap->ok || !(fmax(gap->rel, gap->elementwise) <= times * step))
 			return PLUMB_OK; /* a layer that is right has the same weights, and one farther away is not

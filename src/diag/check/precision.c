@@ -6,7 +6,7 @@
 #include <string.h>
 #include "diag/check/check.h"
 
-static bool said_narrow(const struct plumb_reference *r, enum plumb_stored stored)
+static bool precision_said_narrow(const struct plumb_reference *r, enum plumb_stored stored)
 {
 	const char *const bf[] = { "bf16", "bfloat16", "BF16" }, *const half[] = { "fp16", "float16", "F16" };
 	for (int i = 0; i < 3; i++)
@@ -15,11 +15,11 @@ static bool said_narrow(const struct plumb_reference *r, enum plumb_stored store
 	return false;
 }
 
-static double median(double *v, int n) { return n ? plumb_median_double(v, n) : 0; }
+static double precision_median(double *v, int n) { return n ? plumb_median_double(v, n) : 0; }
 
 /* Per layer output: floor as it accumulates and of the layer alone. over: medians' room, three values for
  * each. */
-static void find_floors(
+static void precision_find_floors(
 	struct plumb_diag *d, const struct plumb_errors *e, struct plumb_precision_result *p, double *alone)
 {
 	double *ulps = alone + d->layers, *over = ulps + d->layers;
@@ -33,13 +33,13 @@ static void find_floors(
 		ulps[p->floors] = all->m.mean_ulp;
 		p->floor[p->floors++] = (struct plumb_floor){ layer, all->floor, one->floor };
 	}
-	p->ulp = median(ulps, p->floors);
-	p->alone = median(alone, p->floors);
+	p->ulp = precision_median(ulps, p->floors);
+	p->alone = precision_median(alone, p->floors);
 	/* A run in that precision is farther away than one rounding. */
-	p->late = p->stored != PLUMB_STORED_FP32 && median(over, p->floors) < 1.2;
+	p->late = p->stored != PLUMB_STORED_FP32 && precision_median(over, p->floors) < 1.2;
 }
 
-static void describe(const struct plumb_errors *e, struct plumb_precision_result *p)
+static void precision_describe(const struct plumb_errors *e, struct plumb_precision_result *p)
 {
 	const char *as = plumb_stored_name(p->stored);
 	bool port = p->compared != p->stored;
@@ -63,15 +63,15 @@ static enum plumb_status precision_find(struct plumb_diag *d, void *result)
 	p->stored = e->reference;
 	p->compared = e->stored;
 	p->limit = e->limit;
-	p->widened = p->stored != PLUMB_STORED_FP32 && !said_narrow(d->reference, p->stored);
+	p->widened = p->stored != PLUMB_STORED_FP32 && !precision_said_narrow(d->reference, p->stored);
 	double *room = malloc(sizeof *room * 3 * ((size_t)d->layers + 1));
 	p->floor = malloc(sizeof *p->floor * ((size_t)d->layers + 1));
 	if (room && p->floor)
-		find_floors(d, e, p, room);
+		precision_find_floors(d, e, p, room);
 	free(room);
 	if (!room || !p->floor)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the precision");
-	describe(e, p);
+	precision_describe(e, p);
 	return PLUMB_OK;
 }
 

@@ -21,7 +21,7 @@ struct work {
 };
 
 /* The whole text of a check is one of the sentences. */
-static void say_check(struct plumb_verdict_result *v, const struct plumb_check *check, const char *text)
+static void verdict_say_check(struct plumb_verdict_result *v, const struct plumb_check *check, const char *text)
 {
 	plumb_texts_add(&v->sentences, "%s", text);
 	v->said[v->says++] = check;
@@ -29,7 +29,7 @@ static void say_check(struct plumb_verdict_result *v, const struct plumb_check *
 
 /* --- where --- */
 /* Of the layer to blame, or of what is outside the layers, the first point that fails by itself. */
-static void find_point(struct work *w)
+static void verdict_find_point(struct work *w)
 {
 	int layers = (int)w->d->config->layers, layer = w->v->layer < layers ? w->v->layer : -1;
 	enum plumb_gap_kind kind = w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED;
@@ -46,7 +46,7 @@ static void find_point(struct work *w)
 }
 
 /* Nothing fails by itself: the first that is beyond its floor as errors accumulate. */
-static bool find_accumulated(struct work *w)
+static bool verdict_find_accumulated(struct work *w)
 {
 	const struct plumb_gap *gap;
 	for (int layer = -1, point = -1; (gap = plumb_gap_next(w->errors, w->d->layers, &layer, &point));) {
@@ -60,7 +60,7 @@ static bool find_accumulated(struct work *w)
 }
 
 /* Does the reference look into the layer to blame? */
-static bool has_inner(const struct work *w)
+static bool verdict_has_inner(const struct work *w)
 {
 	for (int point = 0; point < PLUMB_POINT_OUTPUT; point++)
 		if (plumb_gap_at(w->errors, PLUMB_COMPONENT, w->v->layer, point))
@@ -68,21 +68,21 @@ static bool has_inner(const struct work *w)
 	return false;
 }
 
-static void place(const struct work *w, char *text, size_t size)
+static void verdict_place(const struct work *w, char *text, size_t size)
 {
 	const char *point = w->v->point >= 0 ? plumb_point_name(w->v->point) : NULL;
 	if (w->v->layer < 0)
 		plumb_format(text, size, "The embeddings");
 	else if (w->v->layer >= w->d->config->layers)
 		plumb_format(text, size, "After the layers, %s", point ? point : "the head");
-	else if (!point || (w->v->point == PLUMB_POINT_OUTPUT && !has_inner(w)))
+	else if (!point || (w->v->point == PLUMB_POINT_OUTPUT && !verdict_has_inner(w)))
 		plumb_format(text, size, "Layer %d", w->v->layer);
 	else
 		plumb_format(text, size, "Layer %d, %s", w->v->layer, point);
 }
 
 /* --- what --- */
-static void unusable(struct work *w)
+static void verdict_unusable(struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
 	w->v->code = PLUMB_UNUSABLE;
@@ -99,7 +99,7 @@ static void unusable(struct work *w)
 			"no layer has touched, are %.2g away. Make one from this very file.",
 			c->weights_differ);
 	if (*c->text)
-		say_check(w->v, &plumb_check_convention, c->text);
+		verdict_say_check(w->v, &plumb_check_convention, c->text);
 	const struct plumb_problem *problem;
 	for (int i = 0; i < 3 && (problem = plumb_diag_problem(w->d, i)); i++)
 		plumb_texts_add(&w->v->sentences, "%s: %s.", problem->file, problem->text);
@@ -107,7 +107,7 @@ static void unusable(struct work *w)
 
 /* Every layer differs by what rounding of the weights explains, no bug of the library fits well, and the
  * trusted run does the same. Where the reference is known to be of this very file it is no excuse. */
-static enum plumb_status is_rounded(struct work *w, bool *rounded)
+static enum plumb_status verdict_is_rounded(struct work *w, bool *rounded)
 {
 	const struct plumb_capture *ours, *trusted_run;
 	struct plumb_gap gap;
@@ -133,7 +133,7 @@ static enum plumb_status is_rounded(struct work *w, bool *rounded)
 	return PLUMB_OK;
 }
 
-static bool is_unusable(const struct work *w)
+static bool verdict_is_unusable(const struct work *w)
 {
 	const struct plumb_convention_result *c = w->convention;
 	bool wrong = w->v->layer != PLUMB_NONE_WRONG;
@@ -143,7 +143,7 @@ static bool is_unusable(const struct work *w)
 }
 
 /* Is it the driver (or a change put into its run), or do both runs agree? */
-static enum plumb_status say_who(struct work *w)
+static enum plumb_status verdict_say_who(struct work *w)
 {
 	const struct plumb_capture *ours, *trusted_run;
 	struct plumb_gap gap;
@@ -179,7 +179,7 @@ static enum plumb_status say_who(struct work *w)
 
 /* The port beside the trusted run shows every row, not only those of the reference; and a cause that fits
  * well may lie before the first place where the reference sees it. */
-static void look_before(struct work *w)
+static void verdict_look_before(struct work *w)
 {
 	const struct plumb_fingerprint_result *f = w->fingerprint;
 	bool fits = f->causes && f->cause->score > FITS;
@@ -195,7 +195,7 @@ static void look_before(struct work *w)
 	w->v->point = -1;
 }
 
-static enum plumb_status diverges(struct work *w)
+static enum plumb_status verdict_diverges(struct work *w)
 {
 	char where[96], unused[160];
 	const char *likely = "";
@@ -205,7 +205,7 @@ static enum plumb_status diverges(struct work *w)
 	int layers = (int)w->d->config->layers, seen = w->v->layer < layers ? w->v->layer : -1,
 		at = w->v->point >= 0 ? w->v->point : PLUMB_POINT_OUTPUT;
 	if (!s)
-		look_before(w);
+		verdict_look_before(w);
 	const struct plumb_cause *best = !s && w->fingerprint->causes ? w->fingerprint->cause : NULL;
 	w->score = best ? best->score : 0;
 	if (best && w->score >= LIKE) {
@@ -213,14 +213,14 @@ static enum plumb_status diverges(struct work *w)
 		likely = w->fingerprint->text;
 	}
 	bool rounded;
-	PLUMB_TRY(is_rounded(w, &rounded));
+	PLUMB_TRY(verdict_is_rounded(w, &rounded));
 	if (rounded)
 		return PLUMB_OK;
 	w->v->code = PLUMB_DIVERGES;
 	if (plumb_known_unused(w->d, unused, sizeof unused))
 		plumb_texts_add(&w->v->sentences,
 			"The file holds what plumb does not use and what may matter: %s. Look there first.", unused);
-	place(w, where, sizeof where);
+	verdict_place(w, where, sizeof where);
 	const struct plumb_gap *all = plumb_gap_at(w->errors, PLUMB_ACCUMULATED, seen, at);
 	const struct plumb_gap *one = plumb_gap_at(
 		w->errors, w->errors->inner ? PLUMB_COMPONENT : PLUMB_ISOLATED, seen, at);
@@ -254,10 +254,10 @@ static enum plumb_status diverges(struct work *w)
 			w->v->layer);
 	if (!s && !w->v->cause)
 		plumb_texts_add(&w->v->sentences, "The pattern %s.", w->fingerprint->text);
-	return say_who(w);
+	return verdict_say_who(w);
 }
 
-static void short_jumps(const struct work *w, char *text, size_t size)
+static void verdict_short_jumps(const struct work *w, char *text, size_t size)
 {
 	static const char *const numbers[] = { "No", "One", "Two", "Three", "Four", "Five", "Six", "Seven",
 		"Eight", "Nine" };
@@ -277,12 +277,12 @@ static void short_jumps(const struct work *w, char *text, size_t size)
 	plumb_append(text, size, ".");
 }
 
-static void right(struct work *w)
+static void verdict_right(struct work *w)
 {
 	char jumps[512] = "", how[sizeof w->convention->name + 64] = "";
 	bool narrow = w->errors->stored != PLUMB_STORED_FP32, harmless = w->errors->cancels != 0;
 	w->v->code = narrow ? PLUMB_PRECISION : w->convention->raw && !harmless ? PLUMB_RIGHT : PLUMB_CONVENTION;
-	short_jumps(w, jumps, sizeof jumps);
+	verdict_short_jumps(w, jumps, sizeof jumps);
 	if (narrow)
 		plumb_format(how, sizeof how, ", as far as a %s in %s can tell",
 			w->errors->reference == w->errors->stored ? "reference" : "run",
@@ -294,7 +294,7 @@ static void right(struct work *w)
 		harmless ? "; some values inside layers differ in a way that is harmless" : "", jumps);
 }
 
-static enum plumb_status say_checks(struct work *w)
+static enum plumb_status verdict_say_checks(struct work *w)
 {
 	struct plumb_verdict_result *v = w->v;
 	char harmless[700];
@@ -302,13 +302,13 @@ static enum plumb_status say_checks(struct work *w)
 	if (*harmless)
 		plumb_texts_add(&v->sentences, "%s", harmless);
 	if (!w->convention->raw && *w->convention->text)
-		say_check(v, &plumb_check_convention, w->convention->text);
+		verdict_say_check(v, &plumb_check_convention, w->convention->text);
 	if (w->errors->stored != PLUMB_STORED_FP32)
-		say_check(v, &plumb_check_precision, w->precision->text);
+		verdict_say_check(v, &plumb_check_precision, w->precision->text);
 	if (w->convention->weights_differ > 0)
 		plumb_texts_add(
 			&v->sentences, "The embeddings differ more than rounding explains, yet nothing else does.");
-	say_check(v, &plumb_check_growth, w->growth->text);
+	verdict_say_check(v, &plumb_check_growth, w->growth->text);
 	for (int i = 0; i < w->growth->jumps; i++)
 		plumb_texts_add(&v->sentences, "%s", w->growth->jump[i].text);
 	if (v->answer.have)
@@ -321,7 +321,7 @@ static enum plumb_status say_checks(struct work *w)
 	return PLUMB_OK;
 }
 
-static const char *word(enum plumb_judgement code)
+static const char *verdict_word(enum plumb_judgement code)
 {
 	return code == PLUMB_RIGHT     ? "right"
 		: code == PLUMB_CONVENTION ? "convention"
@@ -330,7 +330,7 @@ static const char *word(enum plumb_judgement code)
 								   : "unusable";
 }
 
-static enum plumb_status judge(struct work *w)
+static enum plumb_status verdict_judge(struct work *w)
 {
 	struct plumb_verdict_result *v = w->v;
 	PLUMB_TRY(plumb_diag_convention(w->d, &w->convention));
@@ -340,17 +340,17 @@ static enum plumb_status judge(struct work *w)
 	PLUMB_TRY(plumb_answer_find(w->d, &v->answer));
 	PLUMB_TRY(plumb_first_wrong(w->d, &v->layer, &v->bad));
 	if (v->layer != PLUMB_NONE_WRONG)
-		find_point(w);
-	bool wrong = v->layer != PLUMB_NONE_WRONG || find_accumulated(w);
-	if (is_unusable(w)) {
-		unusable(w);
+		verdict_find_point(w);
+	bool wrong = v->layer != PLUMB_NONE_WRONG || verdict_find_accumulated(w);
+	if (verdict_is_unusable(w)) {
+		verdict_unusable(w);
 		return PLUMB_OK;
 	}
 	if (wrong)
-		PLUMB_TRY(diverges(w));
+		PLUMB_TRY(verdict_diverges(w));
 	else
-		right(w);
-	return say_checks(w);
+		verdict_right(w);
+	return verdict_say_checks(w);
 }
 
 static enum plumb_status verdict_find(struct plumb_diag *d, void *result)
@@ -358,7 +358,7 @@ static enum plumb_status verdict_find(struct plumb_diag *d, void *result)
 	struct plumb_verdict_result *v = result;
 	v->point = -1;
 	v->layer = PLUMB_NONE_WRONG;
-	PLUMB_TRY(judge(&(struct work){ .d = d, .v = v }));
+	PLUMB_TRY(verdict_judge(&(struct work){ .d = d, .v = v }));
 	return v->sentences.failed ? plumb_fail(PLUMB_E_MEMORY, "no memory for the verdict") : PLUMB_OK;
 }
 
@@ -370,7 +370,7 @@ static json_t *verdict_emit(struct plumb_diag *d, const void *result)
 	for (int i = 0; i < v->says; i++)
 		plumb_diag_add(d, said, plumb_json_text(v->said[i]->name));
 	return json_pack("{s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "part", "verdict", "code",
-		(int)v->code, "word", word(v->code), "text", plumb_json_text(v->text), "sentences",
+		(int)v->code, "word", verdict_word(v->code), "text", plumb_json_text(v->text), "sentences",
 		plumb_texts_json(&v->sentences), "layer", found && in_layer ? json_integer(v->layer) : json_null(),
 		"point", found && v->point >= 0 ? plumb_json_text(plumb_point_name(v->point)) : json_null(), "cause",
 		found && v->cause ? plumb_json_text(v->cause) : json_null(), "layers_bad", v->bad, "answer",

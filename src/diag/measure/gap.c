@@ -8,7 +8,7 @@
 #define MASKED -60000.0f /* -inf, or the least number of fp16 or float32, as libraries write it */
 
 /* The k-th smallest (Hoare's selection); v is reordered. */
-static float kth(float *v, int64_t n, int64_t k)
+static float gap_kth(float *v, int64_t n, int64_t k)
 {
 	int64_t low = 0, high = n - 1;
 	while (low < high) {
@@ -41,12 +41,12 @@ double plumb_median_size(const float *v, int64_t n, float *room)
 	for (int64_t i = 0; i < n; i++)
 		if (isfinite(v[i]) && v[i] != 0)
 			room[kept++] = fabsf(v[i]);
-	return kept ? kth(room, kept, kept / 2) : 0;
+	return kept ? gap_kth(room, kept, kept / 2) : 0;
 }
 
 /* Values that count, side by side: what the reference has not, and what both mask, becomes 0 on both sides. False: one side has a
  * number where the other has none. */
-static bool pair(float *a, float *b, int64_t n, bool scores)
+static bool gap_pair(float *a, float *b, int64_t n, bool scores)
 {
 	bool whole = true;
 	for (int64_t i = 0; i < n; i++) {
@@ -60,7 +60,7 @@ static bool pair(float *a, float *b, int64_t n, bool scores)
 }
 
 /* Both weighings of a - b; row: room for one. */
-static void weigh(const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *elementwise)
+static void gap_weigh(const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *elementwise)
 {
 	double error = 0, size = 0, share = 0, counted = 0;
 	for (int64_t r = 0; r < n; r += width) {
@@ -78,7 +78,7 @@ static void weigh(const float *a, const float *b, int64_t n, int64_t width, floa
 }
 
 /* Clean copies of the common rows, and room for a row behind them; NULL with n 0: nothing in common. */
-static enum plumb_status copies(const struct plumb_captured *a, const struct plumb_captured *b, float **room, int64_t *n)
+static enum plumb_status gap_copies(const struct plumb_captured *a, const struct plumb_captured *b, float **room, int64_t *n)
 {
 	const float *va, *vb;
 	*room = NULL;
@@ -99,11 +99,11 @@ enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_ca
 	float *v;
 	int64_t n;
 	*gap = (struct plumb_gap){ false };
-	PLUMB_TRY(copies(ours, reference, &v, &n));
+	PLUMB_TRY(gap_copies(ours, reference, &v, &n));
 	if (!n)
 		return PLUMB_OK;
-	bool whole = pair(v, v + n, n, scores);
-	weigh(v, v + n, n, ours->width, v + 2 * n, &gap->rel, &gap->elementwise);
+	bool whole = gap_pair(v, v + n, n, scores);
+	gap_weigh(v, v + n, n, ours->width, v + 2 * n, &gap->rel, &gap->elementwise);
 	enum plumb_status s = plumb_measure(&gap->m, v, v + n, n, ulp);
 	if (!whole)
 		gap->rel = gap->elementwise = gap->m.rel = gap->m.nmse = gap->m.max_abs = gap->m.mean_abs = INFINITY;
@@ -118,11 +118,11 @@ enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_capt
 	float *v;
 	int64_t n;
 	double rel, elementwise, sum = 0;
-	PLUMB_TRY(copies(trusted_run, control, &v, &n));
+	PLUMB_TRY(gap_copies(trusted_run, control, &v, &n));
 	if (!n)
 		return PLUMB_OK;
-	pair(v, v + n, n, scores);
-	weigh(v, v + n, n, trusted_run->width, v + 2 * n, &rel, &elementwise);
+	gap_pair(v, v + n, n, scores);
+	gap_weigh(v, v + n, n, trusted_run->width, v + 2 * n, &rel, &elementwise);
 	for (int64_t i = 0; i < n; i++)
 		sum += fabs((double)v[i] - v[n + i]);
 	free(v);

@@ -7,13 +7,13 @@
 #include "diag/measure/measure.h"
 
 /* Distance of neighbouring values of the type at |x|; that of its smallest normal number below it. */
-static double spacing(double x, int mantissa, int least_exponent)
+static double measure_spacing(double x, int mantissa, int least_exponent)
 {
 	int e = x == 0 ? least_exponent : ilogb(x);
 	return ldexp(1, (e > least_exponent ? e : least_exponent) - mantissa);
 }
 
-static bool spacing_of(enum plumb_type type, int *mantissa, int *least_exponent)
+static bool measure_spacing_of(enum plumb_type type, int *mantissa, int *least_exponent)
 {
 	*mantissa = type == PLUMB_F32 ? 23 : type == PLUMB_BF16 ? 7 : 10;
 	*least_exponent = type == PLUMB_F16 ? -14 : -126;
@@ -21,13 +21,13 @@ static bool spacing_of(enum plumb_type type, int *mantissa, int *least_exponent)
 }
 
 /* Masked scores are -inf on both sides, and a NaN that both have is no difference either. */
-static bool agree(float a, float b)
+static bool measure_agree(float a, float b)
 {
 	return a == b || (isnan(a) && isnan(b));
 }
 
 /* One side has a number and the other has none: no norm says anything any more. */
-static void spoil(struct plumb_measure *m)
+static void measure_spoil(struct plumb_measure *m)
 {
 	m->max_abs = m->mean_abs = m->rel = m->nmse = m->mean_ulp = m->max_ulp = INFINITY;
 	m->cosine = 0;
@@ -41,19 +41,19 @@ enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, cons
 	*m = (struct plumb_measure){ .count = n };
 	if (n < 0)
 		return plumb_fail(PLUMB_E_ARGUMENT, "measure: %lld values", (long long)n);
-	if (!spacing_of(ulp, &mantissa, &least))
+	if (!measure_spacing_of(ulp, &mantissa, &least))
 		return plumb_fail(PLUMB_E_TYPE, "measure: ulp of %s; f32, bf16 or f16 expected", plumb_type_name(ulp));
 	for (int64_t i = 0; i < n; i++) {
 		double a = ours[i], b = reference[i], d = fabs(a - b);
 		if (!isfinite(a) || !isfinite(b)) {
-			if (!agree(ours[i], reference[i]) && !spoilt) {
+			if (!measure_agree(ours[i], reference[i]) && !spoilt) {
 				spoilt = true;
 				m->worst = i;
 			}
 			continue;
 		}
 		/* At the larger of the two: where the reference is 0, its own spacing would drown every other value. */
-		double u = d == 0 ? 0 : d / spacing(fmax(fabs(a), fabs(b)), mantissa, least);
+		double u = d == 0 ? 0 : d / measure_spacing(fmax(fabs(a), fabs(b)), mantissa, least);
 		sum += d;
 		square += d * d;
 		size += b * b;
@@ -67,7 +67,7 @@ enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, cons
 		}
 	}
 	if (spoilt) {
-		spoil(m);
+		measure_spoil(m);
 		return PLUMB_OK;
 	}
 	m->mean_abs = n ? sum / (double)n : 0;
@@ -79,7 +79,7 @@ enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, cons
 }
 
 /* The k best of n, best first, the lower index first among equals; a NaN is below everything. */
-static void best(const float *v, int64_t n, int32_t *top, int64_t k)
+static void measure_best(const float *v, int64_t n, int32_t *top, int64_t k)
 {
 	int64_t held = 0;
 	for (int64_t i = 0; i < n; i++) {
@@ -97,7 +97,7 @@ static void best(const float *v, int64_t n, int32_t *top, int64_t k)
 }
 
 /* log(sum(exp(v))) */
-static double log_sum(const float *v, int64_t n, double largest)
+static double measure_log_sum(const float *v, int64_t n, double largest)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -105,9 +105,9 @@ static double log_sum(const float *v, int64_t n, double largest)
 	return largest + log(sum);
 }
 
-static double divergence(const float *ours, const float *reference, int64_t n, double best_ours, double best_reference)
+static double measure_divergence(const float *ours, const float *reference, int64_t n, double best_ours, double best_reference)
 {
-	double a = log_sum(ours, n, best_ours), b = log_sum(reference, n, best_reference), kl = 0;
+	double a = measure_log_sum(ours, n, best_ours), b = measure_log_sum(reference, n, best_reference), kl = 0;
 	for (int64_t i = 0; i < n; i++) {
 		double p = exp(reference[i] - b);
 		if (p > 0)
@@ -116,18 +116,18 @@ static double divergence(const float *ours, const float *reference, int64_t n, d
 	return isfinite(kl) ? fmax(kl, 0) : INFINITY; /* below 0 by rounding only */
 }
 
-static int compare_ids(const void *a, const void *b)
+static int measure_compare_ids(const void *a, const void *b)
 {
 	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
 	return (x > y) - (x < y);
 }
 
 /* Share of b's ids that a has; sorts both. */
-static double shared(int32_t *a, int32_t *b, int64_t k)
+static double measure_shared(int32_t *a, int32_t *b, int64_t k)
 {
 	int64_t same = 0;
-	qsort(a, (size_t)k, sizeof *a, compare_ids);
-	qsort(b, (size_t)k, sizeof *b, compare_ids);
+	qsort(a, (size_t)k, sizeof *a, measure_compare_ids);
+	qsort(b, (size_t)k, sizeof *b, measure_compare_ids);
 	for (int64_t i = 0, j = 0; i < k && j < k;) {
 		same += a[i] == b[j];
 		if (a[i] <= b[j])
@@ -148,19 +148,19 @@ enum plumb_status plumb_measure_logits(struct plumb_logits_measure *m, const flo
 	if (!a)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the %lld best logits", (long long)want);
 	int32_t *b = a + want;
-	best(ours, vocab, a, want);
-	best(reference, vocab, b, want);
+	measure_best(ours, vocab, a, want);
+	measure_best(reference, vocab, b, want);
 	m->top_ours = a[0];
 	m->top_reference = b[0];
 	m->margin_ours = want > 1 ? (double)ours[a[0]] - ours[a[1]] : INFINITY;
 	m->margin_reference = want > 1 ? (double)reference[b[0]] - reference[b[1]] : INFINITY;
-	m->kl = divergence(ours, reference, vocab, ours[a[0]], reference[b[0]]);
+	m->kl = measure_divergence(ours, reference, vocab, ours[a[0]], reference[b[0]]);
 	for (int64_t i = 0; i < vocab; i++)
-		if (!agree(ours[i], reference[i])) {
+		if (!measure_agree(ours[i], reference[i])) {
 			double d = fabs((double)ours[i] - reference[i]);
 			m->max_abs = fmax(m->max_abs, isfinite(d) ? d : INFINITY);
 		}
-	m->agree = shared(a, b, kept);
+	m->agree = measure_shared(a, b, kept);
 	free(a);
 	return PLUMB_OK;
 }

@@ -10,7 +10,7 @@
 #define TASK 65536   /* values of one index of the pool, about */
 
 /* Two sets as one (Pebay 2008). */
-static void merge(struct plumb_moments *a, const struct plumb_moments *b)
+static void moments_merge(struct plumb_moments *a, const struct plumb_moments *b)
 {
 	double na = (double)a->n, nb = (double)b->n, n = na + nb, d = b->mean - a->mean;
 	if (b->n) {
@@ -33,7 +33,7 @@ static void merge(struct plumb_moments *a, const struct plumb_moments *b)
 }
 
 /* Count and take out what is not finite; *n values remain. */
-static void drop_bad(struct plumb_moments *m, float *v, int64_t *n, int64_t first)
+static void moments_drop_bad(struct plumb_moments *m, float *v, int64_t *n, int64_t first)
 {
 	int64_t keep = 0;
 	for (int64_t i = 0; i < *n; i++) {
@@ -49,7 +49,7 @@ static void drop_bad(struct plumb_moments *m, float *v, int64_t *n, int64_t firs
 }
 
 /* Moments of n values whose first has the index `first` in the tensor. Eight sums each, so that the compiler can take vectors. */
-static struct plumb_moments piece_moments(float *v, int64_t n, int64_t first)
+static struct plumb_moments moments_piece_moments(float *v, int64_t n, int64_t first)
 {
 	struct plumb_moments m = { .bad = -1, .at = first };
 	double sum[8] = { 0 }, s2[8] = { 0 }, s3[8] = { 0 }, s4[8] = { 0 }, total = 0;
@@ -67,7 +67,7 @@ static struct plumb_moments piece_moments(float *v, int64_t n, int64_t first)
 	for (int k = 0; k < 8; k++)
 		total += sum[k];
 	if (!isfinite(total)) {
-		drop_bad(&m, v, &n, first);
+		moments_drop_bad(&m, v, &n, first);
 		total = 0;
 		for (int64_t i = 0; i < n; i++)
 			total += (double)v[i];
@@ -100,7 +100,7 @@ static struct plumb_moments piece_moments(float *v, int64_t n, int64_t first)
 
 struct pass { const struct plumb_file_tensor *t; int64_t rows, columns, step; struct plumb_moments *part; };
 
-static void scan_rows(void *arg, int64_t index, int thread)
+static void moments_scan_rows(void *arg, int64_t index, int thread)
 {
 	struct pass *p = arg;
 	struct plumb_moments *m = &p->part[index];
@@ -114,11 +114,11 @@ static void scan_rows(void *arg, int64_t index, int thread)
 		for (int64_t c = 0; c < p->columns; c += PIECE) {
 			int64_t first = row * p->columns + c, n = p->columns - c < PIECE ? p->columns - c : PIECE;
 			plumb_type_to_f32(p->t->type, (const char *)p->t->data + (size_t)(first / block) * bytes, v, n);
-			struct plumb_moments one = piece_moments(v, n, first);
-			merge(&r, &one);
+			struct plumb_moments one = moments_piece_moments(v, n, first);
+			moments_merge(&r, &one);
 		}
 		r.zero_rows = r.max == 0 && !r.nan && !r.inf;
-		merge(m, &r);
+		moments_merge(m, &r);
 	}
 }
 
@@ -134,9 +134,9 @@ enum plumb_status plumb_moments_of(struct plumb_moments *m, const struct plumb_f
 		return PLUMB_OK;
 	if (!(p.part = malloc(sizeof *p.part * (size_t)tasks)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the statistics of %.*s", (int)t->name.n, t->name.p);
-	plumb_pool_run(pool, scan_rows, &p, tasks);
+	plumb_pool_run(pool, moments_scan_rows, &p, tasks);
 	for (int64_t i = 0; i < tasks; i++)
-		merge(m, &p.part[i]);
+		moments_merge(m, &p.part[i]);
 	free(p.part);
 	return PLUMB_OK;
 }

@@ -9,7 +9,7 @@
 #define ROWS 8       /* of a matrix are looked at */
 
 /* The least distance of two values: neighbouring levels of the block's grid. 0: all are equal. */
-static double grid(float *v, int64_t n)
+static double rounding_grid(float *v, int64_t n)
 {
 	double least = INFINITY;
 	qsort(v, (size_t)n, sizeof *v, plumb_ascending_float);
@@ -20,13 +20,13 @@ static double grid(float *v, int64_t n)
 }
 
 /* Rounding within half a step has a variance of step^2 / 12. */
-static void add_row(float *v, int64_t n, double *error, double *size)
+static void rounding_add_row(float *v, int64_t n, double *error, double *size)
 {
 	for (int64_t i = 0; i < n; i++)
 		*size += (double)v[i] * (double)v[i];
 	for (int64_t i = 0; i < n; i += BLOCK) {
 		int64_t m = n - i < BLOCK ? n - i : BLOCK;
-		double step = grid(v + i, m);
+		double step = rounding_grid(v + i, m);
 		*error += step * step / 12 * (double)m;
 	}
 }
@@ -45,7 +45,7 @@ enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int
 	for (int64_t i = 0; !s && i < (rows ? count : ROWS) && i < t->dim[0]; i++) {
 		s = plumb_weight_row(t, rows ? rows[i] : i * (t->dim[0] / (t->dim[0] < ROWS ? t->dim[0] : ROWS)), v);
 		if (!s)
-			add_row(v, n, &error, &size);
+			rounding_add_row(v, n, &error, &size);
 	}
 	free(v);
 	*step = size > 0 ? sqrt(error / size) : 0;

@@ -16,7 +16,7 @@ const char *plumb_reference_loss(int layer, int point, char *text, size_t size)
 }
 
 /* Values that no comparison can use; only masked scores are rightly infinite. */
-static int64_t count_bad(const float *v, int64_t n, bool masked, int64_t *first, bool *zero)
+static int64_t add_count_bad(const float *v, int64_t n, bool masked, int64_t *first, bool *zero)
 {
 	int64_t bad = 0;
 	*zero = true;
@@ -31,7 +31,7 @@ static int64_t count_bad(const float *v, int64_t n, bool masked, int64_t *first,
 }
 
 /* Two names may stand for one point (logits, last_logits): false when what is there has as many rows. */
-static bool better(struct plumb_reference *r, int layer, int point, int64_t rows)
+static bool add_better(struct plumb_reference *r, int layer, int point, int64_t rows)
 {
 	const struct plumb_captured *had = plumb_capture_at(&r->raw, layer, point);
 	if (!had)
@@ -48,14 +48,14 @@ enum plumb_status plumb_reference_keep(struct plumb_reference *r, const char *na
 	char loss[128];
 	int64_t first = 0;
 	bool zero;
-	int64_t bad = count_bad(values, rows * width, point == PLUMB_POINT_ATTN_SCORES, &first, &zero);
+	int64_t bad = add_count_bad(values, rows * width, point == PLUMB_POINT_ATTN_SCORES, &first, &zero);
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (bad)
 		return plumb_problems_add(&r->problems, name, loss, "%lld of %lld values are NaN or infinite, the first (%s) at index %lld", (long long)bad,
 			(long long)(rows * width), isnan(values[first]) ? "NaN" : values[first] > 0 ? "infinity" : "-infinity", (long long)first);
 	if (zero)
 		return plumb_problems_add(&r->problems, name, loss, "all %lld values are 0", (long long)(rows * width));
-	if (!better(r, layer, point, rows))
+	if (!add_better(r, layer, point, rows))
 		return PLUMB_OK;
 	struct plumb_captured *captured;
 	PLUMB_TRY(plumb_capture_put(&r->raw, layer, point, rows, width, 0, &captured));

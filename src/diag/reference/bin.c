@@ -23,28 +23,28 @@ struct bin {
 	bool usable, foreign;
 };
 
-static uint32_t word(const unsigned char *p, bool big)
+static uint32_t bin_word(const unsigned char *p, bool big)
 {
 	return big ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] :
 		(uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-static float value(const unsigned char *p, bool big)
+static float bin_value(const unsigned char *p, bool big)
 {
-	uint32_t bits = word(p, big);
+	uint32_t bits = bin_word(p, big);
 	float f;
 	memcpy(&f, &bits, sizeof f);
 	return f;
 }
 
 /* Some header of at most MOST_HEADER bytes whose last number, of 32 or 64 bits, is the width. */
-static bool other_header(struct bin *b, size_t need)
+static bool bin_other_header(struct bin *b, size_t need)
 {
 	size_t h = b->size - need;
 	if (b->size <= need + 4 || h > MOST_HEADER || h % 4)
 		return false;
 	for (int big = 0; big < 2; big++) {
-		uint32_t last = word(b->bytes + h - 4, big), before = word(b->bytes + h - 8, big), w = (uint32_t)b->width;
+		uint32_t last = bin_word(b->bytes + h - 4, big), before = bin_word(b->bytes + h - 8, big), w = (uint32_t)b->width;
 		if (last != w && !(before == w && !last && !big))
 			continue;
 		b->at = h;
@@ -55,7 +55,7 @@ static bool other_header(struct bin *b, size_t need)
 }
 
 /* The count is the model's, the size is not. */
-static void wrong_size(struct bin *b, size_t need)
+static void bin_wrong_size(struct bin *b, size_t need)
 {
 	long long held = (long long)(b->size - 4) / 4, w = (long long)b->width;
 	const char *hint = b->size == 4 + need / 2 ? "; as many as 16-bit values would take" :
@@ -70,7 +70,7 @@ static void wrong_size(struct bin *b, size_t need)
 }
 
 /* Where the values begin, judged by size and count together. The count alone is never believed. */
-static void find_layout(struct bin *b)
+static void bin_find_layout(struct bin *b)
 {
 	size_t need = 4 * (size_t)b->width;
 	uint32_t w = (uint32_t)b->width;
@@ -78,7 +78,7 @@ static void find_layout(struct bin *b)
 		plumb_format(b->problem, sizeof b->problem, "%zu bytes; a count and %lld values were expected", b->size, (long long)b->width);
 		return;
 	}
-	uint32_t little = word(b->bytes, false), big = word(b->bytes, true);
+	uint32_t little = bin_word(b->bytes, false), big = bin_word(b->bytes, true);
 	b->at = 4;
 	if (b->size == need + 4) {
 		b->usable = true;
@@ -88,10 +88,10 @@ static void find_layout(struct bin *b)
 		b->at = 0;
 		b->usable = true;
 		plumb_format(b->storage, sizeof b->storage, "no header");
-	} else if (other_header(b, need)) {
+	} else if (bin_other_header(b, need)) {
 		return;
 	} else if (little == w || big == w) {
-		wrong_size(b, need);
+		bin_wrong_size(b, need);
 	} else if (b->size == 4 + 4 * (size_t)little || b->size == 4 + 4 * (size_t)big) {
 		long long values = (long long)(b->size - 4) / 4, here = (long long)b->width;
 		b->foreign = true;
@@ -107,24 +107,24 @@ static void find_layout(struct bin *b)
 }
 
 /* How many values look like activations in this byte order: neither tiny nor huge. The wrong order gives arbitrary exponents. */
-static int64_t plausible(const struct bin *b, bool big)
+static int64_t bin_plausible(const struct bin *b, bool big)
 {
 	int64_t n = 0;
 	for (int64_t i = 0; i < b->width; i++) {
-		float f = value(b->bytes + b->at + 4 * i, big);
+		float f = bin_value(b->bytes + b->at + 4 * i, big);
 		n += f == 0 || (isfinite(f) && fabsf(f) > 1e-12f && fabsf(f) < 1e12f);
 	}
 	return n;
 }
 
-static enum plumb_status keep(struct plumb_reference *r, struct bin *b, const char *name, int layer, int point)
+static enum plumb_status bin_keep(struct plumb_reference *r, struct bin *b, const char *name, int layer, int point)
 {
-	bool big = plausible(b, true) > plausible(b, false);
+	bool big = bin_plausible(b, true) > bin_plausible(b, false);
 	float *v = malloc(sizeof *v * (size_t)b->width);
 	if (!v)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values of %s", (long long)b->width, name);
 	for (int64_t i = 0; i < b->width; i++)
-		v[i] = value(b->bytes + b->at + 4 * i, big);
+		v[i] = bin_value(b->bytes + b->at + 4 * i, big);
 	if (big)
 		plumb_format(b->storage + strlen(b->storage), sizeof b->storage - strlen(b->storage), "%sbig-endian", *b->storage ? ", " : "");
 	enum plumb_status s = plumb_reference_keep(r, name, layer, point, v, b->rows, b->width / b->rows, b->storage);
@@ -133,7 +133,7 @@ static enum plumb_status keep(struct plumb_reference *r, struct bin *b, const ch
 }
 
 /* As many positions as the prompt has, where the size says so; where no tokens are declared this is left it to the size and the count. */
-static int64_t rows_in(const struct bin *b, const struct plumb_reference *r, const unsigned char *bytes)
+static int64_t bin_rows_in(const struct bin *b, const struct plumb_reference *r, const unsigned char *bytes)
 {
 	size_t one = 4 * (size_t)b->width;
 	int64_t rows = (int64_t)(b->size / one);
@@ -143,11 +143,11 @@ static int64_t rows_in(const struct bin *b, const struct plumb_reference *r, con
 		return 1;
 	if (r->tokens)
 		return rows == r->token_count ? rows : 1;
-	return header && (word(bytes, false) == count || word(bytes, true) == count) ? rows : 1;
+	return header && (bin_word(bytes, false) == count || bin_word(bytes, true) == count) ? rows : 1;
 }
 
 /* A file that cannot be read is a problem of the reference; that memory is short is not. */
-static enum plumb_status unread(struct plumb_reference *r, const char *name, const char *loss, const char *what, int why)
+static enum plumb_status bin_unread(struct plumb_reference *r, const char *name, const char *loss, const char *what, int why)
 {
 	if (why == ENOMEM)
 		return plumb_fail(PLUMB_E_MEMORY, "%s: %s", name, strerror(why));
@@ -155,22 +155,22 @@ static enum plumb_status unread(struct plumb_reference *r, const char *name, con
 }
 
 /* The first bytes of a regular file; what is no such file is a problem, not a failure. */
-static enum plumb_status load(struct plumb_reference *r, struct bin *b, const char *path, const char *name, const char *loss)
+static enum plumb_status bin_load(struct plumb_reference *r, struct bin *b, const char *path, const char *name, const char *loss)
 {
 	struct stat st;
 	if (stat(path, &st))
-		return unread(r, name, loss, "", errno);
+		return bin_unread(r, name, loss, "", errno);
 	if (!S_ISREG(st.st_mode))
 		return plumb_problems_add(&r->problems, name, loss, S_ISDIR(st.st_mode) ? "a folder where a file was expected" : "not a regular file");
 	b->size = (size_t)st.st_size;
 	FILE *f = fopen(path, "rb");
 	if (!f)
-		return unread(r, name, loss, "cannot be read", errno);
+		return bin_unread(r, name, loss, "cannot be read", errno);
 	unsigned char first[4] = { 0 };
 	errno = 0;
 	const bool begun = b->size < sizeof first || fread(first, 1, sizeof first, f) == sizeof first;
 	if (begun && b->size >= sizeof first)
-		b->rows = rows_in(b, r, first);
+		b->rows = bin_rows_in(b, r, first);
 	const bool back = begun && !fseek(f, 0, SEEK_SET);
 	b->width *= b->rows;
 	size_t most = 4 * (size_t)b->width + MOST_HEADER, want = b->size < most ? b->size : most;
@@ -184,7 +184,7 @@ static enum plumb_status load(struct plumb_reference *r, struct bin *b, const ch
 	}
 	const bool memory = bytes != NULL;
 	free(bytes);
-	return memory ? unread(r, name, loss, "cannot be read to its end", why) :
+	return memory ? bin_unread(r, name, loss, "cannot be read to its end", why) :
 		plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of %s", most, name);
 }
 
@@ -196,16 +196,16 @@ enum plumb_status plumb_reference_read_bin(struct plumb_reference *r, const char
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (!b.width) /* scores and softmax, n x n for each head: nothing here says what n is */
 		return plumb_problems_add(&r->problems, name, loss, "a .bin file does not give the shape of %s; a safetensors file does", plumb_point_name(point));
-	PLUMB_TRY(load(r, &b, path, name, loss));
+	PLUMB_TRY(bin_load(r, &b, path, name, loss));
 	if (!b.bytes)
 		return PLUMB_OK;
-	find_layout(&b);
+	bin_find_layout(&b);
 	enum plumb_status s = PLUMB_OK;
 	if (*b.problem)
 		s = plumb_problems_add(&r->problems, name, b.usable ? "its values are used as they stand; look at this point with care" : loss, "%s", b.problem);
 	r->foreign += b.foreign;
 	if (!s && b.usable)
-		s = keep(r, &b, name, layer, point);
+		s = bin_keep(r, &b, name, layer, point);
 	free(b.bytes);
 	return s;
 }

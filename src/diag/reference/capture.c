@@ -11,7 +11,7 @@ enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
 	return c->captured ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
 }
 
-static struct plumb_captured *slot(const struct plumb_capture *c, int layer, int point)
+static struct plumb_captured *capture_slot(const struct plumb_capture *c, int layer, int point)
 {
 	bool inside = c->captured && point >= 0 && point < PLUMB_POINT_COUNT && layer >= -1 && layer < c->layers;
 	return inside && plumb_point_in_layer(point) == (layer >= 0) ? &c->captured[(layer + 1) * PLUMB_POINT_COUNT + point] : NULL;
@@ -35,14 +35,14 @@ enum plumb_status plumb_capture_borrow(struct plumb_capture *c, const struct plu
 
 struct plumb_captured *plumb_capture_at(const struct plumb_capture *c, int layer, int point)
 {
-	struct plumb_captured *p = slot(c, layer, point);
+	struct plumb_captured *p = capture_slot(c, layer, point);
 	return p && p->v ? p : NULL;
 }
 
 enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows, int64_t width, int64_t first,
 	struct plumb_captured **captured)
 {
-	struct plumb_captured *p = slot(c, layer, point);
+	struct plumb_captured *p = capture_slot(c, layer, point);
 	size_t bytes;
 	*captured = NULL;
 	if (!p)

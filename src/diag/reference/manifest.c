@@ -67,7 +67,7 @@ enum plumb_status plumb_reference_declared(struct plumb_reference *r, const char
 	return PLUMB_OK;
 }
 
-static enum plumb_status load(json_t **declared, const char *path, size_t size, json_error_t *error)
+static enum plumb_status manifest_load(json_t **declared, const char *path, size_t size, json_error_t *error)
 {
 	FILE *f = fopen(path, "rbe");
 	char *text = f ? malloc(size + 1) : NULL;
@@ -100,7 +100,7 @@ enum plumb_status plumb_reference_read_manifest(struct plumb_reference *r, const
 			continue;
 		}
 		json_t *declared;
-		enum plumb_status s = load(&declared, path, (size_t)st.st_size, &error);
+		enum plumb_status s = manifest_load(&declared, path, (size_t)st.st_size, &error);
 		if (s != PLUMB_OK && s != PLUMB_E_FORMAT)
 			return s;
 		s = declared ? plumb_reference_declared(r, names[i], declared, config) :

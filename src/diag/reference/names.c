@@ -4,7 +4,7 @@
 #include "diag/reference/reference.h"
 
 /* "12" of n characters; false unless it is a number and nothing else. */
-static bool number(const char *s, size_t n, int *value)
+static bool names_number(const char *s, size_t n, int *value)
 {
 	*value = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -31,8 +31,8 @@ bool plumb_reference_name(const char *name, size_t n, int *layer, int *point)
 		}
 	*point = PLUMB_POINT_OUTPUT;
 	if (n > sizeof after - 1 && !memcmp(name, after, sizeof after - 1))
-		return number(name + sizeof after - 1, n - (sizeof after - 1), layer);
-	if (!dot || name[0] != 'L' || !number(name + 1, (size_t)(dot - name) - 1, layer))
+		return names_number(name + sizeof after - 1, n - (sizeof after - 1), layer);
+	if (!dot || name[0] != 'L' || !names_number(name + 1, (size_t)(dot - name) - 1, layer))
 		return false;
 	for (*point = 0; *point < PLUMB_POINT_COUNT; ++*point) {
 		const char *known = plumb_point_name(*point);

@@ -13,23 +13,23 @@
 #define MOST_FILES 4096
 
 /* --- folders --- */
-static bool ends(const char *name, const char *end)
+static bool open_ends(const char *name, const char *end)
 {
 	size_t n = strlen(name), m = strlen(end);
 	return n >= m && !strcmp(name + n - m, end);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
+static int open_by_name(const struct dirent **a, const struct dirent **b)
 {
 	return strverscmp((*a)->d_name, (*b)->d_name);
 }
 
-static int wanted(const struct dirent *e)
+static int open_wanted(const struct dirent *e)
 {
-	return ends(e->d_name, ".bin") || ends(e->d_name, ".safetensors");
+	return open_ends(e->d_name, ".bin") || open_ends(e->d_name, ".safetensors");
 }
 
-static enum plumb_status read_entry(struct plumb_reference *r, const char *name, const struct plumb_config *config)
+static enum plumb_status open_read_entry(struct plumb_reference *r, const char *name, const struct plumb_config *config)
 {
 	char path[sizeof r->path + 300], loss[128];
 	int layer, point;
@@ -45,17 +45,17 @@ static enum plumb_status read_entry(struct plumb_reference *r, const char *name,
 	return plumb_reference_read_bin(r, path, name, layer, point, config);
 }
 
-static enum plumb_status read_bins(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_bins(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	r->format = "bin";
 	for (int i = 0; i < n; i++)
-		if (ends(list[i]->d_name, ".bin"))
-			PLUMB_TRY(read_entry(r, list[i]->d_name, config));
+		if (open_ends(list[i]->d_name, ".bin"))
+			PLUMB_TRY(open_read_entry(r, list[i]->d_name, config));
 	return PLUMB_OK;
 }
 
 /* The first safetensors file of a folder without .bin files. */
-static enum plumb_status read_first(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_first(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	char path[sizeof r->path + 300];
 	for (int i = 1; i < n; i++)
@@ -64,38 +64,38 @@ static enum plumb_status read_first(struct plumb_reference *r, struct dirent **l
 	return plumb_reference_read_tensors(r, path, config);
 }
 
-static enum plumb_status read_list(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_list(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	bool bins = false;
 	if (n > MOST_FILES)
 		return plumb_fail(PLUMB_E_FORMAT, "%s: %d files; at most %d are read", r->path, n, MOST_FILES);
 	for (int i = 0; i < n; i++)
-		bins |= ends(list[i]->d_name, ".bin");
+		bins |= open_ends(list[i]->d_name, ".bin");
 	PLUMB_TRY(plumb_reference_read_manifest(r, r->path, config));
 	if (!n)
 		return plumb_fail(PLUMB_E_FORMAT, "%s holds no reference: " EXPECTED, r->path);
-	return bins ? read_bins(r, list, n, config) : read_first(r, list, n, config);
+	return bins ? open_read_bins(r, list, n, config) : open_read_first(r, list, n, config);
 }
 
-static enum plumb_status read_folder(struct plumb_reference *r, const struct plumb_config *config)
+static enum plumb_status open_read_folder(struct plumb_reference *r, const struct plumb_config *config)
 {
 	struct dirent **list;
-	int n = scandir(r->path, &list, wanted, by_name);
+	int n = scandir(r->path, &list, open_wanted, open_by_name);
 	if (n < 0) {
 		const int why = errno;
 		return plumb_fail(why == ENOMEM ? PLUMB_E_MEMORY : PLUMB_E_IO, "%s: %s", r->path, strerror(why));
 	}
-	enum plumb_status s = read_list(r, list, n, config);
+	enum plumb_status s = open_read_list(r, list, n, config);
 	for (int i = 0; i < n; i++)
 		free(list[i]);
 	free(list);
 	return s;
 }
 
-static enum plumb_status read_single(struct plumb_reference *r, const struct plumb_config *config)
+static enum plumb_status open_read_single(struct plumb_reference *r, const struct plumb_config *config)
 {
 	char folder[sizeof r->path];
-	if (ends(r->path, ".bin"))
+	if (open_ends(r->path, ".bin"))
 		return plumb_fail(PLUMB_E_FORMAT, "%s is one file of a reference: give its folder", r->path);
 	memcpy(folder, r->path, sizeof folder);
 	char *slash = strrchr(folder, '/');
@@ -106,7 +106,7 @@ static enum plumb_status read_single(struct plumb_reference *r, const struct plu
 }
 
 /* --- what is missing --- */
-static bool has_layer(const struct plumb_reference *r, int layer)
+static bool open_has_layer(const struct plumb_reference *r, int layer)
 {
 	bool bins = !strcmp(r->format, "bin");
 	for (int p = 0; p < PLUMB_POINT_COUNT; p++)
@@ -116,14 +116,14 @@ static bool has_layer(const struct plumb_reference *r, int layer)
 }
 
 /* Layers without any value, as "3, 7-9". */
-static int list_missing(const struct plumb_reference *r, int layers, char *text, size_t size)
+static int open_list_missing(const struct plumb_reference *r, int layers, char *text, size_t size)
 {
 	int missing = 0;
 	size_t at = 0;
 	text[0] = 0;
 	for (int l = 0; l < layers; l++) {
 		int end = l;
-		while (end < layers && !has_layer(r, end))
+		while (end < layers && !open_has_layer(r, end))
 			end++;
 		if (end == l)
 			continue;
@@ -136,7 +136,7 @@ static int list_missing(const struct plumb_reference *r, int layers, char *text,
 }
 
 /* Models of one family share a vocabulary: logits alone say nothing when all else is of another width. */
-static bool only_logits(const struct plumb_reference *r)
+static bool open_only_logits(const struct plumb_reference *r)
 {
 	for (int layer = -1, point = -1; plumb_capture_next(&r->raw, &layer, &point);)
 		if (point != PLUMB_POINT_LOGITS)
@@ -144,11 +144,11 @@ static bool only_logits(const struct plumb_reference *r)
 	return true;
 }
 
-static enum plumb_status check_complete(struct plumb_reference *r, const struct plumb_config *config)
+static enum plumb_status open_check_complete(struct plumb_reference *r, const struct plumb_config *config)
 {
 	char list[256], consequence[400];
-	int layers = (int)config->layers, missing = list_missing(r, layers, list, sizeof list);
-	if (!r->files.n || (r->foreign && only_logits(r))) {
+	int layers = (int)config->layers, missing = open_list_missing(r, layers, list, sizeof list);
+	if (!r->files.n || (r->foreign && open_only_logits(r))) {
 		const struct plumb_problem *first = r->problems.n ? r->problems.problem : NULL;
 		return plumb_fail(PLUMB_E_FORMAT, "%s holds nothing that can be used (%s%s%s): " EXPECTED, r->path,
 			first ? first->file : "no value of a known name", first ? ": " : "", first ? first->text : "");
@@ -160,7 +160,7 @@ static enum plumb_status check_complete(struct plumb_reference *r, const struct 
 	return PLUMB_OK;
 }
 
-static enum plumb_status fill(struct plumb_reference *r, const char *path, const struct plumb_config *config)
+static enum plumb_status open_fill(struct plumb_reference *r, const char *path, const struct plumb_config *config)
 {
 	struct stat st;
 	size_t n = strlen(path);
@@ -173,8 +173,8 @@ static enum plumb_status fill(struct plumb_reference *r, const char *path, const
 		return plumb_fail(PLUMB_E_IO, "%s: %s; " EXPECTED, r->path, strerror(errno));
 	/* One layer more than the model has: where embeddings count as layer 0, the last has that number. */
 	PLUMB_TRY(plumb_capture_new(&r->raw, (int)config->layers + 1));
-	PLUMB_TRY(S_ISDIR(st.st_mode) ? read_folder(r, config) : read_single(r, config));
-	return check_complete(r, config);
+	PLUMB_TRY(S_ISDIR(st.st_mode) ? open_read_folder(r, config) : open_read_single(r, config));
+	return open_check_complete(r, config);
 }
 
 enum plumb_status plumb_reference_open(struct plumb_reference **out, const char *path, const struct plumb_config *config)
@@ -185,7 +185,7 @@ enum plumb_status plumb_reference_open(struct plumb_reference **out, const char 
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a reference");
 	r->position = -1;
 	r->format = "safetensors";
-	enum plumb_status s = fill(r, path, config);
+	enum plumb_status s = open_fill(r, path, config);
 	if (s) {
 		plumb_reference_free(r);
 		return s;

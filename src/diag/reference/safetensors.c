@@ -12,7 +12,7 @@ struct shape {
 	bool foreign; /* a row or rows of another width: of another model */
 };
 
-static void shape_text(const struct plumb_file_tensor *t, char *text, size_t size)
+static void safetensors_shape_text(const struct plumb_file_tensor *t, char *text, size_t size)
 {
 	size_t at = 0;
 	text[0] = 0;
@@ -21,12 +21,12 @@ static void shape_text(const struct plumb_file_tensor *t, char *text, size_t siz
 }
 
 /* Rows and width of a tensor at this point; a problem's text when it does not fit the model. */
-static bool fits(const struct plumb_file_tensor *t, int point, const struct plumb_config *c, struct shape *s, char *why, size_t size)
+static bool safetensors_fits(const struct plumb_file_tensor *t, int point, const struct plumb_config *c, struct shape *s, char *why, size_t size)
 {
 	char have[96];
 	const int64_t *d = t->dim, want = plumb_point_width(c, point);
 	int rank = t->rank;
-	shape_text(t, have, sizeof have);
+	safetensors_shape_text(t, have, sizeof have);
 	for (; rank > (want ? 2 : 3) && *d == 1; d++)
 		rank--; /* a batch of one */
 	if (!want) {
@@ -45,7 +45,7 @@ static bool fits(const struct plumb_file_tensor *t, int point, const struct plum
 	return false;
 }
 
-static enum plumb_status read_tensor(struct plumb_reference *r, const struct plumb_file_tensor *t, const char *name, int layer, int point,
+static enum plumb_status safetensors_read_tensor(struct plumb_reference *r, const struct plumb_file_tensor *t, const char *name, int layer, int point,
 	const struct plumb_config *config)
 {
 	struct shape s;
@@ -56,7 +56,7 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 			(long long)config->layers - 1);
 	if (!plumb_type_is_float(t->type))
 		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
-	if (!fits(t, point, config, &s, why, sizeof why)) {
+	if (!safetensors_fits(t, point, config, &s, why, sizeof why)) {
 		r->foreign += s.foreign;
 		return plumb_problems_add(&r->problems, name, loss, "%s", why);
 	}
@@ -76,7 +76,7 @@ static enum plumb_status read_tensor(struct plumb_reference *r, const struct plu
 }
 
 /* The metadata's strings, those that are JSON as JSON: "token_ids": "[9707]". */
-static json_t *metadata(const struct plumb_file *file)
+static json_t *safetensors_metadata(const struct plumb_file *file)
 {
 	json_t *declared = json_object();
 	for (int64_t i = 0; declared && i < plumb_file_metas(file); i++) {
@@ -99,7 +99,7 @@ static json_t *metadata(const struct plumb_file *file)
 	return declared;
 }
 
-static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_file *file, const char *label, const struct plumb_config *config)
+static enum plumb_status safetensors_read_all(struct plumb_reference *r, const struct plumb_file *file, const char *label, const struct plumb_config *config)
 {
 	char name[160], unknown[512] = "";
 	int64_t strange = 0;
@@ -109,14 +109,14 @@ static enum plumb_status read_all(struct plumb_reference *r, const struct plumb_
 		int layer, point;
 		plumb_format(name, sizeof name, "%.*s", (int)(t->name.n < sizeof name ? t->name.n : sizeof name - 1), t->name.p);
 		if (plumb_reference_name(t->name.p, t->name.n, &layer, &point))
-			PLUMB_TRY(read_tensor(r, t, name, layer, point, config));
+			PLUMB_TRY(safetensors_read_tensor(r, t, name, layer, point, config));
 		else if (strange++ < 4 && at < sizeof unknown)
 			at += (size_t)plumb_format(unknown + at, sizeof unknown - at, "%s%.60s", at ? ", " : "", name);
 	}
 	if (strange)
 		PLUMB_TRY(plumb_problems_add(&r->problems, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,
 			strange > 1 ? "s" : "", unknown, strange > 4 ? ", ..." : ""));
-	json_t *declared = metadata(file);
+	json_t *declared = safetensors_metadata(file);
 	enum plumb_status s = declared ? plumb_reference_declared(r, label, declared, config) : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
 	json_decref(declared);
 	return s;
@@ -132,7 +132,7 @@ enum plumb_status plumb_reference_read_tensors(struct plumb_reference *r, const 
 	if (strcmp(plumb_file_format(file), "safetensors"))
 		s = plumb_fail(PLUMB_E_FORMAT, "%s is %s: a model, not a reference", path, plumb_file_format(file));
 	else
-		s = read_all(r, file, slash ? slash + 1 : path, config);
+		s = safetensors_read_all(r, file, slash ? slash + 1 : path, config);
 	plumb_file_close(file);
 	return s;
 }

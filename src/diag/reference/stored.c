@@ -15,7 +15,7 @@ float plumb_round_to(enum plumb_stored stored, float x)
 		stored == PLUMB_STORED_FP16 ? plumb_f16_to_f32(plumb_f32_to_f16(x)) : x;
 }
 
-static bool all_of(const struct plumb_captured *p, enum plumb_stored stored)
+static bool stored_all_of(const struct plumb_captured *p, enum plumb_stored stored)
 {
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		if (isfinite(p->v[i]) && plumb_round_to(stored, p->v[i]) != p->v[i])
@@ -23,21 +23,21 @@ static bool all_of(const struct plumb_captured *p, enum plumb_stored stored)
 	return true;
 }
 
-static bool most_of(const struct plumb_capture *c, enum plumb_stored stored, unsigned silent)
+static bool stored_most_of(const struct plumb_capture *c, enum plumb_stored stored, unsigned silent)
 {
 	int layer = -1, point = -1, seen = 0, narrow = 0;
 	while (plumb_capture_next(c, &layer, &point))
 		if (!(silent & BIT(point))) {
 			seen++;
-			narrow += all_of(plumb_capture_at(c, layer, point), stored);
+			narrow += stored_all_of(plumb_capture_at(c, layer, point), stored);
 		}
-	return seen ? narrow >= MOST * seen : silent && most_of(c, stored, 0);
+	return seen ? narrow >= MOST * seen : silent && stored_most_of(c, stored, 0);
 }
 
 /* A bf16 value is not often an fp16 one and the other way round, so the order matters only for tensors of round numbers. */
 enum plumb_stored plumb_reference_stored(const struct plumb_reference *r)
 {
-	return most_of(&r->raw, PLUMB_STORED_BF16, SILENT) ? PLUMB_STORED_BF16 : most_of(&r->raw, PLUMB_STORED_FP16, SILENT) ?
+	return stored_most_of(&r->raw, PLUMB_STORED_BF16, SILENT) ? PLUMB_STORED_BF16 : stored_most_of(&r->raw, PLUMB_STORED_FP16, SILENT) ?
 		PLUMB_STORED_FP16 :
 		PLUMB_STORED_FP32;
 }

@@ -18,7 +18,7 @@ struct search {
 };
 
 /* Four sums, so that the compiler may overlap them. */
-static double distance(const float *a, const float *b, int64_t n)
+static double tokens_distance(const float *a, const float *b, int64_t n)
 {
 	double s[4] = { 0 };
 	int64_t i = 0;
@@ -31,7 +31,7 @@ static double distance(const float *a, const float *b, int64_t n)
 }
 
 /* One row of the matrix against all rows of the reference; blocks are dequantised only as far as some row asks for them. */
-static enum plumb_status try_token(struct search *s, int32_t id, enum plumb_type type, const unsigned char *data)
+static enum plumb_status tokens_try_token(struct search *s, int32_t id, enum plumb_type type, const unsigned char *data)
 {
 	int64_t have = 0;
 	size_t step_bytes = (size_t)(s->step / plumb_type_block(type)) * plumb_type_bytes(type);
@@ -43,7 +43,7 @@ static enum plumb_status try_token(struct search *s, int32_t id, enum plumb_type
 				PLUMB_TRY(plumb_type_to_f32(type, data + (size_t)(at / s->step) * step_bytes, s->row + at, n));
 				have = at + n;
 			}
-			sum += distance(s->rows + r * s->width + at, s->row + at, n);
+			sum += tokens_distance(s->rows + r * s->width + at, s->row + at, n);
 		}
 		if (sum < s->bound[r]) {
 			s->bound[r] = sum;
@@ -53,13 +53,13 @@ static enum plumb_status try_token(struct search *s, int32_t id, enum plumb_type
 	return PLUMB_OK;
 }
 
-static const struct plumb_file_tensor *matrix(const struct plumb_file *file, const struct plumb_config *c)
+static const struct plumb_file_tensor *tokens_matrix(const struct plumb_file *file, const struct plumb_config *c)
 {
 	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_EMBEDDING, -1);
 	return t && t->rank == 2 && t->dim[1] == c->hidden && t->dim[0] <= INT32_MAX ? t : NULL;
 }
 
-static double norm2(const float *v, int64_t n)
+static double tokens_norm2(const float *v, int64_t n)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -67,19 +67,19 @@ static double norm2(const float *v, int64_t n)
 	return sum;
 }
 
-static enum plumb_status search(struct search *s, const struct plumb_file_tensor *m)
+static enum plumb_status tokens_search(struct search *s, const struct plumb_file_tensor *m)
 {
 	enum plumb_status status = PLUMB_OK;
 	size_t row_bytes = m->bytes / (size_t)m->dim[0];
 	for (int64_t id = 0; id < m->dim[0] && !status; id++)
-		status = try_token(s, (int32_t)id, m->type, (const unsigned char *)m->data + (size_t)id * row_bytes);
+		status = tokens_try_token(s, (int32_t)id, m->type, (const unsigned char *)m->data + (size_t)id * row_bytes);
 	return status;
 }
 
 enum plumb_status plumb_embedding_nearest(const struct plumb_file *file, const struct plumb_config *config, const float *rows, int64_t n,
 	int32_t *token, double *away)
 {
-	const struct plumb_file_tensor *m = matrix(file, config);
+	const struct plumb_file_tensor *m = tokens_matrix(file, config);
 	if (!m)
 		return plumb_fail(PLUMB_E_FORMAT, "the model has no embedding matrix of width %lld", (long long)config->hidden);
 	int64_t block = plumb_type_block(m->type);
@@ -89,16 +89,16 @@ enum plumb_status plumb_embedding_nearest(const struct plumb_file *file, const s
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of embeddings");
 	for (int64_t r = 0; r < n; r++) {
 		token[r] = -1;
-		away[r] = NEAR * NEAR * norm2(rows + r * s.width, s.width) + 1e-30; /* an exact row must beat it, if it is all 0 too */
+		away[r] = NEAR * NEAR * tokens_norm2(rows + r * s.width, s.width) + 1e-30; /* an exact row must beat it, if it is all 0 too */
 	}
-	enum plumb_status status = search(&s, m);
+	enum plumb_status status = tokens_search(&s, m);
 	for (int64_t r = 0; r < n; r++)
-		away[r] = token[r] < 0 ? INFINITY : sqrt(away[r] / fmax(norm2(rows + r * s.width, s.width), 1e-30));
+		away[r] = token[r] < 0 ? INFINITY : sqrt(away[r] / fmax(tokens_norm2(rows + r * s.width, s.width), 1e-30));
 	free(s.row);
 	return status;
 }
 
-static const struct plumb_captured *embeddings(const struct plumb_reference *r)
+static const struct plumb_captured *tokens_embeddings(const struct plumb_reference *r)
 {
 	const struct plumb_captured *p = plumb_capture_at(&r->raw, -1, PLUMB_POINT_EMBEDDINGS);
 	return p ? p : plumb_capture_at(&r->raw, 0, PLUMB_POINT_OUTPUT); /* where embeddings are counted as layer 0 */
@@ -108,7 +108,7 @@ enum plumb_status plumb_reference_find_tokens(const struct plumb_reference *r, c
 	const struct plumb_config *config, int32_t **tokens, int64_t *count)
 {
 	*tokens = NULL;
-	const struct plumb_captured *p = embeddings(r);
+	const struct plumb_captured *p = tokens_embeddings(r);
 	if (!p)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s declares no tokens, and holds no embeddings to find them from: give them", r->path);
 	if (p->rows == 1 && r->position > 0)

@@ -13,11 +13,11 @@
 	if (!captured) \
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: no %s was kept", fault->kind->name, plumb_point_name(PLUMB_POINT_##point))
 
-static const struct plumb_config *config_of(const struct plumb_live *live) { return plumb_model_config(live->run->model); }
+static const struct plumb_config *fault_config_of(const struct plumb_live *live) { return plumb_model_config(live->run->model); }
 
 /* --- rotary embedding --- */
 
-static void rotate(float *y, const float *x, int64_t d, double position, double base, enum plumb_rope_pairs pairs)
+static void fault_rotate(float *y, const float *x, int64_t d, double position, double base, enum plumb_rope_pairs pairs)
 {
 	for (int64_t j = 0; j < d / 2; j++) {
 		int64_t ia = pairs == PLUMB_ROPE_HALF ? j : 2 * j, ib = pairs == PLUMB_ROPE_HALF ? j + d / 2 : 2 * j + 1;
@@ -27,25 +27,25 @@ static void rotate(float *y, const float *x, int64_t d, double position, double 
 	}
 }
 
-static void rope(struct plumb_live *live, const struct plumb_captured *x, double base, double factor,
+static void fault_rope(struct plumb_live *live, const struct plumb_captured *x, double base, double factor,
 	enum plumb_rope_pairs pairs)
 {
-	int64_t d = config_of(live)->head_dim;
+	int64_t d = fault_config_of(live)->head_dim;
 	for (int64_t i = 0; i < live->rows; i++)
 		for (int64_t h = 0; h < live->width; h += d)
-			rotate(live->v + i * live->width + h, x->v + i * live->width + h, d,
+			fault_rotate(live->v + i * live->width + h, x->v + i * live->width + h, d,
 				(double)(live->first + i) / factor, base, pairs);
 	live->changed = true;
 }
 
-static enum plumb_status wrong_rope(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_rope(const struct plumb_fault *fault, struct plumb_live *live)
 {
-	const struct plumb_config *c = config_of(live);
+	const struct plumb_config *c = fault_config_of(live);
 	bool base = fault->value != 0, unscaled = !strcmp(fault->kind->name, "rope_scaling");
 	enum plumb_rope_pairs other = c->rope_pairs == PLUMB_ROPE_HALF ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF;
 	NEED(q, Q_PROJ);
 	NEED(k, K_PROJ);
-	rope(live, live->point == PLUMB_POINT_Q_ROPE ? q : k, base ? fault->value : c->rope_base,
+	fault_rope(live, live->point == PLUMB_POINT_Q_ROPE ? q : k, base ? fault->value : c->rope_base,
 		unscaled ? 1 : c->rope_factor, base || unscaled ? c->rope_pairs : other);
 	return PLUMB_OK;
 }
@@ -60,7 +60,7 @@ static const struct bias { const char *fault; enum plumb_role role; unsigned bit
 	{ "logit_bias", PLUMB_ROLE_OUTPUT_BIAS, PLUMB_BIAS_OUTPUT },
 };
 
-static const struct bias *bias_of(const struct plumb_fault_kind *kind)
+static const struct bias *fault_bias_of(const struct plumb_fault_kind *kind)
 {
 	const struct bias *b = biases;
 	while (strcmp(b->fault, kind->name))
@@ -68,10 +68,10 @@ static const struct bias *bias_of(const struct plumb_fault_kind *kind)
 	return b;
 }
 
-static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_no_bias(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	char name[PLUMB_TENSOR_NAME];
-	const enum plumb_role role = bias_of(fault->kind)->role;
+	const enum plumb_role role = fault_bias_of(fault->kind)->role;
 	const struct plumb_file_tensor *t = plumb_model_tensor(live->run->model, role, live->layer);
 	const char *part = plumb_role_part(live->run->model, role);
 	if (!t || t->rank != 1 || t->dim[0] != live->width)
@@ -93,24 +93,24 @@ static enum plumb_status no_bias(const struct plumb_fault *fault, struct plumb_l
 
 struct view { bool interleaved, late, open; }; /* KV head h % kv; one slot early; later keys seen */
 
-static int64_t kv_head(const struct plumb_config *c, const struct view *w, int64_t h)
+static int64_t fault_kv_head(const struct plumb_config *c, const struct view *w, int64_t h)
 {
 	return w->interleaved ? h % c->kv_heads : h / (c->heads / c->kv_heads);
 }
 
-static int64_t slot(const struct view *w, int64_t t) { return w->late && t ? t - 1 : t; }
+static int64_t fault_slot(const struct view *w, int64_t t) { return w->late && t ? t - 1 : t; }
 
 /* What the wrong view leaves as it is is not computed anew: a bug that cannot show must not show by its rounding. */
-static void score(struct plumb_live *live, const struct plumb_captured *q, const struct plumb_captured *k, const struct view *w)
+static void fault_score(struct plumb_live *live, const struct plumb_captured *q, const struct plumb_captured *k, const struct view *w)
 {
-	const struct plumb_config *c = config_of(live);
+	const struct plumb_config *c = fault_config_of(live);
 	int64_t n = live->width, d = c->head_dim;
 	for (int64_t h = 0; h < c->heads; h++)
 		for (int64_t i = 0; i < n; i++)
 			for (int64_t t = 0; t < (w->open ? n : i + 1); t++) {
-				if (slot(w, t) == t && kv_head(c, w, h) == h / (c->heads / c->kv_heads) && t <= i)
+				if (fault_slot(w, t) == t && fault_kv_head(c, w, h) == h / (c->heads / c->kv_heads) && t <= i)
 					continue;
-				const float *a = q->v + i * q->width + h * d, *b = k->v + slot(w, t) * k->width + kv_head(c, w, h) * d;
+				const float *a = q->v + i * q->width + h * d, *b = k->v + fault_slot(w, t) * k->width + fault_kv_head(c, w, h) * d;
 				double sum = 0;
 				for (int64_t j = 0; j < d; j++)
 					sum += (double)a[j] * b[j];
@@ -118,49 +118,49 @@ static void score(struct plumb_live *live, const struct plumb_captured *q, const
 			}
 }
 
-static void mix(struct plumb_live *live, const struct plumb_captured *p, const struct plumb_captured *v, const struct view *w)
+static void fault_mix(struct plumb_live *live, const struct plumb_captured *p, const struct plumb_captured *v, const struct view *w)
 {
-	const struct plumb_config *c = config_of(live);
+	const struct plumb_config *c = fault_config_of(live);
 	int64_t n = live->rows, d = c->value_dim;
 	for (int64_t h = 0; h < c->heads; h++)
 		for (int64_t i = 0; i < n; i++)
 			for (int64_t j = 0; j < d; j++) {
-				if ((!w->late || i == 0) && kv_head(c, w, h) == h / (c->heads / c->kv_heads) && (!w->open || i == n - 1))
+				if ((!w->late || i == 0) && fault_kv_head(c, w, h) == h / (c->heads / c->kv_heads) && (!w->open || i == n - 1))
 					continue;
 				double sum = 0;
 				for (int64_t t = 0; t < (w->open ? n : i + 1); t++)
-					sum += (double)p->v[(h * n + i) * n + t] * v->v[slot(w, t) * v->width + kv_head(c, w, h) * d + j];
+					sum += (double)p->v[(h * n + i) * n + t] * v->v[fault_slot(w, t) * v->width + fault_kv_head(c, w, h) * d + j];
 				live->v[i * live->width + h * d + j] = (float)sum;
 			}
 }
 
-static enum plumb_status wrong_attention(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_attention(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	struct view w = { !strcmp(fault->kind->name, "kv_heads"), !strcmp(fault->kind->name, "cache_slot"), !strcmp(fault->kind->name, "mask") };
 	live->changed = true;
 	if (live->point == PLUMB_POINT_ATTN_SCORES) {
 		NEED(q, Q_ROPE);
 		NEED(k, K_ROPE);
-		score(live, q, k, &w);
+		fault_score(live, q, k, &w);
 		return PLUMB_OK;
 	}
 	NEED(p, ATTN_SOFTMAX);
 	NEED(v, V_PROJ);
-	mix(live, p, v, &w);
+	fault_mix(live, p, v, &w);
 	return PLUMB_OK;
 }
 
-static enum plumb_status wrong_scale(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_scale(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	(void)fault;
-	double root = sqrt((double)config_of(live)->head_dim);
+	double root = sqrt((double)fault_config_of(live)->head_dim);
 	for (int64_t i = 0; i < live->rows * live->width; i++)
 		live->v[i] = (float)(live->v[i] / root);
 	live->changed = true;
 	return PLUMB_OK;
 }
 
-static enum plumb_status wrong_residual(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_residual(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	NEED(norm, INPUT_NORM);
 	NEED(out, ATTN_OUT);
@@ -173,7 +173,7 @@ static enum plumb_status wrong_residual(const struct plumb_fault *fault, struct 
 /* --- norms --- */
 
 /* What a norm is taken of, at the first row of what is seen: the final norm sees the last rows only. */
-static enum plumb_status norm_input(const struct plumb_fault *fault, const struct plumb_live *live, const float **x)
+static enum plumb_status fault_norm_input(const struct plumb_fault *fault, const struct plumb_live *live, const float **x)
 {
 	const struct plumb_captured *in = plumb_live_earlier(live, live->point == PLUMB_POINT_POST_ATTN_NORM ? PLUMB_POINT_ATTN_RESIDUAL : PLUMB_POINT_EMBEDDINGS);
 	if (!in || in->width != live->width || live->first < in->first || live->first + live->rows > in->first + in->rows)
@@ -182,17 +182,17 @@ static enum plumb_status norm_input(const struct plumb_fault *fault, const struc
 	return PLUMB_OK;
 }
 
-static enum plumb_status wrong_eps(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_eps(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	const float *x;
 	if (live->layer < 0 && fault->layer >= 0)
 		return PLUMB_OK; /* of one layer only, so not of the final norm */
-	PLUMB_TRY(norm_input(fault, live, &x));
+	PLUMB_TRY(fault_norm_input(fault, live, &x));
 	for (int64_t i = 0; i < live->rows; i++) {
 		double sum = 0;
 		for (int64_t j = 0; j < live->width; j++)
 			sum += (double)x[i * live->width + j] * x[i * live->width + j];
-		double mean = sum / (double)live->width, by = sqrt((mean + config_of(live)->norm_eps) / (mean + fault->value));
+		double mean = sum / (double)live->width, by = sqrt((mean + fault_config_of(live)->norm_eps) / (mean + fault->value));
 		for (int64_t j = 0; j < live->width; j++)
 			live->v[i * live->width + j] = (float)(live->v[i * live->width + j] * by);
 	}
@@ -200,10 +200,10 @@ static enum plumb_status wrong_eps(const struct plumb_fault *fault, struct plumb
 	return PLUMB_OK;
 }
 
-static enum plumb_status no_final_norm(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_no_final_norm(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	const float *x;
-	PLUMB_TRY(norm_input(fault, live, &x));
+	PLUMB_TRY(fault_norm_input(fault, live, &x));
 	memcpy(live->v, x, sizeof *x * (size_t)(live->rows * live->width));
 	live->changed = true;
 	return PLUMB_OK;
@@ -211,7 +211,7 @@ static enum plumb_status no_final_norm(const struct plumb_fault *fault, struct p
 
 /* --- FFN --- */
 
-static enum plumb_status wrong_act(const struct plumb_fault *fault, struct plumb_live *live)
+static enum plumb_status fault_wrong_act(const struct plumb_fault *fault, struct plumb_live *live)
 {
 	bool order = !strcmp(fault->kind->name, "swiglu_order");
 	NEED(gate, FFN_GATE);
@@ -231,32 +231,32 @@ static enum plumb_status wrong_act(const struct plumb_fault *fault, struct plumb
 #define ATTN_NEEDS (BIT(Q_ROPE) | BIT(K_ROPE) | BIT(V_PROJ) | BIT(ATTN_SOFTMAX))
 #define ATTN_AT (BIT(ATTN_SCORES) | BIT(ATTN_CONTEXT))
 static const struct plumb_fault_kind kinds[] = {
-	{ "rope_base", "a wrong RoPE base", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, wrong_rope, 1e4, false },
-	{ "rope_pairs", "the other RoPE pairing (half-split or interleaved)", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, wrong_rope, 0, false },
-	{ "q_bias", "a missing Q bias", "q_proj", PLUMB_FAULT_LAYER, 0, BIT(Q_PROJ), no_bias, 0, false },
-	{ "k_bias", "a missing K bias", "k_proj", PLUMB_FAULT_LAYER, 0, BIT(K_PROJ), no_bias, 0, false },
-	{ "v_bias", "a missing V bias", "v_proj", PLUMB_FAULT_LAYER, 0, BIT(V_PROJ), no_bias, 0, false },
-	{ "kv_heads", "a wrong KV head map (h % kv_heads in place of h / group)", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, wrong_attention, 0, false },
-	{ "mask", "a missing causal mask", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, wrong_attention, 0, false },
-	{ "scale", "scores scaled by 1/head_dim in place of 1/sqrt(head_dim)", "attention", PLUMB_FAULT_MODEL, 0, BIT(ATTN_SCORES), wrong_scale, 0, false },
-	{ "cache_slot", "a KV cache read one slot too early", "cache", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, wrong_attention, 0, false },
-	{ "attn_residual", "a residual taken after the norm", "attention", PLUMB_FAULT_MODEL, BIT(INPUT_NORM) | BIT(ATTN_OUT), BIT(ATTN_RESIDUAL), wrong_residual, 0, false },
+	{ "rope_base", "a wrong RoPE base", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 1e4, false },
+	{ "rope_pairs", "the other RoPE pairing (half-split or interleaved)", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 0, false },
+	{ "q_bias", "a missing Q bias", "q_proj", PLUMB_FAULT_LAYER, 0, BIT(Q_PROJ), fault_no_bias, 0, false },
+	{ "k_bias", "a missing K bias", "k_proj", PLUMB_FAULT_LAYER, 0, BIT(K_PROJ), fault_no_bias, 0, false },
+	{ "v_bias", "a missing V bias", "v_proj", PLUMB_FAULT_LAYER, 0, BIT(V_PROJ), fault_no_bias, 0, false },
+	{ "kv_heads", "a wrong KV head map (h % kv_heads in place of h / group)", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
+	{ "mask", "a missing causal mask", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
+	{ "scale", "scores scaled by 1/head_dim in place of 1/sqrt(head_dim)", "attention", PLUMB_FAULT_MODEL, 0, BIT(ATTN_SCORES), fault_wrong_scale, 0, false },
+	{ "cache_slot", "a KV cache read one slot too early", "cache", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
+	{ "attn_residual", "a residual taken after the norm", "attention", PLUMB_FAULT_MODEL, BIT(INPUT_NORM) | BIT(ATTN_OUT), BIT(ATTN_RESIDUAL), fault_wrong_residual, 0, false },
 	{ "eps", "a wrong epsilon in the norms", "norm", PLUMB_FAULT_MODEL, BIT(EMBEDDINGS) | BIT(ATTN_RESIDUAL),
-		BIT(INPUT_NORM) | BIT(POST_ATTN_NORM) | BIT(FINAL_NORM), wrong_eps, 1e-5, false },
-	{ "swiglu_order", "SwiGLU with gate and up exchanged", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), wrong_act, 0, false },
-	{ "activation", "GELU in place of SiLU", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), wrong_act, 0, false },
-	{ "final_norm", "a missing final norm", "final_norm", PLUMB_FAULT_HEAD, BIT(EMBEDDINGS), BIT(FINAL_NORM), no_final_norm, 0, false },
+		BIT(INPUT_NORM) | BIT(POST_ATTN_NORM) | BIT(FINAL_NORM), fault_wrong_eps, 1e-5, false },
+	{ "swiglu_order", "SwiGLU with gate and up exchanged", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), fault_wrong_act, 0, false },
+	{ "activation", "GELU in place of SiLU", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), fault_wrong_act, 0, false },
+	{ "final_norm", "a missing final norm", "final_norm", PLUMB_FAULT_HEAD, BIT(EMBEDDINGS), BIT(FINAL_NORM), fault_no_final_norm, 0, false },
 	{ "rope_scaling", "a missing linear scaling of RoPE", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT,
-		wrong_rope, 0, false },
+		fault_wrong_rope, 0, false },
 	{ "o_bias", "a missing bias of attention's output", "attention", PLUMB_FAULT_LAYER, 0, BIT(ATTN_OUT),
-		no_bias, 0, false },
-	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE), no_bias,
+		fault_no_bias, 0, false },
+	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE), fault_no_bias,
 		0, false },
 	{ "up_bias", "a missing bias of the FFN's up projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_UP),
-		no_bias, 0, false },
+		fault_no_bias, 0, false },
 	{ "down_bias", "a missing bias of the FFN's down projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_DOWN),
-		no_bias, 0, false },
-	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), no_bias, 0,
+		fault_no_bias, 0, false },
+	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), fault_no_bias, 0,
 		false },
 	{ "layer_order", "two neighbouring layers exchanged", "layers", PLUMB_FAULT_LAYER, 0, 0, NULL, 0, true },
 };
@@ -271,7 +271,7 @@ enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb
 {
 	const char *name = kind->name;
 	*fault = (struct plumb_fault){ kind, kind->scope == PLUMB_FAULT_HEAD ? -1 : layer, kind->value };
-	if (kind->act == no_bias && !(c->biases & bias_of(kind)->bit))
+	if (kind->act == fault_no_bias && !(c->biases & fault_bias_of(kind)->bit))
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model has no such bias", name);
 	if (!strcmp(name, "rope_scaling") && c->rope_factor == 1)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model's RoPE is not scaled", name);
@@ -284,9 +284,9 @@ enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb
 	if (kind->exchange && fault->layer + 1 >= c->layers)
 		return plumb_fail(PLUMB_E_ARGUMENT, "%s: layer %d has no successor", name, fault->layer);
 	/* A model that has the usual wrong value gets the other usual one. */
-	if (kind->act == wrong_rope && kind->value != 0 && c->rope_base == kind->value)
+	if (kind->act == fault_wrong_rope && kind->value != 0 && c->rope_base == kind->value)
 		fault->value = 1e6;
-	if (kind->act == wrong_eps && fabs(c->norm_eps / kind->value - 1) < 1e-3)
+	if (kind->act == fault_wrong_eps && fabs(c->norm_eps / kind->value - 1) < 1e-3)
 		fault->value = 1e-6;
 	return PLUMB_OK;
 }
@@ -300,7 +300,7 @@ enum plumb_status plumb_fault_fits(const struct plumb_fault_kind *kind, const st
 	return PLUMB_OK;
 }
 
-static enum plumb_status unknown(const char *text, size_t n)
+static enum plumb_status fault_unknown(const char *text, size_t n)
 {
 	char names[512] = "";
 	for (int i = 0; i < KINDS; i++) {
@@ -321,7 +321,7 @@ enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text,
 		if (strlen(kinds[i].name) == n && !strncmp(kinds[i].name, text, n))
 			kind = &kinds[i];
 	if (!kind)
-		return unknown(text, n);
+		return fault_unknown(text, n);
 	if (at) {
 		errno = 0;
 		long l = strtol(at, &end, 10);

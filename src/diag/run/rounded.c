@@ -19,7 +19,7 @@ struct perturb {
 };
 
 /* Mean 0, deviation 1: a sum of four uniform numbers, near enough to a gaussian and the same on every machine. */
-static double noise(uint64_t *state)
+static double rounded_noise(uint64_t *state)
 {
 	uint64_t z = plumb_random(state);
 	double sum = (double)(z & 0xffff) + (double)(z >> 16 & 0xffff) + (double)(z >> 32 & 0xffff) + (double)(z >> 48);
@@ -30,7 +30,7 @@ static double noise(uint64_t *state)
  * within half a step, over all mantissas); derived in doc/numerics.md, "Diagnosis".
  * made: of the value itself, besides its rounding to the precision. passed: of what the next operator takes for it, which stands for
  * the rounding of that operator's weights and sums: an error relative to the terms of a sum, however they cancel. */
-static void deviations(const struct perturb *b, const struct plumb_live *live, int64_t position, double *made, double *passed)
+static void rounded_deviations(const struct perturb *b, const struct plumb_live *live, int64_t position, double *made, double *passed)
 {
 	const unsigned norms = BIT(PLUMB_POINT_INPUT_NORM) | BIT(PLUMB_POINT_POST_ATTN_NORM) | BIT(PLUMB_POINT_FINAL_NORM);
 	const unsigned ropes = BIT(PLUMB_POINT_Q_ROPE) | BIT(PLUMB_POINT_K_ROPE);
@@ -58,14 +58,14 @@ static float rounded(enum plumb_stored stored, float x)
 	return plumb_round_to(stored, x);
 }
 
-static void disturb(struct perturb *b, float *v, int64_t n, double s)
+static void rounded_disturb(struct perturb *b, float *v, int64_t n, double s)
 {
 	for (int64_t i = 0; i < n && s > 0; i++)
 		if (isfinite(v[i]))
-			v[i] = (float)(v[i] + noise(&b->state) * s * v[i]);
+			v[i] = (float)(v[i] + rounded_noise(&b->state) * s * v[i]);
 }
 
-static enum plumb_status perturb_value(void *user, struct plumb_live *live)
+static enum plumb_status rounded_perturb_value(void *user, struct plumb_live *live)
 {
 	struct perturb *b = user;
 	struct plumb_captured *captured;
@@ -75,8 +75,8 @@ static enum plumb_status perturb_value(void *user, struct plumb_live *live)
 	if (b->points & BIT(live->point))
 		for (int64_t r = 0; r < live->rows; r++) {
 			float *v = live->v + r * live->width;
-			deviations(b, live, square ? 0 : live->first + r, &made, &passed);
-			disturb(b, v, live->width, made);
+			rounded_deviations(b, live, square ? 0 : live->first + r, &made, &passed);
+			rounded_disturb(b, v, live->width, made);
 			for (int64_t i = 0; i < live->width; i++)
 				v[i] = rounded(b->stored, v[i]);
 		}
@@ -85,8 +85,8 @@ static enum plumb_status perturb_value(void *user, struct plumb_live *live)
 		memcpy(captured->v, live->v, sizeof *captured->v * (size_t)n);
 	}
 	if (b->points & BIT(live->point)) {
-		deviations(b, live, 0, &made, &passed);
-		disturb(b, live->v, n, passed);
+		rounded_deviations(b, live, 0, &made, &passed);
+		rounded_disturb(b, live->v, n, passed);
 		live->changed = true;
 	}
 	return PLUMB_OK;
@@ -98,7 +98,7 @@ enum plumb_status plumb_run_blurred(struct plumb_run *run, enum plumb_stored sto
 	b.unit = stored == PLUMB_STORED_FP32 ? 0x1p-24 : plumb_least_floor(stored);
 	PLUMB_TRY(plumb_capture_new(b.out, (int)plumb_model_config(run->model)->layers));
 	run->out = NULL; /* it would see the values before they are rounded */
-	run->hook[run->hooks++] = (struct plumb_hook){ points | b.kept, perturb_value, &b };
+	run->hook[run->hooks++] = (struct plumb_hook){ points | b.kept, rounded_perturb_value, &b };
 	enum plumb_status s = plumb_run_watched(run);
 	if (s)
 		plumb_capture_free(b.out);
@@ -110,7 +110,7 @@ void plumb_perturb_stored(float *v, int64_t n, enum plumb_stored stored, uint64_
 {
 	struct perturb b = { .state = seed };
 	if (stored == PLUMB_STORED_FP32)
-		disturb(&b, v, n, 0.6 * 0x1p-24); /* the trusted run is itself of float32: rounding it again would change nothing */
+		rounded_disturb(&b, v, n, 0.6 * 0x1p-24); /* the trusted run is itself of float32: rounding it again would change nothing */
 	for (int64_t i = 0; i < n; i++)
 		v[i] = rounded(stored, v[i]);
 }

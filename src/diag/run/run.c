@@ -34,7 +34,7 @@ enum plumb_status plumb_hook_feed(void *from, struct plumb_live *live)
 	return PLUMB_OK;
 }
 
-static enum plumb_status read_value(struct watch *w, struct plumb_tensor *t)
+static enum plumb_status run_read_value(struct watch *w, struct plumb_tensor *t)
 {
 	int64_t n = plumb_tensor_count(t);
 	if (n > w->room) {
@@ -47,7 +47,7 @@ static enum plumb_status read_value(struct watch *w, struct plumb_tensor *t)
 	return plumb_tensor_read_f32(t, w->v, n);
 }
 
-static enum plumb_status write_value(const struct watch *w, struct plumb_tensor *t)
+static enum plumb_status run_write_value(const struct watch *w, struct plumb_tensor *t)
 {
 	int64_t n = plumb_tensor_count(t);
 	if (t->type == PLUMB_F32)
@@ -62,7 +62,7 @@ static enum plumb_status write_value(const struct watch *w, struct plumb_tensor 
 	return s;
 }
 
-static enum plumb_status keep_value(struct plumb_captured *kept, const struct plumb_live *live)
+static enum plumb_status run_keep_value(struct plumb_captured *kept, const struct plumb_live *live)
 {
 	size_t bytes = sizeof *live->v * (size_t)(live->rows * live->width);
 	float *v = realloc(kept->v, bytes);
@@ -73,15 +73,15 @@ static enum plumb_status keep_value(struct plumb_captured *kept, const struct pl
 	return PLUMB_OK;
 }
 
-static bool acts(const struct plumb_fault *f, int layer, int point)
+static bool run_acts(const struct plumb_fault *f, int layer, int point)
 {
 	return f && f->kind && f->kind->act && f->kind->points & BIT(point) && (f->layer < 0 || layer < 0 || f->layer == layer);
 }
 
-static enum plumb_status see_all(struct watch *w, struct plumb_live *live)
+static enum plumb_status run_see_all(struct watch *w, struct plumb_live *live)
 {
 	struct plumb_run *run = w->run;
-	if (acts(run->fault, live->layer, (int)live->point))
+	if (run_acts(run->fault, live->layer, (int)live->point))
 		PLUMB_TRY(run->fault->kind->act(run->fault, live));
 	if (run->out && run->points & BIT(live->point)) {
 		struct plumb_captured *captured;
@@ -92,22 +92,22 @@ static enum plumb_status see_all(struct watch *w, struct plumb_live *live)
 		if (run->hook[i].points & BIT(live->point))
 			PLUMB_TRY(run->hook[i].see(run->hook[i].user, live));
 	if (w->keep & BIT(live->point))
-		PLUMB_TRY(keep_value(&run->earlier[live->point], live));
+		PLUMB_TRY(run_keep_value(&run->earlier[live->point], live));
 	if (w->keep & BIT(PLUMB_POINT_EMBEDDINGS) && live->point == PLUMB_POINT_OUTPUT) /* the next layer's input */
-		PLUMB_TRY(keep_value(&run->earlier[PLUMB_POINT_EMBEDDINGS], live));
+		PLUMB_TRY(run_keep_value(&run->earlier[PLUMB_POINT_EMBEDDINGS], live));
 	return PLUMB_OK;
 }
 
-static enum plumb_status tap(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
+static enum plumb_status run_tap(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
 	struct watch *w = user;
-	PLUMB_TRY(read_value(w, t));
+	PLUMB_TRY(run_read_value(w, t));
 	int64_t width = t->dim[t->rank - 1], rows = plumb_tensor_count(t) / width;
 	bool head = point == PLUMB_POINT_FINAL_NORM || point == PLUMB_POINT_LOGITS;
 	struct plumb_live live = { w->run, layer, point, w->v, rows, width, head ? w->run->n - rows : 0, false };
-	PLUMB_TRY(see_all(w, &live));
+	PLUMB_TRY(run_see_all(w, &live));
 	if (live.changed)
-		PLUMB_TRY(write_value(w, t));
+		PLUMB_TRY(run_write_value(w, t));
 	if (layer >= 0 && layer == w->run->last_layer && point == PLUMB_POINT_OUTPUT) {
 		w->stopped = true;
 		return PLUMB_E_CANCELLED;
@@ -115,7 +115,7 @@ static enum plumb_status tap(void *user, int layer, enum plumb_point point, stru
 	return PLUMB_OK;
 }
 
-static unsigned mask_of(const struct plumb_run *run, unsigned *keep)
+static unsigned run_mask_of(const struct plumb_run *run, unsigned *keep)
 {
 	const struct plumb_fault_kind *kind = run->fault ? run->fault->kind : NULL;
 	*keep = run->keep | (kind ? kind->needs : 0);
@@ -127,12 +127,12 @@ static unsigned mask_of(const struct plumb_run *run, unsigned *keep)
 	return mask;
 }
 
-static enum plumb_status evaluate(struct plumb_run *run, struct watch *w)
+static enum plumb_status run_evaluate(struct plumb_run *run, struct watch *w)
 {
 	struct plumb_session *session;
-	unsigned mask = mask_of(run, &w->keep);
+	unsigned mask = run_mask_of(run, &w->keep);
 	PLUMB_TRY(plumb_session_new(&session, run->model, PLUMB_SESSION_OPTIONS(.context = run->n, .batch = run->n)));
-	plumb_session_tap(session, mask, tap, w);
+	plumb_session_tap(session, mask, run_tap, w);
 	enum plumb_status s = plumb_session_eval(session, run->tokens, run->n, run->last_layer >= 0 ? PLUMB_LOGITS_NONE :
 		run->all_logits ? PLUMB_LOGITS_ALL : PLUMB_LOGITS_LAST);
 	if (s == PLUMB_E_CANCELLED && w->stopped)
@@ -142,7 +142,7 @@ static enum plumb_status evaluate(struct plumb_run *run, struct watch *w)
 }
 
 /* Move what the second run captured to the first one's. */
-static enum plumb_status move_inside(struct plumb_capture *to, struct plumb_capture *from)
+static enum plumb_status run_move_inside(struct plumb_capture *to, struct plumb_capture *from)
 {
 	for (int layer = 0; layer < from->layers; layer++)
 		for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
@@ -171,7 +171,7 @@ enum plumb_status plumb_run_as_used(struct plumb_run *run)
 	PLUMB_TRY(plumb_run_watched(&whole));
 	enum plumb_status s = plumb_run_watched(&basic);
 	if (!s)
-		s = move_inside(run->out, &within);
+		s = run_move_inside(run->out, &within);
 	plumb_capture_free(&within);
 	if (s) /* whoever keeps it would take the first run's points for all that there are */
 		plumb_capture_free(run->out);
@@ -191,7 +191,7 @@ enum plumb_status plumb_run_watched(struct plumb_run *run)
 	const struct plumb_fault *f = run->fault && run->fault->kind && run->fault->kind->exchange ? run->fault : NULL;
 	enum plumb_status s = f ? plumb_model_exchange(run->model, f->layer, f->layer + 1) : PLUMB_OK;
 	if (!s) {
-		s = evaluate(run, &w);
+		s = run_evaluate(run, &w);
 		if (f)
 			plumb_model_exchange(run->model, f->layer, f->layer + 1);
 	}

@@ -21,13 +21,13 @@
 
 /* --- dequantisation: multiply and add rounded apart, as in core/type.c --- */
 
-static void f32_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void avx2_f32_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	(void)type;
 	memcpy(dst, src, sizeof *dst * (size_t)n);
 }
 
-static void f16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void avx2_f16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint16_t *p = src;
 	int64_t i = 0;
@@ -42,7 +42,7 @@ static void f16_to_f32(enum plumb_type type, const void *src, float *dst, int64_
 	plumb_type_to_f32(type, p + i, dst + i, n - i);
 }
 
-static void bf16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void avx2_bf16_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint16_t *p = src;
 	int64_t i = 0;
@@ -69,7 +69,7 @@ INLINE void put32_add(float *dst, __m256i q, float scale, float add)
 		_mm256_storeu_ps(dst + 8 * i, _mm256_add_ps(_mm256_mul_ps(v[i], s), a));
 }
 
-static void small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void avx2_small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint8_t *b = src;
 	size_t bytes = plumb_type_bytes(type);
@@ -83,7 +83,7 @@ static void small_to_f32(enum plumb_type type, const void *src, float *dst, int6
 		}
 }
 
-static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void avx2_k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint8_t *b = src;
 	float scale[16], min[8];
@@ -103,7 +103,7 @@ static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t 
 		}
 }
 
-static void to_f16(const float *src, uint16_t *dst, int64_t n)
+static void avx2_to_f16(const float *src, uint16_t *dst, int64_t n)
 {
 	int64_t i = 0;
 	for (; i + 8 <= n; i += 8)
@@ -230,19 +230,19 @@ INLINE void dot(const struct plumb_dot *a, enum plumb_type type)
 		a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
 }
 
-static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
-static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
-static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
-static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
-static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
-static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
-static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
-static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
-static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
-static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
-static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
+static void avx2_dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
+static void avx2_dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
+static void avx2_dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
+static void avx2_dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
+static void avx2_dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
+static void avx2_dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
+static void avx2_dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
+static void avx2_dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
+static void avx2_dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
+static void avx2_dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
+static void avx2_dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
 
-static void order(const float *x, float *y, int64_t k)
+static void avx2_order(const float *x, float *y, int64_t k)
 {
 	for (int64_t i = 0; i < k; i += 32)
 		order_x(x + i, y + i);
@@ -271,7 +271,7 @@ INLINE void transpose8(const float *w, int64_t ldw, float *panel)
 	}
 }
 
-static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+static void avx2_pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
 {
 	int64_t i = 0;
 	if (rows == NR)
@@ -316,7 +316,7 @@ INLINE void gemm_rows(const struct plumb_tile *t, int m)
 	}
 }
 
-static void gemm(const struct plumb_tile *t)
+static void avx2_gemm(const struct plumb_tile *t)
 {
 	switch (t->m) { /* constants, so that c stays in registers */
 	case 1: gemm_rows(t, 1); break;
@@ -331,16 +331,16 @@ static void gemm(const struct plumb_tile *t)
 const struct plumb_simd plumb_simd_avx2 = {
 	.name = "avx2", .mr = MR, .nr = NR,
 	.to_f32 = {
-		[PLUMB_F32] = f32_to_f32, [PLUMB_F16] = f16_to_f32, [PLUMB_BF16] = bf16_to_f32, [PLUMB_Q8_0] = small_to_f32,
-		[PLUMB_Q4_0] = small_to_f32, [PLUMB_Q4_1] = small_to_f32, [PLUMB_Q5_0] = small_to_f32, [PLUMB_Q5_1] = small_to_f32,
-		[PLUMB_Q4_K] = k_to_f32, [PLUMB_Q5_K] = k_to_f32, [PLUMB_Q6_K] = k_to_f32,
+		[PLUMB_F32] = avx2_f32_to_f32, [PLUMB_F16] = avx2_f16_to_f32, [PLUMB_BF16] = avx2_bf16_to_f32, [PLUMB_Q8_0] = avx2_small_to_f32,
+		[PLUMB_Q4_0] = avx2_small_to_f32, [PLUMB_Q4_1] = avx2_small_to_f32, [PLUMB_Q5_0] = avx2_small_to_f32, [PLUMB_Q5_1] = avx2_small_to_f32,
+		[PLUMB_Q4_K] = avx2_k_to_f32, [PLUMB_Q5_K] = avx2_k_to_f32, [PLUMB_Q6_K] = avx2_k_to_f32,
 	},
-	.to_f16 = to_f16,
+	.to_f16 = avx2_to_f16,
 	.dot = {
-		[PLUMB_F32] = dot_f32, [PLUMB_F16] = dot_f16, [PLUMB_BF16] = dot_bf16, [PLUMB_Q8_0] = dot_q8_0,
-		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
-		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
+		[PLUMB_F32] = avx2_dot_f32, [PLUMB_F16] = avx2_dot_f16, [PLUMB_BF16] = avx2_dot_bf16, [PLUMB_Q8_0] = avx2_dot_q8_0,
+		[PLUMB_Q4_0] = avx2_dot_q4_0, [PLUMB_Q4_1] = avx2_dot_q4_1, [PLUMB_Q5_0] = avx2_dot_q5_0, [PLUMB_Q5_1] = avx2_dot_q5_1,
+		[PLUMB_Q4_K] = avx2_dot_q4_k, [PLUMB_Q5_K] = avx2_dot_q5_k, [PLUMB_Q6_K] = avx2_dot_q6_k,
 	},
-	.order = order, .pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
+	.order = avx2_order, .pack = avx2_pack, .gemm = avx2_gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
 	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_avx2,
 };

@@ -14,18 +14,18 @@
 #define CHUNK 256 /* elements dequantised at a time; whole blocks of every type */
 #define LANES 8
 
-static void to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void c_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	plumb_type_to_f32(type, src, dst, n);
 }
 
-static void to_f16(const float *src, uint16_t *dst, int64_t n)
+static void c_to_f16(const float *src, uint16_t *dst, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		dst[i] = plumb_f32_to_f16(src[i]);
 }
 
-static void dot_chunk(const float *w, const float *x, int64_t n, float *sum)
+static void c_dot_chunk(const float *w, const float *x, int64_t n, float *sum)
 {
 	int64_t i = 0;
 	for (; i + LANES <= n; i += LANES)
@@ -35,7 +35,7 @@ static void dot_chunk(const float *w, const float *x, int64_t n, float *sum)
 		sum[i % LANES] += w[i] * x[i];
 }
 
-static void dot(const struct plumb_dot *a)
+static void c_dot(const struct plumb_dot *a)
 {
 	float w[CHUNK];
 	int64_t block = plumb_type_block(a->type);
@@ -46,20 +46,20 @@ static void dot(const struct plumb_dot *a)
 		for (int64_t k = 0; k < a->k; k += CHUNK) {
 			int64_t n = a->k - k < CHUNK ? a->k - k : CHUNK;
 			plumb_type_to_f32(a->type, row + (size_t)(k / block) * bytes, w, n);
-			dot_chunk(w, a->x + k, n, s);
+			c_dot_chunk(w, a->x + k, n, s);
 		}
 		a->y[r] = ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
 	}
 }
 
-static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+static void c_pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
 {
 	for (int64_t i = 0; i < k; i++)
 		for (int r = 0; r < NR; r++)
 			panel[i * NR + r] = r < rows ? w[r * ldw + i] : 0;
 }
 
-static void gemm_rows(const struct plumb_tile *t, int m)
+static void c_gemm_rows(const struct plumb_tile *t, int m)
 {
 	float sum[MR][NR] = { { 0 } };
 	for (int64_t k = 0; k < t->k; k++)
@@ -71,15 +71,15 @@ static void gemm_rows(const struct plumb_tile *t, int m)
 			t->c[i * t->ldc + j] = t->add ? t->c[i * t->ldc + j] + sum[i][j] : sum[i][j];
 }
 
-static void gemm(const struct plumb_tile *t)
+static void c_gemm(const struct plumb_tile *t)
 {
 	if (t->m == MR)
-		gemm_rows(t, MR); /* the constant lets the compiler keep the sums in registers */
+		c_gemm_rows(t, MR); /* the constant lets the compiler keep the sums in registers */
 	else
-		gemm_rows(t, t->m);
+		c_gemm_rows(t, t->m);
 }
 
-static float max(const float *x, int64_t n)
+static float c_max(const float *x, int64_t n)
 {
 	float m = -INFINITY;
 	for (int64_t i = 0; i < n; i++)
@@ -87,7 +87,7 @@ static float max(const float *x, int64_t n)
 	return m;
 }
 
-static float exp_sum(float *y, const float *x, float shift, int64_t n)
+static float c_exp_sum(float *y, const float *x, float shift, int64_t n)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -95,7 +95,7 @@ static float exp_sum(float *y, const float *x, float shift, int64_t n)
 	return (float)sum;
 }
 
-static double sum_sq(const float *x, int64_t n)
+static double c_sum_sq(const float *x, int64_t n)
 {
 	double sum = 0;
 	for (int64_t i = 0; i < n; i++)
@@ -103,25 +103,25 @@ static double sum_sq(const float *x, int64_t n)
 	return sum;
 }
 
-static void norm(float *y, const float *x, const float *w, float scale, int64_t n)
+static void c_norm(float *y, const float *x, const float *w, float scale, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = x[i] * scale * w[i];
 }
 
-static void scale(float *y, float by, int64_t n)
+static void c_scale(float *y, float by, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] *= by;
 }
 
-static void add(float *y, const float *a, const float *b, int64_t n)
+static void c_add(float *y, const float *a, const float *b, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = a[i] + b[i];
 }
 
-static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+static void c_swiglu(float *y, const float *gate, const float *up, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
 		y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
@@ -130,16 +130,16 @@ static void swiglu(float *y, const float *gate, const float *up, int64_t n)
 const struct plumb_simd plumb_simd_c = {
 	.name = "c", .mr = MR, .nr = NR,
 	.to_f32 = {
-		[PLUMB_F32] = to_f32, [PLUMB_F16] = to_f32, [PLUMB_BF16] = to_f32, [PLUMB_Q8_0] = to_f32,
-		[PLUMB_Q4_0] = to_f32, [PLUMB_Q4_1] = to_f32, [PLUMB_Q5_0] = to_f32, [PLUMB_Q5_1] = to_f32,
-		[PLUMB_Q4_K] = to_f32, [PLUMB_Q5_K] = to_f32, [PLUMB_Q6_K] = to_f32,
+		[PLUMB_F32] = c_to_f32, [PLUMB_F16] = c_to_f32, [PLUMB_BF16] = c_to_f32, [PLUMB_Q8_0] = c_to_f32,
+		[PLUMB_Q4_0] = c_to_f32, [PLUMB_Q4_1] = c_to_f32, [PLUMB_Q5_0] = c_to_f32, [PLUMB_Q5_1] = c_to_f32,
+		[PLUMB_Q4_K] = c_to_f32, [PLUMB_Q5_K] = c_to_f32, [PLUMB_Q6_K] = c_to_f32,
 	},
-	.to_f16 = to_f16,
+	.to_f16 = c_to_f16,
 	.dot = {
-		[PLUMB_F32] = dot, [PLUMB_F16] = dot, [PLUMB_BF16] = dot, [PLUMB_Q8_0] = dot,
-		[PLUMB_Q4_0] = dot, [PLUMB_Q4_1] = dot, [PLUMB_Q5_0] = dot, [PLUMB_Q5_1] = dot,
-		[PLUMB_Q4_K] = dot, [PLUMB_Q5_K] = dot, [PLUMB_Q6_K] = dot,
+		[PLUMB_F32] = c_dot, [PLUMB_F16] = c_dot, [PLUMB_BF16] = c_dot, [PLUMB_Q8_0] = c_dot,
+		[PLUMB_Q4_0] = c_dot, [PLUMB_Q4_1] = c_dot, [PLUMB_Q5_0] = c_dot, [PLUMB_Q5_1] = c_dot,
+		[PLUMB_Q4_K] = c_dot, [PLUMB_Q5_K] = c_dot, [PLUMB_Q6_K] = c_dot,
 	},
-	.pack = pack, .gemm = gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
-	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_c,
+	.pack = c_pack, .gemm = c_gemm, .max = c_max, .exp_sum = c_exp_sum, .sum_sq = c_sum_sq, .norm = c_norm,
+	.scale = c_scale, .add = c_add, .swiglu = c_swiglu, .packed = &plumb_packed_c,
 };

@@ -19,7 +19,7 @@
 
 /* --- dequantisation: multiply and add rounded apart, as in core/type.c --- */
 
-static void plain_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void neon_plain_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	int64_t i = 0;
 	if (type == PLUMB_F32) {
@@ -61,7 +61,7 @@ INLINE void put32_add(float *dst, int8x16x2_t q, float scale, float add)
 	}
 }
 
-static void small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void neon_small_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint8_t *b = src;
 	for (; n > 0; n -= 32, dst += 32, b += plumb_type_bytes(type))
@@ -71,7 +71,7 @@ static void small_to_f32(enum plumb_type type, const void *src, float *dst, int6
 			put32(dst, ints_small(type, b), half_at(b), half_at(b));
 }
 
-static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+static void neon_k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint8_t *b = src;
 	float scale[8], min[8];
@@ -88,7 +88,7 @@ static void k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t 
 	}
 }
 
-static void to_f16(const float *src, uint16_t *dst, int64_t n)
+static void neon_to_f16(const float *src, uint16_t *dst, int64_t n)
 {
 	int64_t i = 0;
 	for (; i + 4 <= n; i += 4)
@@ -192,21 +192,21 @@ INLINE void dot(const struct plumb_dot *a, enum plumb_type type)
 		a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
 }
 
-static void dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
-static void dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
-static void dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
-static void dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
-static void dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
-static void dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
-static void dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
-static void dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
-static void dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
-static void dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
-static void dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
+static void neon_dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
+static void neon_dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
+static void neon_dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
+static void neon_dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
+static void neon_dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
+static void neon_dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
+static void neon_dot_q5_0(const struct plumb_dot *a) { dot(a, PLUMB_Q5_0); }
+static void neon_dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
+static void neon_dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
+static void neon_dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
+static void neon_dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
 
 /* --- the packed tile --- */
 
-static void pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
+static void neon_pack(const float *w, int64_t ldw, int rows, int64_t k, float *panel)
 {
 	int64_t i = 0;
 	if (rows == NR)
@@ -264,7 +264,7 @@ INLINE void gemm_rows(const struct plumb_tile *t, int m)
 	}
 }
 
-static void gemm(const struct plumb_tile *t)
+static void neon_gemm(const struct plumb_tile *t)
 {
 	switch (t->m) { /* constants, so that sums stay in registers */
 	case 1: gemm_rows(t, 1); break;
@@ -279,15 +279,15 @@ static void gemm(const struct plumb_tile *t)
 const struct plumb_simd plumb_simd_neon = {
 	.name = "neon", .mr = MR, .nr = NR,
 	.to_f32 = {
-		[PLUMB_F32] = plain_to_f32, [PLUMB_F16] = plain_to_f32, [PLUMB_BF16] = plain_to_f32, [PLUMB_Q8_0] = small_to_f32,
-		[PLUMB_Q4_0] = small_to_f32, [PLUMB_Q4_1] = small_to_f32, [PLUMB_Q5_0] = small_to_f32, [PLUMB_Q5_1] = small_to_f32,
-		[PLUMB_Q4_K] = k_to_f32, [PLUMB_Q5_K] = k_to_f32, [PLUMB_Q6_K] = k_to_f32,
+		[PLUMB_F32] = neon_plain_to_f32, [PLUMB_F16] = neon_plain_to_f32, [PLUMB_BF16] = neon_plain_to_f32, [PLUMB_Q8_0] = neon_small_to_f32,
+		[PLUMB_Q4_0] = neon_small_to_f32, [PLUMB_Q4_1] = neon_small_to_f32, [PLUMB_Q5_0] = neon_small_to_f32, [PLUMB_Q5_1] = neon_small_to_f32,
+		[PLUMB_Q4_K] = neon_k_to_f32, [PLUMB_Q5_K] = neon_k_to_f32, [PLUMB_Q6_K] = neon_k_to_f32,
 	},
-	.to_f16 = to_f16,
+	.to_f16 = neon_to_f16,
 	.dot = {
-		[PLUMB_F32] = dot_f32, [PLUMB_F16] = dot_f16, [PLUMB_BF16] = dot_bf16, [PLUMB_Q8_0] = dot_q8_0,
-		[PLUMB_Q4_0] = dot_q4_0, [PLUMB_Q4_1] = dot_q4_1, [PLUMB_Q5_0] = dot_q5_0, [PLUMB_Q5_1] = dot_q5_1,
-		[PLUMB_Q4_K] = dot_q4_k, [PLUMB_Q5_K] = dot_q5_k, [PLUMB_Q6_K] = dot_q6_k,
+		[PLUMB_F32] = neon_dot_f32, [PLUMB_F16] = neon_dot_f16, [PLUMB_BF16] = neon_dot_bf16, [PLUMB_Q8_0] = neon_dot_q8_0,
+		[PLUMB_Q4_0] = neon_dot_q4_0, [PLUMB_Q4_1] = neon_dot_q4_1, [PLUMB_Q5_0] = neon_dot_q5_0, [PLUMB_Q5_1] = neon_dot_q5_1,
+		[PLUMB_Q4_K] = neon_dot_q4_k, [PLUMB_Q5_K] = neon_dot_q5_k, [PLUMB_Q6_K] = neon_dot_q6_k,
 	},
-	.pack = pack, .gemm = gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu, .packed = &plumb_packed_neon,
+	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu, .packed = &plumb_packed_neon,
 };

@@ -60,7 +60,7 @@ INLINE int32_t top_of(const __m512 v[2])
 }
 
 /* As x16_quantise, bit for bit. */
-static bool quantise(const float *x, const struct plumb_x16 *x16, int64_t row, float limit)
+static bool packed_avx512_quantise(const float *x, const struct plumb_x16 *x16, int64_t row, float limit)
 {
 	__m512 square = _mm512_setzero_ps();
 	float steps = 0, total = 0, lane[16];
@@ -96,7 +96,7 @@ static bool quantise(const float *x, const struct plumb_x16 *x16, int64_t row, f
 }
 
 /* As x8_quantise, bit for bit. */
-static void quantise8(const float *x, const struct plumb_x16 *x16, int64_t row)
+static void packed_avx512_quantise8(const float *x, const struct plumb_x16 *x16, int64_t row)
 {
 	int64_t blocks = x16->k / PLUMB_BLOCK;
 	int8_t *q = (int8_t *)x16->q + row * x16->k;
@@ -114,8 +114,8 @@ static void quantise8(const float *x, const struct plumb_x16 *x16, int64_t row)
 	}
 }
 
-#define QUANTISE quantise
-#define QUANTISE8 quantise8
+#define QUANTISE packed_avx512_quantise
+#define QUANTISE8 packed_avx512_quantise8
 #include "native/simd/packed_kernels.h"
 
 static const struct plumb_packed_kernels packed = PACKED_KERNELS;

@@ -10,7 +10,7 @@
 #define TILE 4
 
 /* Column c of row r in a block. */
-static int number(enum plumb_type type, const uint8_t *q, int r, int c)
+static int packed_c_number(enum plumb_type type, const uint8_t *q, int r, int c)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	int i = c / 4, at = 4 * r + c % 4, v;
@@ -24,29 +24,29 @@ static int number(enum plumb_type type, const uint8_t *q, int r, int c)
 	return v - f.offset;
 }
 
-static float half(const uint8_t *p, int r) { return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8)); }
+static float packed_c_half(const uint8_t *p, int r) { return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8)); }
 
-static float scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int r)
+static float packed_c_scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int r)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
 	if (!f.k)
-		return half(p, r);
+		return packed_c_half(p, r);
 	uint8_t s = p[(f.min ? 64 : 32) + ((int)(block % 8) * f.sub + part) * 16 + r];
-	return half(p, r) * (float)(type == PLUMB_Q6_K ? (int8_t)s : s);
+	return packed_c_half(p, r) * (float)(type == PLUMB_Q6_K ? (int8_t)s : s);
 }
 
-static float add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int r)
+static float packed_c_add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int r)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
-	return f.k ? half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r] : half(p + 32, r);
+	return f.k ? packed_c_half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r] : packed_c_half(p + 32, r);
 }
 
 /* The quads of x are in the order 0, 2, 1, 3, and so are the numbers of a panel. */
 static const int order[4] = { 0, 2, 1, 3 };
 
-static void unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *a)
+static void packed_c_unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *a)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	int64_t first = a->from / PLUMB_BLOCK;
@@ -56,18 +56,18 @@ static void unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *
 			const uint8_t *q = scales + plumb_packed_scales(type, a->k) + (size_t)(first + b) * plumb_packed_quants(type);
 			int row = r % PLUMB_GROUP;
 			for (int c = 0; c < PLUMB_BLOCK && bytes; c++)
-				((uint8_t *)a->q)[((b * 8 + c / 4) * PLUMB_PANEL + r) * 4 + c % 4] = (uint8_t)(number(type, q, row, c) + f.offset);
+				((uint8_t *)a->q)[((b * 8 + c / 4) * PLUMB_PANEL + r) * 4 + c % 4] = (uint8_t)(packed_c_number(type, q, row, c) + f.offset);
 			for (int c = 0; c < PLUMB_BLOCK && !bytes; c++)
-				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)number(type, q, row, c / 4 * 4 + order[c % 4]);
+				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)packed_c_number(type, q, row, c / 4 * 4 + order[c % 4]);
 			for (int part = 0; part < f.sub; part++)
-				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = scale_of(type, scales, first + b, part, row);
+				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = packed_c_scale_of(type, scales, first + b, part, row);
 			if (f.min)
-				a->add[b * PLUMB_PANEL + r] = add_of(type, scales, first + b, row);
+				a->add[b * PLUMB_PANEL + r] = packed_c_add_of(type, scales, first + b, row);
 		}
 }
 
 /* Row r of a panel against row t of x: one block after the other. */
-static float sum_row(bool bytes, const struct plumb_tile16 *a, int t, int r)
+static float packed_c_sum_row(bool bytes, const struct plumb_tile16 *a, int t, int r)
 {
 	int64_t blocks = a->x.k / PLUMB_BLOCK, first = (a->row + t) * blocks + a->from / PLUMB_BLOCK;
 	float sum = a->sum ? a->sum[t * a->lds + r] : 0;
@@ -88,18 +88,18 @@ static float sum_row(bool bytes, const struct plumb_tile16 *a, int t, int r)
 	return sum;
 }
 
-static void multiply_any(bool bytes, const struct plumb_tile16 *a)
+static void packed_c_multiply_any(bool bytes, const struct plumb_tile16 *a)
 {
 	for (int t = 0; t < a->rows; t++)
 		for (int r = 0; r < PLUMB_PANEL; r++)
-			a->y[t * a->ldy + r] = sum_row(bytes, a, t, r);
+			a->y[t * a->ldy + r] = packed_c_sum_row(bytes, a, t, r);
 }
 
-static void multiply(const struct plumb_tile16 *a) { multiply_any(false, a); }
-static void multiply8(const struct plumb_tile16 *a) { multiply_any(true, a); }
+static void packed_c_multiply(const struct plumb_tile16 *a) { packed_c_multiply_any(false, a); }
+static void packed_c_multiply8(const struct plumb_tile16 *a) { packed_c_multiply_any(true, a); }
 
 /* A block or 256 columns at a time through a panel: the same sums in the same order. */
-static void small_batch(enum plumb_type type, const struct plumb_small_batch *a)
+static void packed_c_small_batch(enum plumb_type type, const struct plumb_small_batch *a)
 {
 	enum { N = 256 };
 	const struct plumb_packed_format f = plumb_packed_formats[type];
@@ -109,8 +109,8 @@ static void small_batch(enum plumb_type type, const struct plumb_small_batch *a)
 		for (int64_t from = 0; from < a->x.k; from += N) {
 			int64_t n = a->x.k - from < N ? a->x.k - from : N;
 			/* the second group of the panel is the first again */
-			unpack(type, false, &(struct plumb_unpack){ a->w + a->stride * (size_t)g, 0, a->x.k, from, n, q, scale, add });
-			multiply(&(struct plumb_tile16){ q, scale, add, f.sub, f.min, 0, a->x, a->row, from, n, a->rows,
+			packed_c_unpack(type, false, &(struct plumb_unpack){ a->w + a->stride * (size_t)g, 0, a->x.k, from, n, q, scale, add });
+			packed_c_multiply(&(struct plumb_tile16){ q, scale, add, f.sub, f.min, 0, a->x, a->row, from, n, a->rows,
 				from ? y : NULL, PLUMB_PANEL, y, PLUMB_PANEL });
 		}
 		for (int t = 0; t < a->rows; t++)
@@ -119,9 +119,9 @@ static void small_batch(enum plumb_type type, const struct plumb_small_batch *a)
 }
 
 #define TYPE_OF(type, name) \
-	static void small_batch_##name(const struct plumb_small_batch *a) { small_batch(PLUMB_##type, a); } \
-	static void unpack_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, false, a); } \
-	static void unpack8_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, true, a); }
+	static void small_batch_##name(const struct plumb_small_batch *a) { packed_c_small_batch(PLUMB_##type, a); } \
+	static void unpack_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, false, a); } \
+	static void unpack8_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, true, a); }
 TYPE_OF(Q8_0, q8_0)
 TYPE_OF(Q4_0, q4_0)
 TYPE_OF(Q4_1, q4_1)
@@ -132,7 +132,7 @@ TYPE_OF(Q5_K, q5_k)
 TYPE_OF(Q6_K, q6_k)
 
 const struct plumb_packed_kernels plumb_packed_c = {
-	.tile = TILE, .quantise = x16_quantise, .rest = x16_rest, .multiply = multiply, .quantise8 = x8_quantise, .multiply8 = multiply8,
+	.tile = TILE, .quantise = x16_quantise, .rest = x16_rest, .multiply = packed_c_multiply, .quantise8 = x8_quantise, .multiply8 = packed_c_multiply8,
 	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0, [PLUMB_Q4_0] = small_batch_q4_0, [PLUMB_Q4_1] = small_batch_q4_1, [PLUMB_Q5_0] = small_batch_q5_0,
 		[PLUMB_Q5_1] = small_batch_q5_1, [PLUMB_Q4_K] = small_batch_q4_k, [PLUMB_Q5_K] = small_batch_q5_k, [PLUMB_Q6_K] = small_batch_q6_k },
 	.unpack = { [PLUMB_Q8_0] = unpack_q8_0, [PLUMB_Q4_0] = unpack_q4_0, [PLUMB_Q4_1] = unpack_q4_1, [PLUMB_Q5_0] = unpack_q5_0,

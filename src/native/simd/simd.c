@@ -16,13 +16,13 @@
 #include "core/core.h"
 #include "native/simd/simd.h"
 
-static bool always(void)
+static bool simd_always(void)
 {
 	return true;
 }
 
 #ifdef PLUMB_HAVE_AVX2
-static bool has_avx2(void)
+static bool simd_has_avx2(void)
 {
 	unsigned a, b, c, d;
 	__builtin_cpu_init();
@@ -32,7 +32,7 @@ static bool has_avx2(void)
 #endif
 
 #if defined(PLUMB_HAVE_AVXVNNI) || defined(PLUMB_HAVE_AVX512)
-static unsigned feature(unsigned leaf, unsigned sub, int reg)
+static unsigned simd_feature(unsigned leaf, unsigned sub, int reg)
 {
 	unsigned r[4] = { 0, 0, 0, 0 };
 	return __get_cpuid_count(leaf, sub, &r[0], &r[1], &r[2], &r[3]) ? r[reg] : 0;
@@ -40,21 +40,21 @@ static unsigned feature(unsigned leaf, unsigned sub, int reg)
 #endif
 
 #ifdef PLUMB_HAVE_AVXVNNI
-static bool has_avxvnni(void)
+static bool simd_has_avxvnni(void)
 {
-	return has_avx2() && (feature(7, 1, 0) >> 4 & 1);
+	return simd_has_avx2() && (simd_feature(7, 1, 0) >> 4 & 1);
 }
 #endif
 
 #ifdef PLUMB_HAVE_AVX512
-static bool has_avx512(void)
+static bool simd_has_avx512(void)
 {
-	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && (feature(7, 0, 2) >> 11 & 1); /* VNNI */
+	return simd_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && (simd_feature(7, 0, 2) >> 11 & 1); /* VNNI */
 }
 #endif
 
 #ifdef PLUMB_HAVE_NEONDOT
-static bool has_neondot(void)
+static bool simd_has_neondot(void)
 {
 #ifdef __ARM_FEATURE_DOTPROD
 	return true; /* the whole program needs it */
@@ -67,27 +67,27 @@ static bool has_neondot(void)
 #endif
 
 static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[] = {
-	{ &plumb_simd_c, always },
+	{ &plumb_simd_c, simd_always },
 #ifdef PLUMB_HAVE_AVX2
-	{ &plumb_simd_avx2, has_avx2 },
+	{ &plumb_simd_avx2, simd_has_avx2 },
 #endif
 #ifdef PLUMB_HAVE_AVXVNNI
-	{ &plumb_simd_avxvnni, has_avxvnni },
+	{ &plumb_simd_avxvnni, simd_has_avxvnni },
 #endif
 #ifdef PLUMB_HAVE_AVX512
-	{ &plumb_simd_avx512, has_avx512 },
+	{ &plumb_simd_avx512, simd_has_avx512 },
 #endif
 #ifdef PLUMB_HAVE_NEON
-	{ &plumb_simd_neon, always }, /* part of every aarch64 */
+	{ &plumb_simd_neon, simd_always }, /* part of every aarch64 */
 #endif
 #ifdef PLUMB_HAVE_NEONDOT
-	{ &plumb_simd_neondot, has_neondot },
+	{ &plumb_simd_neondot, simd_has_neondot },
 #endif
 };
 #define SETS ((int)(sizeof sets / sizeof *sets))
 
 /* The index-th of the sets that this machine has (here) or lacks. */
-static int set_at(int index, bool here)
+static int simd_set_at(int index, bool here)
 {
 	for (int i = 0; i < SETS; i++)
 		if (sets[i].here() == here && index-- == 0)
@@ -95,17 +95,17 @@ static int set_at(int index, bool here)
 	return -1;
 }
 
-static const char *name_at(int index, bool here)
+static const char *simd_name_at(int index, bool here)
 {
-	int i = index < 0 ? -1 : set_at(index, here);
+	int i = index < 0 ? -1 : simd_set_at(index, here);
 	return i < 0 ? NULL : sets[i].simd->name;
 }
 
-const char *plumb_simd_at(int index) { return name_at(index, true); }
-const char *plumb_simd_missing(int index) { return name_at(index, false); }
+const char *plumb_simd_at(int index) { return simd_name_at(index, true); }
+const char *plumb_simd_missing(int index) { return simd_name_at(index, false); }
 
 #define TAKE(field) if (from->field) simd->field = from->field
-static void overlay(struct plumb_simd *simd, const struct plumb_simd *from)
+static void simd_overlay(struct plumb_simd *simd, const struct plumb_simd *from)
 {
 	simd->name = from->name;
 	if (from->gemm) {
@@ -145,7 +145,7 @@ enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap)
 		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_NATIVE_ISA is \"%s\"; this build on this machine has: %s", cap, names);
 	memset(simd, 0, sizeof *simd);
 	for (int i = 0; (name = plumb_simd_at(i)); i++) {
-		overlay(simd, sets[set_at(i, true)].simd);
+		simd_overlay(simd, sets[simd_set_at(i, true)].simd);
 		if (cap && !strcasecmp(cap, name))
 			break;
 	}
