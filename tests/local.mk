@@ -29,7 +29,7 @@ SHELL_CHECKS = \
 	%D%/check_tune.sh \
 	%D%/check_doctor.sh \
 	%D%/check_toy.sh \
-	tools/check-circles tools/check-deps.sh tools/check-neon.sh tools/check-release.sh tools/sizes.sh
+	tools/check-circles tools/check-deps.sh tools/check-format.sh tools/check-neon.sh tools/check-release.sh tools/sizes.sh
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
