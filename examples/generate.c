@@ -26,10 +26,12 @@ static int answer(struct plumb_model *model, const char *prompt)
 	int code = EXIT_FAILURE;
 	if (!tok || plumb_chat_tokenize(tok, &message, 0, 1, true, &ids, &n) ||
 		plumb_sampler_new(&sampler, PLUMB_SAMPLING(.top_p = 1, .repeat_penalty = 1)) ||
-		plumb_session_new(&session, model, NULL) || plumb_session_eval(session, ids, (int64_t)n, PLUMB_LOGITS_LAST))
+		plumb_session_new(&session, model, NULL) ||
+		plumb_session_eval(session, ids, (int64_t)n, PLUMB_LOGITS_LAST))
 		goto done;
 	for (int i = 0; i < 64; i++) {
-		if (plumb_session_logits(session, &logits, &rows) || plumb_sample(sampler, logits, (int32_t)plumb_model_config(model)->vocab, &id))
+		if (plumb_session_logits(session, &logits, &rows) ||
+			plumb_sample(sampler, logits, (int32_t)plumb_model_config(model)->vocab, &id))
 			goto done;
 		if (plumb_tokenizer_is_end(tok, id))
 			break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every operator of the cl driver against its float64 truth, on the device that PLUMB_CL_DEVICE chooses: every case of
- * its descriptor and every weight type, plus what the driver's own parts must do. Not forked: a context does not
- * survive that. Exit status 77, a skip, where no OpenCL device opens. */
+/* Every operator of the cl driver against its float64 truth, on the device that PLUMB_CL_DEVICE chooses:
+ * every case of its descriptor and every weight type, plus what the driver's own parts must do. Not forked: a
+ * context does not survive that. Exit status 77, a skip, where no OpenCL device opens. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,13 +16,11 @@
 
 static struct plumb_context *ctx;
 
-static bool is_interpreted(void)
-{
-	return strstr(plumb_driver_note(ctx, 0), "Oclgrind") != NULL;
-}
+static bool is_interpreted(void) { return strstr(plumb_driver_note(ctx, 0), "Oclgrind") != NULL; }
 
-/* Oclgrind 21.10 knows what is initialised by a buffer's number and keeps the old size when a number comes again: a
- * larger buffer then looks uninitialised at its end. So no buffer is given back where it may be at work. */
+/* Oclgrind 21.10 knows what is initialised by a buffer's number and keeps the old size when a number comes
+ * again: a larger buffer then looks uninitialised at its end. So no buffer is given back where it may be at
+ * work. */
 static cl_int CL_API_CALL keep(cl_mem mem)
 {
 	(void)mem;
@@ -35,7 +33,8 @@ static void check_problem(void *user, const struct problem *p)
 	uint64_t before = plumb_placement(ctx, (int)p->op, 0);
 	(void)user;
 	check_context(ctx, p, &first);
-	ck_assert_msg(plumb_placement(ctx, (int)p->op, 0) > before, "%s: the driver has a kernel, and it was composed", p->text);
+	ck_assert_msg(plumb_placement(ctx, (int)p->op, 0) > before,
+		"%s: the driver has a kernel, and it was composed", p->text);
 	free(first);
 	check_refuses_f64(ctx, p);
 }
@@ -64,12 +63,14 @@ START_TEST(test_class)
 }
 END_TEST
 
-/* What was asked for before a write or a free meets the old content, wherever AR_HARDWARE_MEMORY_LOCATION puts it. */
+/* What was asked for before a write or a free meets the old content, wherever AR_HARDWARE_MEMORY_LOCATION
+ * puts it. */
 START_TEST(test_order)
 {
 	enum { MOST = 1 << 14, TIMES = 8, ADDS = 8 };
 	static float x[TIMES][MOST], y[MOST];
-	const int N = is_interpreted() ? 1 << 10 : MOST; /* which takes a second for what a device does in a millisecond */
+	const int N = is_interpreted() ? 1 << 10
+								   : MOST; /* which takes a second for what a device does in a millisecond */
 	struct plumb_tensor a, sum[TIMES];
 	const int64_t shape[2] = { 1, N };
 	need(plumb_tensor_new(ctx, &a, PLUMB_F32, 2, shape), "a tensor");
@@ -132,7 +133,9 @@ START_TEST(test_eps)
 	for (int gate_up = 0; gate_up < 2; gate_up++) {
 		plumb_tensor_view(&out, &ty, 0, m, gate_up ? N : 3 * N);
 		const struct plumb_tensor *const weights[] = { &tw[0], &tw[1], &tw[2] }, *const none[3] = { NULL };
-		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1]) : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none), "fused");
+		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1])
+					 : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none),
+			"fused");
 		need(plumb_tensor_read(&ty, y, sizeof *y * (size_t)(m * 3 * N)), "reading");
 		double error = 0, size = 0;
 		for (int64_t i = 0; i < m; i++) {
@@ -150,7 +153,8 @@ START_TEST(test_eps)
 				size += want * want;
 			}
 		}
-		ck_assert_msg(error <= 1e-10 * size, "%s, %lld rows: relative error %g", gate_up ? "gate_up" : "qkv", (long long)m, sqrt(error / size));
+		ck_assert_msg(error <= 1e-10 * size, "%s, %lld rows: relative error %g", gate_up ? "gate_up" : "qkv",
+			(long long)m, sqrt(error / size));
 	}
 	plumb_tensor_free(&tx);
 	plumb_tensor_free(&tn);
@@ -216,8 +220,12 @@ static void hear(void *user, const char *text)
 	snprintf(said, sizeof said, "%s", text);
 }
 
-/* A context whose canary knows of no verdict yet, in the place of ours; `had` keeps what close_fresh puts back. */
-struct fresh { struct plumb_context *mine; char folder[32], *had[2]; };
+/* A context whose canary knows of no verdict yet, in the place of ours; `had` keeps what close_fresh puts
+ * back. */
+struct fresh {
+	struct plumb_context *mine;
+	char folder[32], *had[2];
+};
 static const char *const fresh_names[2] = { "AR_HARDWARE_LIBS", "PLUMB_CANARY" };
 
 static void open_fresh(struct fresh *f)
@@ -242,7 +250,8 @@ static void close_fresh(struct fresh *f)
 	ck_assert_int_eq(system(command), 0);
 }
 
-/* A call that fits does not fail for want of memory to look at it: the kernel is not judged, and that is said. */
+/* A call that fits does not fail for want of memory to look at it: the kernel is not judged, and that is
+ * said. */
 START_TEST(test_canary_without_memory)
 {
 	static float values[2][N * D], sum[N * D];
@@ -266,7 +275,11 @@ START_TEST(test_canary_without_memory)
 }
 END_TEST
 
-static struct { plumb_op_fn real; int64_t rows[4]; int variant[4], calls; } spied;
+static struct {
+	plumb_op_fn real;
+	int64_t rows[4];
+	int variant[4], calls;
+} spied;
 
 static enum plumb_status spy(struct plumb_driver *driver, const struct plumb_call *call)
 {
@@ -331,7 +344,9 @@ START_TEST(test_tune_variants)
 	ctx->driver[0].cls = own;
 	ck_assert(!(seen & 1));
 	for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
-		ck_assert_msg((seen >> (1 + i) & 1) == plumb_cl_variant_can(plumb_cl_state(&ctx->driver[0]), (enum plumb_cl_variant)i), "%s", plumb_tune_variant(i));
+		ck_assert_msg((seen >> (1 + i) & 1) ==
+				plumb_cl_variant_can(plumb_cl_state(&ctx->driver[0]), (enum plumb_cl_variant)i),
+			"%s", plumb_tune_variant(i));
 	close_fresh(&fresh);
 }
 END_TEST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's side of src/cl where it needs no device: the lock of the cache, names in variables, 32-bit counts, the records of kernels, the text of
- * programs. Each test is of a bug that there was. */
+/* The host's side of src/cl where it needs no device: the lock of the cache, names in variables, 32-bit
+ * counts, the records of kernels, the text of programs. Each test is of a bug that there was. */
 #include <errno.h>
 #include <limits.h>
 #include <jansson.h>
@@ -12,7 +12,6 @@
 #include "cl/doctor/doctor.h"
 #include "cl/tune/tune.h"
 #include "core/classes.h"
-
 
 static char folder[] = "/tmp/check_cl_host.XXXXXX";
 
@@ -39,8 +38,16 @@ int flock(int fd, int operation)
 	return ++lock_calls == lock_time ? 0 : -1;
 }
 
-static const struct { int error, time, calls; } locks[] = {
-	{ ENOLCK, 4, 1 }, { ENOSYS, 4, 1 }, { EOPNOTSUPP, 4, 1 }, { EBADF, 4, 1 }, { EWOULDBLOCK, 3, 3 }, { EINTR, 3, 3 }, { 0, 1, 1 },
+static const struct {
+	int error, time, calls;
+} locks[] = {
+	{ ENOLCK, 4, 1 },
+	{ ENOSYS, 4, 1 },
+	{ EOPNOTSUPP, 4, 1 },
+	{ EBADF, 4, 1 },
+	{ EWOULDBLOCK, 3, 3 },
+	{ EINTR, 3, 3 },
+	{ 0, 1, 1 },
 };
 
 START_TEST(locks_that_do_not_work)
@@ -81,7 +88,8 @@ START_TEST(long_icd_names)
 	setenv("OCL_ICD_VENDORS", "/nonexistent", 1);
 	plumb_doctor_note(&d, "khronos", "yes"); /* the loader that reads it */
 	plumb_doctor_icds(&d);
-	snprintf(want, sizeof want, "%d OCL_ICD_FILENAMES has a name of %zu characters: xxx", (int)PLUMB_MARK_PROBLEM, lengths[_i]);
+	snprintf(want, sizeof want, "%d OCL_ICD_FILENAMES has a name of %zu characters: xxx",
+		(int)PLUMB_MARK_PROBLEM, lengths[_i]);
 	ck_assert_msg(strstr(found, want) != NULL, "%s\nlacks %s", found, want);
 	ck_assert_msg(strstr(found, "/nonexistent/second.icd") != NULL, "%s", found);
 	free(names);
@@ -90,10 +98,19 @@ END_TEST
 
 /* --- tensors that a kernel's int cannot count --- */
 
-static const struct { int64_t rows, columns; size_t first; bool fits; } ranges[] = {
+static const struct {
+	int64_t rows, columns;
+	size_t first;
+	bool fits;
+} ranges[] = {
 	{ 14136, 151936, 0, false }, /* all logits of a batch: 120,000 more than 2^31 */
-	{ 14100, 151936, 0, true }, { 1, INT32_MAX - 65536, 0, true }, { 1, INT32_MAX - 65535, 0, false },
-	{ 1, 1000, INT32_MAX - 66536, true }, { 1, 1000, INT32_MAX - 66535, false }, { 1, 1, (size_t)1 << 32, false }, { 1 << 20, 1 << 20, 0, false },
+	{ 14100, 151936, 0, true },
+	{ 1, INT32_MAX - 65536, 0, true },
+	{ 1, INT32_MAX - 65535, 0, false },
+	{ 1, 1000, INT32_MAX - 66536, true },
+	{ 1, 1000, INT32_MAX - 66535, false },
+	{ 1, 1, (size_t)1 << 32, false },
+	{ 1 << 20, 1 << 20, 0, false },
 };
 
 START_TEST(counts_of_kernels)
@@ -101,14 +118,18 @@ START_TEST(counts_of_kernels)
 	static struct plumb_cl_state cl;
 	struct plumb_driver driver = { .cls = &plumb_cl_class, .state = &cl };
 	struct plumb_buffer buffer = { .bytes = 0 };
-	const struct plumb_tensor t = { .type = PLUMB_F32, .rank = 2, .dim = { ranges[_i].rows, ranges[_i].columns, 1, 1 }, .offset = 4 * ranges[_i].first,
+	const struct plumb_tensor t = { .type = PLUMB_F32,
+		.rank = 2,
+		.dim = { ranges[_i].rows, ranges[_i].columns, 1, 1 },
+		.offset = 4 * ranges[_i].first,
 		.buffer = &buffer };
 	struct plumb_cl_args a = PLUMB_CL_ARGS(&driver);
 	plumb_cl_tensor(&a, &t);
 	ck_assert_int_eq(a.status, ranges[_i].fits ? PLUMB_OK : PLUMB_E_UNSUPPORTED);
 	ck_assert_int_eq(plumb_cl_range(&t), a.status); /* of who passes buffers by themselves */
-	if (!ranges[_i].fits) /* before anything is built or run */
-		ck_bad(plumb_cl_launch(&a, "add", "add", "", 1, (size_t[]){ 1 }, NULL), PLUMB_E_UNSUPPORTED, "beyond the 32-bit indices");
+	if (!ranges[_i].fits)                           /* before anything is built or run */
+		ck_bad(plumb_cl_launch(&a, "add", "add", "", 1, (size_t[]){ 1 }, NULL), PLUMB_E_UNSUPPORTED,
+			"beyond the 32-bit indices");
 }
 END_TEST
 
@@ -130,7 +151,11 @@ START_TEST(records_outlive_kernels)
 	struct plumb_kernel_time before, after;
 	struct plumb_cl_kernel *k = calloc(1, sizeof *k);
 	char some;
-	*k = (struct plumb_cl_kernel){ .key = strdup("add add -DX"), .kernel = (cl_kernel)&some, .calls = 7, .nanoseconds = 2000000000, .bytes = 12 };
+	*k = (struct plumb_cl_kernel){ .key = strdup("add add -DX"),
+		.kernel = (cl_kernel)&some,
+		.calls = 7,
+		.nanoseconds = 2000000000,
+		.bytes = 12 };
 	cl.kernels[5] = k;
 	plumb_cl.clReleaseKernel = release_kernel;
 	ck_assert(plumb_cl_class.kernel_row(&driver, 0, &before));
@@ -199,7 +224,9 @@ START_TEST(source_includes)
 	put("c.cl", "int of_c;\n", 1);
 	put("x.cl", "int begin;\n#include \"a.cl\"\n#include \"b.cl\"\nint end;\n", 1);
 	ck_good(source(&text));
-	const char *order[] = { "int begin;", "int of_a;", "int of_c;", "int of_b;", "#line 4 \"x.cl\"", "int end;" }, *p = text;
+	const char *order[] = { "int begin;", "int of_a;", "int of_c;", "int of_b;", "#line 4 \"x.cl\"",
+		"int end;" },
+			   *p = text;
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
 		p = strstr(p, order[i]);
 		ck_assert_msg(p != NULL, "%s is not in its place:\n%s", order[i], text);
@@ -229,7 +256,9 @@ START_TEST(tuning_without_memory)
 {
 	static struct plumb_cl_state cl;
 	struct plumb_driver driver = { .cls = &plumb_cl_class, .state = &cl };
-	struct plumb_tune_row rows[2] = { { .type = PLUMB_Q8_0, .n = 64, .k = 32, .m_low = 1, .m_high = 1, .m = 1 } };
+	struct plumb_tune_row rows[2] = {
+		{ .type = PLUMB_Q8_0, .n = 64, .k = 32, .m_low = 1, .m_high = 1, .m = 1 }
+	};
 	rows[0].variant[1] = (struct plumb_tune_result){ .seconds = 1, .timings = 3 };
 	rows[1] = rows[0];
 	put("types.cl", "\n", 1);
@@ -243,7 +272,8 @@ START_TEST(tuning_without_memory)
 	for (json_fails = 1; s == PLUMB_E_MEMORY; json_fails++) {
 		json_calls = 0;
 		s = plumb_cl_file_write(&driver);
-		ck_assert_msg(!s == !access(cl.tuning.file, F_OK), "allocation %d of %d fails, and a file is there", json_fails, json_calls);
+		ck_assert_msg(!s == !access(cl.tuning.file, F_OK), "allocation %d of %d fails, and a file is there",
+			json_fails, json_calls);
 	}
 	json_set_alloc_funcs(malloc, free);
 	ck_assert_int_eq(s, PLUMB_OK);

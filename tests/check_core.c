@@ -11,10 +11,18 @@ static const struct {
 	const char *list;
 	struct plumb_driver_item items[4]; /* name NULL: the end */
 } lists[] = {
-	{ NULL, { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ " , ,", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ NULL,
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ " , ,",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
 	{ "native", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "NATIVE", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ " Native\t", { { "native", PLUMB_KIND_ANY, R, 0 } } },
@@ -24,22 +32,44 @@ static const struct {
 	{ "native,native,NATIVE", { { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,native,cl", { { "cl", PLUMB_KIND_ANY, R, 0 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,*", { { "cl", PLUMB_KIND_ANY, R, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 } } },
-	{ "native,*", { { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_GPU, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,native", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,cl", { { "cl", PLUMB_KIND_GPU, 0, 4 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 4 } } },
-	{ "*,cl,cl,gpu", { { "cl", PLUMB_KIND_GPU, 0, 6 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 4 } } },
-	{ "cpu,gpu,cl", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 5 }, { "cl", PLUMB_KIND_GPU, 0, 6 } } },
-	{ "*,*", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "*,cpu", { { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "native,*",
+		{ { "native", PLUMB_KIND_ANY, R, 0 }, { "cl", PLUMB_KIND_GPU, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,native",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, R, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,cl",
+		{ { "cl", PLUMB_KIND_GPU, 0, 4 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 4 } } },
+	{ "*,cl,cl,gpu",
+		{ { "cl", PLUMB_KIND_GPU, 0, 6 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 4 } } },
+	{ "cpu,gpu,cl",
+		{ { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 5 },
+			{ "cl", PLUMB_KIND_GPU, 0, 6 } } },
+	{ "*,*",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,gpu",
+		{ { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "*,cpu",
+		{ { "cl", PLUMB_KIND_GPU, 0, 0 }, { "native", PLUMB_KIND_ANY, 0, 1 },
+			{ "cl", PLUMB_KIND_CPU, 0, 1 } } },
 	{ "mtl", { { "mtl", PLUMB_KIND_ANY, R, 0 } } },
 	{ "gpu", { { "cl", PLUMB_KIND_GPU, 0, 2 } } },
 	{ "cpu", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
-	{ "gpu,cpu", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 } } },
+	{ "gpu,cpu",
+		{ { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 1 },
+			{ "cl", PLUMB_KIND_CPU, 0, 1 } } },
 	{ "gpu,native", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, R, 0 } } },
 	{ "cl,gpu", { { "cl", PLUMB_KIND_GPU, R, 2 } } },
-	{ "gpu,*", { { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 }, { "cl", PLUMB_KIND_CPU, 0, 0 } } },
-	{ "cpu,*", { { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 }, { "cl", PLUMB_KIND_GPU, 0, 0 } } },
+	{ "gpu,*",
+		{ { "cl", PLUMB_KIND_GPU, 0, 2 }, { "native", PLUMB_KIND_ANY, 0, 0 },
+			{ "cl", PLUMB_KIND_CPU, 0, 0 } } },
+	{ "cpu,*",
+		{ { "native", PLUMB_KIND_ANY, 0, 1 }, { "cl", PLUMB_KIND_CPU, 0, 1 },
+			{ "cl", PLUMB_KIND_GPU, 0, 0 } } },
 };
 
 START_TEST(version)
@@ -49,8 +79,10 @@ START_TEST(version)
 	ck_assert_str_eq(plumb_version_text(), text);
 	ck_assert_int_eq(plumb_version(), PLUMB_VERSION);
 	/* Numbers that programs were compiled with: a new operator comes last. */
-	ck_assert(PLUMB_OP_embed == 0 && PLUMB_OP_argmax == 10 && PLUMB_OP_attention == 11 && PLUMB_OP_matmul_add == 14 && PLUMB_OP_f16_round == 16);
-	ck_assert(PLUMB_VERSION_NUMBER(0, 2, 0) > PLUMB_VERSION_NUMBER(0, 1, 99) && PLUMB_VERSION_NUMBER(1, 0, 0) > PLUMB_VERSION_NUMBER(0, 99, 99));
+	ck_assert(PLUMB_OP_embed == 0 && PLUMB_OP_argmax == 10 && PLUMB_OP_attention == 11 &&
+		PLUMB_OP_matmul_add == 14 && PLUMB_OP_f16_round == 16);
+	ck_assert(PLUMB_VERSION_NUMBER(0, 2, 0) > PLUMB_VERSION_NUMBER(0, 1, 99) &&
+		PLUMB_VERSION_NUMBER(1, 0, 0) > PLUMB_VERSION_NUMBER(0, 99, 99));
 }
 END_TEST
 
@@ -72,9 +104,17 @@ START_TEST(driver_list)
 }
 END_TEST
 
-static const struct { const char *list, *said; } bad_lists[] = {
-	{ "cuda", "Unknown driver cuda" }, { "native,vulkan", " vulkan" }, { "nativ", " nativ" }, { "native;cl", " native;cl" }, { "**", " **" },
-	{ "ref", " ref" }, { "native cl", " native cl" }, { "cuda", "native, cl, mtl, cpu, gpu, *" },
+static const struct {
+	const char *list, *said;
+} bad_lists[] = {
+	{ "cuda", "Unknown driver cuda" },
+	{ "native,vulkan", " vulkan" },
+	{ "nativ", " nativ" },
+	{ "native;cl", " native;cl" },
+	{ "**", " **" },
+	{ "ref", " ref" },
+	{ "native cl", " native cl" },
+	{ "cuda", "native, cl, mtl, cpu, gpu, *" },
 };
 
 START_TEST(driver_list_unknown)
@@ -86,7 +126,11 @@ START_TEST(driver_list_unknown)
 END_TEST
 
 /* What opens: names and failures by list. */
-static const struct { const char *driver, *precision; enum plumb_status status; const char *text; } opens[] = {
+static const struct {
+	const char *driver, *precision;
+	enum plumb_status status;
+	const char *text;
+} opens[] = {
 	{ "native", NULL, PLUMB_OK, "native" },
 	{ "cpu", NULL, PLUMB_OK, "native" },
 	{ "native", "fp64", PLUMB_OK, "ref" },
@@ -100,7 +144,9 @@ static const struct { const char *driver, *precision; enum plumb_status status; 
 START_TEST(opening)
 {
 	struct plumb_context *ctx;
-	struct plumb_options o = { .size = sizeof o, .driver = opens[_i].driver, .precision = opens[_i].precision };
+	struct plumb_options o = {
+		.size = sizeof o, .driver = opens[_i].driver, .precision = opens[_i].precision
+	};
 	if (opens[_i].status) {
 		ck_bad(plumb_open(&ctx, &o), opens[_i].status, opens[_i].text);
 		ck_assert_ptr_null(ctx);
@@ -126,13 +172,27 @@ START_TEST(driver_from_environment)
 }
 END_TEST
 
-static const struct { const char *name, *value; bool good; } variables[] = {
-	{ "AR_HARDWARE_MEMORY_SCALE", "0", true }, { "AR_HARDWARE_MEMORY_SCALE", "37", true }, { "AR_HARDWARE_MEMORY_SCALE", "38", false },
-	{ "AR_HARDWARE_MEMORY_SCALE", "-1", false }, { "AR_HARDWARE_MEMORY_SCALE", "big", false }, { "AR_HARDWARE_MEMORY_SCALE", "4x", false },
-	{ "AR_HARDWARE_MEMORY_LOCATION", "HOST", true }, { "AR_HARDWARE_MEMORY_LOCATION", "delegate", true },
-	{ "AR_HARDWARE_MEMORY_LOCATION", "moon", false }, { "AR_HARDWARE_PRECISION", "fp32", true }, { "AR_HARDWARE_PRECISION", "32", false },
-	{ "PLUMB_THREADS", "3", true }, { "PLUMB_THREADS", "0", false }, { "PLUMB_THREADS", "257", false }, { "PLUMB_THREADS", "two", false },
-	{ "PLUMB_NATIVE_ISA", "c", true }, { "PLUMB_NATIVE_ISA", "sse9", false },
+static const struct {
+	const char *name, *value;
+	bool good;
+} variables[] = {
+	{ "AR_HARDWARE_MEMORY_SCALE", "0", true },
+	{ "AR_HARDWARE_MEMORY_SCALE", "37", true },
+	{ "AR_HARDWARE_MEMORY_SCALE", "38", false },
+	{ "AR_HARDWARE_MEMORY_SCALE", "-1", false },
+	{ "AR_HARDWARE_MEMORY_SCALE", "big", false },
+	{ "AR_HARDWARE_MEMORY_SCALE", "4x", false },
+	{ "AR_HARDWARE_MEMORY_LOCATION", "HOST", true },
+	{ "AR_HARDWARE_MEMORY_LOCATION", "delegate", true },
+	{ "AR_HARDWARE_MEMORY_LOCATION", "moon", false },
+	{ "AR_HARDWARE_PRECISION", "fp32", true },
+	{ "AR_HARDWARE_PRECISION", "32", false },
+	{ "PLUMB_THREADS", "3", true },
+	{ "PLUMB_THREADS", "0", false },
+	{ "PLUMB_THREADS", "257", false },
+	{ "PLUMB_THREADS", "two", false },
+	{ "PLUMB_NATIVE_ISA", "c", true },
+	{ "PLUMB_NATIVE_ISA", "sse9", false },
 };
 
 START_TEST(environment_values)
@@ -141,9 +201,11 @@ START_TEST(environment_values)
 	setenv("AR_HARDWARE_DRIVER", "native", 1);
 	setenv(variables[_i].name, variables[_i].value, 1);
 	enum plumb_status s = plumb_open(&ctx, NULL);
-	ck_assert_msg(!s == variables[_i].good, "%s=%s: %s", variables[_i].name, variables[_i].value, plumb_last_error());
+	ck_assert_msg(
+		!s == variables[_i].good, "%s=%s: %s", variables[_i].name, variables[_i].value, plumb_last_error());
 	if (s)
-		ck_assert_msg(strstr(plumb_last_error(), variables[_i].name) != NULL, "%s is not named: %s", variables[_i].name, plumb_last_error());
+		ck_assert_msg(strstr(plumb_last_error(), variables[_i].name) != NULL, "%s is not named: %s",
+			variables[_i].name, plumb_last_error());
 	plumb_close(ctx);
 }
 END_TEST
@@ -179,14 +241,15 @@ START_TEST(error_text)
 	for (int s = 0; s >= PLUMB_E_NONFINITE; s--)
 		ck_assert_str_ne(plumb_strerror((enum plumb_status)s), "unknown status");
 	ck_assert_str_eq(plumb_strerror((enum plumb_status)1), "unknown status");
-	ck_assert_str_eq(plumb_strerror((enum plumb_status)-99), "unknown status");
+	ck_assert_str_eq(plumb_strerror((enum plumb_status) - 99), "unknown status");
 }
 END_TEST
 
 #define LOOP(name, table) tcase_add_loop_test(tc, name, 0, (int)(sizeof(table) / sizeof *(table)))
 int main(void)
 {
-	/* Lists with "*" would open a vendor's driver where there is one, with its own leaks and races; tests/check_cl has those. */
+	/* Lists with "*" would open a vendor's driver where there is one, with its own leaks and races;
+	 * tests/check_cl has those. */
 	setenv("OCL_ICD_VENDORS", "/nonexistent", 1);
 	Suite *suite = suite_create("core");
 	TCase *tc = tcase_create("core");

@@ -1,17 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verdict: never an alarm for an unbroken model, whatever the reference's precision and convention; the right layer and role for a
- * broken one. Runs on small random models; what the real model must show is in check_diag_real.c. */
+/* The verdict: never an alarm for an unbroken model, whatever the reference's precision and convention; the
+ * right layer and role for a broken one. Runs on small random models; what the real model must show is in
+ * check_diag_real.c. */
 #include "diag_make.h"
 #include "diag_opened.h"
 
 static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 #define MODELS ((int)(sizeof models / sizeof *models))
-static const struct { int64_t n; int64_t row; uint64_t seed; } prompts[] = { { 1, 0, 7 }, { 11, 10, 3 }, { 9, 4, 5 } };
+static const struct {
+	int64_t n;
+	int64_t row;
+	uint64_t seed;
+} prompts[] = { { 1, 0, 7 }, { 11, 10, 3 }, { 9, 4, 5 } };
 #define PROMPTS ((int)(sizeof prompts / sizeof *prompts))
-_Static_assert(sizeof models / sizeof *models * MAKE_SOURCES * MAKE_LAYOUTS * (sizeof prompts / sizeof *prompts) >= 200,
+_Static_assert(
+	sizeof models / sizeof *models * MAKE_SOURCES * MAKE_LAYOUTS * (sizeof prompts / sizeof *prompts) >= 200,
 	"too few unbroken cases");
 
-struct loaded { struct plumb_context *ctx; struct plumb_model *model; };
+struct loaded {
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+};
 
 static struct loaded load(const char *type)
 {
@@ -29,15 +38,15 @@ static void unload(struct loaded *l)
 	plumb_close(l->ctx);
 }
 
-static struct opened open_diag(struct plumb_model *model, const char *dir, const int32_t *tokens, int64_t n, int64_t row,
-	const char *fault)
+static struct opened open_diag(struct plumb_model *model, const char *dir, const int32_t *tokens, int64_t n,
+	int64_t row, const char *fault)
 {
 	struct opened o;
 	ck_good(plumb_reference_open(&o.reference, dir, plumb_model_config(model)));
 	if (row >= 0)
 		o.reference->position = row;
-	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, PLUMB_DIAG_OPTIONS(.tokens = tokens,
-		.token_count = n, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference,
+		PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = n, .layer = -1, .fault = fault)));
 	return o;
 }
 
@@ -59,24 +68,25 @@ static double worst_excess(struct opened *o, char *where, size_t size)
 	return worst;
 }
 
-static double one_unbroken(struct plumb_model *model, const struct plumb_capture *c, const char *type, int prompt,
-	int source, int layout, const int32_t *tokens)
+static double one_unbroken(struct plumb_model *model, const struct plumb_capture *c, const char *type,
+	int prompt, int source, int layout, const int32_t *tokens)
 {
 	char dir[64], where[64] = "";
-	bool fp32 = source == MAKE_FP64 || source == MAKE_PORTABLE, raw = layout == MAKE_RAW || layout >= MAKE_ALL_POINTS;
+	bool fp32 = source == MAKE_FP64 || source == MAKE_PORTABLE,
+		 raw = layout == MAKE_RAW || layout >= MAKE_ALL_POINTS;
 	int want = !fp32 ? PLUMB_PRECISION : raw ? PLUMB_RIGHT : PLUMB_CONVENTION;
 	make_reference(dir, c, prompts[prompt].row, layout, fp32);
-	struct opened o = open_diag(model, dir, tokens, prompts[prompt].n, layout < MAKE_ALL_POINTS ? prompts[prompt].row : -1,
-		NULL);
+	struct opened o = open_diag(
+		model, dir, tokens, prompts[prompt].n, layout < MAKE_ALL_POINTS ? prompts[prompt].row : -1, NULL);
 	json_t *verdict = part(o.diag, "verdict");
 	double worst = worst_excess(&o, where, sizeof where);
 	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == want,
 		"tiny-%s, prompt %d, %s, %s: %s (%s), not %d; worst %.3g at %s; convention %s", type, prompt,
-		make_source_name[source], make_layout_name[layout], word(verdict, "word"), word(verdict, "text"), want, worst, where,
-		word(part(o.diag, "convention"), "convention"));
+		make_source_name[source], make_layout_name[layout], word(verdict, "word"), word(verdict, "text"),
+		want, worst, where, word(part(o.diag, "convention"), "convention"));
 	if (getenv("PLUMB_TEST_VERBOSE"))
-		fprintf(stderr, "EXCESS %s %s %s prompt %d %.3f %s\n", make_source_name[source], make_layout_name[layout], type,
-			prompt, worst, where);
+		fprintf(stderr, "EXCESS %s %s %s prompt %d %.3f %s\n", make_source_name[source],
+			make_layout_name[layout], type, prompt, worst, where);
 	close_diag(&o);
 	make_remove(dir);
 	return worst;
@@ -106,11 +116,18 @@ START_TEST(no_false_alarm)
 END_TEST
 
 /* --- precision --- */
-static const struct { float x; enum plumb_stored stored; float y; } roundings[] = {
+static const struct {
+	float x;
+	enum plumb_stored stored;
+	float y;
+} roundings[] = {
 	{ 1.00390625f, PLUMB_STORED_BF16, 1 }, /* halfway, to even */
-	{ 1.01171875f, PLUMB_STORED_BF16, 1.015625f }, { -1583.3f, PLUMB_STORED_BF16, -1584 }, { 1.00048828125f,
-		PLUMB_STORED_FP16, 1 },
-	{ 65519, PLUMB_STORED_FP16, 65504 }, { 70000, PLUMB_STORED_FP16, INFINITY }, { 1.1f, PLUMB_STORED_FP32, 1.1f },
+	{ 1.01171875f, PLUMB_STORED_BF16, 1.015625f },
+	{ -1583.3f, PLUMB_STORED_BF16, -1584 },
+	{ 1.00048828125f, PLUMB_STORED_FP16, 1 },
+	{ 65519, PLUMB_STORED_FP16, 65504 },
+	{ 70000, PLUMB_STORED_FP16, INFINITY },
+	{ 1.1f, PLUMB_STORED_FP32, 1.1f },
 };
 
 START_TEST(rounds)
@@ -142,9 +159,15 @@ static void finish(struct loaded *l, struct opened *o, const char *dir, struct p
 	unload(l);
 }
 
-static const struct { enum make_source source; const char *stored; double least, most; bool late; } storages[] = {
-	{ MAKE_FP64, "fp32", 1e-7, 1e-4, false }, { MAKE_BF16_RUN, "fp32-from-bf16", 2e-3, 0.3, false }, { MAKE_FP16_RUN,
-		"fp32-from-fp16", 2e-4, 0.04, false },
+static const struct {
+	enum make_source source;
+	const char *stored;
+	double least, most;
+	bool late;
+} storages[] = {
+	{ MAKE_FP64, "fp32", 1e-7, 1e-4, false },
+	{ MAKE_BF16_RUN, "fp32-from-bf16", 2e-3, 0.3, false },
+	{ MAKE_FP16_RUN, "fp32-from-fp16", 2e-4, 0.04, false },
 	{ MAKE_BF16_FILES, "fp32-from-bf16", 2e-3, 0.3, true },
 };
 
@@ -176,8 +199,9 @@ START_TEST(twin_repeats_itself)
 	ck_good(plumb_control_run(o.diag, 0, PLUMB_POINTS_ALL, &a));
 	ck_good(plumb_control_run(o.diag, 1, PLUMB_POINTS_ALL, &b));
 	while (plumb_capture_next(&a, &layer, &point)) {
-		const struct plumb_captured *p = plumb_capture_at(first, layer, point), *q = plumb_capture_at(&a, layer, point),
-			*r = plumb_capture_at(&b, layer, point);
+		const struct plumb_captured *p = plumb_capture_at(first, layer, point),
+									*q = plumb_capture_at(&a, layer, point),
+									*r = plumb_capture_at(&b, layer, point);
 		ck_assert_mem_eq(p->v, q->v, sizeof *p->v * (size_t)(p->rows * p->width));
 		differ += memcmp(p->v, r->v, sizeof *p->v * (size_t)(p->rows * p->width)) != 0;
 	}
@@ -196,7 +220,8 @@ START_TEST(roles)
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_FP64, MAKE_RAW, 11, "v_bias@1", dir, &c);
 	static const char *const role[] = { "clean", "culprit", "victim" };
-	json_t *growth = part(o.diag, "growth"), *isolate = part(o.diag, "isolate"), *verdict = part(o.diag, "verdict"), *row;
+	json_t *growth = part(o.diag, "growth"), *isolate = part(o.diag, "isolate"),
+		   *verdict = part(o.diag, "verdict"), *row;
 	size_t i;
 	ck_assert_int_eq(json_array_size(json_object_get(growth, "layers")), 3);
 	json_array_foreach(json_object_get(growth, "layers"), i, row)
@@ -207,20 +232,24 @@ START_TEST(roles)
 	}
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")), 1);
-	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(part(o.diag, "diverge"), "first"), "layer")), 1);
-	ck_assert_msg(strstr(word(verdict, "text"), "Layer 1") == word(verdict, "text"), "%s", word(verdict, "text"));
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_object_get(part(o.diag, "diverge"), "first"), "layer")), 1);
+	ck_assert_msg(
+		strstr(word(verdict, "text"), "Layer 1") == word(verdict, "text"), "%s", word(verdict, "text"));
 	finish(&l, &o, dir, &c);
 }
 END_TEST
 
-/* Where the file of the last layer is already normed, that layer is judged through the norm, and the norm by itself. */
+/* Where the file of the last layer is already normed, that layer is judged through the norm, and the norm by
+ * itself. */
 START_TEST(last_layer_through_the_norm)
 {
 	char dir[64];
 	struct loaded l;
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_FP64, MAKE_NORMED, 11, _i ? "final_norm" : "v_bias@2", dir, &c);
-	json_t *last = json_array_get(json_object_get(part(o.diag, "growth"), "layers"), 2), *verdict = part(o.diag, "verdict");
+	json_t *last = json_array_get(json_object_get(part(o.diag, "growth"), "layers"), 2),
+		   *verdict = part(o.diag, "verdict");
 	ck_assert_str_eq(word(last, "convention"), "final-normed");
 	ck_assert_str_eq(word(last, "role"), _i ? "clean" : "culprit");
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "code")), PLUMB_DIVERGES);
@@ -232,11 +261,19 @@ START_TEST(last_layer_through_the_norm)
 }
 END_TEST
 
-static const struct { const char *fault, *point; } components[] = {
-	{ "q_bias@0", "q_proj" }, { "k_bias@2", "k_proj" }, { "v_bias@1", "v_proj" }, { "rope_pairs@1", "q_rope" }, { "mask@0",
-		"attn_scores" },
-	{ "scale@1", "attn_scores" }, { "swiglu_order@2", "ffn_act" }, { "activation@1", "ffn_act" }, { "attn_residual@1",
-	"attn_residual" }, { "final_norm", "final_norm" },
+static const struct {
+	const char *fault, *point;
+} components[] = {
+	{ "q_bias@0", "q_proj" },
+	{ "k_bias@2", "k_proj" },
+	{ "v_bias@1", "v_proj" },
+	{ "rope_pairs@1", "q_rope" },
+	{ "mask@0", "attn_scores" },
+	{ "scale@1", "attn_scores" },
+	{ "swiglu_order@2", "ffn_act" },
+	{ "activation@1", "ffn_act" },
+	{ "attn_residual@1", "attn_residual" },
+	{ "final_norm", "final_norm" },
 };
 
 START_TEST(finds_the_component)
@@ -245,7 +282,8 @@ START_TEST(finds_the_component)
 	struct loaded l;
 	struct plumb_capture c;
 	struct opened o = prepare(&l, MAKE_PORTABLE, MAKE_ALL_POINTS, 9, components[_i].fault, dir, &c);
-	json_t *bad = json_object_get(part(o.diag, "components"), "first_bad"), *verdict = part(o.diag, "verdict");
+	json_t *bad = json_object_get(part(o.diag, "components"), "first_bad"),
+		   *verdict = part(o.diag, "verdict");
 	const char *at = strchr(components[_i].fault, '@');
 	ck_assert_str_eq(word(bad, "point"), components[_i].point);
 	ck_assert_int_eq(json_integer_value(json_object_get(bad, "layer")), at ? atoi(at + 1) : -1);
@@ -265,7 +303,8 @@ START_TEST(other_tokens)
 	int32_t other = o.diag->tokens[0] ? 0 : 1;
 	wrong = open_diag(l.model, dir, &other, 1, 0, NULL);
 	json_t *verdict = part(wrong.diag, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_UNUSABLE, "%s", word(verdict, "text"));
+	ck_assert_msg(
+		json_integer_value(json_object_get(verdict, "code")) == PLUMB_UNUSABLE, "%s", word(verdict, "text"));
 	ck_assert_ptr_nonnull(strstr(word(verdict, "text"), "other tokens"));
 	close_diag(&wrong);
 	finish(&l, &o, dir, &c);
@@ -305,7 +344,8 @@ START_TEST(holes_in_a_reference_are_no_error)
 	make_tensors(dir, &c, PLUMB_POINTS_ALL);
 	holed = open_diag(l.model, dir, o.diag->tokens, 9, -1, NULL);
 	json_t *verdict = part(holed.diag, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_RIGHT, "%s", word(verdict, "text"));
+	ck_assert_msg(
+		json_integer_value(json_object_get(verdict, "code")) == PLUMB_RIGHT, "%s", word(verdict, "text"));
 	ck_assert_int_gt(holed.reference->problems.n, 0);
 	close_diag(&holed);
 	finish(&l, &o, dir, &c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bisect and PLUMB_AVOID, on a driver that is the native one with kernels broken on purpose, everywhere or in one layer: what is
- * found, in how many runs, and that the printed line really repairs. */
+/* Bisect and PLUMB_AVOID, on a driver that is the native one with kernels broken on purpose, everywhere or in
+ * one layer: what is found, in how many runs, and that the printed line really repairs. */
 #include <jansson.h>
 #include "suite.h"
 #include "core/classes.h"
@@ -63,7 +63,10 @@ static json_t *bisect(void)
 	return result;
 }
 
-static const char *field(const json_t *result, const char *name) { return json_string_value(json_object_get(result, name)); }
+static const char *field(const json_t *result, const char *name)
+{
+	return json_string_value(json_object_get(result, name));
+}
 
 /* "swiglu:0,swiglu:2,embed:-" */
 static void set_text(const json_t *result, char *text, size_t size)
@@ -77,24 +80,37 @@ static void set_text(const json_t *result, char *text, size_t size)
 		if (json_is_null(layer))
 			snprintf(text + used, size - used, "%s%s:-", i ? "," : "", field(unit, "operator"));
 		else
-			snprintf(text + used, size - used, "%s%s:%d", i ? "," : "", field(unit, "operator"), (int)json_integer_value(layer));
+			snprintf(text + used, size - used, "%s%s:%d", i ? "," : "", field(unit, "operator"),
+				(int)json_integer_value(layer));
 	}
 }
 
-static const struct { int op[2]; const char *weights[3], *set, *environment; int most_runs; } breaks[] = {
-	{ { PLUMB_OP_swiglu, -1 }, { NULL }, "swiglu:0,swiglu:1,swiglu:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:swiglu", 14 },
+static const struct {
+	int op[2];
+	const char *weights[3], *set, *environment;
+	int most_runs;
+} breaks[] = {
+	{ { PLUMB_OP_swiglu, -1 }, { NULL }, "swiglu:0,swiglu:1,swiglu:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:swiglu", 14 },
 	{ { PLUMB_OP_rope, PLUMB_OP_swiglu }, { NULL }, "rope:0,rope:1,rope:2,swiglu:0,swiglu:1,swiglu:2",
 		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:rope,broken:swiglu", 20 },
-	{ { PLUMB_OP_embed, -1 }, { NULL }, "embed:-", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:embed", 12 },
-	{ { PLUMB_OP_attention, -1 }, { NULL }, "attention:0,attention:1,attention:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:attention", 14 },
-	{ { PLUMB_OP_kv_store, -1 }, { NULL }, "kv_store:0,kv_store:1,kv_store:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:kv_store", 14 },
-	{ { PLUMB_OP_matmul, -1 }, { "blk.1.ffn_down.weight" }, "matmul:1", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 16 },
-	{ { PLUMB_OP_matmul, -1 }, { "blk.0.ffn_up.weight", "blk.2.attn_output.weight" }, "matmul:0,matmul:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 18 },
+	{ { PLUMB_OP_embed, -1 }, { NULL }, "embed:-",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:embed", 12 },
+	{ { PLUMB_OP_attention, -1 }, { NULL }, "attention:0,attention:1,attention:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:attention", 14 },
+	{ { PLUMB_OP_kv_store, -1 }, { NULL }, "kv_store:0,kv_store:1,kv_store:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:kv_store", 14 },
+	{ { PLUMB_OP_matmul, -1 }, { "blk.1.ffn_down.weight" }, "matmul:1",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 16 },
+	{ { PLUMB_OP_matmul, -1 }, { "blk.0.ffn_up.weight", "blk.2.attn_output.weight" }, "matmul:0,matmul:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 18 },
 	/* neighbours in the order of the search */
 	{ { PLUMB_OP_rope, PLUMB_OP_kv_store }, { NULL }, "rope:0,rope:1,rope:2,kv_store:0,kv_store:1,kv_store:2",
 		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:rope,broken:kv_store", 20 },
-	{ { PLUMB_OP_matmul, -1 }, { "blk.1.ffn_up.weight", "blk.2.attn_output.weight" }, "matmul:1,matmul:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 18 },
-	{ { PLUMB_OP_matmul, PLUMB_OP_add }, { "token_embd.weight" }, "matmul:-,add:0,add:1,add:2", "AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul,broken:add", 20 },
+	{ { PLUMB_OP_matmul, -1 }, { "blk.1.ffn_up.weight", "blk.2.attn_output.weight" }, "matmul:1,matmul:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul", 18 },
+	{ { PLUMB_OP_matmul, PLUMB_OP_add }, { "token_embd.weight" }, "matmul:-,add:0,add:1,add:2",
+		"AR_HARDWARE_DRIVER=broken,native PLUMB_AVOID=broken:matmul,broken:add", 20 },
 };
 
 START_TEST(finds_what_is_broken)
@@ -123,7 +139,8 @@ START_TEST(nothing_is_broken)
 {
 	open_pair();
 	json_t *result = bisect();
-	ck_assert(strstr(field(result, "text"), "Nothing to repair") && !json_array_size(json_object_get(result, "set")));
+	ck_assert(strstr(field(result, "text"), "Nothing to repair") &&
+		!json_array_size(json_object_get(result, "set")));
 	ck_assert_int_eq(json_integer_value(json_object_get(result, "runs")), 1);
 	json_decref(result);
 	close_pair();
@@ -157,8 +174,12 @@ START_TEST(errors)
 	ck_bad(plumb_diag_bisect(right, right, prompt, N, NULL, &text), PLUMB_E_ARGUMENT, "compares two drivers");
 	ck_bad(plumb_diag_bisect(right, bad, prompt, 0, NULL, &text), PLUMB_E_ARGUMENT, "tokens");
 	broken.op[PLUMB_OP_rope] = spoil;
-	ck_bad(plumb_diag_bisect(right, bad, prompt, N, &(const struct plumb_bisect_options){ .tolerance = 1 }, &text), PLUMB_E_ARGUMENT, "size is 0");
-	ck_bad(plumb_diag_bisect(right, bad, prompt, N, PLUMB_BISECT_OPTIONS(.progress = stop, .user = &calls), &text), PLUMB_E_CANCELLED, "stopped");
+	ck_bad(plumb_diag_bisect(
+			   right, bad, prompt, N, &(const struct plumb_bisect_options){ .tolerance = 1 }, &text),
+		PLUMB_E_ARGUMENT, "size is 0");
+	ck_bad(plumb_diag_bisect(
+			   right, bad, prompt, N, PLUMB_BISECT_OPTIONS(.progress = stop, .user = &calls), &text),
+		PLUMB_E_CANCELLED, "stopped");
 	ck_assert(!text && calls == 4 && bad_ctx->avoid[0] == 0);
 	close_pair();
 }
@@ -172,17 +193,21 @@ START_TEST(avoided_operators_go_to_the_next)
 	setenv("PLUMB_AVOID", " native:rope, Native:SwiGLU ,cl:add,", 1);
 	setenv("PLUMB_STRICT", "1", 1); /* what the user asked for is no failure */
 	open_pair();
-	ck_assert_uint_eq(bad_ctx->avoid[0], 1u << PLUMB_OP_rope | 1u << PLUMB_OP_swiglu | 1u << PLUMB_OP_gate_up); /* made with swiglu */
+	ck_assert_uint_eq(bad_ctx->avoid[0],
+		1u << PLUMB_OP_rope | 1u << PLUMB_OP_swiglu | 1u << PLUMB_OP_gate_up); /* made with swiglu */
 	ck_good(plumb_driver_add(bad_ctx, "native"));
 	broken.op[PLUMB_OP_rope] = broken.op[PLUMB_OP_swiglu] = spoil; /* never asked */
 	ck_good(plumb_session_new(&session, bad, NULL));
 	ck_good(plumb_session_eval(session, prompt, N, PLUMB_LOGITS_LAST));
-	ck_assert(plumb_placement(bad_ctx, PLUMB_OP_rope, 0) == 0 && plumb_placement(bad_ctx, PLUMB_OP_rope, 1) == 6);
-	ck_assert(plumb_placement(bad_ctx, PLUMB_OP_add, 0) == 6 && plumb_placement(bad_ctx, PLUMB_OP_add, 1) == 0);
+	ck_assert(
+		plumb_placement(bad_ctx, PLUMB_OP_rope, 0) == 0 && plumb_placement(bad_ctx, PLUMB_OP_rope, 1) == 6);
+	ck_assert(
+		plumb_placement(bad_ctx, PLUMB_OP_add, 0) == 6 && plumb_placement(bad_ctx, PLUMB_OP_add, 1) == 0);
 	ck_assert_str_eq(plumb_placement_reason(bad_ctx, PLUMB_OP_rope), "broken: PLUMB_AVOID");
 	plumb_session_free(session);
 	ck_good(plumb_session_new(&session, right, NULL)); /* there is no next one there */
-	ck_bad(plumb_session_eval(session, prompt, N, PLUMB_LOGITS_LAST), PLUMB_E_DRIVER, "rope: no driver of the list takes it (native: PLUMB_AVOID)");
+	ck_bad(plumb_session_eval(session, prompt, N, PLUMB_LOGITS_LAST), PLUMB_E_DRIVER,
+		"rope: no driver of the list takes it (native: PLUMB_AVOID)");
 	plumb_session_free(session);
 	close_pair();
 }
@@ -195,15 +220,22 @@ START_TEST(fused_avoided_everywhere_is_composed)
 	open_pair();
 	ck_good(plumb_session_new(&session, right, NULL));
 	ck_good(plumb_session_eval(session, prompt, N, PLUMB_LOGITS_LAST));
-	ck_assert(plumb_placement(right_ctx, PLUMB_OP_attention, 0) == 0 && plumb_placement(right_ctx, PLUMB_OP_attn_scores, 0) > 0);
+	ck_assert(plumb_placement(right_ctx, PLUMB_OP_attention, 0) == 0 &&
+		plumb_placement(right_ctx, PLUMB_OP_attn_scores, 0) > 0);
 	plumb_session_free(session);
 	close_pair();
 }
 END_TEST
 
-static const struct { const char *text, *words; } wrong[] = {
-	{ "cl", "must be a comma list of driver:operator" }, { "opencl:rope", "there are cl, native, mtl" }, { "cl:ropes", "there are embed, matmul" },
-	{ "cl:", "there are embed" }, { ":rope", "no such driver" }, { "cl:rope,cl:x", "\"cl:x\"" },
+static const struct {
+	const char *text, *words;
+} wrong[] = {
+	{ "cl", "must be a comma list of driver:operator" },
+	{ "opencl:rope", "there are cl, native, mtl" },
+	{ "cl:ropes", "there are embed, matmul" },
+	{ "cl:", "there are embed" },
+	{ ":rope", "no such driver" },
+	{ "cl:rope,cl:x", "\"cl:x\"" },
 };
 
 START_TEST(avoid_errors)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the verdict may claim: nothing of layers where the weights differ, nothing of what a reference of some positions cannot show, and no
- * alarm for a difference that cancels. Each with the case beside it in which the claim is right. */
+/* What the verdict may claim: nothing of layers where the weights differ, nothing of what a reference of some
+ * positions cannot show, and no alarm for a difference that cancels. Each with the case beside it in which
+ * the claim is right. */
 #include "diag_make.h"
 #include "diag_part.h"
 #include "replant.h"
@@ -33,8 +34,14 @@ static void capture(struct loaded *l, const char *fault, struct plumb_capture *c
 	struct plumb_fault f;
 	if (fault)
 		ck_good(plumb_fault_parse(&f, fault, plumb_model_config(l->model)));
-	struct plumb_run run = { .model = l->model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL,
-		.fault = fault ? &f : NULL, .out = c };
+	struct plumb_run run = { .model = l->model,
+		.tokens = prompt,
+		.n = N,
+		.last_layer = -1,
+		.all_logits = true,
+		.points = PLUMB_POINTS_ALL,
+		.fault = fault ? &f : NULL,
+		.out = c };
 	*c = (struct plumb_capture){ .layers = 0 };
 	ck_good(plumb_run_watched(&run));
 }
@@ -45,18 +52,26 @@ static void new_dir(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
-struct judged { struct plumb_reference *r; struct plumb_diag *d; json_t *verdict; };
+struct judged {
+	struct plumb_reference *r;
+	struct plumb_diag *d;
+	json_t *verdict;
+};
 
 static struct judged judge(struct loaded *l, const char *fault)
 {
 	struct judged j;
 	ck_good(plumb_reference_open(&j.r, dir, plumb_model_config(l->model)));
-	ck_good(plumb_diag_new(&j.d, l->model, NULL, j.r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&j.d, l->model, NULL, j.r,
+		PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
 	j.verdict = part(j.d, "verdict");
 	return j;
 }
 
-static int code(const struct judged *j) { return (int)json_integer_value(json_object_get(j->verdict, "code")); }
+static int code(const struct judged *j)
+{
+	return (int)json_integer_value(json_object_get(j->verdict, "code"));
+}
 
 static void finish(struct judged *j)
 {
@@ -72,7 +87,8 @@ static int isolated(const struct judged *j, bool unknown)
 	size_t i;
 	int count = 0;
 	json_array_foreach(json_object_get(part(j->d, "isolate"), "layers"), i, row)
-		count += unknown ? json_is_null(json_object_get(row, "ok")) : json_is_false(json_object_get(row, "ok"));
+		count += unknown ? json_is_null(json_object_get(row, "ok"))
+						 : json_is_false(json_object_get(row, "ok"));
 	return count;
 }
 
@@ -111,7 +127,10 @@ static void unround(struct make_model *m, struct plumb_tensor *t, enum plumb_sto
 			for (int64_t b = i; b < a; b++)
 				step = v[a] != v[b] ? fmin(step, fabs((double)v[a] - (double)v[b])) : step;
 		for (int64_t k = i; k < i + 32; k++) {
-			double one = t->type == PLUMB_F16 ? ldexp(1, ilogb(v[k]) - 10) : t->type == PLUMB_BF16 ? ldexp(1, ilogb(v[k]) - 7) : isfinite(step) ? step : 0;
+			double one = t->type == PLUMB_F16 ? ldexp(1, ilogb(v[k]) - 10)
+				: t->type == PLUMB_BF16       ? ldexp(1, ilogb(v[k]) - 7)
+				: isfinite(step)              ? step
+											  : 0;
 			v[k] = (float)(v[k] + steps_of * one * ((double)(plumb_random(&state) >> 40) / (1 << 24) - 0.5));
 		}
 	}
@@ -131,8 +150,8 @@ static void put_back(struct make_model *m, struct plumb_tensor *t, enum plumb_st
 static const char *const types[] = { "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
 #define TYPES ((int)(sizeof types / sizeof *types))
 
-/* The commonest comparison: the reference is of the checkpoint, the file holds it rounded. Of all positions or the last, with the embeddings
- * and without them. */
+/* The commonest comparison: the reference is of the checkpoint, the file holds it rounded. Of all positions
+ * or the last, with the embeddings and without them. */
 static void of_the_checkpoint(const char *type, bool embeddings, bool last, const char *fault)
 {
 	struct make_model m;
@@ -152,7 +171,9 @@ static void of_the_checkpoint(const char *type, bool embeddings, bool last, cons
 	if (last)
 		make_bins(dir, &c, N - 1, MAKE_RAW, true);
 	else
-		make_tensors(dir, &c, 1u << PLUMB_POINT_OUTPUT | 1u << PLUMB_POINT_LOGITS | (embeddings ? 1u << PLUMB_POINT_EMBEDDINGS : 0));
+		make_tensors(dir, &c,
+			1u << PLUMB_POINT_OUTPUT | 1u << PLUMB_POINT_LOGITS |
+				(embeddings ? 1u << PLUMB_POINT_EMBEDDINGS : 0));
 	snprintf(path, sizeof path, "%s/after_embeddings.bin", dir);
 	if (last && !embeddings)
 		ck_assert_int_eq(unlink(path), 0);
@@ -160,9 +181,11 @@ static void of_the_checkpoint(const char *type, bool embeddings, bool last, cons
 	struct loaded l = load_plain(data_path(name));
 	struct judged j = judge(&l, fault);
 	if (fault)
-		ck_assert_msg(embeddings ? code(&j) == PLUMB_UNUSABLE : code(&j) == PLUMB_DIVERGES, "%s: %s", type, word(j.verdict, "text"));
+		ck_assert_msg(embeddings ? code(&j) == PLUMB_UNUSABLE : code(&j) == PLUMB_DIVERGES, "%s: %s", type,
+			word(j.verdict, "text"));
 	else {
-		ck_assert_msg(code(&j) == PLUMB_UNUSABLE, "%s %d %d: %s", type, embeddings, last, word(j.verdict, "text"));
+		ck_assert_msg(
+			code(&j) == PLUMB_UNUSABLE, "%s %d %d: %s", type, embeddings, last, word(j.verdict, "text"));
 		ck_assert_msg(says(&j, "made from other weights"), "%s: %s", type, word(j.verdict, "text"));
 		ck_assert(!says(&j, "fault, not the file"));
 	}
@@ -189,8 +212,8 @@ START_TEST(rounding_excuses_no_bug)
 END_TEST
 
 /* --- some positions only --- */
-static const char *const deep_faults[] = { "k_bias@2", "v_bias@1", "scale@2", "rope_pairs@3", "mask@2", "swiglu_order@1", "activation@4", "cache_slot@2",
-	"attn_residual@2", "kv_heads@3" };
+static const char *const deep_faults[] = { "k_bias@2", "v_bias@1", "scale@2", "rope_pairs@3", "mask@2",
+	"swiglu_order@1", "activation@4", "cache_slot@2", "attn_residual@2", "kv_heads@3" };
 #define DEEP ((int)(sizeof deep_faults / sizeof *deep_faults))
 
 static void reference_of(struct loaded *l, const char *fault)
@@ -202,7 +225,8 @@ static void reference_of(struct loaded *l, const char *fault)
 	plumb_capture_free(&c);
 }
 
-/* One layer of the reference is unlike ours (or, the same thing, ours and the trusted run are wrong there). */
+/* One layer of the reference is unlike ours (or, the same thing, ours and the trusted run are wrong there).
+ */
 START_TEST(of_one_position_names_the_first_only)
 {
 	struct loaded l = load_deep();
@@ -214,13 +238,16 @@ START_TEST(of_one_position_names_the_first_only)
 	ck_assert_msg(code(&j) == PLUMB_DIVERGES, "%s: %s", deep_faults[_i], word(j.verdict, "text"));
 	ck_assert_int_le(json_integer_value(json_object_get(j.verdict, "layers_bad")), 1);
 	ck_assert_msg(isolated(&j, false) <= 1, "%s: claims more than one layer", deep_faults[_i]);
-	ck_assert_msg(says(&j, "has not all positions") && !says(&j, "only this one is wrong"), "%s", deep_faults[_i]);
+	ck_assert_msg(
+		says(&j, "has not all positions") && !says(&j, "only this one is wrong"), "%s", deep_faults[_i]);
 	int at = (int)json_integer_value(json_object_get(j.verdict, "layer"));
 	ck_assert_msg(at == layer || at == layer + 1, "%s: layer %d", deep_faults[_i], at);
 	json_array_foreach(json_object_get(isolate, "layers"), k, row)
-		ck_assert(json_integer_value(json_object_get(row, "layer")) <= at + 1 || !json_is_false(json_object_get(row, "ok")));
+		ck_assert(json_integer_value(json_object_get(row, "layer")) <= at + 1 ||
+			!json_is_false(json_object_get(row, "ok")));
 	json_array_foreach(json_object_get(part(j.d, "growth"), "layers"), k, row)
-		ck_assert(json_integer_value(json_object_get(row, "layer")) <= at + 1 || strcmp(word(row, "role"), "culprit"));
+		ck_assert(json_integer_value(json_object_get(row, "layer")) <= at + 1 ||
+			strcmp(word(row, "role"), "culprit"));
 	finish(&j);
 	unload(&l);
 }
@@ -233,8 +260,10 @@ START_TEST(of_one_position_and_a_broken_port)
 	reference_of(&l, NULL);
 	struct judged j = judge(&l, deep_faults[_i]);
 	ck_assert_int_eq(code(&j), PLUMB_DIVERGES);
-	ck_assert_msg(!isolated(&j, true), "%s: %d layers of which nothing is known", deep_faults[_i], isolated(&j, true));
-	ck_assert_int_eq(json_integer_value(json_object_get(j.verdict, "layer")), atoi(strchr(deep_faults[_i], '@') + 1));
+	ck_assert_msg(
+		!isolated(&j, true), "%s: %d layers of which nothing is known", deep_faults[_i], isolated(&j, true));
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(j.verdict, "layer")), atoi(strchr(deep_faults[_i], '@') + 1));
 	finish(&j);
 	unload(&l);
 }
@@ -263,7 +292,8 @@ static void turned(struct plumb_captured *p, const struct plumb_config *c, doubl
 	int64_t d = c->head_dim, half = d / 2;
 	for (int64_t at = 0; at < p->rows * p->width; at += d)
 		for (int64_t j = 0; j < half; j++) {
-			double angle = by * pow(c->rope_base, -2.0 * (double)j / (double)d), a = p->v[at + j], b = p->v[at + j + half];
+			double angle = by * pow(c->rope_base, -2.0 * (double)j / (double)d), a = p->v[at + j],
+				   b = p->v[at + j + half];
 			p->v[at + j] = (float)(a * cos(angle) - b * sin(angle));
 			p->v[at + j + half] = (float)(b * cos(angle) + a * sin(angle));
 		}
@@ -293,7 +323,8 @@ static void from_one(struct plumb_capture *c, int layer, const struct plumb_conf
 }
 static void pairs(struct plumb_capture *c, int layer, const struct plumb_config *config)
 {
-	static const int points[] = { PLUMB_POINT_Q_PROJ, PLUMB_POINT_K_PROJ, PLUMB_POINT_Q_ROPE, PLUMB_POINT_K_ROPE };
+	static const int points[] = { PLUMB_POINT_Q_PROJ, PLUMB_POINT_K_PROJ, PLUMB_POINT_Q_ROPE,
+		PLUMB_POINT_K_ROPE };
 	for (int i = 0; i < 4; i++)
 		interleaved(plumb_capture_at(c, layer, points[i]), config->head_dim);
 }
@@ -327,10 +358,20 @@ static void raw_scores(struct plumb_capture *c, int layer, const struct plumb_co
 	times(plumb_capture_at(c, layer, PLUMB_POINT_ATTN_SCORES), (float)sqrt((double)config->head_dim));
 }
 
-static const struct { void (*change)(struct plumb_capture *, int, const struct plumb_config *); const char *reason; unsigned without; } harmless[] = {
+static const struct {
+	void (*change)(struct plumb_capture *, int, const struct plumb_config *);
+	const char *reason;
+	unsigned without;
+} harmless[] = {
 	{ from_one, "positions are counted from 1", 0 },
-	{ from_one, "positions are counted from 1", 1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX | 1u << PLUMB_POINT_ATTN_CONTEXT | 1u << PLUMB_POINT_ATTN_OUT },
-	{ pairs, "another order", 0 }, { scaled_q, "by one factor", 0 }, { before_bias, "harmless", 0 }, { neurons, "harmless", 0 }, { raw_scores, "harmless", 0 },
+	{ from_one, "positions are counted from 1",
+		1u << PLUMB_POINT_ATTN_SCORES | 1u << PLUMB_POINT_ATTN_SOFTMAX | 1u << PLUMB_POINT_ATTN_CONTEXT |
+			1u << PLUMB_POINT_ATTN_OUT },
+	{ pairs, "another order", 0 },
+	{ scaled_q, "by one factor", 0 },
+	{ before_bias, "harmless", 0 },
+	{ neurons, "harmless", 0 },
+	{ raw_scores, "harmless", 0 },
 };
 #define HARMLESS ((int)(sizeof harmless / sizeof *harmless))
 
@@ -354,7 +395,8 @@ START_TEST(what_cancels_is_harmless)
 		struct judged j;
 		with_convention(&l, _i, only, NULL, &j);
 		ck_assert_msg(code(&j) == PLUMB_CONVENTION, "case %d: %d %s", _i, code(&j), word(j.verdict, "text"));
-		ck_assert_msg(says(&j, harmless[_i].reason) && says(&j, "that is harmless"), "case %d: %s", _i, word(part(j.d, "components"), "text"));
+		ck_assert_msg(says(&j, harmless[_i].reason) && says(&j, "that is harmless"), "case %d: %s", _i,
+			word(part(j.d, "components"), "text"));
 		ck_assert(json_is_null(json_object_get(part(j.d, "components"), "first_bad")));
 		finish(&j);
 		unload(&l);
@@ -370,8 +412,9 @@ START_TEST(what_cancels_hides_no_bug)
 		struct loaded l = load_deep();
 		struct judged j;
 		with_convention(&l, _i, -1, faults[f], &j);
-		ck_assert_msg(code(&j) == PLUMB_DIVERGES && json_integer_value(json_object_get(j.verdict, "layer")) == 3, "%s, case %d: %s", faults[f], _i,
-			word(j.verdict, "text"));
+		ck_assert_msg(
+			code(&j) == PLUMB_DIVERGES && json_integer_value(json_object_get(j.verdict, "layer")) == 3,
+			"%s, case %d: %s", faults[f], _i, word(j.verdict, "text"));
 		finish(&j);
 		unload(&l);
 	}
@@ -385,14 +428,21 @@ START_TEST(what_does_not_show_is_not_harmless)
 	for (size_t f = 0; f < sizeof faults / sizeof *faults; f++) {
 		struct loaded l = load_deep();
 		struct plumb_capture c = { .layers = 0 };
-		struct plumb_run run = { .model = l.model, .tokens = prompt, .n = 1, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .out = &c };
+		struct plumb_run run = { .model = l.model,
+			.tokens = prompt,
+			.n = 1,
+			.last_layer = -1,
+			.all_logits = true,
+			.points = PLUMB_POINTS_ALL,
+			.out = &c };
 		struct judged j;
 		ck_good(plumb_run_watched(&run));
 		new_dir();
 		make_tensors(dir, &c, PLUMB_POINTS_ALL);
 		plumb_capture_free(&c);
 		ck_good(plumb_reference_open(&j.r, dir, plumb_model_config(l.model)));
-		ck_good(plumb_diag_new(&j.d, l.model, NULL, j.r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = 1, .layer = -1, .fault = faults[f])));
+		ck_good(plumb_diag_new(&j.d, l.model, NULL, j.r,
+			PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = 1, .layer = -1, .fault = faults[f])));
 		j.verdict = part(j.d, "verdict");
 		ck_assert_msg(code(&j) == PLUMB_DIVERGES, "%s: %s", faults[f], word(j.verdict, "text"));
 		finish(&j);

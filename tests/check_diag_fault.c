@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library of porting bugs on the small model: each changes its point and nothing before it, is what it says it is, is found by the
- * fingerprint; and what a reference of one token cannot notice. */
+/* The library of porting bugs on the small model: each changes its point and nothing before it, is what it
+ * says it is, is found by the fingerprint; and what a reference of one token cannot notice. */
 #include <jansson.h>
 #include <unistd.h>
 #include "suite.h"
@@ -29,7 +29,13 @@ static void teardown(void)
 static void capture(struct plumb_capture *c, const char *fault, int64_t n)
 {
 	struct plumb_fault f;
-	struct plumb_run run = { .model = model, .tokens = prompt, .n = n, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .out = c };
+	struct plumb_run run = { .model = model,
+		.tokens = prompt,
+		.n = n,
+		.last_layer = -1,
+		.all_logits = true,
+		.points = PLUMB_POINTS_ALL,
+		.out = c };
 	*c = (struct plumb_capture){ .layers = 0 };
 	if (fault) {
 		ck_good(plumb_fault_parse(&f, fault, config));
@@ -40,19 +46,34 @@ static void capture(struct plumb_capture *c, const char *fault, int64_t n)
 
 static double differs(const struct plumb_capture *a, const struct plumb_capture *b, int layer, int point)
 {
-	const struct plumb_captured *x = plumb_capture_at(a, layer, point), *y = plumb_capture_at(b, layer, point);
+	const struct plumb_captured *x = plumb_capture_at(a, layer, point),
+								*y = plumb_capture_at(b, layer, point);
 	ck_assert(x && y && x->rows == y->rows && x->width == y->width);
 	return relative_l2(x->v, y->v, x->rows * x->width);
 }
 
 /* Where each acts first, and after which place everything may change. */
-static const struct { const char *text; int layer, point; } acts[] = {
-	{ "rope_base", 0, PLUMB_POINT_Q_ROPE }, { "rope_base@2=500", 2, PLUMB_POINT_Q_ROPE }, { "rope_pairs@1", 1, PLUMB_POINT_Q_ROPE },
-	{ "q_bias@1", 1, PLUMB_POINT_Q_PROJ }, { "k_bias@2", 2, PLUMB_POINT_K_PROJ }, { "v_bias", 0, PLUMB_POINT_V_PROJ },
-	{ "kv_heads@1", 1, PLUMB_POINT_ATTN_SCORES }, { "mask", 0, PLUMB_POINT_ATTN_SCORES }, { "scale@2", 2, PLUMB_POINT_ATTN_SCORES },
-	{ "cache_slot@1", 1, PLUMB_POINT_ATTN_SCORES }, { "attn_residual@1", 1, PLUMB_POINT_ATTN_RESIDUAL }, { "eps@1=1e-3", 1, PLUMB_POINT_INPUT_NORM },
-	{ "swiglu_order@2", 2, PLUMB_POINT_FFN_ACT }, { "activation", 0, PLUMB_POINT_FFN_ACT }, { "final_norm", -1, PLUMB_POINT_FINAL_NORM },
-	{ "layer_order@1", 1, PLUMB_POINT_INPUT_NORM }, { "layer_order", 1, PLUMB_POINT_INPUT_NORM },
+static const struct {
+	const char *text;
+	int layer, point;
+} acts[] = {
+	{ "rope_base", 0, PLUMB_POINT_Q_ROPE },
+	{ "rope_base@2=500", 2, PLUMB_POINT_Q_ROPE },
+	{ "rope_pairs@1", 1, PLUMB_POINT_Q_ROPE },
+	{ "q_bias@1", 1, PLUMB_POINT_Q_PROJ },
+	{ "k_bias@2", 2, PLUMB_POINT_K_PROJ },
+	{ "v_bias", 0, PLUMB_POINT_V_PROJ },
+	{ "kv_heads@1", 1, PLUMB_POINT_ATTN_SCORES },
+	{ "mask", 0, PLUMB_POINT_ATTN_SCORES },
+	{ "scale@2", 2, PLUMB_POINT_ATTN_SCORES },
+	{ "cache_slot@1", 1, PLUMB_POINT_ATTN_SCORES },
+	{ "attn_residual@1", 1, PLUMB_POINT_ATTN_RESIDUAL },
+	{ "eps@1=1e-3", 1, PLUMB_POINT_INPUT_NORM },
+	{ "swiglu_order@2", 2, PLUMB_POINT_FFN_ACT },
+	{ "activation", 0, PLUMB_POINT_FFN_ACT },
+	{ "final_norm", -1, PLUMB_POINT_FINAL_NORM },
+	{ "layer_order@1", 1, PLUMB_POINT_INPUT_NORM },
+	{ "layer_order", 1, PLUMB_POINT_INPUT_NORM },
 };
 
 START_TEST(acts_there_and_downstream)
@@ -64,15 +85,18 @@ START_TEST(acts_there_and_downstream)
 	capture(&faulty, acts[_i].text, N);
 	capture(&again, acts[_i].text, N);
 	while (plumb_capture_next(&clean, &layer, &point)) {
-		const struct plumb_captured *x = plumb_capture_at(&clean, layer, point), *y = plumb_capture_at(&faulty, layer, point);
+		const struct plumb_captured *x = plumb_capture_at(&clean, layer, point),
+									*y = plumb_capture_at(&faulty, layer, point);
 		size_t bytes = sizeof *x->v * (size_t)(x->rows * x->width);
 		bool here = layer == acts[_i].layer && point == acts[_i].point;
 		if (here)
-			ck_assert_msg(!(differs(&faulty, &clean, layer, point) <= 1e-5), /* NaN: a mask that is not there */
-				 "%s changes nothing", acts[_i].text);
+			ck_assert_msg(
+				!(differs(&faulty, &clean, layer, point) <= 1e-5), /* NaN: a mask that is not there */
+				"%s changes nothing", acts[_i].text);
 		reached |= here;
 		if (!reached)
-			ck_assert_msg(!memcmp(x->v, y->v, bytes), "%s changes layer %d %s, too", acts[_i].text, layer, plumb_point_name(point));
+			ck_assert_msg(!memcmp(x->v, y->v, bytes), "%s changes layer %d %s, too", acts[_i].text, layer,
+				plumb_point_name(point));
 		ck_assert_mem_eq(y->v, plumb_capture_at(&again, layer, point)->v, bytes);
 	}
 	ck_assert(reached);
@@ -95,7 +119,8 @@ START_TEST(right_parameter_is_no_fault)
 	capture(&clean, NULL, N);
 	for (int i = 0; i < 2; i++) {
 		capture(&faulty, text[i], N);
-		ck_assert_msg(differs(&faulty, &clean, -1, PLUMB_POINT_LOGITS) < 1e-6, "%s: %g", text[i], differs(&faulty, &clean, -1, PLUMB_POINT_LOGITS));
+		ck_assert_msg(differs(&faulty, &clean, -1, PLUMB_POINT_LOGITS) < 1e-6, "%s: %g", text[i],
+			differs(&faulty, &clean, -1, PLUMB_POINT_LOGITS));
 		plumb_capture_free(&faulty);
 	}
 	plumb_capture_free(&clean);
@@ -111,20 +136,27 @@ START_TEST(attention_bugs_are_what_they_say)
 	capture(&open, "mask@0", N);
 	capture(&heads, "kv_heads@0", N);
 	capture(&late, "cache_slot@0", N);
-	const float *c = plumb_capture_at(&clean, 0, PLUMB_POINT_ATTN_CONTEXT)->v, *o = plumb_capture_at(&open, 0, PLUMB_POINT_ATTN_CONTEXT)->v;
-	const float *h = plumb_capture_at(&heads, 0, PLUMB_POINT_ATTN_CONTEXT)->v, *l = plumb_capture_at(&late, 0, PLUMB_POINT_ATTN_CONTEXT)->v;
-	const float *p = plumb_capture_at(&open, 0, PLUMB_POINT_ATTN_SOFTMAX)->v, *v = plumb_capture_at(&clean, 0, PLUMB_POINT_V_PROJ)->v;
+	const float *c = plumb_capture_at(&clean, 0, PLUMB_POINT_ATTN_CONTEXT)->v,
+				*o = plumb_capture_at(&open, 0, PLUMB_POINT_ATTN_CONTEXT)->v;
+	const float *h = plumb_capture_at(&heads, 0, PLUMB_POINT_ATTN_CONTEXT)->v,
+				*l = plumb_capture_at(&late, 0, PLUMB_POINT_ATTN_CONTEXT)->v;
+	const float *p = plumb_capture_at(&open, 0, PLUMB_POINT_ATTN_SOFTMAX)->v,
+				*v = plumb_capture_at(&clean, 0, PLUMB_POINT_V_PROJ)->v;
 	/* The last position sees all keys anyway; the first sees later ones now. */
-	ck_assert(relative_l2(o + (N - 1) * width, c + (N - 1) * width, width) < 1e-6 && relative_l2(o, c, width) > 1e-3);
+	ck_assert(relative_l2(o + (N - 1) * width, c + (N - 1) * width, width) < 1e-6 &&
+		relative_l2(o, c, width) > 1e-3);
 	double sum = 0;
 	for (int64_t t = 0; t < N; t++)
 		sum += p[t];
 	ck_assert(fabs(sum - 1) < 1e-6 && p[1] > 0);
-	/* Query heads 0 and 3 have the same KV head in both maps, 1 and 2 have not; at position 0 the context is the KV head's value. */
+	/* Query heads 0 and 3 have the same KV head in both maps, 1 and 2 have not; at position 0 the context is
+	 * the KV head's value. */
 	ck_assert(relative_l2(h, c, d) < 1e-6 && relative_l2(h + 3 * d, c + 3 * d, d) < 1e-6);
-	ck_assert(relative_l2(h + d, v + d, d) < 1e-6 && relative_l2(c + d, v, d) < 1e-6 && relative_l2(h + 2 * d, v, d) < 1e-6);
+	ck_assert(relative_l2(h + d, v + d, d) < 1e-6 && relative_l2(c + d, v, d) < 1e-6 &&
+		relative_l2(h + 2 * d, v, d) < 1e-6);
 	/* One slot early: position 0 as ever, position 1 sees position 0 twice. */
-	ck_assert(relative_l2(l, c, width) < 1e-6 && relative_l2(l + width, v, d) < 1e-6 && relative_l2(c + width, v, d) > 1e-3);
+	ck_assert(relative_l2(l, c, width) < 1e-6 && relative_l2(l + width, v, d) < 1e-6 &&
+		relative_l2(c + width, v, d) > 1e-3);
 	plumb_capture_free(&clean);
 	plumb_capture_free(&open);
 	plumb_capture_free(&heads);
@@ -139,7 +171,8 @@ START_TEST(exchanged_layers)
 	const float *w = plumb_file_find(plumb_model_file(model), "blk.2.attn_norm.weight")->data;
 	capture(&clean, NULL, N);
 	capture(&faulty, "layer_order@1", N);
-	const struct plumb_captured *x = plumb_capture_at(&clean, 0, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&faulty, 1, PLUMB_POINT_INPUT_NORM);
+	const struct plumb_captured *x = plumb_capture_at(&clean, 0, PLUMB_POINT_OUTPUT),
+								*y = plumb_capture_at(&faulty, 1, PLUMB_POINT_INPUT_NORM);
 	double sum = 0;
 	for (int64_t i = 0; i < x->width; i++)
 		sum += (double)x->v[i] * x->v[i];
@@ -151,10 +184,25 @@ START_TEST(exchanged_layers)
 }
 END_TEST
 
-static const struct { const char *text; bool blind; } single[] = {
-	{ "rope_base", true }, { "rope_pairs", true }, { "q_bias", true }, { "k_bias", true }, { "mask", true }, { "scale", true }, { "cache_slot", true },
-	{ "v_bias", false }, { "kv_heads", false }, { "attn_residual", false }, { "eps", false }, { "swiglu_order", false }, { "activation", false },
-	{ "final_norm", false }, { "layer_order", false },
+static const struct {
+	const char *text;
+	bool blind;
+} single[] = {
+	{ "rope_base", true },
+	{ "rope_pairs", true },
+	{ "q_bias", true },
+	{ "k_bias", true },
+	{ "mask", true },
+	{ "scale", true },
+	{ "cache_slot", true },
+	{ "v_bias", false },
+	{ "kv_heads", false },
+	{ "attn_residual", false },
+	{ "eps", false },
+	{ "swiglu_order", false },
+	{ "activation", false },
+	{ "final_norm", false },
+	{ "layer_order", false },
 };
 
 START_TEST(one_token_does_not_react)
@@ -169,10 +217,22 @@ START_TEST(one_token_does_not_react)
 }
 END_TEST
 
-static const struct { const char *text, *words; } bad[] = {
-	{ "k_bia", "k_bias, v_bias" }, { "", "is no fault; there are: rope_base" }, { "k_bias@3", "0 to 2" }, { "k_bias@-1", "0 to 2" }, { "k_bias@", "0 to 2" },
-	{ "k_bias@1x", "0 to 2" }, { "k_bias=2", "takes no value" }, { "eps=0", "above 0" }, { "eps=nan", "above 0" }, { "eps@1=", "above 0" },
-	{ "eps=1e-5x", "above 0" }, { "final_norm@1", "not in a layer" }, { "layer_order@2", "no successor" },
+static const struct {
+	const char *text, *words;
+} bad[] = {
+	{ "k_bia", "k_bias, v_bias" },
+	{ "", "is no fault; there are: rope_base" },
+	{ "k_bias@3", "0 to 2" },
+	{ "k_bias@-1", "0 to 2" },
+	{ "k_bias@", "0 to 2" },
+	{ "k_bias@1x", "0 to 2" },
+	{ "k_bias=2", "takes no value" },
+	{ "eps=0", "above 0" },
+	{ "eps=nan", "above 0" },
+	{ "eps@1=", "above 0" },
+	{ "eps=1e-5x", "above 0" },
+	{ "final_norm@1", "not in a layer" },
+	{ "layer_order@2", "no successor" },
 };
 
 START_TEST(parse_errors)
@@ -206,7 +266,8 @@ START_TEST(parses)
 	ck_bad(plumb_fault_parse(&f, "kv_heads", &other), PLUMB_E_ARGUMENT, "both maps are the same");
 	for (; plumb_fault_row(i, &name, &what); i++)
 		ck_assert(*name && *what);
-	ck_assert_int_eq(i, sizeof single / sizeof *single + 6); /* bugs of what this model has not: tests/diag/forms.c */
+	ck_assert_int_eq(
+		i, sizeof single / sizeof *single + 6); /* bugs of what this model has not: tests/diag/forms.c */
 }
 END_TEST
 
@@ -220,7 +281,8 @@ static void write_bin(const char *name, const float *v, int64_t n)
 	int32_t count = (int32_t)n;
 	snprintf(path, sizeof path, "%s/%s", folder, name);
 	FILE *f = fopen(path, "wb");
-	ck_assert(f && fwrite(&count, sizeof count, 1, f) == 1 && fwrite(v, sizeof *v, (size_t)n, f) == (size_t)n && !fclose(f));
+	ck_assert(f && fwrite(&count, sizeof count, 1, f) == 1 &&
+		fwrite(v, sizeof *v, (size_t)n, f) == (size_t)n && !fclose(f));
 }
 
 static void make_reference(const char *fault, int64_t n)
@@ -231,7 +293,8 @@ static void make_reference(const char *fault, int64_t n)
 	snprintf(folder, sizeof folder, "/tmp/plumb-fault-XXXXXX");
 	ck_assert(mkdtemp(folder) != NULL);
 	for (int layer = -1; layer < (int)config->layers; layer++) {
-		const struct plumb_captured *p = plumb_capture_at(&c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *p = plumb_capture_at(
+			&c, layer, layer < 0 ? PLUMB_POINT_EMBEDDINGS : PLUMB_POINT_OUTPUT);
 		snprintf(name, sizeof name, layer < 0 ? "after_embeddings.bin" : "after_layer_%d.bin", layer);
 		write_bin(name, p->v + (p->rows - 1) * p->width, p->width);
 	}
@@ -247,7 +310,8 @@ static json_t *diagnose(const char *part, const char *fault, int64_t n)
 	char *text;
 	json_error_t error;
 	ck_good(plumb_reference_open(&r, folder, config));
-	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = n, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&d, model, NULL, r,
+		PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = n, .layer = -1, .fault = fault)));
 	ck_good(plumb_diag_json(d, part, &text));
 	json_t *result = json_loads(text, 0, &error);
 	ck_assert_msg(result != NULL, "%s", error.text);
@@ -261,7 +325,11 @@ static void remove_reference(void)
 {
 	char name[256];
 	for (int layer = -2; layer < (int)config->layers; layer++) {
-		snprintf(name, sizeof name, layer == -2 ? "%s/final_logits.bin" : layer < 0 ? "%s/after_embeddings.bin" : "%s/after_layer_%d.bin", folder, layer);
+		snprintf(name, sizeof name,
+			layer == -2     ? "%s/final_logits.bin"
+				: layer < 0 ? "%s/after_embeddings.bin"
+							: "%s/after_layer_%d.bin",
+			folder, layer);
 		unlink(name);
 	}
 	rmdir(folder);
@@ -282,36 +350,61 @@ START_TEST(blind_spots)
 	make_reference(NULL, _i ? N : 1);
 	json_t *result = diagnose("blindspots", NULL, _i ? N : 1), *names = json_object_get(result, "blind");
 	for (size_t i = 0; i < sizeof single / sizeof *single; i++)
-		ck_assert_msg(holds(names, single[i].text) == (!_i && single[i].blind), "%lld tokens: %s; %s", (long long)(_i ? N : 1), single[i].text,
-			json_string_value(json_object_get(result, "text")));
+		ck_assert_msg(holds(names, single[i].text) == (!_i && single[i].blind), "%lld tokens: %s; %s",
+			(long long)(_i ? N : 1), single[i].text, json_string_value(json_object_get(result, "text")));
 	json_decref(result);
 	remove_reference();
 }
 END_TEST
 
-/* Each bug, first in the port, then in the reference, which has one row; bugs of a whole model in all layers. */
-static const struct { const char *text, *name; int layer; } prints[] = {
-	{ "rope_base", "rope_base", 0 }, { "rope_pairs", "rope_pairs", 0 }, { "rope_pairs@2", "rope_pairs", 2 }, { "q_bias@1", "q_bias", 1 }, { "k_bias@1", "k_bias", 1 },
-	{ "k_bias@2", "k_bias", 2 }, { "v_bias@0", "v_bias", 0 }, { "kv_heads", "kv_heads", 0 }, { "kv_heads@1", "kv_heads", 1 }, { "scale", "scale", 0 }, { "scale@1", "scale", 1 },
-	{ "cache_slot", "cache_slot", 0 }, { "attn_residual@1", "attn_residual", 1 }, { "eps=1e-3", "eps", 0 }, { "swiglu_order@2", "swiglu_order", 2 }, { "activation", "activation", 0 },
-	{ "layer_order@1", "layer_order", 1 }, { "final_norm", "final_norm", 3 }, { "mask", "mask", 0 },
+/* Each bug, first in the port, then in the reference, which has one row; bugs of a whole model in all layers.
+ */
+static const struct {
+	const char *text, *name;
+	int layer;
+} prints[] = {
+	{ "rope_base", "rope_base", 0 },
+	{ "rope_pairs", "rope_pairs", 0 },
+	{ "rope_pairs@2", "rope_pairs", 2 },
+	{ "q_bias@1", "q_bias", 1 },
+	{ "k_bias@1", "k_bias", 1 },
+	{ "k_bias@2", "k_bias", 2 },
+	{ "v_bias@0", "v_bias", 0 },
+	{ "kv_heads", "kv_heads", 0 },
+	{ "kv_heads@1", "kv_heads", 1 },
+	{ "scale", "scale", 0 },
+	{ "scale@1", "scale", 1 },
+	{ "cache_slot", "cache_slot", 0 },
+	{ "attn_residual@1", "attn_residual", 1 },
+	{ "eps=1e-3", "eps", 0 },
+	{ "swiglu_order@2", "swiglu_order", 2 },
+	{ "activation", "activation", 0 },
+	{ "layer_order@1", "layer_order", 1 },
+	{ "final_norm", "final_norm", 3 },
+	{ "mask", "mask", 0 },
 };
 
 START_TEST(fingerprints)
 {
 	for (int in_reference = 0; in_reference < 2; in_reference++) {
 		make_reference(in_reference ? prints[_i].text : NULL, N);
-		json_t *result = diagnose("fingerprint", in_reference ? NULL : prints[_i].text, N), *first = json_array_get(json_object_get(result, "causes"), 0);
-		const char *text = json_string_value(json_object_get(result, "text")), *name = json_string_value(json_object_get(first, "name"));
+		json_t *result = diagnose("fingerprint", in_reference ? NULL : prints[_i].text, N),
+			   *first = json_array_get(json_object_get(result, "causes"), 0);
+		const char *text = json_string_value(json_object_get(result, "text")),
+				   *name = json_string_value(json_object_get(first, "name"));
 		/* The last row sees no later key: a missing mask shows one layer later. */
 		int layer = prints[_i].layer + (in_reference && !strcmp(prints[_i].text, "mask"));
-		ck_assert_msg(name && !strcmp(name, prints[_i].name), "%s in the %s: %s", prints[_i].text, in_reference ? "reference" : "port", text);
-		ck_assert_msg(json_number_value(json_object_get(first, "score")) > 0.9, "%s in the %s: %s", prints[_i].text, in_reference ? "reference" : "port", text);
-		ck_assert_msg(json_integer_value(json_object_get(result, "layer")) == layer, "%s in the %s: layer %lld, %s", prints[_i].text,
-			in_reference ? "reference" : "port", (long long)json_integer_value(json_object_get(result, "layer")), text);
-		ck_assert_msg(json_is_null(json_object_get(first, "layer")) == !strchr(prints[_i].text, '@'), "%s in the %s: %s",
+		ck_assert_msg(name && !strcmp(name, prints[_i].name), "%s in the %s: %s", prints[_i].text,
+			in_reference ? "reference" : "port", text);
+		ck_assert_msg(json_number_value(json_object_get(first, "score")) > 0.9, "%s in the %s: %s",
 			prints[_i].text, in_reference ? "reference" : "port", text);
-		ck_assert_str_eq(json_string_value(json_object_get(result, "explains")), in_reference ? "reference" : "port");
+		ck_assert_msg(json_integer_value(json_object_get(result, "layer")) == layer,
+			"%s in the %s: layer %lld, %s", prints[_i].text, in_reference ? "reference" : "port",
+			(long long)json_integer_value(json_object_get(result, "layer")), text);
+		ck_assert_msg(json_is_null(json_object_get(first, "layer")) == !strchr(prints[_i].text, '@'),
+			"%s in the %s: %s", prints[_i].text, in_reference ? "reference" : "port", text);
+		ck_assert_str_eq(
+			json_string_value(json_object_get(result, "explains")), in_reference ? "reference" : "port");
 		json_decref(result);
 		remove_reference();
 	}

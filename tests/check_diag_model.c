@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parts of the diagnosis that look at the model itself: weights, biography and what is special. What they must find is
- * planted in small models; the real model is asked, too, where it is on the machine. */
+/* The parts of the diagnosis that look at the model itself: weights, biography and what is special. What they
+ * must find is planted in small models; the real model is asked, too, where it is on the machine. */
 #include "replant.h"
 
 /* --- weights --- */
@@ -23,13 +23,15 @@ static void against_plain_loop(const struct plumb_file_tensor *t, const json_t *
 		m4 += d * d * d * d;
 	}
 	double std = (double)sqrtl(m2 / n);
-	ck_assert_msg(fabs(number(declared, "mean") - (double)(sum / n)) <= 1e-12 * std, "%s: mean %.15g", word(declared, "name"),
-		number(declared, "mean"));
+	ck_assert_msg(fabs(number(declared, "mean") - (double)(sum / n)) <= 1e-12 * std, "%s: mean %.15g",
+		word(declared, "name"), number(declared, "mean"));
 	ck_near(number(declared, "std"), std, 1e-12);
 	ck_near(number(declared, "kurtosis") + 3, (double)(m4 * n / (m2 * m2)), 1e-11);
 	ck_assert_double_eq(number(declared, "max"), (double)fabsf(v[at]));
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "max_at"), 0)), at / columns);
-	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "max_at"), 1)), at % columns);
+	ck_assert_int_eq(
+		json_integer_value(json_array_get(json_object_get(declared, "max_at"), 0)), at / columns);
+	ck_assert_int_eq(
+		json_integer_value(json_array_get(json_object_get(declared, "max_at"), 1)), at % columns);
 	free(v);
 }
 
@@ -46,7 +48,8 @@ START_TEST(weights_by_plain_loop)
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		ck_assert_ptr_eq(plumb_file_find(file, word(declared, "name")), t);
 		ck_assert_str_eq(word(declared, "type"), plumb_type_name(t->type));
-		ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(declared, "shape"), 0)), t->dim[0]);
+		ck_assert_int_eq(
+			json_integer_value(json_array_get(json_object_get(declared, "shape"), 0)), t->dim[0]);
 		against_plain_loop(t, declared);
 		ck_assert(json_is_null(json_object_get(declared, "unusual")));
 	}
@@ -58,9 +61,12 @@ END_TEST
 
 START_TEST(weights_that_are_wrong)
 {
-	struct replant r = { .layers = 6, .add = "blk.2.attn_rot_embd.weight", .sets = 6, .set = { { "blk.1.attn_k.bias", -1, 0, 0 },
-		{ "blk.3.attn_v.weight", 4, 9, NAN }, { "blk.3.attn_v.weight", 20, 1, INFINITY }, { "blk.4.ffn_down.weight", -1, 0, 7 },
-		{ "blk.5.ffn_up.weight", 2, 3, 40 }, { "token_embd.weight", -1, 0, 1 } } };
+	struct replant r = { .layers = 6,
+		.add = "blk.2.attn_rot_embd.weight",
+		.sets = 6,
+		.set = { { "blk.1.attn_k.bias", -1, 0, 0 }, { "blk.3.attn_v.weight", 4, 9, NAN },
+			{ "blk.3.attn_v.weight", 20, 1, INFINITY }, { "blk.4.ffn_down.weight", -1, 0, 7 },
+			{ "blk.5.ffn_up.weight", 2, 3, 40 }, { "token_embd.weight", -1, 0, 1 } } };
 	struct loaded l = load_planted(&r);
 	json_t *w = part(l.diag, "weights"), *tensors = json_object_get(w, "tensors"), *t;
 	const char *text = word(w, "text");
@@ -70,18 +76,25 @@ START_TEST(weights_that_are_wrong)
 	ck_assert_str_eq(word(t, "unusual"), "1 NaN and 1 infinite values, the first at [4, 9]");
 	ck_assert_double_lt(number(t, "max"), 10); /* of the finite ones */
 	ck_says(word(row_of(tensors, 4, "role", "ffn_down"), "unusual"), "largest weight ");
-	ck_says(word(row_of(tensors, 4, "role", "ffn_down"), "unusual"), "standard deviation 7.0x the median of layers");
+	ck_says(word(row_of(tensors, 4, "role", "ffn_down"), "unusual"),
+		"standard deviation 7.0x the median of layers");
 	ck_says(word(row_of(tensors, 5, "role", "ffn_up"), "unusual"), "kurtosis");
 	ck_assert_str_eq(word(row_of(tensors, 0, "role", "ffn_down"), "unusual"), "");
 	snprintf(line, sizeof line, "ffn_down: %s", word(row_of(tensors, 4, "role", "ffn_down"), "unusual"));
-	ck_assert_str_eq(json_string_value(json_array_get(json_object_get(json_array_get(json_object_get(w, "layers"), 4), "unusual"), 1)), line);
+	ck_assert_str_eq(json_string_value(json_array_get(
+						 json_object_get(json_array_get(json_object_get(w, "layers"), 4), "unusual"), 1)),
+		line);
 	ck_assert_uint_eq(json_array_size(json_object_get(w, "missing")), 5);
-	ck_says(json_string_value(json_array_get(json_object_get(w, "missing"), 0)), "blk.0.attn_rot_embd.weight: layer 2 has one");
+	ck_says(json_string_value(json_array_get(json_object_get(w, "missing"), 0)),
+		"blk.0.attn_rot_embd.weight: layer 2 has one");
 	ck_assert_uint_eq(json_array_size(json_object_get(w, "extra")), 1);
-	ck_says(json_string_value(json_array_get(json_object_get(w, "extra"), 0)), "blk.2.attn_rot_embd.weight: not used (RoPE's angles");
-	snprintf(line, sizeof line, "Unusual: layer 3 attn_v: %s", word(row_of(tensors, 3, "role", "attn_v"), "unusual")); /* the worst first */
+	ck_says(json_string_value(json_array_get(json_object_get(w, "extra"), 0)),
+		"blk.2.attn_rot_embd.weight: not used (RoPE's angles");
+	snprintf(line, sizeof line, "Unusual: layer 3 attn_v: %s",
+		word(row_of(tensors, 3, "role", "attn_v"), "unusual")); /* the worst first */
 	ck_says(text, line);
-	snprintf(line, sizeof line, "layer 1 attn_k.bias: %s", word(row_of(tensors, 1, "role", "attn_k.bias"), "unusual"));
+	snprintf(line, sizeof line, "layer 1 attn_k.bias: %s",
+		word(row_of(tensors, 1, "role", "attn_k.bias"), "unusual"));
 	ck_says(text, line);
 	unload(&l);
 }
@@ -92,7 +105,10 @@ END_TEST
 #define CHANNEL 21
 #define SPIKE 6000.0
 
-struct element { int64_t row, column; float x; };
+struct element {
+	int64_t row, column;
+	float x;
+};
 
 /* Of this row (-1: any) and column (-1: any) the element that most outdoes the other rows' in its column. */
 static struct element strongest(struct replant *r, int layer, int point, int64_t row, int64_t column)
@@ -107,7 +123,8 @@ static struct element strongest(struct replant *r, int layer, int point, int64_t
 		double others = 1e-3;
 		for (int64_t k = i % p->width; k < p->rows * p->width; k += p->width)
 			others = k == i ? others : fmax(others, fabs((double)p->v[k]));
-		if ((row >= 0 && i / p->width != row) || (column >= 0 && i % p->width != column) || fabs((double)p->v[i]) / others <= most)
+		if ((row >= 0 && i / p->width != row) || (column >= 0 && i % p->width != column) ||
+			fabs((double)p->v[i]) / others <= most)
 			continue;
 		most = fabs((double)p->v[i]) / others;
 		best = (struct element){ i / p->width, i % p->width, p->v[i] };
@@ -119,7 +136,8 @@ static struct element strongest(struct replant *r, int layer, int point, int64_t
 /* Every number of the sentences stands in a column. weight: of the neuron that does it; NULL: none does. */
 static void check_facts(const json_t *special, int64_t row, const float *weight)
 {
-	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0), *lead = json_object_get(special, "lead");
+	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0),
+				 *lead = json_object_get(special, "lead");
 	ck_assert_int_eq(whole(writes, "layer"), 1);
 	ck_assert_int_eq(whole(writes, "channel"), CHANNEL);
 	ck_assert_int_eq(whole(writes, "position"), row);
@@ -130,15 +148,19 @@ static void check_facts(const json_t *special, int64_t row, const float *weight)
 		ck_assert_double_gt(number(writes, "weight_over_std"), number(writes, "weight_over_std_usual"));
 	}
 	ck_assert_uint_ge(json_array_size(lead), 4);
-	const char *wording = strstr(word(special, "text"), "Layer 1 writes a massive activation: channel 21"), *first = json_string_value(json_array_get(lead, 1));
-	ck_assert_msg(wording && !strncmp(wording, first, strlen(first)), "\"%s\" does not say what the columns say: \"%s\"", word(special, "text"), first);
+	const char *wording = strstr(word(special, "text"), "Layer 1 writes a massive activation: channel 21"),
+			   *first = json_string_value(json_array_get(lead, 1));
+	ck_assert_msg(wording && !strncmp(wording, first, strlen(first)),
+		"\"%s\" does not say what the columns say: \"%s\"", word(special, "text"), first);
 }
 
-/* Layer 1 writes SPIKE through one weight of the FFN (or of the attention's output), layer 4 takes it back through another. */
+/* Layer 1 writes SPIKE through one weight of the FFN (or of the attention's output), layer 4 takes it back
+ * through another. */
 START_TEST(planted_spike)
 {
 	const char *writer = _i ? "blk.1.attn_output.weight" : "blk.1.ffn_down.weight";
-	const int point = _i ? PLUMB_POINT_ATTN_CONTEXT : PLUMB_POINT_FFN_ACT, in = _i ? 37 : 99; /* 37: head 2 of 16 elements */
+	const int point = _i ? PLUMB_POINT_ATTN_CONTEXT : PLUMB_POINT_FFN_ACT,
+			  in = _i ? 37 : 99; /* 37: head 2 of 16 elements */
 	struct replant r = { .layers = 6 };
 	const struct element source = strongest(&r, 1, point, -1, in);
 	const int64_t row = source.row;
@@ -148,8 +170,10 @@ START_TEST(planted_spike)
 	const float back = -(float)SPIKE / drain.x;
 	r.set[r.sets++] = (struct replant_value){ "blk.4.ffn_down.weight", CHANNEL, drain.column, back };
 	struct loaded l = load_planted(&r);
-	json_t *b = part(l.diag, "biography"), *life = json_array_get(json_object_get(b, "channels"), 0), *special;
-	json_t *written = json_array_get(json_object_get(life, "written"), 0), *removed = json_array_get(json_object_get(life, "removed"), 0);
+	json_t *b = part(l.diag, "biography"), *life = json_array_get(json_object_get(b, "channels"), 0),
+		   *special;
+	json_t *written = json_array_get(json_object_get(life, "written"), 0),
+		   *removed = json_array_get(json_object_get(life, "removed"), 0);
 	ck_assert_int_eq(whole(life, "channel"), CHANNEL);
 	ck_assert_int_eq(whole(life, "token"), row);
 	ck_assert_int_eq(whole(life, "token_id"), tokens[row]);
@@ -213,16 +237,24 @@ static bool find_model(void)
 	if (path && *path)
 		snprintf(model_path, sizeof model_path, "%s", path);
 	else
-		snprintf(model_path, sizeof model_path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", cache && *cache ?
-			cache : home ? home : "",
+		snprintf(model_path, sizeof model_path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+			cache && *cache ? cache
+				: home      ? home
+							: "",
 			cache && *cache ? "" : "/.cache");
 	return !access(model_path, R_OK);
 }
 
 static void check_channel_62(const json_t *life)
 {
-	static const struct { int layer, neuron; double before, after; } written[] = { { 2, 1980, 4.2, 982 }, { 3, 2247, 982, 1567 } };
-	static const struct { int layer; double before, after; } removed[] = { { 21, 1583, 942 }, { 22, 942, 432 }, { 23, 432, 338 } };
+	static const struct {
+		int layer, neuron;
+		double before, after;
+	} written[] = { { 2, 1980, 4.2, 982 }, { 3, 2247, 982, 1567 } };
+	static const struct {
+		int layer;
+		double before, after;
+	} removed[] = { { 21, 1583, 942 }, { 22, 942, 432 }, { 23, 432, 338 } };
 	ck_assert_int_eq(whole(life, "channel"), 62);
 	ck_assert_int_eq(whole(life, "token"), 0);
 	ck_assert_uint_eq(json_array_size(json_object_get(life, "written")), 2);
@@ -253,15 +285,17 @@ START_TEST(real_model)
 	struct loaded l = load(model_path, &hello, 1);
 	plumb_diag_free(l.diag);
 	ck_good(plumb_reference_open(&reference, data_path("real/hello-bf16"), plumb_model_config(l.model)));
-	ck_good(plumb_diag_new(&l.diag, l.model, NULL, reference, PLUMB_DIAG_OPTIONS(.tokens = &hello, .token_count = 1,
-		.layer = -1)));
-	json_t *channels = json_object_get(part(l.diag, "biography"), "channels"), *w = part(l.diag, "weights"), *s = part(l.diag, "stability");
+	ck_good(plumb_diag_new(&l.diag, l.model, NULL, reference,
+		PLUMB_DIAG_OPTIONS(.tokens = &hello, .token_count = 1, .layer = -1)));
+	json_t *channels = json_object_get(part(l.diag, "biography"), "channels"), *w = part(l.diag, "weights"),
+		   *s = part(l.diag, "stability");
 	ck_assert_uint_eq(json_array_size(channels), 1);
 	check_channel_62(json_array_get(channels, 0));
 	ck_assert_double_gt(number(json_array_get(channels, 0), "error_share"), 0.5);
 	for (int layer = 0; layer < 24; layer++) /* of all down projections only the two that write are told */
-		ck_assert_int_eq(json_is_string(json_object_get(row_of(json_object_get(w, "tensors"), layer, "role", "ffn_down"),
-			"unusual")), layer == 2 || layer == 3);
+		ck_assert_int_eq(json_is_string(json_object_get(
+							 row_of(json_object_get(w, "tensors"), layer, "role", "ffn_down"), "unusual")),
+			layer == 2 || layer == 3);
 	ck_says(word(w, "text"), "layer 2 ffn_down: kurtosis");
 	ck_assert(json_is_false(json_object_get(w, "has_qk_norm")));
 	ck_assert(json_is_null(json_object_get(s, "first_offender")));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The diagnosis of the real model against PyTorch's sets: the table of growth with its three jumps explained, the verdicts, and that
- * rounding a reference changes no verdict but the precision. Skipped with a line where the model is not on the machine. */
+/* The diagnosis of the real model against PyTorch's sets: the table of growth with its three jumps explained,
+ * the verdicts, and that rounding a reference changes no verdict but the precision. Skipped with a line where
+ * the model is not on the machine. */
 #include "diag_make.h"
 #include "diag_opened.h"
 
@@ -32,7 +33,8 @@ static void read_prompt(const char *set)
 	prompt_length = 1;
 	if (!strstr(set, "chat"))
 		return;
-	ck_good(plumb_reference_open(&r, data_path("real/chat-components.safetensors"), plumb_model_config(model)));
+	ck_good(
+		plumb_reference_open(&r, data_path("real/chat-components.safetensors"), plumb_model_config(model)));
 	declared = r;
 	ck_assert(declared->tokens && declared->token_count <= 64);
 	prompt_length = declared->token_count;
@@ -45,8 +47,8 @@ static struct opened open_set(const char *path, const char *fault)
 	struct opened o;
 	read_prompt(path);
 	ck_good(plumb_reference_open(&o.reference, path, plumb_model_config(model)));
-	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference, PLUMB_DIAG_OPTIONS(.tokens = prompt,
-		.token_count = prompt_length, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&o.diag, model, NULL, o.reference,
+		PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = prompt_length, .layer = -1, .fault = fault)));
 	return o;
 }
 
@@ -57,10 +59,7 @@ static struct opened open_real(const char *set, const char *fault)
 	return open_set(data_path(name), fault);
 }
 
-static double number(const json_t *o, const char *key)
-{
-	return json_number_value(json_object_get(o, key));
-}
+static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 
 static void no_culprit(json_t *growth)
 {
@@ -68,27 +67,35 @@ static void no_culprit(json_t *growth)
 	size_t i;
 	ck_assert_uint_eq(json_array_size(json_object_get(growth, "layers")), 24);
 	json_array_foreach(json_object_get(growth, "layers"), i, layer)
-		ck_assert_msg(strcmp(word(layer, "role"), "culprit") && strcmp(word(layer, "role"), "victim"), "layer %zu is a %s",
-			i, word(layer, "role"));
+		ck_assert_msg(strcmp(word(layer, "role"), "culprit") && strcmp(word(layer, "role"), "victim"),
+			"layer %zu is a %s", i, word(layer, "role"));
 }
 
-static const struct { const char *set; int code; } verdicts[] = {
-	{ "hello-bf16", PLUMB_PRECISION }, { "chat-bf16", PLUMB_PRECISION }, { "hello-fp32", PLUMB_CONVENTION }, { "chat-fp32",
-		PLUMB_CONVENTION },
-	{ "hello-components.safetensors", PLUMB_RIGHT }, { "chat-components.safetensors", PLUMB_RIGHT },
-	{ "hello-exact.safetensors", PLUMB_RIGHT }, { "chat-exact.safetensors", PLUMB_RIGHT },
+static const struct {
+	const char *set;
+	int code;
+} verdicts[] = {
+	{ "hello-bf16", PLUMB_PRECISION },
+	{ "chat-bf16", PLUMB_PRECISION },
+	{ "hello-fp32", PLUMB_CONVENTION },
+	{ "chat-fp32", PLUMB_CONVENTION },
+	{ "hello-components.safetensors", PLUMB_RIGHT },
+	{ "chat-components.safetensors", PLUMB_RIGHT },
+	{ "hello-exact.safetensors", PLUMB_RIGHT },
+	{ "chat-exact.safetensors", PLUMB_RIGHT },
 };
 
 START_TEST(the_port_is_right)
 {
 	struct opened o = open_real(verdicts[_i].set, NULL);
 	json_t *verdict = part(o.diag, "verdict"), *growth = part(o.diag, "growth");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == verdicts[_i].code, "%s: %s", verdicts[_i].set,
-		word(verdict, "text"));
+	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == verdicts[_i].code, "%s: %s",
+		verdicts[_i].set, word(verdict, "text"));
 	ck_assert_ptr_nonnull(strstr(word(verdict, "text"), "The port is right"));
 	ck_assert(json_is_null(json_object_get(part(o.diag, "components"), "first_bad")));
 	ck_assert(json_is_null(json_object_get(part(o.diag, "diverge"), "first")));
-	ck_assert_msg(number(growth, "geometric_mean_rel") < 1.2, "grows %g a layer", number(growth, "geometric_mean_rel"));
+	ck_assert_msg(
+		number(growth, "geometric_mean_rel") < 1.2, "grows %g a layer", number(growth, "geometric_mean_rel"));
 	no_culprit(growth);
 	close_diag(&o);
 }
@@ -97,29 +104,34 @@ END_TEST
 /* mission.md's table, and what causes each jump. */
 START_TEST(the_seed_s_jumps)
 {
-	static const struct { int from; const char *kind, *word; double least, most, to; } want[] = {
-		{ 2, "massive activation", "channel 62 goes from 4.1", 30, 38, 0.048 }, { 22, "cancellation", "channel 62", 2.3, 2.8,
-			0.23 },
+	static const struct {
+		int from;
+		const char *kind, *word;
+		double least, most, to;
+	} want[] = {
+		{ 2, "massive activation", "channel 62 goes from 4.1", 30, 38, 0.048 },
+		{ 22, "cancellation", "channel 62", 2.3, 2.8, 0.23 },
 		{ 23, "convention", "final-normed", 13, 17, 3.435 },
 	};
 	struct opened o = open_real("hello-bf16", NULL);
-	json_t *growth = part(o.diag, "growth"), *jumps = json_object_get(growth, "jumps"), *sentences = json_object_get(part(o.diag,
-		"verdict"), "sentences"), *one;
+	json_t *growth = part(o.diag, "growth"), *jumps = json_object_get(growth, "jumps"),
+		   *sentences = json_object_get(part(o.diag, "verdict"), "sentences"), *one;
 	size_t i;
 	bool named = false;
 	ck_assert_uint_eq(json_array_size(jumps), 3);
 	ck_assert_int_eq(json_integer_value(json_object_get(growth, "channel")), 62);
 	for (int k = 0; k < 3; k++) {
-		json_t *jump = json_array_get(jumps, (size_t)k), *layer = json_array_get(json_object_get(growth, "layers"),
-			(size_t)want[k].from);
+		json_t *jump = json_array_get(jumps, (size_t)k),
+			   *layer = json_array_get(json_object_get(growth, "layers"), (size_t)want[k].from);
 		double mean = number(json_object_get(layer, "raw"), "mean_abs");
 		ck_assert_int_eq(json_integer_value(json_object_get(jump, "from")), want[k].from);
 		ck_assert_int_eq(json_integer_value(json_object_get(jump, "to")), want[k].from + 1);
 		ck_assert_str_eq(word(jump, "kind"), want[k].kind);
 		ck_assert_msg(strstr(word(jump, "text"), want[k].word) != NULL, "%s", word(jump, "text"));
-		ck_assert_msg(number(jump, "growth_abs") > want[k].least && number(jump, "growth_abs") < want[k].most, "%g",
-			number(jump, "growth_abs"));
-		ck_assert_msg(fabs(mean / want[k].to - 1) < 0.03, "mean absolute error %g, expected %g", mean, want[k].to);
+		ck_assert_msg(number(jump, "growth_abs") > want[k].least && number(jump, "growth_abs") < want[k].most,
+			"%g", number(jump, "growth_abs"));
+		ck_assert_msg(
+			fabs(mean / want[k].to - 1) < 0.03, "mean absolute error %g, expected %g", mean, want[k].to);
 	}
 	json_array_foreach(sentences, i, one)
 		named |= strstr(json_string_value(one), "channel 62") != NULL;
@@ -148,8 +160,13 @@ START_TEST(relative_growth)
 }
 END_TEST
 
-static const struct { const char *set; enum plumb_stored stored; } rounded[] = {
-	{ "hello-fp32", PLUMB_STORED_BF16 }, { "chat-fp32", PLUMB_STORED_BF16 }, { "hello-fp32", PLUMB_STORED_FP16 },
+static const struct {
+	const char *set;
+	enum plumb_stored stored;
+} rounded[] = {
+	{ "hello-fp32", PLUMB_STORED_BF16 },
+	{ "chat-fp32", PLUMB_STORED_BF16 },
+	{ "hello-fp32", PLUMB_STORED_FP16 },
 };
 
 /* The files of a folder, rounded. */
@@ -191,29 +208,34 @@ START_TEST(rounding_changes_nothing_else)
 	round_files(fp32, dir, rounded[_i].stored);
 	o = open_set(dir, NULL);
 	json_t *verdict = part(o.diag, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_PRECISION, "%s", word(verdict, "text"));
+	ck_assert_msg(
+		json_integer_value(json_object_get(verdict, "code")) == PLUMB_PRECISION, "%s", word(verdict, "text"));
 	ck_assert_str_eq(word(part(o.diag, "convention"), "convention"), "final-normed last");
-	ck_assert_str_eq(word(part(o.diag, "precision"), "stored"), rounded[_i].stored == PLUMB_STORED_BF16 ? "fp32-from-bf16" :
-		"fp32-from-fp16");
+	ck_assert_str_eq(word(part(o.diag, "precision"), "stored"),
+		rounded[_i].stored == PLUMB_STORED_BF16 ? "fp32-from-bf16" : "fp32-from-fp16");
 	no_culprit(part(o.diag, "growth"));
 	close_diag(&o);
 	make_remove(dir);
 }
 END_TEST
 
-static const struct { const char *set, *fault, *cause; int layer; } broken[] = {
-	{ "hello-bf16", "v_bias@4", "v_bias", 4 }, { "chat-bf16", "k_bias@5", "k_bias", 5 }, { "chat-fp32", "rope_base@9",
-		"rope_base", 9 },
-	{ "chat-components.safetensors", "swiglu_order@22", "swiglu_order", 22 }, { "chat-bf16", "layer_order@7", "layer_order",
-	7 },
+static const struct {
+	const char *set, *fault, *cause;
+	int layer;
+} broken[] = {
+	{ "hello-bf16", "v_bias@4", "v_bias", 4 },
+	{ "chat-bf16", "k_bias@5", "k_bias", 5 },
+	{ "chat-fp32", "rope_base@9", "rope_base", 9 },
+	{ "chat-components.safetensors", "swiglu_order@22", "swiglu_order", 22 },
+	{ "chat-bf16", "layer_order@7", "layer_order", 7 },
 };
 
 START_TEST(a_real_bug_is_found)
 {
 	struct opened o = open_real(broken[_i].set, broken[_i].fault);
 	json_t *verdict = part(o.diag, "verdict");
-	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_DIVERGES, "%s: %s", broken[_i].fault,
-		word(verdict, "text"));
+	ck_assert_msg(json_integer_value(json_object_get(verdict, "code")) == PLUMB_DIVERGES, "%s: %s",
+		broken[_i].fault, word(verdict, "text"));
 	ck_assert_int_eq(json_integer_value(json_object_get(verdict, "layer")), broken[_i].layer);
 	ck_assert_str_eq(word(verdict, "cause"), broken[_i].cause);
 	close_diag(&o);
@@ -227,7 +249,10 @@ static bool find_model(void)
 		snprintf(model_path, sizeof model_path, "%s", path);
 	else
 		snprintf(model_path, sizeof model_path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-			cache && *cache ? cache : home ? home : "", cache && *cache ? "" : "/.cache");
+			cache && *cache ? cache
+				: home      ? home
+							: "",
+			cache && *cache ? "" : "/.cache");
 	return !access(model_path, R_OK);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Captures and watched runs: what is captured is what the session computes, feeding isolates, a run stops where it should. */
+/* Captures and watched runs: what is captured is what the session computes, feeding isolates, a run stops
+ * where it should. */
 #include "suite.h"
 #include "diag/diag.h"
 
@@ -22,7 +23,9 @@ static void teardown(void)
 
 static struct plumb_run fresh(struct plumb_capture *out)
 {
-	return (struct plumb_run){ .model = model, .tokens = prompt, .n = N, .last_layer = -1, .points = PLUMB_POINTS_ALL, .out = out };
+	return (struct plumb_run){
+		.model = model, .tokens = prompt, .n = N, .last_layer = -1, .points = PLUMB_POINTS_ALL, .out = out
+	};
 }
 
 START_TEST(captures_what_the_session_gives)
@@ -79,7 +82,8 @@ START_TEST(feeding_own_values_changes_nothing)
 	run.hook[run.hooks++] = (struct plumb_hook){ PLUMB_POINTS_ALL, plumb_hook_feed, &a };
 	ck_good(plumb_run_watched(&run));
 	while (plumb_capture_next(&a, &layer, &point)) {
-		const struct plumb_captured *x = plumb_capture_at(&a, layer, point), *y = plumb_capture_at(&b, layer, point);
+		const struct plumb_captured *x = plumb_capture_at(&a, layer, point),
+									*y = plumb_capture_at(&b, layer, point);
 		ck_assert(y && x->rows == y->rows && x->width == y->width);
 		ck_assert_mem_eq(x->v, y->v, sizeof *x->v * (size_t)(x->rows * x->width));
 	}
@@ -90,7 +94,8 @@ END_TEST
 
 START_TEST(feeding_isolates_a_layer)
 {
-	/* The reference's layer 0 is another one's: layer 0 then differs, layer 1 made from the fed input does not. */
+	/* The reference's layer 0 is another one's: layer 0 then differs, layer 1 made from the fed input does
+	 * not. */
 	struct plumb_capture a = { 0 }, b = { 0 }, isolated = { 0 };
 	struct plumb_run run = fresh(&a);
 	struct plumb_captured *p;
@@ -108,7 +113,8 @@ START_TEST(feeding_isolates_a_layer)
 	run.hook[0].user = &b;
 	ck_good(plumb_run_watched(&run));
 	for (int layer = 0; layer < a.layers; layer++) {
-		const struct plumb_captured *x = plumb_capture_at(&isolated, layer, PLUMB_POINT_OUTPUT), *y = plumb_capture_at(&b, layer, PLUMB_POINT_OUTPUT);
+		const struct plumb_captured *x = plumb_capture_at(&isolated, layer, PLUMB_POINT_OUTPUT),
+									*y = plumb_capture_at(&b, layer, PLUMB_POINT_OUTPUT);
 		double error = relative_l2(x->v, y->v, x->rows * x->width);
 		ck_assert_msg(layer ? error == 0 : error > 0.1, "layer %d: %g", layer, error);
 	}
@@ -126,7 +132,8 @@ START_TEST(stops_after_a_layer)
 	run.last_layer = 0;
 	ck_good(plumb_run_watched(&run));
 	ck_assert(plumb_capture_at(&c, 0, PLUMB_POINT_OUTPUT) != NULL);
-	ck_assert(plumb_capture_at(&c, 1, PLUMB_POINT_INPUT_NORM) == NULL && plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS) == NULL);
+	ck_assert(plumb_capture_at(&c, 1, PLUMB_POINT_INPUT_NORM) == NULL &&
+		plumb_capture_at(&c, -1, PLUMB_POINT_LOGITS) == NULL);
 	plumb_capture_free(&c);
 }
 END_TEST
@@ -136,9 +143,11 @@ START_TEST(common_rows)
 	float v[12] = { 0 };
 	const float *a, *b;
 	int64_t n;
-	struct plumb_captured all = { v, 6, 2, 0 }, last = { v, 1, 2, 5 }, beyond = { v, 1, 2, 6 }, wide = { v, 1, 3, 0 };
+	struct plumb_captured all = { v, 6, 2, 0 }, last = { v, 1, 2, 5 }, beyond = { v, 1, 2, 6 },
+						  wide = { v, 1, 3, 0 };
 	ck_assert(plumb_captured_common(&all, &last, &a, &b, &n) && a == v + 10 && b == v && n == 2);
-	ck_assert(!plumb_captured_common(&all, &beyond, &a, &b, &n) && !plumb_captured_common(&all, &wide, &a, &b, &n) && !plumb_captured_common(&all, NULL, &a, &b, &n));
+	ck_assert(!plumb_captured_common(&all, &beyond, &a, &b, &n) &&
+		!plumb_captured_common(&all, &wide, &a, &b, &n) && !plumb_captured_common(&all, NULL, &a, &b, &n));
 }
 END_TEST
 

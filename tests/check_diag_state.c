@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a diagnosis keeps: nothing half made after a failure, and nothing in the reference, which others may be using. */
+/* What a diagnosis keeps: nothing half made after a failure, and nothing in the reference, which others may
+ * be using. */
 #include "diag_make.h"
 #include "diag_part.h"
 #include "model/family.h"
@@ -7,7 +8,8 @@
 
 static const int32_t prompt[] = { 3, 147, 9, 234, 98, 197, 183, 112, 58, 97, 258 };
 #define N ((int64_t)(sizeof prompt / sizeof *prompt))
-static const char *const parts[] = { "convention", "trace", "growth", "components", "diverge", "stability", "blindspots", "fingerprint", "verdict" };
+static const char *const parts[] = { "convention", "trace", "growth", "components", "diverge", "stability",
+	"blindspots", "fingerprint", "verdict" };
 #define PARTS ((int)(sizeof parts / sizeof *parts))
 
 static struct plumb_context *ctx;
@@ -19,7 +21,13 @@ static void setup(void)
 	struct plumb_capture c = { .layers = 0 };
 	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_model_load(&model, ctx, data_path("tiny-f32.gguf"), NULL, NULL));
-	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .out = &c };
+	struct plumb_run run = { .model = model,
+		.tokens = prompt,
+		.n = N,
+		.last_layer = -1,
+		.all_logits = true,
+		.points = PLUMB_POINTS_ALL,
+		.out = &c };
 	ck_good(plumb_run_watched(&run));
 	make_reference(dir, &c, 4, MAKE_RAW, true); /* of position 4; who tells nothing takes it for the last */
 	plumb_capture_free(&c);
@@ -32,7 +40,9 @@ static void teardown(void)
 	plumb_close(ctx);
 }
 
-struct stop { int after, heard; };
+struct stop {
+	int after, heard;
+};
 static bool hear(void *user, const char *what, double done, double total)
 {
 	struct stop *s = user;
@@ -43,8 +53,9 @@ static bool hear(void *user, const char *what, double done, double total)
 static struct plumb_diag *diagnose(const struct plumb_reference *r, const char *fault, struct stop *stop)
 {
 	struct plumb_diag *d;
-	ck_good(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault,
-		.progress = stop ? hear : NULL, .user = stop)));
+	ck_good(plumb_diag_new(&d, model, NULL, r,
+		PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault,
+			.progress = stop ? hear : NULL, .user = stop)));
 	return d;
 }
 
@@ -72,14 +83,16 @@ static int check_all(struct plumb_diag *d, char *want[PARTS], enum plumb_status 
 		enum plumb_status s = plumb_diag_json(d, parts[i], &text);
 		ck_assert_msg(!s || s == allowed, "%s: %s", parts[i], plumb_last_error());
 		if (!s)
-			ck_assert_msg(!strcmp(text, want[i]), "%s differs after a failure:\n%s\n%s", parts[i], text, want[i]);
+			ck_assert_msg(
+				!strcmp(text, want[i]), "%s differs after a failure:\n%s\n%s", parts[i], text, want[i]);
 		right += !s;
 		free(text);
 	}
 	return right;
 }
 
-/* A budget from too small for anything to just too small for one run, then room: what was not complete is not kept. */
+/* A budget from too small for anything to just too small for one run, then room: what was not complete is not
+ * kept. */
 START_TEST(after_a_limit)
 {
 	struct plumb_reference *r;
@@ -103,8 +116,8 @@ START_TEST(after_a_limit)
 }
 END_TEST
 
-/* A model of the default mode has two runs, of which the second, with the points inside attention, needs most: just below that the first is
- * complete and the whole is not. */
+/* A model of the default mode has two runs, of which the second, with the points inside attention, needs
+ * most: just below that the first is complete and the whole is not. */
 START_TEST(the_second_run_fails)
 {
 	const struct plumb_capture *c;
@@ -136,7 +149,8 @@ START_TEST(the_second_run_fails)
 }
 END_TEST
 
-/* A hook that fails in the run for the points inside attention, wherever the memory goes: nothing of the first run stays. */
+/* A hook that fails in the run for the points inside attention, wherever the memory goes: nothing of the
+ * first run stays. */
 static enum plumb_status refuse(void *user, struct plumb_live *live)
 {
 	(void)user, (void)live;
@@ -146,8 +160,14 @@ static enum plumb_status refuse(void *user, struct plumb_live *live)
 START_TEST(nothing_of_a_failed_run)
 {
 	struct plumb_capture c = { .layers = 0 };
-	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .points = PLUMB_POINTS_ALL, .out = &c,
-		.hook = { { 1u << PLUMB_POINT_ATTN_SCORES, refuse, NULL } }, .hooks = 1 };
+	struct plumb_run run = { .model = model,
+		.tokens = prompt,
+		.n = N,
+		.last_layer = -1,
+		.points = PLUMB_POINTS_ALL,
+		.out = &c,
+		.hook = { { 1u << PLUMB_POINT_ATTN_SCORES, refuse, NULL } },
+		.hooks = 1 };
 	ck_assert(plumb_model_inside(model) >> PLUMB_POINT_ATTN_SCORES & 1);
 	ck_bad(plumb_run_as_used(&run), PLUMB_E_MEMORY, "refused");
 	ck_assert_ptr_null(c.captured);
@@ -189,7 +209,8 @@ START_TEST(two_on_one_reference)
 	memcpy(others, prompt, sizeof others);
 	others[4] = 7;
 	struct plumb_diag *a = diagnose(r, NULL, NULL), *b = diagnose(r, NULL, NULL), *c;
-	ck_good(plumb_diag_new(&c, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = others, .token_count = N, .layer = -1)));
+	ck_good(plumb_diag_new(
+		&c, model, NULL, r, PLUMB_DIAG_OPTIONS(.tokens = others, .token_count = N, .layer = -1)));
 	part(a, "convention");
 	part(c, "verdict"); /* finds other tokens, which is a problem of this diagnosis alone */
 	part(b, "convention");
@@ -209,7 +230,8 @@ START_TEST(two_on_one_reference)
 }
 END_TEST
 
-/* A report says the blind spots in its verdict, and the verdict that is asked for by itself stays what it was, as do all others. */
+/* A report says the blind spots in its verdict, and the verdict that is asked for by itself stays what it
+ * was, as do all others. */
 START_TEST(after_a_report)
 {
 	struct plumb_reference *r;
@@ -220,7 +242,8 @@ START_TEST(after_a_report)
 	ck_assert_int_eq(check_all(d, want, PLUMB_OK), PARTS);
 	json_t *report = part(d, "report"), *blind = json_object_get(report, "blindspots");
 	json_t *sentences = json_object_get(json_object_get(report, "verdict"), "sentences");
-	ck_assert_str_eq(json_string_value(json_array_get(sentences, json_array_size(sentences) - 1)), word(blind, "text"));
+	ck_assert_str_eq(
+		json_string_value(json_array_get(sentences, json_array_size(sentences) - 1)), word(blind, "text"));
 	ck_assert_int_eq(check_all(d, want, PLUMB_OK), PARTS);
 	plumb_diag_free(d);
 	drop_all(want);
@@ -228,8 +251,8 @@ START_TEST(after_a_report)
 }
 END_TEST
 
-/* A family whose table leaves out a point that its forward pass shows: that point is shown to nobody, so a report has none of it, though the
- * reference has. */
+/* A family whose table leaves out a point that its forward pass shows: that point is shown to nobody, so a
+ * report has none of it, though the reference has. */
 START_TEST(a_point_that_the_family_leaves_out)
 {
 	static struct plumb_family less; /* outlives a failure of this test */
@@ -250,7 +273,8 @@ START_TEST(a_point_that_the_family_leaves_out)
 		ck_assert_int_ne(point, _i);
 	plumb_diag_free(d);
 	if (_i == PLUMB_POINT_K_PROJ)
-		ck_bad(plumb_diag_new(&d, model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = "k_bias")),
+		ck_bad(plumb_diag_new(&d, model, NULL, NULL,
+				   PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = "k_bias")),
 			PLUMB_E_ARGUMENT, "shows no k_proj");
 	model->family = all;
 	plumb_reference_free(r);

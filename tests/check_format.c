@@ -73,14 +73,27 @@ START_TEST(good_small)
 }
 END_TEST
 
-static const struct { uint32_t type; int width; uint64_t bits; enum plumb_meta_kind kind; int64_t i; double f; } scalars[] = {
-	{G_U8, 1, 0xff, PLUMB_META_INT, 255, 255}, {G_I8, 1, 0x80, PLUMB_META_INT, -128, -128},
-	{G_U16, 2, 0xfffe, PLUMB_META_INT, 65534, 65534}, {G_I16, 2, 0xfffe, PLUMB_META_INT, -2, -2},
-	{G_U32, 4, 0xfffffffd, PLUMB_META_INT, 4294967293, 4294967293}, {G_I32, 4, 0xfffffffd, PLUMB_META_INT, -3, -3},
-	{G_F32, 4, 0x3f000000, PLUMB_META_FLOAT, 0, 0.5}, {G_F64, 8, 0xc004000000000000, PLUMB_META_FLOAT, 0, -2.5},
-	{G_BOOL, 1, 1, PLUMB_META_BOOL, 1, 1}, {G_BOOL, 1, 0, PLUMB_META_BOOL, 0, 0},
-	{G_U64, 8, INT64_MAX, PLUMB_META_INT, INT64_MAX, 0x1p63}, {G_U64, 8, UINT64_MAX - 4095, PLUMB_META_INT, INT64_MAX, 0x1.ffffffffffffep63},
-	{G_I64, 8, 1ull << 63, PLUMB_META_INT, INT64_MIN, -0x1p63},
+static const struct {
+	uint32_t type;
+	int width;
+	uint64_t bits;
+	enum plumb_meta_kind kind;
+	int64_t i;
+	double f;
+} scalars[] = {
+	{ G_U8, 1, 0xff, PLUMB_META_INT, 255, 255 },
+	{ G_I8, 1, 0x80, PLUMB_META_INT, -128, -128 },
+	{ G_U16, 2, 0xfffe, PLUMB_META_INT, 65534, 65534 },
+	{ G_I16, 2, 0xfffe, PLUMB_META_INT, -2, -2 },
+	{ G_U32, 4, 0xfffffffd, PLUMB_META_INT, 4294967293, 4294967293 },
+	{ G_I32, 4, 0xfffffffd, PLUMB_META_INT, -3, -3 },
+	{ G_F32, 4, 0x3f000000, PLUMB_META_FLOAT, 0, 0.5 },
+	{ G_F64, 8, 0xc004000000000000, PLUMB_META_FLOAT, 0, -2.5 },
+	{ G_BOOL, 1, 1, PLUMB_META_BOOL, 1, 1 },
+	{ G_BOOL, 1, 0, PLUMB_META_BOOL, 0, 0 },
+	{ G_U64, 8, INT64_MAX, PLUMB_META_INT, INT64_MAX, 0x1p63 },
+	{ G_U64, 8, UINT64_MAX - 4095, PLUMB_META_INT, INT64_MAX, 0x1.ffffffffffffep63 },
+	{ G_I64, 8, 1ull << 63, PLUMB_META_INT, INT64_MIN, -0x1p63 },
 };
 
 /* Each type alone and as the second element of an array. */
@@ -96,7 +109,8 @@ START_TEST(good_scalar)
 	g_uint(&g, 1, scalars[_i].width);
 	g_uint(&g, scalars[_i].bits, scalars[_i].width);
 	ck_assert_int_eq(open_copy(g.bytes, g.n, &file, &copy), PLUMB_OK);
-	const struct plumb_meta *one = plumb_file_meta_find(file, "one"), *many = plumb_file_meta_find(file, "many");
+	const struct plumb_meta *one = plumb_file_meta_find(file, "one"),
+							*many = plumb_file_meta_find(file, "many");
 	ck_assert_int_eq(one->kind, scalars[_i].kind);
 	ck_assert_int_eq(one->i, scalars[_i].i);
 	ck_assert_double_eq(one->f, scalars[_i].f);
@@ -111,10 +125,25 @@ START_TEST(good_scalar)
 }
 END_TEST
 
-static const struct { uint32_t ggml; enum plumb_type type; size_t bytes; } types[] = { /* of 256 elements */
-	{0, PLUMB_F32, 1024}, {1, PLUMB_F16, 512}, {2, PLUMB_Q4_0, 144}, {3, PLUMB_Q4_1, 160}, {6, PLUMB_Q5_0, 176},
-	{7, PLUMB_Q5_1, 192}, {8, PLUMB_Q8_0, 272}, {12, PLUMB_Q4_K, 144}, {13, PLUMB_Q5_K, 176}, {14, PLUMB_Q6_K, 210},
-	{26, PLUMB_I32, 1024}, {28, PLUMB_F64, 2048}, {30, PLUMB_BF16, 512},
+static const struct {
+	uint32_t ggml;
+	enum plumb_type type;
+	size_t bytes;
+} types[] = {
+	/* of 256 elements */
+	{ 0, PLUMB_F32, 1024 },
+	{ 1, PLUMB_F16, 512 },
+	{ 2, PLUMB_Q4_0, 144 },
+	{ 3, PLUMB_Q4_1, 160 },
+	{ 6, PLUMB_Q5_0, 176 },
+	{ 7, PLUMB_Q5_1, 192 },
+	{ 8, PLUMB_Q8_0, 272 },
+	{ 12, PLUMB_Q4_K, 144 },
+	{ 13, PLUMB_Q5_K, 176 },
+	{ 14, PLUMB_Q6_K, 210 },
+	{ 26, PLUMB_I32, 1024 },
+	{ 28, PLUMB_F64, 2048 },
+	{ 30, PLUMB_BF16, 512 },
 };
 
 START_TEST(good_type)
@@ -158,7 +187,8 @@ START_TEST(good_many_names)
 }
 END_TEST
 
-/* The same names lie otherwise each time they are indexed, so that no file can be made to let them all meet in one slot. */
+/* The same names lie otherwise each time they are indexed, so that no file can be made to let them all meet
+ * in one slot. */
 START_TEST(names_are_scattered_anew)
 {
 	struct gguf_builder g;
@@ -167,7 +197,8 @@ START_TEST(names_are_scattered_anew)
 	small_file(&g, 3);
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(open_copy(g.bytes, g.n, &file[i], &copy[i]), PLUMB_OK);
-	ck_assert(file[0]->meta_names.seed != file[1]->meta_names.seed && file[0]->tensor_names.seed != file[1]->tensor_names.seed);
+	ck_assert(file[0]->meta_names.seed != file[1]->meta_names.seed &&
+		file[0]->tensor_names.seed != file[1]->tensor_names.seed);
 	ck_assert(file[0]->meta_names.seed != file[0]->tensor_names.seed);
 	for (int i = 0; i < 2; i++) {
 		plumb_file_close(file[i]);
@@ -270,26 +301,32 @@ END_TEST
 
 /* Files of one or two tensors of rank 2 or 1 (rows 0) that are wrong. */
 static const struct {
-	struct { uint32_t type; uint64_t columns, rows, offset; } a, b; /* columns 0: none */
+	struct {
+		uint32_t type;
+		uint64_t columns, rows, offset;
+	} a, b; /* columns 0: none */
 	size_t data;
 	enum plumb_status status;
 	const char *words;
 } bad_tensors[] = {
-	{{0, 8, 0, 0}, {0}, 31, PLUMB_E_FORMAT, "'a' has 32 bytes at offset 0"},
-	{{0, 8, 0, 32}, {0}, 32, PLUMB_E_FORMAT, "'a' has 32 bytes at offset 32"},
-	{{0, 8, 0, UINT64_MAX - 31}, {0}, 32, PLUMB_E_FORMAT, "at offset 18446744073709551584"},
-	{{0, 4, 0, 16}, {0}, 32, PLUMB_E_FORMAT, "'a' has offset 16, expected a multiple of the alignment, 32"},
-	{{0, 9, 0, 0}, {0, 8, 0, 32}, 64, PLUMB_E_FORMAT, "'b' begins at byte 128, inside tensor 'a', which ends at byte 132"},
-	{{0, 8, 0, 32}, {0, 16, 0, 0}, 64, PLUMB_E_FORMAT, "'a' begins at byte 128, inside tensor 'b'"},
-	{{0, 8, 0, 0}, {0, 8, 0, 0}, 64, PLUMB_E_FORMAT, "inside tensor"},
-	{{0, 1ull << 32, 1ull << 32, 0}, {0}, 32, PLUMB_E_FORMAT, "product of its dimensions overflows"},
-	{{28, 1ull << 60, 2, 0}, {0}, 32, PLUMB_E_FORMAT, "size of 2305843009213693952 elements of f64 overflows"},
-	{{0, UINT64_MAX, 0, 0}, {0}, 32, PLUMB_E_FORMAT, "dimension of 18446744073709551615"},
-	{{8, 33, 0, 0}, {0}, 64, PLUMB_E_FORMAT, "rows of 33 elements are not whole blocks of 32"},
-	{{12, 128, 2, 0}, {0}, 144, PLUMB_E_FORMAT, "rows of 128 elements are not whole blocks of 256"},
-	{{31, 256, 0, 0}, {0}, 144, PLUMB_E_UNSUPPORTED, "'a' is of type Q4_0_4_4 (31)"},
-	{{42, 64, 0, 0}, {0}, 36, PLUMB_E_UNSUPPORTED, "'a' is of type number 42"},
-	{{1000, 4, 0, 0}, {0}, 32, PLUMB_E_UNSUPPORTED, "'a' is of type number 1000"},
+	{ { 0, 8, 0, 0 }, { 0 }, 31, PLUMB_E_FORMAT, "'a' has 32 bytes at offset 0" },
+	{ { 0, 8, 0, 32 }, { 0 }, 32, PLUMB_E_FORMAT, "'a' has 32 bytes at offset 32" },
+	{ { 0, 8, 0, UINT64_MAX - 31 }, { 0 }, 32, PLUMB_E_FORMAT, "at offset 18446744073709551584" },
+	{ { 0, 4, 0, 16 }, { 0 }, 32, PLUMB_E_FORMAT,
+		"'a' has offset 16, expected a multiple of the alignment, 32" },
+	{ { 0, 9, 0, 0 }, { 0, 8, 0, 32 }, 64, PLUMB_E_FORMAT,
+		"'b' begins at byte 128, inside tensor 'a', which ends at byte 132" },
+	{ { 0, 8, 0, 32 }, { 0, 16, 0, 0 }, 64, PLUMB_E_FORMAT, "'a' begins at byte 128, inside tensor 'b'" },
+	{ { 0, 8, 0, 0 }, { 0, 8, 0, 0 }, 64, PLUMB_E_FORMAT, "inside tensor" },
+	{ { 0, 1ull << 32, 1ull << 32, 0 }, { 0 }, 32, PLUMB_E_FORMAT, "product of its dimensions overflows" },
+	{ { 28, 1ull << 60, 2, 0 }, { 0 }, 32, PLUMB_E_FORMAT,
+		"size of 2305843009213693952 elements of f64 overflows" },
+	{ { 0, UINT64_MAX, 0, 0 }, { 0 }, 32, PLUMB_E_FORMAT, "dimension of 18446744073709551615" },
+	{ { 8, 33, 0, 0 }, { 0 }, 64, PLUMB_E_FORMAT, "rows of 33 elements are not whole blocks of 32" },
+	{ { 12, 128, 2, 0 }, { 0 }, 144, PLUMB_E_FORMAT, "rows of 128 elements are not whole blocks of 256" },
+	{ { 31, 256, 0, 0 }, { 0 }, 144, PLUMB_E_UNSUPPORTED, "'a' is of type Q4_0_4_4 (31)" },
+	{ { 42, 64, 0, 0 }, { 0 }, 36, PLUMB_E_UNSUPPORTED, "'a' is of type number 42" },
+	{ { 1000, 4, 0, 0 }, { 0 }, 32, PLUMB_E_UNSUPPORTED, "'a' is of type number 1000" },
 };
 
 START_TEST(bad_tensor)
@@ -297,9 +334,11 @@ START_TEST(bad_tensor)
 	struct gguf_builder g;
 	const int two = bad_tensors[_i].b.columns != 0;
 	g_header(&g, 3, two ? 2 : 1, 0);
-	g_tensor(&g, "a", bad_tensors[_i].a.type, bad_tensors[_i].a.columns, bad_tensors[_i].a.rows, bad_tensors[_i].a.offset);
+	g_tensor(&g, "a", bad_tensors[_i].a.type, bad_tensors[_i].a.columns, bad_tensors[_i].a.rows,
+		bad_tensors[_i].a.offset);
 	if (two)
-		g_tensor(&g, "b", bad_tensors[_i].b.type, bad_tensors[_i].b.columns, bad_tensors[_i].b.rows, bad_tensors[_i].b.offset);
+		g_tensor(&g, "b", bad_tensors[_i].b.type, bad_tensors[_i].b.columns, bad_tensors[_i].b.rows,
+			bad_tensors[_i].b.offset);
 	g_data(&g, 32, bad_tensors[_i].data);
 	expect_error(g.bytes, g.n, bad_tensors[_i].status, bad_tensors[_i].words);
 }
@@ -314,7 +353,8 @@ START_TEST(bad_rank_and_name)
 		g_u32(&g, rank);
 		for (uint32_t i = 0; i < 8; i++)
 			g_u64(&g, 1);
-		expect_error(g.bytes, g.n, PLUMB_E_FORMAT, rank == 0 ? "has 0 dimensions" : "has 5 dimensions, expected 1 to 4");
+		expect_error(g.bytes, g.n, PLUMB_E_FORMAT,
+			rank == 0 ? "has 0 dimensions" : "has 5 dimensions, expected 1 to 4");
 	}
 	g_header(&g, 3, 1, 0);
 	g_tensor(&g, "a", 0, 0, 1, 0);
@@ -329,10 +369,18 @@ END_TEST
 
 /* --- alignment --- */
 
-static const struct { uint64_t alignment, offset; const char *words; } alignments[] = {
-	{8, 8, NULL}, {64, 64, NULL}, {64, 32, "offset 32, expected a multiple of the alignment, 64"}, {32, 8, "offset 8"},
-	{0, 0, "'general.alignment' is 0"}, {4, 0, "is 4, expected a power of two, at least 8"}, {24, 0, "is 24"},
-	{1u << 31, 0, "bytes at offset 0 of the data"},
+static const struct {
+	uint64_t alignment, offset;
+	const char *words;
+} alignments[] = {
+	{ 8, 8, NULL },
+	{ 64, 64, NULL },
+	{ 64, 32, "offset 32, expected a multiple of the alignment, 64" },
+	{ 32, 8, "offset 8" },
+	{ 0, 0, "'general.alignment' is 0" },
+	{ 4, 0, "is 4, expected a power of two, at least 8" },
+	{ 24, 0, "is 24" },
+	{ 1u << 31, 0, "bytes at offset 0 of the data" },
 };
 
 START_TEST(alignment)

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library when memory runs out: the Nth allocation fails, for N from 1 to the last one (a sample of them where they are many; all with
- * PLUMB_TEST_LARGE=1). An error with a text, nothing lost, nothing left, and a session that goes on with the same bits. */
+/* The library when memory runs out: the Nth allocation fails, for N from 1 to the last one (a sample of them
+ * where they are many; all with PLUMB_TEST_LARGE=1). An error with a text, nothing lost, nothing left, and a
+ * session that goes on with the same bits. */
 #include <unistd.h>
 #include "inject/inject.h"
 #include "suite.h"
 #include <plumb/diag.h>
 
-struct result { float logits[4096]; int64_t n; int32_t ids[64]; size_t ids_n; char text[65536]; };
+struct result {
+	float logits[4096];
+	int64_t n;
+	int32_t ids[64];
+	size_t ids_n;
+	char text[65536];
+};
 
 static long points;
 
@@ -50,7 +57,8 @@ static enum plumb_status speak(struct plumb_session *session, struct plumb_model
 	if (s || (s = plumb_session_eval(session, &next, 1, PLUMB_LOGITS_LAST)))
 		return s;
 	sum_up(session, model, r);
-	if ((s = plumb_sampler_new(&sampler, PLUMB_SAMPLING(.temperature = 1, .top_k = 5, .top_p = 1, .repeat_penalty = 1, .seed = 1))))
+	if ((s = plumb_sampler_new(&sampler,
+			 PLUMB_SAMPLING(.temperature = 1, .top_k = 5, .top_p = 1, .repeat_penalty = 1, .seed = 1))))
 		return s;
 	s = plumb_sample(sampler, r->logits, (int32_t)r->n, &id);
 	plumb_sampler_free(sampler);
@@ -83,7 +91,9 @@ static struct plumb_model *diagnosed;
 static enum plumb_status diagnosis(struct result *r)
 {
 	static const int32_t tokens[] = { 1, 2, 3 };
-	struct plumb_diag_options options = { .size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1 };
+	struct plumb_diag_options options = {
+		.size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1
+	};
 	struct plumb_diag *diag = NULL;
 	char *json = NULL;
 	enum plumb_status s = plumb_diag_new(&diag, diagnosed, NULL, NULL, &options);
@@ -101,7 +111,8 @@ static enum plumb_status diagnosis(struct result *r)
 
 static struct plumb_reference *reference;
 
-/* A part whose work is done already, but for what it makes of it: a median that is lost for want of memory is no result (precision.c). */
+/* A part whose work is done already, but for what it makes of it: a median that is lost for want of memory is
+ * no result (precision.c). */
 static enum plumb_status precision(struct result *r)
 {
 	struct plumb_diag_options options = { .size = sizeof options, .layer = -1 };
@@ -128,12 +139,15 @@ static enum plumb_status precision(struct result *r)
 static void refer(void)
 {
 	static const int32_t tokens[] = { 1, 2, 3 };
-	struct plumb_diag_options options = { .size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1 };
+	struct plumb_diag_options options = {
+		.size = sizeof options, .tokens = tokens, .token_count = 3, .layer = -1
+	};
 	struct plumb_diag *diag;
 	char folder[] = "/tmp/check_inject.XXXXXX", command[64];
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	ck_good(plumb_diag_new(&diag, diagnosed, NULL, NULL, &options));
-	ck_good(plumb_diag_dump(diag, folder, false, 1u << PLUMB_POINT_EMBEDDINGS | 1u << PLUMB_POINT_OUTPUT | 1u << PLUMB_POINT_LOGITS));
+	ck_good(plumb_diag_dump(diag, folder, false,
+		1u << PLUMB_POINT_EMBEDDINGS | 1u << PLUMB_POINT_OUTPUT | 1u << PLUMB_POINT_LOGITS));
 	plumb_diag_free(diag);
 	ck_good(plumb_reference_open(&reference, folder, plumb_model_config(diagnosed)));
 	snprintf(command, sizeof command, "rm -r %s", folder);
@@ -148,7 +162,8 @@ static enum plumb_status going_on(struct result *r)
 	return s ? s : speak(kept, plumb_session_model(kept), r);
 }
 
-static enum plumb_status armed(enum plumb_status (*part)(struct result *r), struct result *r, long at, bool onward)
+static enum plumb_status armed(
+	enum plumb_status (*part)(struct result *r), struct result *r, long at, bool onward)
 {
 	memset(r, 0, sizeof *r);
 	inject->calls = inject->live = inject->fired = 0;
@@ -160,7 +175,8 @@ static enum plumb_status armed(enum plumb_status (*part)(struct result *r), stru
 	return s;
 }
 
-/* Every point of the part; again: what it gives afterwards, without a failure, must be what it gave before. */
+/* Every point of the part; again: what it gives afterwards, without a failure, must be what it gave before.
+ */
 static void sweep(const char *name, enum plumb_status (*part)(struct result *r), bool own, long most)
 {
 	static struct result clean, r;
@@ -172,20 +188,27 @@ static void sweep(const char *name, enum plumb_status (*part)(struct result *r),
 	for (int onward = 0; onward < 2; onward++)
 		for (long at = 1; at <= count; at += at < most / 2 ? 1 : step, tried++) {
 			enum plumb_status s = armed(part, &r, at, onward);
-			ck_assert_msg(!own || inject->live == 0, "%s, allocation %ld%s: %ld not freed", name, at, onward ? "+" : "", (long)inject->live);
+			ck_assert_msg(!own || inject->live == 0, "%s, allocation %ld%s: %ld not freed", name, at,
+				onward ? "+" : "", (long)inject->live);
 			ck_assert_msg(s == PLUMB_OK || *plumb_last_error(), "%s, allocation %ld: no text", name, at);
-			ck_assert_msg(s == PLUMB_OK || s == PLUMB_E_MEMORY, "%s, allocation %ld: %s (%s)", name, at, plumb_strerror(s), plumb_last_error());
-			ck_assert_msg(s != PLUMB_OK || !memcmp(&r, &clean, sizeof r), "%s, allocation %ld: another result with success", name, at);
+			ck_assert_msg(s == PLUMB_OK || s == PLUMB_E_MEMORY, "%s, allocation %ld: %s (%s)", name, at,
+				plumb_strerror(s), plumb_last_error());
+			ck_assert_msg(s != PLUMB_OK || !memcmp(&r, &clean, sizeof r),
+				"%s, allocation %ld: another result with success", name, at);
 			if (at % 8 == 0 || !own) {
 				ck_good(armed(part, &r, 0, false));
-				ck_assert_msg(!memcmp(&r, &clean, sizeof r), "%s, after allocation %ld failed: not as before", name, at);
+				ck_assert_msg(!memcmp(&r, &clean, sizeof r), "%s, after allocation %ld failed: not as before",
+					name, at);
 			}
 		}
 	points += tried;
 	printf("%s: %ld of 2 x %ld points, all survived\n", name, tried, count);
 }
 
-START_TEST(load_and_run) { sweep("load, tokens, template, prompt, decode", whole, true, 400); }
+START_TEST(load_and_run)
+{
+	sweep("load, tokens, template, prompt, decode", whole, true, 400);
+}
 END_TEST
 
 START_TEST(session_as_before)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program that has set a locale with a decimal comma gets the same JSON, text, page and messages, and may write numbers with a point. The
- * locale is made here, so that it need not be installed. */
+/* A program that has set a locale with a decimal comma gets the same JSON, text, page and messages, and may
+ * write numbers with a point. The locale is made here, so that it need not be installed. */
 #include <dirent.h>
 #include <locale.h>
 #include <unistd.h>
@@ -27,8 +27,9 @@ static void remove_locale(void)
 /* Everything the library makes out of numbers, one text after the other. */
 static char *everything(void)
 {
-	static const char *const parts[] = { "convention", "precision", "growth", "components", "verdict", "weights", "biography", "stability",
-		"blindspots", "fingerprint", "diverge", "isolate", "trace", "report" };
+	static const char *const parts[] = { "convention", "precision", "growth", "components", "verdict",
+		"weights", "biography", "stability", "blindspots", "fingerprint", "diverge", "isolate", "trace",
+		"report" };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_reference *r;
@@ -74,7 +75,8 @@ START_TEST(with_a_decimal_comma)
 	char *plain = everything(), *comma;
 	make_locale();
 	if (!setlocale(LC_ALL, "de_DE.UTF-8") || strcmp(localeconv()->decimal_point, ",")) {
-		fprintf(stderr, "check_locale: SKIPPED: there is no locale de_DE.UTF-8, and localedef (package locales) cannot make it\n");
+		fprintf(stderr,
+			"check_locale: SKIPPED: there is no locale de_DE.UTF-8, and localedef (package locales) cannot make it\n");
 		remove_locale();
 		return;
 	}
@@ -86,7 +88,8 @@ START_TEST(with_a_decimal_comma)
 	ck_assert_str_eq(own, "0,5"); /* and was put back */
 	ck_assert_ptr_nonnull(strstr(plain, "viewBox="));
 	for (size_t i = 0; plain[i] || comma[i]; i++)
-		ck_assert_msg(plain[i] == comma[i], "at %zu: %.80s / %.80s", i, plain + (i < 40 ? 0 : i - 40), comma + (i < 40 ? 0 : i - 40));
+		ck_assert_msg(plain[i] == comma[i], "at %zu: %.80s / %.80s", i, plain + (i < 40 ? 0 : i - 40),
+			comma + (i < 40 ? 0 : i - 40));
 	remove_locale();
 	free(plain);
 	free(comma);

@@ -15,9 +15,14 @@ static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_
 
 static bool is_exact(void) { return !strcmp(getenv("PLUMB_MODE"), "exact"); }
 
-struct loaded { struct plumb_context *ctx; struct plumb_model *model; struct plumb_session *session; };
+struct loaded {
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	struct plumb_session *session;
+};
 
-static struct loaded load(const char *type, const struct plumb_options *open, const struct plumb_session_options *how)
+static struct loaded load(
+	const char *type, const struct plumb_options *open, const struct plumb_session_options *how)
 {
 	struct loaded l;
 	char name[64];
@@ -69,7 +74,8 @@ static void against_reference(struct loaded *l, const char *type, bool single, d
 	ck_good(plumb_session_eval(l->session, ids, n, PLUMB_LOGITS_ALL));
 	plumb_session_tap(l->session, 0, NULL, NULL);
 	ck_assert_int_eq(c.compared, plumb_file_tensors(c.file));
-	ck_assert_msg(c.worst <= tolerance, "tiny-%s%s: relative error %.3g at %s is over %g", type, single ? "-single" : "", c.worst, c.where, tolerance);
+	ck_assert_msg(c.worst <= tolerance, "tiny-%s%s: relative error %.3g at %s is over %g", type,
+		single ? "-single" : "", c.worst, c.where, tolerance);
 	compare_greedy(l->session, ids, n, next, m);
 	plumb_file_close((struct plumb_file *)(uintptr_t)c.file);
 }
@@ -103,7 +109,8 @@ END_TEST
 
 START_TEST(half_cache)
 {
-	struct loaded l = load("q8_0", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.kv_type = PLUMB_F16));
+	struct loaded l = load(
+		"q8_0", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.kv_type = PLUMB_F16));
 	against_reference(&l, "q8_0", false, TOLERANCE_KV_F16);
 	unload(&l);
 }
@@ -112,7 +119,8 @@ END_TEST
 /* Logits of 200 tokens, in one way or another. */
 static float *logits_of(int threads, int64_t batch, int64_t step)
 {
-	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver(), .threads = threads), PLUMB_SESSION_OPTIONS(.batch = batch));
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver(), .threads = threads),
+		PLUMB_SESSION_OPTIONS(.batch = batch));
 	int64_t n = 200, rows, vocab = plumb_model_config(l.model)->vocab;
 	int32_t ids[200];
 	const float *logits;
@@ -149,7 +157,8 @@ START_TEST(passes_agree) /* and the cache grows on the way */
 	for (int i = 0; i < 4; i++) {
 		float *parts = logits_of(2, ways[i][0], ways[i][1]);
 		double error = relative_l2(parts, whole, 320);
-		ck_assert_msg(error <= TOLERANCE_FP32, "batch %lld, step %lld: %g", (long long)ways[i][0], (long long)ways[i][1], error);
+		ck_assert_msg(error <= TOLERANCE_FP32, "batch %lld, step %lld: %g", (long long)ways[i][0],
+			(long long)ways[i][1], error);
 		free(parts);
 	}
 	free(whole);
@@ -185,14 +194,16 @@ static bool cancelled(void *user) { return atomic_load((atomic_int *)user) != 0;
 START_TEST(refusals_keep_the_session)
 {
 	atomic_int cancel = 0;
-	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.context = 8, .cancel = cancelled, .cancel_user = &cancel));
+	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()),
+		PLUMB_SESSION_OPTIONS(.context = 8, .cancel = cancelled, .cancel_user = &cancel));
 	int32_t ids[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 	const float *logits;
 	int64_t rows;
 	ck_bad(plumb_session_logits(l.session, &logits, &rows), PLUMB_E_ARGUMENT, "no logits");
 	ck_good(plumb_session_eval(l.session, ids, 3, PLUMB_LOGITS_NONE));
 	ck_bad(plumb_session_logits(l.session, &logits, &rows), PLUMB_E_ARGUMENT, "no logits");
-	ck_bad(plumb_session_eval(l.session, ids, 6, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT, "6 tokens after 3 held do not fit the context of 8");
+	ck_bad(plumb_session_eval(l.session, ids, 6, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT,
+		"6 tokens after 3 held do not fit the context of 8");
 	ck_bad(plumb_session_eval(l.session, ids, 0, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "no tokens");
 	ck_bad(plumb_session_eval(l.session, (int32_t[]){ 320 }, 1, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "320");
 	ck_bad(plumb_session_eval(l.session, (int32_t[]){ -1 }, 1, PLUMB_LOGITS_LAST), PLUMB_E_ARGUMENT, "-1");
@@ -207,9 +218,14 @@ START_TEST(refusals_keep_the_session)
 }
 END_TEST
 
-static const struct { struct plumb_session_options options; enum plumb_status status; const char *text; } bad_sessions[] = {
+static const struct {
+	struct plumb_session_options options;
+	enum plumb_status status;
+	const char *text;
+} bad_sessions[] = {
 	{ { .context = 8 }, PLUMB_E_ARGUMENT, "struct plumb_session_options: size is 0" },
-	{ { .size = sizeof(struct plumb_session_options), .context = 257 }, PLUMB_E_ARGUMENT, "257 is not within the model's 256" },
+	{ { .size = sizeof(struct plumb_session_options), .context = 257 }, PLUMB_E_ARGUMENT,
+		"257 is not within the model's 256" },
 	{ { .size = sizeof(struct plumb_session_options), .context = -1 }, PLUMB_E_ARGUMENT, "-1" },
 	{ { .size = sizeof(struct plumb_session_options), .batch = -5 }, PLUMB_E_ARGUMENT, "-5" },
 	{ { .size = sizeof(struct plumb_session_options), .kv_type = PLUMB_Q8_0 }, PLUMB_E_TYPE, "q8_0" },
@@ -219,7 +235,8 @@ START_TEST(session_options)
 {
 	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), NULL);
 	struct plumb_session *s;
-	ck_bad(plumb_session_new(&s, l.model, &bad_sessions[_i].options), bad_sessions[_i].status, bad_sessions[_i].text);
+	ck_bad(plumb_session_new(&s, l.model, &bad_sessions[_i].options), bad_sessions[_i].status,
+		bad_sessions[_i].text);
 	ck_assert_ptr_null(s);
 	unload(&l);
 }
@@ -227,7 +244,12 @@ END_TEST
 
 /* --- the tap --- */
 
-struct meddler { int layer; enum plumb_point point; enum plumb_status answer; int seen; };
+struct meddler {
+	int layer;
+	enum plumb_point point;
+	enum plumb_status answer;
+	int seen;
+};
 
 static enum plumb_status meddle(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
@@ -254,12 +276,14 @@ START_TEST(tap_changes_what_follows)
 	memcpy(before, logits, sizeof before);
 	/* Every point of a layer is written to; each must matter, so each is really what goes on. */
 	for (int point = PLUMB_POINT_EMBEDDINGS; point < PLUMB_POINT_COUNT; point++) {
-		struct meddler m = { point == PLUMB_POINT_EMBEDDINGS || point >= PLUMB_POINT_FINAL_NORM ? -1 : 1, (enum plumb_point)point, PLUMB_OK, 0 };
+		struct meddler m = { point == PLUMB_POINT_EMBEDDINGS || point >= PLUMB_POINT_FINAL_NORM ? -1 : 1,
+			(enum plumb_point)point, PLUMB_OK, 0 };
 		ck_good(plumb_session_rewind(l.session, 0));
 		plumb_session_tap(l.session, 1u << point, meddle, &m);
 		ck_good(plumb_session_eval(l.session, ids, 3, PLUMB_LOGITS_LAST));
 		ck_good(plumb_session_logits(l.session, &logits, &rows));
-		ck_assert_msg(relative_l2(logits, before, 320) > 1e-4, "%s: writing it changes nothing", plumb_point_name(point));
+		ck_assert_msg(relative_l2(logits, before, 320) > 1e-4, "%s: writing it changes nothing",
+			plumb_point_name(point));
 		ck_assert_int_eq(m.seen, m.layer < 0 ? 1 : 3);
 	}
 	ck_assert_ptr_null(plumb_point_name(PLUMB_POINT_COUNT));
@@ -294,16 +318,19 @@ END_TEST
 
 START_TEST(no_memory_for_cache)
 {
-	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver(), .memory_limit = UINT64_C(64) << 20), NULL);
+	struct loaded l = load(
+		"f32", PLUMB_OPTIONS(.driver = test_driver(), .memory_limit = UINT64_C(64) << 20), NULL);
 	struct plumb_tensor fill;
 	uint64_t now, peak, limit;
 	int32_t id = 1;
 	plumb_memory(l.ctx, &now, &peak, &limit);
 	ck_good(plumb_tensor_new(l.ctx, &fill, PLUMB_F32, 1, (int64_t[]){ (int64_t)(limit - now - 4096) / 4 }));
 	float *zeros = calloc((size_t)plumb_tensor_count(&fill), sizeof *zeros);
-	ck_good(plumb_tensor_write(&fill, zeros, plumb_tensor_bytes(&fill))); /* a driver may allocate no sooner */
+	ck_good(
+		plumb_tensor_write(&fill, zeros, plumb_tensor_bytes(&fill))); /* a driver may allocate no sooner */
 	free(zeros);
-	ck_bad(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT, "AR_HARDWARE_MEMORY_SCALE");
+	ck_bad(
+		plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST), PLUMB_E_LIMIT, "AR_HARDWARE_MEMORY_SCALE");
 	ck_assert_int_eq(plumb_session_position(l.session), 0);
 	plumb_tensor_free(&fill);
 	ck_good(plumb_session_eval(l.session, &id, 1, PLUMB_LOGITS_LAST));
@@ -311,11 +338,14 @@ START_TEST(no_memory_for_cache)
 }
 END_TEST
 
-/* Sequences of different lengths in one pass give what each gives alone; a refused step changes no session. */
+/* Sequences of different lengths in one pass give what each gives alone; a refused step changes no session.
+ */
 START_TEST(shared_step)
 {
-	struct loaded l = load("f32", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.context = 8, .batch = 4));
-	static const int32_t ids[] = { 5, 17, 3, 99, 42, 8, 7 }, more[][4] = { { 1, 2, 3, 4 }, { 30, 31, 32, 33 } };
+	struct loaded l = load(
+		"f32", PLUMB_OPTIONS(.driver = test_driver()), PLUMB_SESSION_OPTIONS(.context = 8, .batch = 4));
+	static const int32_t ids[] = { 5, 17, 3, 99, 42, 8, 7 },
+						 more[][4] = { { 1, 2, 3, 4 }, { 30, 31, 32, 33 } };
 	struct plumb_session *shared[4], *alone[4], *twice[2];
 	const float *a, *b;
 	int64_t rows, vocab = plumb_model_config(l.model)->vocab;
@@ -333,7 +363,8 @@ START_TEST(shared_step)
 			ck_good(plumb_session_logits(shared[i], &b, &rows));
 			ck_assert_int_eq(rows, 1);
 			ck_assert_int_eq(plumb_session_position(shared[i]), i + 2 + step);
-			ck_assert_msg(relative_l2(b, a, vocab) < TOLERANCE_FP32, "session %d: %g", i, relative_l2(b, a, vocab));
+			ck_assert_msg(
+				relative_l2(b, a, vocab) < TOLERANCE_FP32, "session %d: %g", i, relative_l2(b, a, vocab));
 		}
 	}
 	twice[0] = twice[1] = shared[0];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every operator of the native driver against its float64 truth: every case of its descriptor, every weight type,
- * every instruction set of this machine, both modes, 1 to 3 threads, whose number changes no bit. */
+/* Every operator of the native driver against its float64 truth: every case of its descriptor, every weight
+ * type, every instruction set of this machine, both modes, 1 to 3 threads, whose number changes no bit. */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,15 +40,18 @@ START_TEST(test_op)
 		setenv("PLUMB_NATIVE_ISA", name, 1);
 		for (int i = 0; i < THREADS; i++) {
 			struct plumb_context **ctx = &c.ctx[c.sets][i];
-			need(plumb_open(ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = 1 + i,
-				.mode = modes[c.sets % MODES])), name);
+			need(plumb_open(ctx,
+					 PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = 1 + i,
+						 .mode = modes[c.sets % MODES])),
+				name);
 			ck_assert_ptr_nonnull(strstr(plumb_driver_note(*ctx, 0), name));
 		}
 	}
 	need(plumb_open(&c.half, PLUMB_OPTIONS(.driver = "native", .precision = "FP16")), "FP16");
 	ck_assert_int_gt(each_problem((enum plumb_op)_i, check_problem, &c), 0);
 	plumb_close(c.half);
-	for (int s = 0; s < c.sets; s += MODES) /* default: a fused one may be composed for some weights, not for all */
+	for (int s = 0; s < c.sets;
+		 s += MODES) /* default: a fused one may be composed for some weights, not for all */
 		ck_assert_uint_gt(plumb_placement(c.ctx[s][0], _i, 0), 0);
 	for (int s = 0; s < c.sets; s++)
 		for (int i = 0; i < THREADS; i++)

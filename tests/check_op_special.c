@@ -12,7 +12,8 @@ struct plumb_context *special_open_in(int set, int threads, const char *mode)
 {
 	struct plumb_context *ctx;
 	setenv("PLUMB_NATIVE_ISA", plumb_simd_at(set), 1);
-	OK(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = threads, .mode = mode)));
+	OK(plumb_open(
+		&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32", .threads = threads, .mode = mode)));
 	return ctx;
 }
 
@@ -28,7 +29,8 @@ struct plumb_context *special_truth(void)
 	return ctx;
 }
 
-struct plumb_tensor special_tensor(struct plumb_context *ctx, enum plumb_type type, int rank, const int64_t *dim, const float *data)
+struct plumb_tensor special_tensor(
+	struct plumb_context *ctx, enum plumb_type type, int rank, const int64_t *dim, const float *data)
 {
 	struct plumb_tensor t;
 	OK(plumb_tensor_new(ctx, &t, type, rank, dim));

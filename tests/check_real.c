@@ -43,12 +43,21 @@ static int64_t ids_of(const json_t *list, int32_t *ids, int64_t room)
 /* The largest relative L2 error allowed per tensor; doc/numerics.md, "Whole models". The fp32
  * sets carry PyTorch's own float32 rounding, up to 1.09e-5 (chat L0.attn_context, where scores
  * reach 1,458); the exact sets are PyTorch in float64. So FP64 is held to 1e-6 of the exact ones. */
-static const struct { const char *file, *precision, *mode; double tolerance; int64_t tensors; } sets[] = {
-	{ "hello-components", "FP32", "exact", 1e-5, 315 }, { "hello-exact", "FP32", "exact", 1e-5, 411 },
-	{ "chat-components", "FP32", "exact", 1e-5, 59 }, { "chat-exact", "FP32", "exact", 1e-5, 63 },
-	{ "hello-exact", "FP32", "default", 1e-4, 411 }, { "chat-exact", "FP32", "default", 1e-4, 63 },
-	{ "hello-exact", "FP16", "exact", 3.4e-2, 411 }, { "chat-exact", "FP16", "exact", 0.29, 63 },
-	{ "hello-exact", "FP64", "exact", 1e-6, 411 }, { "chat-exact", "FP64", "exact", 1e-6, 63 },
+static const struct {
+	const char *file, *precision, *mode;
+	double tolerance;
+	int64_t tensors;
+} sets[] = {
+	{ "hello-components", "FP32", "exact", 1e-5, 315 },
+	{ "hello-exact", "FP32", "exact", 1e-5, 411 },
+	{ "chat-components", "FP32", "exact", 1e-5, 59 },
+	{ "chat-exact", "FP32", "exact", 1e-5, 63 },
+	{ "hello-exact", "FP32", "default", 1e-4, 411 },
+	{ "chat-exact", "FP32", "default", 1e-4, 63 },
+	{ "hello-exact", "FP16", "exact", 3.4e-2, 411 },
+	{ "chat-exact", "FP16", "exact", 0.29, 63 },
+	{ "hello-exact", "FP64", "exact", 1e-6, 411 },
+	{ "chat-exact", "FP64", "exact", 1e-6, 63 },
 };
 #define ROUNDED_REFERENCE "L0.attn_context" /* of chat-components: its own error */
 #define ROUNDED_REFERENCE_ERROR 1.09e-5
@@ -66,10 +75,11 @@ START_TEST(components)
 	open_model(sets[_i].precision, sets[_i].mode);
 	plumb_session_tap(session, PLUMB_POINTS_ALL, compare_tap, &c);
 	ck_good(plumb_session_eval(session, ids, n, PLUMB_LOGITS_LAST));
-	fprintf(stderr, "  %s %s %s: %lld tensors, worst relative error %.3g at %s\n", sets[_i].file, sets[_i].precision, sets[_i].mode, (long long)c.compared, c.worst, c.where);
+	fprintf(stderr, "  %s %s %s: %lld tensors, worst relative error %.3g at %s\n", sets[_i].file,
+		sets[_i].precision, sets[_i].mode, (long long)c.compared, c.worst, c.where);
 	ck_assert_int_eq(c.compared, sets[_i].tensors);
-	ck_assert_msg(c.worst <= sets[_i].tolerance, "%s %s: relative error %.3g at %s is over %g", sets[_i].file, sets[_i].precision, c.worst,
-		c.where, sets[_i].tolerance);
+	ck_assert_msg(c.worst <= sets[_i].tolerance, "%s %s: relative error %.3g at %s is over %g", sets[_i].file,
+		sets[_i].precision, c.worst, c.where, sets[_i].tolerance);
 	close_model();
 	plumb_file_close((struct plumb_file *)(uintptr_t)c.file);
 }
@@ -93,9 +103,12 @@ START_TEST(top_logits)
 	json_array_foreach(json_object_get(json_object_get(root, "top"), names[_i % 2]), i, pair) {
 		int64_t id = json_integer_value(json_array_get(pair, 0));
 		double want = json_real_value(json_array_get(pair, 1));
-		ck_assert_msg(fabs(logits[id] - want) <= 1e-3, "%s: logit of %lld is %.5f, expected %.5f", names[_i % 2], (long long)id, logits[id], want);
+		ck_assert_msg(fabs(logits[id] - want) <= 1e-3, "%s: logit of %lld is %.5f, expected %.5f",
+			names[_i % 2], (long long)id, logits[id], want);
 	}
-	ck_assert_int_eq(best(logits, plumb_model_config(model)->vocab), json_integer_value(json_array_get(json_array_get(json_object_get(json_object_get(root, "top"), names[_i % 2]), 0), 0)));
+	ck_assert_int_eq(best(logits, plumb_model_config(model)->vocab),
+		json_integer_value(json_array_get(
+			json_array_get(json_object_get(json_object_get(root, "top"), names[_i % 2]), 0), 0)));
 	json_decref(root);
 	close_model();
 }
@@ -106,7 +119,8 @@ START_TEST(greedy)
 	const char *mode = _i / 4 ? "default" : "exact";
 	json_t *root = expected(), *one = json_array_get(json_object_get(root, "greedy"), (size_t)_i % 4);
 	int32_t ids[128], next[128];
-	int64_t n = ids_of(json_object_get(one, "ids"), ids, 128), m = ids_of(json_object_get(one, "next"), next, 128);
+	int64_t n = ids_of(json_object_get(one, "ids"), ids, 128),
+			m = ids_of(json_object_get(one, "next"), next, 128);
 	const char *prompt = json_string_value(json_object_get(one, "prompt"));
 	open_model("FP32", mode);
 	if (prompt) {
@@ -124,7 +138,10 @@ START_TEST(greedy)
 }
 END_TEST
 
-static const struct { const char *name; int64_t n; } texts[] = { { "GPL-3 first 512", 512 }, { "GPL-3 first 2048", 2048 } };
+static const struct {
+	const char *name;
+	int64_t n;
+} texts[] = { { "GPL-3 first 512", 512 }, { "GPL-3 first 2048", 2048 } };
 
 static double text_nll(const int32_t *ids, int64_t n)
 {
@@ -162,7 +179,8 @@ START_TEST(mean_nll)
 	ck_assert_mem_eq(ids, first, sizeof first);
 	double nll = text_nll(ids, texts[_i % 2].n), want = json_real_value(json_object_get(one, "mean_nll"));
 	fprintf(stderr, "  %s %s: mean NLL %.7f, expected %.7f\n", texts[_i % 2].name, mode, nll, want);
-	ck_assert_msg(fabs(nll - want) <= 1e-4, "%s: mean NLL %.7f, expected %.7f", texts[_i % 2].name, nll, want);
+	ck_assert_msg(
+		fabs(nll - want) <= 1e-4, "%s: mean NLL %.7f, expected %.7f", texts[_i % 2].name, nll, want);
 	free(ids);
 	free(text);
 	json_decref(root);
@@ -203,7 +221,10 @@ static bool find_model(void)
 		snprintf(model_path, sizeof model_path, "%s", path);
 	else
 		snprintf(model_path, sizeof model_path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-			cache && *cache ? cache : home ? home : "", cache && *cache ? "" : "/.cache");
+			cache && *cache ? cache
+				: home      ? home
+							: "",
+			cache && *cache ? "" : "/.cache");
 	return !access(model_path, R_OK);
 }
 
@@ -223,7 +244,8 @@ int main(void)
 	}
 	fprintf(stderr, "the real model: %s\n", model_path);
 	Suite *suite = suite_create("real");
-	/* Each a case of its own, so that CK_RUN_CASE=greedy runs that one alone. Of FP16 one set will do elsewhere, and FP64 is native's. */
+	/* Each a case of its own, so that CK_RUN_CASE=greedy runs that one alone. Of FP16 one set will do
+	 * elsewhere, and FP64 is native's. */
 	add(suite, "components", components, strcmp(test_driver(), "native") ? 7 : 10);
 	add(suite, "top", top_logits, 4);
 	add(suite, "greedy", greedy, 8);

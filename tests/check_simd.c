@@ -40,9 +40,10 @@ START_TEST(test_choice)
 			ck_assert(!simd.dot[t] == !plumb_type_is_weight((enum plumb_type)t));
 			ck_assert(!simd.to_f32[t] == !plumb_type_is_weight((enum plumb_type)t));
 		}
-		ck_assert(simd.to_f16 && simd.pack && simd.gemm && simd.max && simd.exp_sum && simd.sum_sq && simd.norm && simd.scale && simd.add &&
-			simd.swiglu);
-		ck_assert(simd.mr >= 1 && simd.mr <= PLUMB_SIMD_MR_MAX && simd.nr >= 1 && simd.nr <= PLUMB_SIMD_NR_MAX);
+		ck_assert(simd.to_f16 && simd.pack && simd.gemm && simd.max && simd.exp_sum && simd.sum_sq &&
+			simd.norm && simd.scale && simd.add && simd.swiglu);
+		ck_assert(
+			simd.mr >= 1 && simd.mr <= PLUMB_SIMD_MR_MAX && simd.nr >= 1 && simd.nr <= PLUMB_SIMD_NR_MAX);
 	}
 	ck_assert_int_eq(plumb_simd_choose(&simd, NULL), PLUMB_OK);
 	ck_assert_str_eq(simd.name, best);
@@ -57,11 +58,14 @@ START_TEST(test_unknown)
 	struct plumb_simd simd;
 	ck_assert_int_eq(plumb_simd_choose(&simd, "sse9"), PLUMB_E_ARGUMENT);
 	for (int i = 0; plumb_simd_at(i); i++)
-		ck_assert_msg(strstr(plumb_last_error(), plumb_simd_at(i)), "\"%s\" does not list %s", plumb_last_error(), plumb_simd_at(i));
+		ck_assert_msg(strstr(plumb_last_error(), plumb_simd_at(i)), "\"%s\" does not list %s",
+			plumb_last_error(), plumb_simd_at(i));
 	setenv("PLUMB_NATIVE_ISA", "sse9", 1);
-	ck_assert_int_eq(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32")), PLUMB_E_ARGUMENT);
+	ck_assert_int_eq(
+		plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP32")), PLUMB_E_ARGUMENT);
 	ck_assert_ptr_null(ctx);
-	ck_assert_msg(strstr(plumb_last_error(), "PLUMB_NATIVE_ISA") && strstr(plumb_last_error(), "sse9"), "\"%s\"", plumb_last_error());
+	ck_assert_msg(strstr(plumb_last_error(), "PLUMB_NATIVE_ISA") && strstr(plumb_last_error(), "sse9"),
+		"\"%s\"", plumb_last_error());
 }
 END_TEST
 

@@ -39,8 +39,15 @@ static void build_nfc(void)
 	const struct plumb_meta *kinds = plumb_file_meta_find(file, "tokenizer.ggml.token_type");
 	struct plumb_span *token = spans(tokens), *merge = spans(merges);
 	int32_t *kind = calloc(kinds->n, sizeof(*kind));
-	struct plumb_vocab v = { .tokens = tokens->n, .token = token, .kind = kind, .merges = merges->n, .merge = merge,
-		.split = "qwen2", .bos = -1, .eos = -1, .pad = -1 };
+	struct plumb_vocab v = { .tokens = tokens->n,
+		.token = token,
+		.kind = kind,
+		.merges = merges->n,
+		.merge = merge,
+		.split = "qwen2",
+		.bos = -1,
+		.eos = -1,
+		.pad = -1 };
 
 	for (uint64_t i = 0; i < kinds->n; i++)
 		kind[i] = (int32_t)plumb_meta_int_at(kinds, i);
@@ -112,10 +119,15 @@ char *decode(const struct plumb_tokenizer *t, const int32_t *ids, size_t n, size
 
 /* --- ids --- */
 
-static const struct { const char *name; size_t strings; bool nfc; } lists[] = {
+static const struct {
+	const char *name;
+	size_t strings;
+	bool nfc;
+} lists[] = {
 	{ "text/tokenizer.json", 400, false }, /* the project's reference */
-	{ "text/odd.json", 600, false },       /* Hugging Face tokenizers 0.23: rare characters, new letters, specials */
-	{ "text/nfc.json", 300, true },        /* the same with its NFC normaliser */
+	{ "text/odd.json", 600,
+		false },                    /* Hugging Face tokenizers 0.23: rare characters, new letters, specials */
+	{ "text/nfc.json", 300, true }, /* the same with its NFC normaliser */
 };
 
 START_TEST(ids_match)
@@ -146,16 +158,18 @@ END_TEST
 
 START_TEST(nfc_round_trip)
 {
-	static const struct { const char *text, *nfc; } rows[] = {
+	static const struct {
+		const char *text, *nfc;
+	} rows[] = {
 		{ "e\xcc\x81", "\xc3\xa9" }, { "plain", "plain" }, { "\xe2\x84\xab", "\xc3\x85" }, /* Angstrom sign */
-		{ "a\xcc\x81\xcc\xa3", "\xe1\xba\xa1\xcc\x81" },                /* acute, dot below: reordered */
-		{ "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c" },     /* Hangul */
-		{ "\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc" },                 /* excluded from composition */
-		{ "e<|im_end|>\xcc\x81", "e<|im_end|>\xcc\x81" },               /* not across a special */
+		{ "a\xcc\x81\xcc\xa3", "\xe1\xba\xa1\xcc\x81" },            /* acute, dot below: reordered */
+		{ "\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c" }, /* Hangul */
+		{ "\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc" },             /* excluded from composition */
+		{ "e<|im_end|>\xcc\x81", "e<|im_end|>\xcc\x81" },           /* not across a special */
 		{ "\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\xa3\xcc\x81\xcc\x81\xcc\x81\xcc\x81"
 		  "\xcc\x81\xcc\x81\xcc\x81",
-		  "\xcc\xa3\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"
-		  "\xcc\x81\xcc\x81\xcc\x81" },                                 /* a long run of marks */
+			"\xcc\xa3\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81\xcc\x81"
+			"\xcc\x81\xcc\x81\xcc\x81" }, /* a long run of marks */
 	};
 	int32_t *ids;
 	size_t n, size;
@@ -192,14 +206,26 @@ START_TEST(specials_can_not_be_forged)
 }
 END_TEST
 
-static const struct { const char *text; size_t size; const char *words; } invalid[] = {
-	{ "ab\x80", 3, "byte 2 (0x80" },            { "\xc0\xaf", 2, "byte 0" },           /* overlong / */
-	{ "\xc1\xbf", 2, "byte 0" },                { "a\xe0\x80\xaf", 4, "byte 1" },
-	{ "\xf0\x80\x80\xaf", 4, "byte 0" },        { "xyz\xed\xa0\x80", 6, "byte 3" },    /* surrogates */
-	{ "\xed\xbf\xbf", 3, "byte 0" },            { "\xf4\x90\x80\x80", 4, "byte 0" },   /* past U+10FFFF */
-	{ "\xf5\x80\x80\x80", 4, "byte 0" },        { "\xff", 1, "byte 0 (0xff" },
-	{ "a\xe4\xb8", 3, "byte 1 (0xe4, cut off" }, { "\xf0\x9f\x99", 3, "cut off" },      { "\xc3", 1, "cut off" },
-	{ "\xe4\xb8x", 3, "byte 0" },               { "<|im_end|>\xfe", 11, "byte 10" },
+static const struct {
+	const char *text;
+	size_t size;
+	const char *words;
+} invalid[] = {
+	{ "ab\x80", 3, "byte 2 (0x80" },
+	{ "\xc0\xaf", 2, "byte 0" }, /* overlong / */
+	{ "\xc1\xbf", 2, "byte 0" },
+	{ "a\xe0\x80\xaf", 4, "byte 1" },
+	{ "\xf0\x80\x80\xaf", 4, "byte 0" },
+	{ "xyz\xed\xa0\x80", 6, "byte 3" }, /* surrogates */
+	{ "\xed\xbf\xbf", 3, "byte 0" },
+	{ "\xf4\x90\x80\x80", 4, "byte 0" }, /* past U+10FFFF */
+	{ "\xf5\x80\x80\x80", 4, "byte 0" },
+	{ "\xff", 1, "byte 0 (0xff" },
+	{ "a\xe4\xb8", 3, "byte 1 (0xe4, cut off" },
+	{ "\xf0\x9f\x99", 3, "cut off" },
+	{ "\xc3", 1, "cut off" },
+	{ "\xe4\xb8x", 3, "byte 0" },
+	{ "<|im_end|>\xfe", 11, "byte 10" },
 };
 
 START_TEST(invalid_utf8)
@@ -236,11 +262,12 @@ END_TEST
 
 /* --- size --- */
 
-static const char *const units[] = { "a", " ", "the quick brown fox, 12. ", "\xe4\xb8\x96", "<", "<|im_start|>", "ab",
-	"\n ", "\xcc\x81\xcc\xa3", "!", "\n", "'s", "\xe2\x80\x8b ", "1" };
+static const char *const units[] = { "a", " ", "the quick brown fox, 12. ", "\xe4\xb8\x96", "<",
+	"<|im_start|>", "ab", "\n ", "\xcc\x81\xcc\xa3", "!", "\n", "'s", "\xe2\x80\x8b ", "1" };
 
 /* Best of so many runs; the text must come back. */
-static double time_to_encode(const struct plumb_tokenizer *t, const char *unit, size_t size, int runs, bool check)
+static double time_to_encode(
+	const struct plumb_tokenizer *t, const char *unit, size_t size, int runs, bool check)
 {
 	size_t length = strlen(unit), n, back_size;
 	double best = 1e9;
@@ -275,7 +302,8 @@ START_TEST(time_is_linear)
 		const size_t size = (size_t)1 << (SANITIZED ? 14 : 16);
 		double small = time_to_encode(t, units[_i], size, 3, !nfc);
 		double large = time_to_encode(t, units[_i], 16 * size, 1, !nfc);
-		ck_assert_msg(large < 80 * small + 0.02, "%zu KiB of \"%s\" took %.3f s, %zu KiB %.4f s", size / 64, units[_i], large, size / 1024, small);
+		ck_assert_msg(large < 80 * small + 0.02, "%zu KiB of \"%s\" took %.3f s, %zu KiB %.4f s", size / 64,
+			units[_i], large, size / 1024, small);
 	}
 }
 END_TEST
@@ -285,7 +313,6 @@ START_TEST(builds_fast)
 	ck_assert_msg(seconds_to_build < 2, "the tokenizer took %.2f s to build", seconds_to_build);
 }
 END_TEST
-
 
 int main(void)
 {

@@ -8,28 +8,32 @@
 
 struct compare {
 	const struct plumb_file *file;
-	int64_t pos;       /* rows of the reference before the first row shown */
-	int64_t compared;  /* tensors found in the reference */
-	double worst;      /* relative L2 */
+	int64_t pos;      /* rows of the reference before the first row shown */
+	int64_t compared; /* tensors found in the reference */
+	double worst;     /* relative L2 */
 	char where[64];
 	const char *rounded;  /* a tensor whose reference is known to be inexact, and by how much: */
 	double rounded_error; /* that is taken off before it counts */
-	double few_sums;      /* not 0: scores are held to so many times the bound; doc/numerics.md, "Whole models" */
+	double few_sums; /* not 0: scores are held to so many times the bound; doc/numerics.md, "Whole models" */
 };
 
 /* "L3.output", or "final_norm" outside a layer. last_logits stands for logits of one row. */
-static inline const struct plumb_file_tensor *compare_find(const struct compare *c, int layer, enum plumb_point point, int64_t rows)
+static inline const struct plumb_file_tensor *compare_find(
+	const struct compare *c, int layer, enum plumb_point point, int64_t rows)
 {
 	char name[64];
 	if (layer >= 0)
 		snprintf(name, sizeof name, "L%d.%s", layer, plumb_point_name(point));
 	else
-		snprintf(name, sizeof name, "%s", point == PLUMB_POINT_LOGITS && rows == 1 && plumb_file_find(c->file, "last_logits") ?
-			"last_logits" : plumb_point_name(point));
+		snprintf(name, sizeof name, "%s",
+			point == PLUMB_POINT_LOGITS && rows == 1 && plumb_file_find(c->file, "last_logits")
+				? "last_logits"
+				: plumb_point_name(point));
 	return plumb_file_find(c->file, name);
 }
 
-static inline enum plumb_status compare_tap(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
+static inline enum plumb_status compare_tap(
+	void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
 	struct compare *c = user;
 	const struct plumb_file_tensor *want = compare_find(c, layer, point, t->dim[0]);
@@ -82,7 +86,8 @@ static inline int32_t best(const float *logits, int64_t n)
 }
 
 /* Greedy continuation of n prompt tokens must be next[0 .. count). */
-static inline void compare_greedy(struct plumb_session *s, const int32_t *prompt, int64_t n, const int32_t *next, int64_t count)
+static inline void compare_greedy(
+	struct plumb_session *s, const int32_t *prompt, int64_t n, const int32_t *next, int64_t count)
 {
 	int64_t rows, vocab = plumb_model_config(plumb_session_model(s))->vocab;
 	const float *logits;

@@ -24,7 +24,8 @@ int main(void)
 	for (size_t s = 0; s < sizeof sets / sizeof *sets; s++)
 		for (int i = 0; i < simd_comparison_count; i++) {
 			const char *bad = simd_comparisons[i].run(sets[s], seed);
-			printf("%s %s%s%s\n", sets[s]->name, simd_comparisons[i].name, bad ? ": " : " ok", bad ? bad : "");
+			printf(
+				"%s %s%s%s\n", sets[s]->name, simd_comparisons[i].name, bad ? ": " : " ok", bad ? bad : "");
 			failed += bad != NULL;
 		}
 	if (failed)

@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `make check-diag`: every bug of the library, put into small random models and into the first layers of the real one, against float32
- * references. Prints who was found, where, and taken for what; fails when one is not found, is found in another layer, or when fewer
- * than 9 of 10 are called by their name. With a number as argument, so many seeds (3). */
+/* `make check-diag`: every bug of the library, put into small random models and into the first layers of the
+ * real one, against float32 references. Prints who was found, where, and taken for what; fails when one is
+ * not found, is found in another layer, or when fewer than 9 of 10 are called by their name. With a number as
+ * argument, so many seeds (3). */
 #include "diag_make.h"
 
 #define SEEDS 3
 #define REAL_LAYERS 5
 static const char *const types[] = { "f32", "q8_0", "k", "bf16", "q4_0" };
 
-struct count { int tried, found, layer, cause; char taken_for[160]; };
-struct subject { const char *name, *path; bool theirs; int64_t layers,
-	n; struct plumb_context *ctx; struct plumb_model *model; struct make_model maker; };
+struct count {
+	int tried, found, layer, cause;
+	char taken_for[160];
+};
+struct subject {
+	const char *name, *path;
+	bool theirs;
+	int64_t layers, n;
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	struct make_model maker;
+};
 
 static void subject_open(struct subject *s)
 {
@@ -39,8 +49,8 @@ static int name_fault(char text[64], const struct plumb_fault_kind *kind, int se
 	return snprintf(text, 64, "%s@%d%s", kind->name, layer, value), layer;
 }
 
-static void judge(struct count *c, const struct plumb_fault_kind *kind, const char *fault, int layer, struct plumb_diag *d,
-	const char *subject, int seed)
+static void judge(struct count *c, const struct plumb_fault_kind *kind, const char *fault, int layer,
+	struct plumb_diag *d, const char *subject, int seed)
 {
 	json_t *verdict, *print, *at;
 	const char *name = "nothing";
@@ -61,7 +71,8 @@ static void judge(struct count *c, const struct plumb_fault_kind *kind, const ch
 	if (strcmp(name, kind->name))
 		snprintf(c->taken_for + used, sizeof c->taken_for - used, "%s%s", used ? ", " : "", name);
 	if (!right || strcmp(name, kind->name))
-		fprintf(stderr, "  %s seed %d, %s: %s\n", subject, seed, fault, json_string_value(json_object_get(verdict, "text")));
+		fprintf(stderr, "  %s seed %d, %s: %s\n", subject, seed, fault,
+			json_string_value(json_object_get(verdict, "text")));
 }
 
 static void one(struct subject *s, const struct plumb_fault_kind *kind, int seed, struct count *count)
@@ -78,19 +89,20 @@ static void one(struct subject *s, const struct plumb_fault_kind *kind, int seed
 	int layer = name_fault(fault, kind, seed, layers);
 	make_tokens(tokens, n, plumb_model_config(s->model)->vocab, (uint64_t)seed + 11);
 	struct plumb_fault theirs = { 0 };
-	if (plumb_fault_parse(&theirs, fault, plumb_model_config(s->maker.model))) { /* a bias that the model has not, say: nothing to find */
+	if (plumb_fault_parse(&theirs, fault,
+			plumb_model_config(s->maker.model))) { /* a bias that the model has not, say: nothing to find */
 		ck_assert_msg(strstr(plumb_last_error(), "this model"), "%s", plumb_last_error());
 		return;
 	}
-	make_values_of(&s->maker, MAKE_PORTABLE, tokens, n, layers < plumb_model_config(s->model)->layers ? (int)layers - 1 : -1,
-		s->theirs ? &theirs : NULL, &c);
+	make_values_of(&s->maker, MAKE_PORTABLE, tokens, n,
+		layers < plumb_model_config(s->model)->layers ? (int)layers - 1 : -1, s->theirs ? &theirs : NULL, &c);
 	make_reference(dir, &c, n - 1, layout, true);
 	ck_good(plumb_reference_open(&reference, dir, plumb_model_config(s->model)));
 	if (layout == MAKE_RAW)
 		reference->position = n - 1;
-	enum plumb_status status = plumb_diag_new(&d, s->model, NULL, reference, PLUMB_DIAG_OPTIONS(.tokens = tokens,
-		.token_count = n, .layer = -1,
-		.layers = layers, .fault = s->theirs ? NULL : fault));
+	enum plumb_status status = plumb_diag_new(&d, s->model, NULL, reference,
+		PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = n, .layer = -1, .layers = layers,
+			.fault = s->theirs ? NULL : fault));
 	if (!status) {
 		judge(count, kind, fault, layer, d, s->name, seed);
 		plumb_diag_free(d);
@@ -108,8 +120,11 @@ static const char *real_path(void)
 	if (given && *given)
 		snprintf(path, sizeof path, "%s", given);
 	else
-		snprintf(path, sizeof path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", cache && *cache ? cache :
-			home ? home : "", cache && *cache ? "" : "/.cache");
+		snprintf(path, sizeof path, "%s%s/plumb/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+			cache && *cache ? cache
+				: home      ? home
+							: "",
+			cache && *cache ? "" : "/.cache");
 	return access(path, R_OK) ? NULL : path;
 }
 
@@ -127,7 +142,8 @@ static void print(const char *title, const struct count *counts, struct count *s
 	printf("\n%-16s %6s %6s %6s %6s  %s\n", title, "tried", "found", "layer", "cause", "taken for");
 	for (int k = 0; k < plumb_fault_count(); k++) {
 		const struct count *c = &counts[k];
-		printf("%-16s %6d %6d %6d %6d  %s\n", plumb_fault_at(k)->name, c->tried, c->found, c->layer, c->cause, c->taken_for);
+		printf("%-16s %6d %6d %6d %6d  %s\n", plumb_fault_at(k)->name, c->tried, c->found, c->layer, c->cause,
+			c->taken_for);
 		sum->tried += c->tried;
 		sum->found += c->found;
 		sum->layer += c->layer;
@@ -150,18 +166,20 @@ static void run_tiny(int seeds, bool theirs, struct count *counts)
 
 static void require(const char *what, const struct count *c)
 {
-	printf("\n%d %s: %d found, %d in the right layer, %d called by their name first\n", c->tried, what, c->found, c->layer,
-		c->cause);
+	printf("\n%d %s: %d found, %d in the right layer, %d called by their name first\n", c->tried, what,
+		c->found, c->layer, c->cause);
 	ck_assert_msg(c->tried > 0 && c->found == c->tried, "%d of %d %s found", c->found, c->tried, what);
 	ck_assert_msg(c->layer == c->tried, "%d of %d %s in the right layer", c->layer, c->tried, what);
-	ck_assert_msg(c->cause * 10 >= c->tried * 9, "%d of %d %s called by their name", c->cause, c->tried, what);
+	ck_assert_msg(
+		c->cause * 10 >= c->tried * 9, "%d of %d %s called by their name", c->cause, c->tried, what);
 }
 
 static int seeds = SEEDS;
 
 START_TEST(matrix)
 {
-	struct count tiny[64] = { { 0 } }, theirs[64] = { { 0 } }, real[64] = { { 0 } }, sum = { 0 }, other = { 0 };
+	struct count tiny[64] = { { 0 } }, theirs[64] = { { 0 } }, real[64] = { { 0 } }, sum = { 0 },
+				 other = { 0 };
 	ck_assert_int_le(plumb_fault_count(), 64);
 	run_tiny(seeds, true, theirs);
 	print("broken reference", theirs, &other);
@@ -184,7 +202,8 @@ int main(int argc, char **argv)
 	TCase *tc = tcase_create("matrix");
 	if (argc > 1 && atoi(argv[1]) > 0)
 		seeds = atoi(argv[1]);
-	setenv("CK_FORK", "no", 1); /* the table goes to the terminal as it grows, and nothing here may time out */
+	setenv(
+		"CK_FORK", "no", 1); /* the table goes to the terminal as it grows, and nothing here may time out */
 	tcase_add_test(tc, matrix);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -5,7 +5,10 @@
 
 #include "diag_part.h"
 
-struct opened { struct plumb_reference *reference; struct plumb_diag *diag; };
+struct opened {
+	struct plumb_reference *reference;
+	struct plumb_diag *diag;
+};
 
 static inline void close_diag(struct opened *o)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a driver makes of the values that rounding to float16 tells apart: every half, the middles between them, and their neighbours in
- * float32. For native and cl. */
+/* What a driver makes of the values that rounding to float16 tells apart: every half, the middles between
+ * them, and their neighbours in float32. For native and cl. */
 #ifndef PLUMB_F16_VALUES_H
 #define PLUMB_F16_VALUES_H
 
@@ -18,17 +18,19 @@ static inline float f16_bits(uint32_t bits)
 	return f;
 }
 
-/* Row h: the half with the bits h, its neighbours, the middle to the next larger one and its neighbours, and a value far below all. */
+/* Row h: the half with the bits h, its neighbours, the middle to the next larger one and its neighbours, and
+ * a value far below all. */
 static inline void f16_row(uint32_t h, float x[F16_COLUMNS])
 {
 	float v = plumb_f16_to_f32((uint16_t)h), next = plumb_f16_to_f32((uint16_t)(h + 1));
 	float middle = (h & 0x7fff) == 0x7bff ? copysignf(PLUMB_F16_ENDS, v) : 0.5f * (v + next);
-	const float row[F16_COLUMNS] = { v, nextafterf(v, INFINITY), nextafterf(v, -INFINITY), middle, nextafterf(middle, INFINITY),
-		nextafterf(middle, -INFINITY), f16_bits(h << 16 | 0x1234) };
+	const float row[F16_COLUMNS] = { v, nextafterf(v, INFINITY), nextafterf(v, -INFINITY), middle,
+		nextafterf(middle, INFINITY), nextafterf(middle, -INFINITY), f16_bits(h << 16 | 0x1234) };
 	memcpy(x, row, sizeof row);
 }
 
-/* The nearest half by definition: of the two around x, the closer, of two as close the one with an even last bit. */
+/* The nearest half by definition: of the two around x, the closer, of two as close the one with an even last
+ * bit. */
 static inline double f16_nearest(float x)
 {
 	double a = fabs((double)x), below = 0, above = 0;

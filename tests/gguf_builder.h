@@ -64,8 +64,8 @@ static inline void g_array(struct gguf_builder *g, const char *key, uint32_t of,
 }
 
 /* A row of the tensor table, of rank 2 (rank 1 when rows is 0); innermost dimension first. */
-static inline void g_tensor(struct gguf_builder *g, const char *name, uint32_t type, uint64_t columns, uint64_t rows,
-	uint64_t offset)
+static inline void g_tensor(
+	struct gguf_builder *g, const char *name, uint32_t type, uint64_t columns, uint64_t rows, uint64_t offset)
 {
 	g_string(g, name);
 	g_u32(g, rows > 0 ? 2 : 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A layer for OpenCL's loader (OPENCL_LAYERS) that calls every device a GPU, for tests of what plumb chooses; or, where GPU_LAYER_NAME is set,
- * leaves it what it is and calls it, its driver and its platform that. */
+/* A layer for OpenCL's loader (OPENCL_LAYERS) that calls every device a GPU, for tests of what plumb chooses;
+ * or, where GPU_LAYER_NAME is set, leaves it what it is and calls it, its driver and its platform that. */
 #define CL_TARGET_OPENCL_VERSION 300
 #include <CL/cl_layer.h>
 #include <stdlib.h>
@@ -21,14 +21,17 @@ static cl_int give(const char *text, size_t size, void *value, size_t *needed)
 	return CL_SUCCESS;
 }
 
-static cl_int CL_API_CALL platform_info(cl_platform_id platform, cl_platform_info what, size_t size, void *value, size_t *needed)
+static cl_int CL_API_CALL platform_info(
+	cl_platform_id platform, cl_platform_info what, size_t size, void *value, size_t *needed)
 {
 	const char *name = getenv("GPU_LAYER_NAME");
-	return name && (what == CL_PLATFORM_NAME || what == CL_PLATFORM_VENDOR) ? give(name, size, value, needed) :
-		target->clGetPlatformInfo(platform, what, size, value, needed);
+	return name && (what == CL_PLATFORM_NAME || what == CL_PLATFORM_VENDOR)
+		? give(name, size, value, needed)
+		: target->clGetPlatformInfo(platform, what, size, value, needed);
 }
 
-static cl_int CL_API_CALL device_info(cl_device_id device, cl_device_info what, size_t size, void *value, size_t *needed)
+static cl_int CL_API_CALL device_info(
+	cl_device_id device, cl_device_info what, size_t size, void *value, size_t *needed)
 {
 	const char *name = getenv("GPU_LAYER_NAME");
 	if (name && (what == CL_DEVICE_NAME || what == CL_DEVICE_VENDOR || what == CL_DRIVER_VERSION))
@@ -50,7 +53,8 @@ CL_API_ENTRY cl_int CL_API_CALL clGetLayerInfo(cl_layer_info what, size_t size, 
 	return CL_SUCCESS;
 }
 
-CL_API_ENTRY cl_int CL_API_CALL clInitLayer(cl_uint entries, const struct _cl_icd_dispatch *below, cl_uint *ours, const struct _cl_icd_dispatch **out)
+CL_API_ENTRY cl_int CL_API_CALL clInitLayer(
+	cl_uint entries, const struct _cl_icd_dispatch *below, cl_uint *ours, const struct _cl_icd_dispatch **out)
 {
 	(void)entries;
 	target = below;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kind of OpenCL call fails at its calls, one after another, in a small model's prompt and decoding: the numbers are right or there
- * is an error, never other numbers, a crash, a hang or something left. Run by tests/check_inject_cl.sh, which makes libOpenCL.so.1 the
- * library of tests/inject/opencl.c.
+/* Every kind of OpenCL call fails at its calls, one after another, in a small model's prompt and decoding:
+ * the numbers are right or there is an error, never other numbers, a crash, a hang or something left. Run by
+ * tests/check_inject_cl.sh, which makes libOpenCL.so.1 the library of tests/inject/opencl.c.
  *
- * A point is a call of a function in a scenario, with a code. They are taken in rounds: each function of each scenario fails in each
- * round, in another call than before, those first where numbers may be half made. The first round is made whatever the time.
- * usage: inject_cl MODEL ROUNDS [SECONDS [FUNCTION]]: 0 rounds: all points; 0 seconds: no limit; FUNCTION alone */
+ * A point is a call of a function in a scenario, with a code. They are taken in rounds: each function of each
+ * scenario fails in each round, in another call than before, those first where numbers may be half made. The
+ * first round is made whatever the time. usage: inject_cl MODEL ROUNDS [SECONDS [FUNCTION]]: 0 rounds: all
+ * points; 0 seconds: no limit; FUNCTION alone */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <math.h>
@@ -19,7 +20,8 @@
 #include "inject/opencl.h"
 
 enum { PROMPT = 6, STEPS = 2, HANG = 120 /* seconds of a point */, CODES = 8, MOST_PAIRS = 512 };
-#define LIMIT 1e-3 /* relative to the undisturbed run; drivers differ by 1e-5, a residual added twice by 1e-1 */
+#define LIMIT \
+	1e-3 /* relative to the undisturbed run; drivers differ by 1e-5, a residual added twice by 1e-1 */
 
 static __typeof__(inject_arm) *arm;
 static __typeof__(inject_name) *name_of;
@@ -27,21 +29,56 @@ static __typeof__(inject_calls) *calls_of;
 static __typeof__(inject_hits) *hits_of;
 static __typeof__(inject_live) *live_of;
 
-/* Variables of a scenario; what is not named is unset. libs: the folder of kernels and of what was tuned, empty at each run for "new". */
-static const struct scenario { const char *name, *driver, *class, *max_alloc, *profile, *canary, *libs; } scenarios[] = {
+/* Variables of a scenario; what is not named is unset. libs: the folder of kernels and of what was tuned,
+ * empty at each run for "new". */
+static const struct scenario {
+	const char *name, *driver, *class, *max_alloc, *profile, *canary, *libs;
+} scenarios[] = {
 	{ .name = "cl and native, kernels for CPUs", .driver = "cl,native", .class = "cpu" },
-	{ .name = "cl and native, kernels for GPUs, weights in several buffers", .driver = "cl,native", .class = "gpu", .max_alloc = "9000", .canary = "0" },
-	{ .name = "cl and native, times of kernels", .driver = "cl,native", .class = "gpu", .profile = "1", .canary = "0" },
-	{ .name = "cl and native, CLBlast by the tuning file", .driver = "cl,native", .class = "cpu", .canary = "0", .libs = "tuned" },
-	{ .name = "cl alone, CLBlast, weights in several buffers", .driver = "cl", .class = "cpu", .max_alloc = "17000", .canary = "0", .libs = "tuned" },
-	{ .name = "cl and native, kernels built and tried anew", .driver = "cl,native", .class = "cpu", .libs = "new" },
+	{ .name = "cl and native, kernels for GPUs, weights in several buffers",
+		.driver = "cl,native",
+		.class = "gpu",
+		.max_alloc = "9000",
+		.canary = "0" },
+	{ .name = "cl and native, times of kernels",
+		.driver = "cl,native",
+		.class = "gpu",
+		.profile = "1",
+		.canary = "0" },
+	{ .name = "cl and native, CLBlast by the tuning file",
+		.driver = "cl,native",
+		.class = "cpu",
+		.canary = "0",
+		.libs = "tuned" },
+	{ .name = "cl alone, CLBlast, weights in several buffers",
+		.driver = "cl",
+		.class = "cpu",
+		.max_alloc = "17000",
+		.canary = "0",
+		.libs = "tuned" },
+	{ .name = "cl and native, kernels built and tried anew",
+		.driver = "cl,native",
+		.class = "cpu",
+		.libs = "new" },
 };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 /* A function in a scenario: how often it is called there, points so far. */
-struct pair { const struct scenario *s; const struct result *right; int kind; long calls, done; int codes[CODES], count; };
+struct pair {
+	const struct scenario *s;
+	const struct result *right;
+	int kind;
+	long calls, done;
+	int codes[CODES], count;
+};
 
-struct result { enum plumb_status status; float *logits; int64_t n; int retried; char error[600]; };
+struct result {
+	enum plumb_status status;
+	float *logits;
+	int64_t n;
+	int retried;
+	char error[600];
+};
 
 static void set(const char *name, const char *value)
 {
@@ -113,11 +150,13 @@ static struct result run(const char *model_path, const struct scenario *s, int k
 	struct plumb_context *ctx = NULL;
 	struct plumb_model *model = NULL;
 	struct plumb_session *session = NULL;
-	set("PLUMB_CL_CLASS", s->class), set("PLUMB_CL_MAX_ALLOC", s->max_alloc), set("PLUMB_CL_PROFILE", s->profile), set("PLUMB_CANARY", s->canary);
+	set("PLUMB_CL_CLASS", s->class), set("PLUMB_CL_MAX_ALLOC", s->max_alloc),
+		set("PLUMB_CL_PROFILE", s->profile), set("PLUMB_CANARY", s->canary);
 	set_libs(s->libs);
 	alarm(HANG);
 	arm(kind, n, code, on);
-	enum plumb_status status = plumb_open(&ctx, PLUMB_OPTIONS(.driver = s->driver, .threads = 1, .mode = "default"));
+	enum plumb_status status = plumb_open(
+		&ctx, PLUMB_OPTIONS(.driver = s->driver, .threads = 1, .mode = "default"));
 	if (!status)
 		status = plumb_model_load(&model, ctx, model_path, NULL, NULL);
 	if (!status)
@@ -188,9 +227,13 @@ static void judge(const struct pair *p, const struct result *r)
 static int codes_of(const char *kind, int codes[CODES])
 {
 	static const int any[] = { -5, -6, -4, -2, -30 };
-	static const struct { const char *kind; int code[3]; } own[] = { { "clBuildProgram", { -11, -3, -43 } },
-		{ "clCreateProgramWithBinary", { -42 } }, { "clCreateBuffer", { -61, -37 } }, { "clCreateKernel", { -46, -45 } }, { "clEnqueueNDRangeKernel", { -54, -55, -52 } },
-		{ "clGetPlatformIDs", { -1001 } }, { "clGetDeviceIDs", { -1 } }, { "clWaitForEvents", { -14 } }, { "clSetKernelArg", { -38, -51 } },
+	static const struct {
+		const char *kind;
+		int code[3];
+	} own[] = { { "clBuildProgram", { -11, -3, -43 } }, { "clCreateProgramWithBinary", { -42 } },
+		{ "clCreateBuffer", { -61, -37 } }, { "clCreateKernel", { -46, -45 } },
+		{ "clEnqueueNDRangeKernel", { -54, -55, -52 } }, { "clGetPlatformIDs", { -1001 } },
+		{ "clGetDeviceIDs", { -1 } }, { "clWaitForEvents", { -14 } }, { "clSetKernelArg", { -38, -51 } },
 		{ "clEnqueueMapBuffer", { -12 } }, { "clFinish", { -36 } }, { "clGetEventProfilingInfo", { -7 } },
 		{ "CLBlastSgemm", { -2050, -2039, -1024 } } };
 	int count = 0;
@@ -212,7 +255,8 @@ static long launches(void)
 	return -1;
 }
 
-/* What failed once must not be remembered with the kernels: the next run has right numbers, by as many launches as kept kernels need. */
+/* What failed once must not be remembered with the kernels: the next run has right numbers, by as many
+ * launches as kept kernels need. */
 static void afterwards(const char *model, const struct pair *p)
 {
 	keep = true;
@@ -220,8 +264,8 @@ static void afterwards(const char *model, const struct pair *p)
 	keep = false;
 	double far = r.n ? distance(&r, p->right) : INFINITY;
 	if (r.status || r.retried || !(far <= LIMIT) || launches() < kept_launches) {
-		printf("not ok - %s: the run after it is %.2g off, with %ld launches in place of %ld (%s)\n", at, far, launches(), kept_launches,
-			r.error);
+		printf("not ok - %s: the run after it is %.2g off, with %ld launches in place of %ld (%s)\n", at, far,
+			launches(), kept_launches, r.error);
 		bad++;
 	}
 	free(r.logits);
@@ -229,8 +273,9 @@ static void afterwards(const char *model, const struct pair *p)
 
 static long common(long a, long b) { return b ? common(b, a % b) : a; }
 
-/* The next point of this function: its calls in steps of the golden section, which come evenly and each once, from the first one on; when
- * all have failed, once more with other codes. Every seventh point lasts: all calls after it fail, too. */
+/* The next point of this function: its calls in steps of the golden section, which come evenly and each once,
+ * from the first one on; when all have failed, once more with other codes. Every seventh point lasts: all
+ * calls after it fail, too. */
 static void point(const char *model, struct pair *p)
 {
 	long step = (long)(0.618 * (double)p->calls), turn = p->done++, pass = turn / p->calls, call;
@@ -238,7 +283,8 @@ static void point(const char *model, struct pair *p)
 		step++;
 	call = 1 + turn % p->calls * step % p->calls;
 	int code = p->codes[(call - 1 + pass) % p->count], on = (turn + p->kind + (p->s - scenarios)) % 7 == 6;
-	snprintf(at, sizeof at, "%s: call %ld%s of %s gives %d", p->s->name, call, on ? " and all after it" : "", name_of(p->kind), code);
+	snprintf(at, sizeof at, "%s: call %ld%s of %s gives %d", p->s->name, call, on ? " and all after it" : "",
+		name_of(p->kind), code);
 	struct result r = run(model, p->s, p->kind, call, code, on);
 	judge(p, &r);
 	free(r.logits);
@@ -262,8 +308,11 @@ static struct result undisturbed(const char *model, const struct scenario *s)
 /* Points in a round: many where a launch may have left numbers half made. */
 static int share(const char *kind)
 {
-	static const struct { const char *kind; int share; } first[] = { { "clEnqueueNDRangeKernel", 6 }, { "clGetEventProfilingInfo", 6 },
-		{ "clWaitForEvents", 6 }, { "CLBlastSgemm", 3 }, { "clFinish", 2 }, { "clSetKernelArg", 2 } };
+	static const struct {
+		const char *kind;
+		int share;
+	} first[] = { { "clEnqueueNDRangeKernel", 6 }, { "clGetEventProfilingInfo", 6 }, { "clWaitForEvents", 6 },
+		{ "CLBlastSgemm", 3 }, { "clFinish", 2 }, { "clSetKernelArg", 2 } };
 	for (size_t i = 0; i < sizeof first / sizeof *first; i++)
 		if (!strcmp(kind, first[i].kind))
 			return first[i].share;
@@ -283,7 +332,9 @@ static void inject(const char *model, struct pair *pairs, int count, long rounds
 		left = false;
 		for (int wanted = 6; wanted; wanted--)
 			for (int i = 0; i < count; i++)
-				for (int k = 0; share(name_of(pairs[i].kind)) == wanted && k < wanted && more(&pairs[i], rounds) && (!round || plumb_seconds() < end); k++)
+				for (int k = 0; share(name_of(pairs[i].kind)) == wanted && k < wanted &&
+					 more(&pairs[i], rounds) && (!round || plumb_seconds() < end);
+					 k++)
 					point(model, &pairs[i]), left = true;
 	}
 }
@@ -294,8 +345,8 @@ static void as_before(const char *model, const struct pair *pairs, int count, co
 	struct result r = run(model, s, -1, 0, 0, 0);
 	for (int i = 0; i < count; i++)
 		if (pairs[i].s == s && (r.status || calls_of(pairs[i].kind) != pairs[i].calls)) {
-			printf("not ok - %s: after all failures %ld calls of %s, at first %ld (%s)\n", s->name, calls_of(pairs[i].kind), name_of(pairs[i].kind),
-				pairs[i].calls, r.error);
+			printf("not ok - %s: after all failures %ld calls of %s, at first %ld (%s)\n", s->name,
+				calls_of(pairs[i].kind), name_of(pairs[i].kind), pairs[i].calls, r.error);
 			bad++;
 		}
 	free(r.logits);
@@ -312,7 +363,8 @@ static void table(const struct pair *pairs, int count)
 				tried += pairs[i].done < pairs[i].calls ? pairs[i].done : pairs[i].calls;
 			}
 		if (calls)
-			printf("# %s: %ld of %ld calls failed, %ld of %ld times with each code\n", name_of(k), tried, calls, done, all);
+			printf("# %s: %ld of %ld calls failed, %ld of %ld times with each code\n", name_of(k), tried,
+				calls, done, all);
 		else
 			printf("# %s: not called by a run without failures\n", name_of(k));
 	}
@@ -329,7 +381,8 @@ int main(int argc, char **argv)
 	*(void **)&name_of = dlsym(library, "inject_name"), *(void **)&calls_of = dlsym(library, "inject_calls");
 	*(void **)&hits_of = dlsym(library, "inject_hits"), *(void **)&live_of = dlsym(library, "inject_live");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (const int *signals = (const int[]){ SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, 0 }; *signals; signals++)
+	for (const int *signals = (const int[]){ SIGALRM, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, 0 }; *signals;
+		 signals++)
 		signal(*signals, ends);
 	static struct pair pairs[MOST_PAIRS];
 	static struct result right[SCENARIOS];
@@ -339,17 +392,21 @@ int main(int argc, char **argv)
 		kept_launches = i ? kept_launches : launches();
 		for (int k = 0; name_of(k) && count < MOST_PAIRS; k++)
 			if (calls_of(k) && (argc < 5 || !strcmp(argv[4], name_of(k)))) {
-				pairs[count] = (struct pair){ .s = &scenarios[i], .right = &right[i], .kind = k, .calls = calls_of(k) };
+				pairs[count] = (struct pair){
+					.s = &scenarios[i], .right = &right[i], .kind = k, .calls = calls_of(k)
+				};
 				pairs[count].count = codes_of(name_of(k), pairs[count].codes), count++;
 			}
 	}
-	inject(argv[1], pairs, count, atol(argv[2]), argc > 3 && atol(argv[3]) ? plumb_seconds() + (double)atol(argv[3]) : INFINITY);
+	inject(argv[1], pairs, count, atol(argv[2]),
+		argc > 3 && atol(argv[3]) ? plumb_seconds() + (double)atol(argv[3]) : INFINITY);
 	for (int i = 0; i < SCENARIOS; i++) {
 		as_before(argv[1], pairs, count, &scenarios[i]);
 		free(right[i].logits);
 	}
 	table(pairs, count);
-	printf("%ld points failed: %ld ended in an error, %ld in the right numbers by another way; %ld were not survived\n", points, by_error,
-		by_fallback, bad);
+	printf(
+		"%ld points failed: %ld ended in an error, %ld in the right numbers by another way; %ld were not survived\n",
+		points, by_error, by_fallback, bad);
 	return bad ? 1 : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Problems from the operators' cases, their truth, and what each run is checked for: values within the tolerance,
- * guard bands round the output, inputs left alone, aliasing. What this cannot know about an operator is in tests/op. */
+/* Problems from the operators' cases, their truth, and what each run is checked for: values within the
+ * tolerance, guard bands round the output, inputs left alone, aliasing. What this cannot know about an
+ * operator is in tests/op. */
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include "core/random.h"
 #include "op_cases.h"
 
-#define GUARD 3 /* rows before and after the output */
+#define GUARD 3   /* rows before and after the output */
 #define LEAST 0.3 /* of the mean square that is expected: what a few results must have */
 
 static uint64_t seed, rng;
@@ -32,7 +33,8 @@ void start_random(unsigned stream)
 
 void need(enum plumb_status s, const char *text)
 {
-	ck_assert_msg(s == PLUMB_OK, "%s (seed %llu): %s: %s", text, (unsigned long long)seed, plumb_strerror(s), plumb_last_error());
+	ck_assert_msg(s == PLUMB_OK, "%s (seed %llu): %s: %s", text, (unsigned long long)seed, plumb_strerror(s),
+		plumb_last_error());
 }
 
 /* Tensors of a call. The output lies between guard rows of `whole`. */
@@ -52,14 +54,17 @@ static void make_tensors(struct plumb_context *ctx, const struct problem *p, int
 		const struct plumb_tensor *in = p->args.call.in[i];
 		if (!in || i == alias)
 			continue;
-		need(plumb_tensor_wrap(ctx, &t->in[i], in->type, in->rank, in->dim, p->in_bytes[i], plumb_tensor_bytes(in)), p->text);
+		need(plumb_tensor_wrap(
+				 ctx, &t->in[i], in->type, in->rank, in->dim, p->in_bytes[i], plumb_tensor_bytes(in)),
+			p->text);
 		t->call.in[i] = &t->in[i];
 	}
 	memcpy(dim, out->dim, sizeof dim);
 	dim[0] += 2 * GUARD;
 	need(plumb_tensor_new(ctx, &t->whole, out->type, out->rank, dim), p->text);
 	need(plumb_buffer_host(t->whole.buffer), p->text);
-	memset(plumb_host(&t->whole), 0xff, plumb_tensor_bytes(&t->whole)); /* NaN: reading what was not written shows */
+	memset(plumb_host(&t->whole), 0xff,
+		plumb_tensor_bytes(&t->whole)); /* NaN: reading what was not written shows */
 	need(plumb_tensor_rows(&t->out, &t->whole, GUARD, out->dim[0]), p->text);
 	if (alias >= 0 || p->desc->inout)
 		memcpy(plumb_host(&t->out), plumb_host(&p->args.t[1 + alias]), plumb_tensor_bytes(out));
@@ -95,7 +100,8 @@ static double truth_square(const struct problem *p)
 	double square = 0;
 	for (int64_t i = 0; i < p->count && p->truth.t[0].type != PLUMB_I32; i++) {
 		double t = plumb_get(&p->truth.t[0], i);
-		ck_assert_msg(!isnan(t), "%s (seed %llu): truth %lld is %g", p->text, (unsigned long long)seed, (long long)i, t);
+		ck_assert_msg(!isnan(t), "%s (seed %llu): truth %lld is %g", p->text, (unsigned long long)seed,
+			(long long)i, t);
 		square += t * t / (double)p->count;
 	}
 	return square;
@@ -107,7 +113,8 @@ static void free_args(struct problem *p)
 	plumb_case_free(&p->truth);
 }
 
-/* Random inputs and their truth. A lone sum may cancel by chance, and the tolerance is relative to the result: draw until it did not. */
+/* Random inputs and their truth. A lone sum may cancel by chance, and the tolerance is relative to the
+ * result: draw until it did not. */
 static void draw(struct problem *p)
 {
 	bool may_cancel, again = false;
@@ -131,8 +138,8 @@ static void make_problem(struct problem *p, enum plumb_op op, int index, enum pl
 	p->desc = desc;
 	p->shape = &desc->cases[index];
 	p->weight = weight;
-	snprintf(p->text, sizeof p->text, "%s \"%s\"%s%s", desc->name, p->shape->name, desc->weights ? " weight " : "",
-		desc->weights ? plumb_type_name(weight) : "");
+	snprintf(p->text, sizeof p->text, "%s \"%s\"%s%s", desc->name, p->shape->name,
+		desc->weights ? " weight " : "", desc->weights ? plumb_type_name(weight) : "");
 	need(plumb_open(&p->ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP64")), p->text);
 	draw(p);
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++)
@@ -151,7 +158,8 @@ static void free_problem(struct problem *p)
 	plumb_close(p->ctx);
 }
 
-/* The bound is of a tensor. A few sums are a draw: their error is within 3 of its standard deviations, and they may be small. */
+/* The bound is of a tensor. A few sums are a draw: their error is within 3 of its standard deviations, and
+ * they may be small. */
 static double allowed(const struct problem *p, const struct plumb_call *call)
 {
 	return p->desc->tolerance(call) * (p->op == PLUMB_OP_matmul && p->count < 8 ? 3 / sqrt(LEAST) : 1);
@@ -159,7 +167,8 @@ static double allowed(const struct problem *p, const struct plumb_call *call)
 
 #define HALF_BORDER 65400 /* from here on what is within the bound may be infinity */
 
-/* One rounding to float16: 2^-11 of a value, or 2^-25 where it is below float16's normal numbers (doc/numerics.md). */
+/* One rounding to float16: 2^-11 of a value, or 2^-25 where it is below float16's normal numbers
+ * (doc/numerics.md). */
 static double half_bound(const struct problem *p, double tolerance, double norm)
 {
 	return (tolerance + (1 + tolerance) * 0x1p-11) * norm + 0x1p-25 * sqrt((double)p->count);
@@ -170,7 +179,8 @@ static void is_halves(const struct plumb_tensor *t, const char *text)
 	for (int64_t i = 0; i < plumb_tensor_count(t); i++) {
 		float have = (float)plumb_get(t, i);
 		if (!isnan(have) && have != plumb_f16_to_f32(plumb_f32_to_f16(have)))
-			ck_abort_msg("%s (seed %llu): element %lld is %a, no half", text, (unsigned long long)seed, (long long)i, have);
+			ck_abort_msg("%s (seed %llu): element %lld is %a, no half", text, (unsigned long long)seed,
+				(long long)i, have);
 	}
 }
 
@@ -182,11 +192,14 @@ static void compare(const struct problem *p, const struct tensors *t, const char
 		is_halves(&t->out, text);
 	if (half && p->desc->fused) /* a step may overflow */
 		return;
-	struct plumb_case_error e = plumb_case_compare(&t->out, &p->truth.t[0], tolerance == 0, half ? HALF_BORDER : INFINITY);
-	ck_assert_msg(e.wrong < 0, "%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed, (long long)e.wrong, e.have, e.want);
-	bool good = half ? sqrt(e.error) <= half_bound(p, tolerance, sqrt(e.norm)) : plumb_case_relative(&e) <= tolerance;
-	ck_assert_msg(good, "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text, (unsigned long long)seed, plumb_case_relative(&e),
-		half ? half_bound(p, tolerance, 1) : tolerance);
+	struct plumb_case_error e = plumb_case_compare(
+		&t->out, &p->truth.t[0], tolerance == 0, half ? HALF_BORDER : INFINITY);
+	ck_assert_msg(e.wrong < 0, "%s (seed %llu): element %lld is %g, truth %g", text, (unsigned long long)seed,
+		(long long)e.wrong, e.have, e.want);
+	bool good = half ? sqrt(e.error) <= half_bound(p, tolerance, sqrt(e.norm))
+					 : plumb_case_relative(&e) <= tolerance;
+	ck_assert_msg(good, "%s (seed %llu): relative L2 error %.3g, tolerance %.3g", text,
+		(unsigned long long)seed, plumb_case_relative(&e), half ? half_bound(p, tolerance, 1) : tolerance);
 }
 
 static void check_surroundings(const struct problem *p, const struct tensors *t, int alias, const char *text)
@@ -195,18 +208,19 @@ static void check_surroundings(const struct problem *p, const struct tensors *t,
 	size_t all = plumb_tensor_bytes(&t->whole), before = t->out.offset, size = plumb_tensor_bytes(&t->out);
 	for (size_t i = 0; i < all; i++)
 		if ((i < before || i >= before + size) && whole[i] != 0xff)
-			ck_abort_msg("%s (seed %llu): wrote outside the output, %lld bytes from its start", text, (unsigned long long)seed,
-				(long long)i - (long long)before);
+			ck_abort_msg("%s (seed %llu): wrote outside the output, %lld bytes from its start", text,
+				(unsigned long long)seed, (long long)i - (long long)before);
 	for (int i = 0; i < PLUMB_MAX_INPUTS; i++) {
 		const struct plumb_tensor *in = p->args.call.in[i];
 		if (in && i != alias)
-			ck_assert_msg(!memcmp(plumb_host(in), p->in_bytes[i], plumb_tensor_bytes(in)), "%s (seed %llu): input %d changed", text,
-				(unsigned long long)seed, i);
+			ck_assert_msg(!memcmp(plumb_host(in), p->in_bytes[i], plumb_tensor_bytes(in)),
+				"%s (seed %llu): input %d changed", text, (unsigned long long)seed, i);
 	}
 }
 
 /* One call; the output's bytes must be those at `same` unless that is NULL. Returns them. */
-static void *run(struct plumb_context *ctx, const struct problem *p, int alias, bool composed, const void *same, const char *text)
+static void *run(struct plumb_context *ctx, const struct problem *p, int alias, bool composed,
+	const void *same, const char *text)
 {
 	struct tensors t;
 	uint64_t before = plumb_placement(ctx, (int)p->op, 0);
@@ -215,7 +229,8 @@ static void *run(struct plumb_context *ctx, const struct problem *p, int alias, 
 		need(p->desc->compose(ctx, &t.call), text);
 	else {
 		need(plumb_dispatch(ctx, &t.call), text);
-		ck_assert_msg(p->desc->fused || plumb_placement(ctx, (int)p->op, 0) == before + 1, "%s: the driver did not run it", text);
+		ck_assert_msg(p->desc->fused || plumb_placement(ctx, (int)p->op, 0) == before + 1,
+			"%s: the driver did not run it", text);
 	}
 	need(plumb_buffer_to_host(t.whole.buffer), text);
 	compare(p, &t, text);
@@ -223,8 +238,8 @@ static void *run(struct plumb_context *ctx, const struct problem *p, int alias, 
 	size_t size = plumb_tensor_bytes(&t.out);
 	void *bytes = malloc(size);
 	memcpy(bytes, plumb_host(&t.out), size);
-	ck_assert_msg(!same || !memcmp(same, bytes, size), "%s (seed %llu): other bits than with 1 thread and no aliasing", text,
-		(unsigned long long)seed);
+	ck_assert_msg(!same || !memcmp(same, bytes, size),
+		"%s (seed %llu): other bits than with 1 thread and no aliasing", text, (unsigned long long)seed);
 	free_tensors(&t);
 	return bytes;
 }
@@ -263,8 +278,10 @@ void check_refuses_f64(struct plumb_context *ctx, const struct problem *p)
 			need(plumb_tensor_rows(&t.out, &t.whole, GUARD, t.out.dim[0]), p->text);
 		}
 		bool accepted = p->desc->check(&t.call) == PLUMB_OK;
-		ck_assert_msg(accepted || wide, "%s: no mix of f32 and f64 is accepted: %s", p->text, plumb_last_error());
-		ck_assert_msg(!accepted || plumb_dispatch(ctx, &t.call) == PLUMB_E_DRIVER, "%s: f64 was not refused", p->text);
+		ck_assert_msg(
+			accepted || wide, "%s: no mix of f32 and f64 is accepted: %s", p->text, plumb_last_error());
+		ck_assert_msg(
+			!accepted || plumb_dispatch(ctx, &t.call) == PLUMB_E_DRIVER, "%s: f64 was not refused", p->text);
 		free_tensors(&t);
 		if (accepted)
 			return;
@@ -290,8 +307,9 @@ void check_context(struct plumb_context *ctx, const struct problem *p, void **fi
 		free(run(ctx, p, -1, true, NULL, text));
 }
 
-/* What is the same code for every weight type but for unpacking: one type dense, one with minima, one with two scales a block will do
- * where one takes seconds to compile. Elsewhere that is so of what is fused with products, which meet every type in matmul. */
+/* What is the same code for every weight type but for unpacking: one type dense, one with minima, one with
+ * two scales a block will do where one takes seconds to compile. Elsewhere that is so of what is fused with
+ * products, which meet every type in matmul. */
 static bool is_spared_type(const struct plumb_op_desc *desc, int type)
 {
 	bool few = smallness() >= FEW_TYPES || (smallness() >= FEW_SHAPES && desc->fused);
@@ -322,7 +340,8 @@ static bool is_too_large(const struct plumb_op_desc *desc, const struct plumb_ca
 	return smallness() && (flops > 1e6 || elements > 1e6);
 }
 
-/* Rows between which drivers choose another kernel; that many rows make several blocks has nothing to do with types. */
+/* Rows between which drivers choose another kernel; that many rows make several blocks has nothing to do with
+ * types. */
 enum { SEVERAL_BLOCKS = 4 };
 static int class_of_rows(int64_t m)
 {
@@ -334,7 +353,8 @@ static bool has_whole_blocks(const struct plumb_op_desc *desc, const struct plum
 	return c->in[plumb_desc_weight(desc)].dim[1] % plumb_type_block((enum plumb_type)type) == 0;
 }
 
-/* Shapes are F32's business. Every other type meets each class of rows once, in the cheapest case that fits it. */
+/* Shapes are F32's business. Every other type meets each class of rows once, in the cheapest case that fits
+ * it. */
 static bool is_spared_shape(const struct plumb_op_desc *desc, int at, int type)
 {
 	const struct plumb_case *c = &desc->cases[at];
@@ -345,8 +365,8 @@ static bool is_spared_shape(const struct plumb_op_desc *desc, int at, int type)
 		return true;
 	for (int i = 0; i < desc->case_count; i++) {
 		double other = flops_of(desc, &desc->cases[i], &n);
-		if (class_of_rows(desc->cases[i].out.dim[0]) == class_of_rows(c->out.dim[0]) && has_whole_blocks(desc, &desc->cases[i], type) &&
-			(other < mine || (other == mine && i < at)))
+		if (class_of_rows(desc->cases[i].out.dim[0]) == class_of_rows(c->out.dim[0]) &&
+			has_whole_blocks(desc, &desc->cases[i], type) && (other < mine || (other == mine && i < at)))
 			return true;
 	}
 	return false;
@@ -359,9 +379,12 @@ int each_problem(enum plumb_op op, void (*fn)(void *user, const struct problem *
 	for (int c = 0; c < desc->case_count; c++)
 		for (int type = 0; type < PLUMB_TYPE_COUNT; type++) {
 			struct problem p;
-			if (!desc->weights ? type > 0 : !plumb_type_is_weight((enum plumb_type)type) || !has_whole_blocks(desc, &desc->cases[c], type))
+			if (!desc->weights ? type > 0
+							   : !plumb_type_is_weight((enum plumb_type)type) ||
+						!has_whole_blocks(desc, &desc->cases[c], type))
 				continue;
-			if (is_too_large(desc, &desc->cases[c]) || is_spared_type(desc, type) || is_spared_shape(desc, c, type))
+			if (is_too_large(desc, &desc->cases[c]) || is_spared_type(desc, type) ||
+				is_spared_shape(desc, c, type))
 				continue;
 			make_problem(&p, op, c, (enum plumb_type)type);
 			fn(user, &p);

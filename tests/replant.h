@@ -1,24 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the small test model (tiny-f32) again with more layers, with values changed, tensors left out or added: models in which
- * something is known because it was planted; and a diagnosis of such a model. */
+/* Writes the small test model (tiny-f32) again with more layers, with values changed, tensors left out or
+ * added: models in which something is known because it was planted; and a diagnosis of such a model. */
 #ifndef PLUMB_REPLANT_H
 #define PLUMB_REPLANT_H
 
 #include <unistd.h>
 #include "diag_part.h"
 
-struct replant_value { const char *tensor; int64_t row, column; float value; }; /* row -1: every value is multiplied by value */
+struct replant_value {
+	const char *tensor;
+	int64_t row, column;
+	float value;
+}; /* row -1: every value is multiplied by value */
 struct replant {
-	int layers; /* layer i is layer i % 3 of tiny-f32 */
+	int layers;                  /* layer i is layer i % 3 of tiny-f32 */
 	const char *leave_out, *add; /* names; the added one is a vector of the hidden size */
 	struct replant_value set[8];
 	int sets;
 	char path[64];
 };
 
-struct replant_tensor { char name[64]; const struct plumb_file_tensor *from; float *v; int64_t n; uint64_t offset; };
+struct replant_tensor {
+	char name[64];
+	const struct plumb_file_tensor *from;
+	float *v;
+	int64_t n;
+	uint64_t offset;
+};
 
-static inline void replant_take(struct replant_tensor *t, const struct plumb_file *file, const char *from, const char *name)
+static inline void replant_take(
+	struct replant_tensor *t, const struct plumb_file *file, const char *from, const char *name)
 {
 	t->from = plumb_file_find(file, from);
 	ck_assert_msg(t->from && t->from->type == PLUMB_F32, "%s", from);
@@ -42,11 +53,12 @@ static inline void replant_change(const struct replant *r, struct replant_tensor
 	}
 }
 
-static inline int replant_list(const struct replant *r, const struct plumb_file *file, struct replant_tensor *t)
+static inline int replant_list(
+	const struct replant *r, const struct plumb_file *file, struct replant_tensor *t)
 {
-	static const char *const roles[] = { "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_q.bias",
-		"attn_k.bias", "attn_v.bias",
-		"attn_output.weight", "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight" };
+	static const char *const roles[] = { "attn_norm.weight", "attn_q.weight", "attn_k.weight",
+		"attn_v.weight", "attn_q.bias", "attn_k.bias", "attn_v.bias", "attn_output.weight", "ffn_norm.weight",
+		"ffn_gate.weight", "ffn_up.weight", "ffn_down.weight" };
 	int n = 0;
 	replant_take(&t[n++], file, "token_embd.weight", "token_embd.weight");
 	replant_take(&t[n++], file, "output_norm.weight", "output_norm.weight");
@@ -65,8 +77,10 @@ static inline int replant_list(const struct replant *r, const struct plumb_file 
 	return n;
 }
 
-/* Bytes of the metadata, which end where the first tensor's row begins; the number of layers in them is changed. */
-static inline size_t replant_metas(unsigned char *bytes, size_t size, const struct plumb_file *file, int layers)
+/* Bytes of the metadata, which end where the first tensor's row begins; the number of layers in them is
+ * changed. */
+static inline size_t replant_metas(
+	unsigned char *bytes, size_t size, const struct plumb_file *file, int layers)
 {
 	static const char key[] = "qwen2.block_count";
 	const struct plumb_span name = plumb_file_tensor(file, 0)->name;
@@ -78,7 +92,10 @@ static inline size_t replant_metas(unsigned char *bytes, size_t size, const stru
 	return (size_t)(first - 8 - bytes);
 }
 
-static inline void replant_write(FILE *f, const void *p, size_t n) { ck_assert_uint_eq(fwrite(p, 1, n, f), n); }
+static inline void replant_write(FILE *f, const void *p, size_t n)
+{
+	ck_assert_uint_eq(fwrite(p, 1, n, f), n);
+}
 
 /* Write it; r->path names the file, to be unlinked by the caller. */
 static inline void replant(struct replant *r)
@@ -128,14 +145,19 @@ static const int32_t tokens[] = { 12, 7, 250, 31, 100 };
 #define HIDDEN 64
 #define FFN 160
 
-struct loaded { struct plumb_context *ctx; struct plumb_model *model; struct plumb_diag *diag; };
+struct loaded {
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	struct plumb_diag *diag;
+};
 
 static inline struct loaded load(const char *path, const int32_t *ids, int64_t n)
 {
 	struct loaded l;
 	ck_good(plumb_open(&l.ctx, PLUMB_OPTIONS(.driver = test_driver())));
 	ck_good(plumb_model_load(&l.model, l.ctx, path, NULL, NULL));
-	ck_good(plumb_diag_new(&l.diag, l.model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = ids, .token_count = n, .layer = -1)));
+	ck_good(plumb_diag_new(
+		&l.diag, l.model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = ids, .token_count = n, .layer = -1)));
 	return l;
 }
 
@@ -154,7 +176,10 @@ static inline void unload(struct loaded *l)
 	plumb_close(l->ctx);
 }
 
-static inline double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+static inline double number(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
 static inline int whole(const json_t *o, const char *key)
 {
 	ck_assert_msg(json_is_integer(json_object_get(o, key)), "%s", key);
@@ -173,8 +198,11 @@ static inline json_t *row_of(const json_t *array, int layer, const char *key, co
 	return NULL;
 }
 
-#define ck_near(x, y, tolerance) ck_assert_msg(fabs((x) - (y)) <= (tolerance) * (fabs(y) + 1e-12), "%s is %.12g, expected %.12g", #x, (double)(x), (double)(y))
-#define ck_says(text, words) ck_assert_msg(strstr(text, words) != NULL, "\"%s\" does not say \"%s\"", text, words)
+#define ck_near(x, y, tolerance) \
+	ck_assert_msg(fabs((x) - (y)) <= (tolerance) * (fabs(y) + 1e-12), "%s is %.12g, expected %.12g", #x, \
+		(double)(x), (double)(y))
+#define ck_says(text, words) \
+	ck_assert_msg(strstr(text, words) != NULL, "\"%s\" does not say \"%s\"", text, words)
 
 /* The plan's row of a point. */
 static inline json_t *keep_of(json_t *stability, const char *format, const char *point)

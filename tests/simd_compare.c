@@ -23,8 +23,7 @@ static float of_bits(uint32_t bits)
 	return f;
 }
 
-__attribute__((format(printf, 1, 2)))
-static const char *differs(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static const char *differs(const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -42,8 +41,11 @@ static void start(uint64_t seed)
 /* Any bits, but scales that are finite. */
 static void random_blocks(enum plumb_type type, unsigned char *p, int64_t blocks)
 {
-	static const int scale_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 }, [PLUMB_Q5_1] = { 0, 2 }, [PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 }, [PLUMB_Q6_K] = { 208, 208 } };
+	static const int scale_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
+		[PLUMB_Q5_1] = { 0, 2 },
+		[PLUMB_Q4_K] = { 0, 2 },
+		[PLUMB_Q5_K] = { 0, 2 },
+		[PLUMB_Q6_K] = { 208, 208 } };
 	for (int64_t b = 0; b < blocks; b++, p += plumb_type_bytes(type)) {
 		if (plumb_type_is_float(type)) {
 			float f = uniform(1);
@@ -53,7 +55,8 @@ static void random_blocks(enum plumb_type type, unsigned char *p, int64_t blocks
 		for (size_t i = 0; i < plumb_type_bytes(type); i++)
 			p[i] = (unsigned char)(random_bits() >> 13);
 		for (int i = 0; i < 2; i++) {
-			uint16_t h = plumb_f32_to_f16(random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
+			uint16_t h = plumb_f32_to_f16(
+				random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
 			memcpy(p + scale_at[type][i], &h, sizeof h);
 		}
 	}
@@ -63,7 +66,8 @@ static const char *same_floats(const char *what, const float *have, const float 
 {
 	for (int64_t i = 0; i < n; i++)
 		if (memcmp(&have[i], &want[i], sizeof *have))
-			return differs("%s: element %lld is %a, must be %a", what, (long long)i, (double)have[i], (double)want[i]);
+			return differs(
+				"%s: element %lld is %a, must be %a", what, (long long)i, (double)have[i], (double)want[i]);
 	return NULL;
 }
 
@@ -117,21 +121,25 @@ static const char *to_f16(const struct plumb_simd *simd, uint64_t seed)
 	for (int round = 0; simd->to_f16 && round < 40000; round++) {
 		int n = 1 + round % COUNT(x);
 		for (int i = 0; i < n; i++) /* one in four near the range of halves, ties included */
-			x[i] = random_bits() & 3 ? of_bits(random_bits()) :
-				of_bits((random_bits() & 0x8fffe000) + 0x30000000 + (random_bits() & 3) * 0x800);
+			x[i] = random_bits() & 3
+				? of_bits(random_bits())
+				: of_bits((random_bits() & 0x8fffe000) + 0x30000000 + (random_bits() & 3) * 0x800);
 		simd->to_f16(x, have, n);
 		for (int i = 0; i < n; i++)
 			if (have[i] != plumb_f32_to_f16(x[i]))
-				return differs("to_f16(%a) is %04x, must be %04x", (double)x[i], have[i], plumb_f32_to_f16(x[i]));
+				return differs(
+					"to_f16(%a) is %04x, must be %04x", (double)x[i], have[i], plumb_f32_to_f16(x[i]));
 	}
 	return NULL;
 }
 
 static const char *dot_case(const struct plumb_simd *simd, enum plumb_type type, int64_t k, int64_t rows)
 {
-	size_t row = plumb_type_bytes(type) * (size_t)(k / plumb_type_block(type)), stride = row + 2 * plumb_type_bytes(type);
+	size_t row = plumb_type_bytes(type) * (size_t)(k / plumb_type_block(type)),
+		   stride = row + 2 * plumb_type_bytes(type);
 	unsigned char *w = malloc(stride * (size_t)rows);
-	float *wide = malloc(sizeof *wide * (size_t)k), *x = malloc(sizeof *x * (size_t)k), *in_order = malloc(sizeof *x * (size_t)k);
+	float *wide = malloc(sizeof *wide * (size_t)k), *x = malloc(sizeof *x * (size_t)k),
+		  *in_order = malloc(sizeof *x * (size_t)k);
 	float *y = malloc(sizeof *y * (size_t)(rows + 1));
 	bool ordered = simd->order && !plumb_type_is_float(type);
 	const char *bad = NULL;
@@ -142,7 +150,8 @@ static const char *dot_case(const struct plumb_simd *simd, enum plumb_type type,
 	if (ordered)
 		simd->order(x, in_order, k);
 	y[rows] = 77;
-	simd->dot[type](&(struct plumb_dot){ .type = type, .w = w, .stride = stride, .rows = rows, .k = k, .x = ordered ? in_order : x, .y = y });
+	simd->dot[type](&(struct plumb_dot){
+		.type = type, .w = w, .stride = stride, .rows = rows, .k = k, .x = ordered ? in_order : x, .y = y });
 	for (int64_t r = 0; r < rows && !bad; r++) {
 		double sum = 0, size = 0;
 		plumb_type_to_f32(type, w + stride * (size_t)r, wide, k);
@@ -151,8 +160,8 @@ static const char *dot_case(const struct plumb_simd *simd, enum plumb_type type,
 			size += fabs((double)wide[j] * x[j]);
 		}
 		if (!(fabs(y[r] - sum) <= ((double)k / 4 + 16) * U * size))
-			bad = differs("dot %s k %lld, row %lld of %lld: %.9g, must be %.9g", plumb_type_name(type), (long long)k, (long long)r, (long long)rows,
-				(double)y[r], sum);
+			bad = differs("dot %s k %lld, row %lld of %lld: %.9g, must be %.9g", plumb_type_name(type),
+				(long long)k, (long long)r, (long long)rows, (double)y[r], sum);
 	}
 	if (!bad && y[rows] != 77)
 		bad = differs("dot %s wrote past its rows", plumb_type_name(type));
@@ -166,7 +175,8 @@ static const char *dot_case(const struct plumb_simd *simd, enum plumb_type type,
 
 static const char *dot(const struct plumb_simd *simd, uint64_t seed)
 {
-	static const int64_t ks[] = { 1, 2, 7, 8, 9, 31, 32, 33, 64, 96, 160, 250, 256, 288, 512, 768, 896, 1280 };
+	static const int64_t ks[] = { 1, 2, 7, 8, 9, 31, 32, 33, 64, 96, 160, 250, 256, 288, 512, 768, 896,
+		1280 };
 	const char *bad = NULL;
 	start(seed);
 	for (int t = 0; t < PLUMB_TYPE_COUNT; t++)
@@ -184,14 +194,16 @@ static const char *pack(const struct plumb_simd *simd, uint64_t seed)
 	for (int rows = 1; simd->pack && rows <= simd->nr && !bad; rows++)
 		for (int64_t k = 1; k <= 40 && !bad; k++) {
 			int64_t ldw = k + rows % 3;
-			float *w = malloc(sizeof *w * (size_t)(ldw * rows)), *panel = malloc(sizeof *panel * (size_t)(k * simd->nr));
+			float *w = malloc(sizeof *w * (size_t)(ldw * rows)),
+				  *panel = malloc(sizeof *panel * (size_t)(k * simd->nr));
 			for (int64_t i = 0; i < ldw * rows; i++)
 				w[i] = uniform(1);
 			simd->pack(w, ldw, rows, k, panel);
 			for (int64_t i = 0; i < k * simd->nr && !bad; i++) {
 				int64_t r = i % simd->nr;
 				if (panel[i] != (r < rows ? w[r * ldw + i / simd->nr] : 0))
-					bad = differs("pack of %d rows, k %lld: column %lld of row %lld", rows, (long long)k, (long long)(i / simd->nr), (long long)r);
+					bad = differs("pack of %d rows, k %lld: column %lld of row %lld", rows, (long long)k,
+						(long long)(i / simd->nr), (long long)r);
 			}
 			free(w);
 			free(panel);
@@ -202,7 +214,8 @@ static const char *pack(const struct plumb_simd *simd, uint64_t seed)
 static const char *gemm_case(const struct plumb_simd *simd, int m, int64_t k, bool add)
 {
 	int64_t nr = simd->nr, ldx = k + 1, ldp = nr + 4 * (k % 3), ldc = nr + 3;
-	float *x = malloc(sizeof *x * (size_t)(ldx * m)), *p = malloc(sizeof *p * (size_t)(ldp * k)), *c = malloc(sizeof *c * (size_t)(ldc * m));
+	float *x = malloc(sizeof *x * (size_t)(ldx * m)), *p = malloc(sizeof *p * (size_t)(ldp * k)),
+		  *c = malloc(sizeof *c * (size_t)(ldc * m));
 	float *was = malloc(sizeof *was * (size_t)(ldc * m));
 	const char *bad = NULL;
 	for (int64_t i = 0; i < ldx * m; i++)
@@ -211,7 +224,8 @@ static const char *gemm_case(const struct plumb_simd *simd, int m, int64_t k, bo
 		p[i] = uniform(1);
 	for (int64_t i = 0; i < ldc * m; i++)
 		was[i] = c[i] = add ? uniform(3) : NAN;
-	simd->gemm(&(struct plumb_tile){ .m = m, .k = k, .ldx = ldx, .ldp = ldp, .ldc = ldc, .x = x, .panel = p, .c = c, .add = add });
+	simd->gemm(&(struct plumb_tile){
+		.m = m, .k = k, .ldx = ldx, .ldp = ldp, .ldc = ldc, .x = x, .panel = p, .c = c, .add = add });
 	for (int64_t i = 0; i < m && !bad; i++)
 		for (int64_t j = 0; j < ldc && !bad; j++) {
 			double sum = add ? was[i * ldc + j] : 0, size = fabs(sum);
@@ -219,9 +233,10 @@ static const char *gemm_case(const struct plumb_simd *simd, int m, int64_t k, bo
 				sum += (double)x[i * ldx + l] * p[l * ldp + j];
 				size += fabs((double)x[i * ldx + l] * p[l * ldp + j]);
 			}
-			if (j < nr ? !(fabs(c[i * ldc + j] - sum) <= (double)(k + 2) * U * size) : memcmp(&c[i * ldc + j], &was[i * ldc + j], sizeof *c))
-				bad = differs("gemm m %d k %lld add %d: row %lld column %lld is %g, must be %g", m, (long long)k, add, (long long)i, (long long)j,
-					(double)c[i * ldc + j], sum);
+			if (j < nr ? !(fabs(c[i * ldc + j] - sum) <= (double)(k + 2) * U * size)
+					   : memcmp(&c[i * ldc + j], &was[i * ldc + j], sizeof *c))
+				bad = differs("gemm m %d k %lld add %d: row %lld column %lld is %g, must be %g", m,
+					(long long)k, add, (long long)i, (long long)j, (double)c[i * ldc + j], sum);
 		}
 	free(x);
 	free(p);
@@ -266,15 +281,20 @@ static const char *exp_right(float x, float have)
 	double want = exp((double)x);
 	float rounded = (float)want;
 	if (x != x || rounded == INFINITY)
-		return x != x ? (have != have ? NULL : differs("exp(NaN) is %g", (double)have)) :
-			have == INFINITY || (want < 0x1p128 && have >= 0x1.fffffcp127f) ? NULL : differs("exp(%a) is %g, must be inf", (double)x, (double)have);
+		return x != x ? (have != have ? NULL : differs("exp(NaN) is %g", (double)have))
+			: have == INFINITY || (want < 0x1p128 && have >= 0x1.fffffcp127f)
+			? NULL
+			: differs("exp(%a) is %g, must be inf", (double)x, (double)have);
 	double ulp = rounded < 0x1p-126f ? 0x1p-149 : ldexp(1, ilogb(rounded) - 23);
-	return fabs(have - want) <= 2 * ulp ? NULL : differs("exp(%a) is %a, must be %a: %.2f ulp", (double)x, (double)have, want, fabs(have - want) / ulp);
+	return fabs(have - want) <= 2 * ulp ? NULL
+										: differs("exp(%a) is %a, must be %a: %.2f ulp", (double)x,
+											  (double)have, want, fabs(have - want) / ulp);
 }
 
 static const char *exp_values(const struct plumb_simd *simd, uint64_t seed)
 {
-	static const float special[] = { 0, -0.0f, INFINITY, -INFINITY, NAN, 88.7228f, 88.7229f, 89, -87.3f, -87.4f, -103.9f, -104, 1e30f, -1e30f, 0x1p-149f };
+	static const float special[] = { 0, -0.0f, INFINITY, -INFINITY, NAN, 88.7228f, 88.7229f, 89, -87.3f,
+		-87.4f, -103.9f, -104, 1e30f, -1e30f, 0x1p-149f };
 	const char *bad = NULL;
 	float x[64], y[64];
 	start(seed);
@@ -288,7 +308,8 @@ static const char *exp_values(const struct plumb_simd *simd, uint64_t seed)
 		if ((bad = exp_right(special[i], y[0])) || (bad = exp_right(special[i], y[15])))
 			return bad;
 	}
-	for (uint64_t bits = random_bits() % 1999; bits < UINT64_C(1) << 32; bits += 64 * 1999) { /* 2 million over all floats */
+	for (uint64_t bits = random_bits() % 1999; bits < UINT64_C(1) << 32;
+		 bits += 64 * 1999) { /* 2 million over all floats */
 		for (int i = 0; i < 64; i++)
 			x[i] = of_bits((uint32_t)(bits + 1999 * (uint64_t)i));
 		simd->exp_sum(y, x, 0, 64);
@@ -311,7 +332,8 @@ static const char *exp_sum(const struct plumb_simd *simd, uint64_t seed)
 			sum += exp((double)(x[i] - shift));
 		}
 		float have = simd->exp_sum(y, x, shift, n), again = simd->exp_sum(x, x, shift, n);
-		if (!(fabs(have - sum) <= (n / 4 + 20) * U * sum) || have != again || memcmp(x, y, sizeof *x * (size_t)n))
+		if (!(fabs(have - sum) <= (n / 4 + 20) * U * sum) || have != again ||
+			memcmp(x, y, sizeof *x * (size_t)n))
 			return differs("exp_sum of %d: %g, in place %g, must be %g", n, (double)have, (double)again, sum);
 	}
 	return NULL;
@@ -356,7 +378,8 @@ static const char *row(const struct plumb_simd *simd, int n)
 		for (int i = 0; i < n && !bad; i++) { /* exp 2 ulp = 4 u, then 4 operations; 0 where exp overflows */
 			double right = a[i] / (1 + exp(-(double)a[i])) * b[i];
 			if (!(fabs(y[i] - right) <= 8 * U * fabs(right) + 89 * 0x1p-127 * fabs((double)b[i])))
-				bad = differs("swiglu(%g, %g) is %g, must be %g", (double)a[i], (double)b[i], (double)y[i], right);
+				bad = differs(
+					"swiglu(%g, %g) is %g, must be %g", (double)a[i], (double)b[i], (double)y[i], right);
 		}
 	}
 	return bad;
@@ -372,7 +395,16 @@ static const char *rows(const struct plumb_simd *simd, uint64_t seed)
 }
 
 const struct simd_comparison simd_comparisons[] = {
-	{ "to_f32", to_f32 }, { "to_f16", to_f16 }, { "dot", dot }, { "pack", pack }, { "gemm", gemm }, { "max", max },
-	{ "exp", exp_values }, { "exp_sum", exp_sum }, { "rows", rows }, { "packed rows", simd_packed_rows }, { "packed products", simd_packed_products },
+	{ "to_f32", to_f32 },
+	{ "to_f16", to_f16 },
+	{ "dot", dot },
+	{ "pack", pack },
+	{ "gemm", gemm },
+	{ "max", max },
+	{ "exp", exp_values },
+	{ "exp_sum", exp_sum },
+	{ "rows", rows },
+	{ "packed rows", simd_packed_rows },
+	{ "packed products", simd_packed_products },
 };
 const int simd_comparison_count = COUNT(simd_comparisons);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed kernels of an instruction set against those in portable C, bit for bit: rounding of activations, few rows,
- * panels and tiles. Packed bytes are random, for any are valid as long as the scales are finite. */
+/* The packed kernels of an instruction set against those in portable C, bit for bit: rounding of activations,
+ * few rows, panels and tiles. Packed bytes are random, for any are valid as long as the scales are finite. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,12 @@ static bool same(const float *a, const float *b, int64_t n)
 static struct plumb_x16 x16_new(int64_t rows, int64_t k)
 {
 	return (struct plumb_x16){ .q = calloc((size_t)(rows * k), sizeof(int16_t)),
-		.high = calloc((size_t)(rows * k), 1), .low = calloc((size_t)(rows * k), 1), .scale = calloc((size_t)(rows * k / 32), sizeof(float)),
-		.total = calloc((size_t)(rows * k / 32), sizeof(float)), .sum = calloc((size_t)(rows * k / 16), sizeof(int32_t)), .k = k };
+		.high = calloc((size_t)(rows * k), 1),
+		.low = calloc((size_t)(rows * k), 1),
+		.scale = calloc((size_t)(rows * k / 32), sizeof(float)),
+		.total = calloc((size_t)(rows * k / 32), sizeof(float)),
+		.sum = calloc((size_t)(rows * k / 16), sizeof(int32_t)),
+		.k = k };
 }
 
 static void x16_free(struct plumb_x16 *x)
@@ -40,8 +44,9 @@ static void x16_free(struct plumb_x16 *x)
 static bool x16_same(const struct plumb_x16 *a, const struct plumb_x16 *b, int64_t rows)
 {
 	return !memcmp(a->q, b->q, sizeof *a->q * (size_t)(rows * a->k)) &&
-		!memcmp(a->high, b->high, (size_t)(rows * a->k)) && !memcmp(a->low, b->low, (size_t)(rows * a->k)) && same(a->scale, b->scale, rows * a->k / 32) &&
-		same(a->total, b->total, rows * a->k / 32) && !memcmp(a->sum, b->sum, sizeof *a->sum * (size_t)(rows * a->k / 16));
+		!memcmp(a->high, b->high, (size_t)(rows * a->k)) && !memcmp(a->low, b->low, (size_t)(rows * a->k)) &&
+		same(a->scale, b->scale, rows * a->k / 32) && same(a->total, b->total, rows * a->k / 32) &&
+		!memcmp(a->sum, b->sum, sizeof *a->sum * (size_t)(rows * a->k / 16));
 }
 
 /* Ordinary rows, and blocks that are zero, tiny, massive, NaN or infinite. */
@@ -66,7 +71,8 @@ static bool holds(const struct plumb_x16 *x, const float *want)
 	for (int64_t i = 0; i < x->k; i++) {
 		int64_t b = i / 32, at = i / 4 * 4 + order[i % 4];
 		double have = (double)x->scale[b] * x->q[at] + (double)x->scale[x->k / 32 + b] * x->q[x->k + at];
-		if (isfinite(x->scale[b]) && !(fabs(have - want[i]) <= 32639 * (double)x->scale[b] * 0x1p-30 + 0x1p-100))
+		if (isfinite(x->scale[b]) &&
+			!(fabs(have - want[i]) <= 32639 * (double)x->scale[b] * 0x1p-30 + 0x1p-100))
 			return false;
 	}
 	return true;
@@ -105,7 +111,14 @@ const char *simd_packed_rows(const struct plumb_simd *simd, uint64_t seed)
 	return bad;
 }
 
-struct problem { enum plumb_type type; int64_t k, groups; size_t stride; uint8_t *w; struct plumb_x16 x, x8; int rows; };
+struct problem {
+	enum plumb_type type;
+	int64_t k, groups;
+	size_t stride;
+	uint8_t *w;
+	struct plumb_x16 x, x8;
+	int rows;
+};
 
 static void draw(struct problem *p)
 {
@@ -118,7 +131,8 @@ static void draw(struct problem *p)
 	for (int64_t g = 0; g < p->groups; g++)
 		for (int64_t b = 0; b < p->k / (f.k ? 256 : 32); b++)
 			for (size_t i = 0; i < halves; i += 2) {
-				uint16_t h = plumb_f32_to_f16(random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
+				uint16_t h = plumb_f32_to_f16(
+					random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
 				uint8_t *to = p->w + p->stride * (size_t)g + (size_t)b * plumb_packed_scale(p->type) + i;
 				to[0] = (uint8_t)h;
 				to[1] = (uint8_t)(h >> 8);
@@ -154,7 +168,9 @@ static const char *few_case(const struct plumb_simd *simd, struct problem *p)
 {
 	int64_t ld = p->groups * PLUMB_GROUP + 3, n = ld * p->rows;
 	float *have = malloc(sizeof *have * (size_t)n), *want = malloc(sizeof *want * (size_t)n);
-	struct plumb_small_batch a = { .w = p->w, .stride = p->stride, .groups = p->groups, .x = p->x, .rows = p->rows, .ldy = ld };
+	struct plumb_small_batch a = {
+		.w = p->w, .stride = p->stride, .groups = p->groups, .x = p->x, .rows = p->rows, .ldy = ld
+	};
 	for (int64_t i = 0; i < n; i++)
 		have[i] = want[i] = 77;
 	a.y = have;
@@ -170,14 +186,17 @@ static const char *few_case(const struct plumb_simd *simd, struct problem *p)
 static const char *tile_case(const struct plumb_simd *simd, const struct problem *p, bool bytes)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[p->type];
-	const int64_t from = f.k ? 0 : p->k / 64 * 32, n = p->k - from < 256 ? p->k - from : 256, numbers = n * PLUMB_PANEL, scales = n / 16 * PLUMB_PANEL;
+	const int64_t from = f.k ? 0 : p->k / 64 * 32, n = p->k - from < 256 ? p->k - from : 256,
+				  numbers = n * PLUMB_PANEL, scales = n / 16 * PLUMB_PANEL;
 	int16_t *q[2] = { calloc((size_t)numbers, 2), calloc((size_t)numbers, 2) };
-	float *scale[2] = { calloc((size_t)scales, 4), calloc((size_t)scales, 4) }, *add[2] = { calloc((size_t)scales, 4), calloc((size_t)scales, 4) };
+	float *scale[2] = { calloc((size_t)scales, 4), calloc((size_t)scales, 4) },
+		  *add[2] = { calloc((size_t)scales, 4), calloc((size_t)scales, 4) };
 	float y[2][PLUMB_TILE_MAX * (PLUMB_PANEL + 1)];
 	const struct plumb_packed_kernels *kernels[2] = { simd->packed, &plumb_packed_c };
 	const char *bad = NULL;
 	for (int i = 0; i < 2; i++)
-		(bytes ? kernels[i]->unpack8 : kernels[i]->unpack)[p->type](&(struct plumb_unpack){ p->w, p->stride, p->k, from, n, q[i], scale[i], add[i] });
+		(bytes ? kernels[i]->unpack8 : kernels[i]->unpack)[p->type](
+			&(struct plumb_unpack){ p->w, p->stride, p->k, from, n, q[i], scale[i], add[i] });
 	if (memcmp(q[0], q[1], 2 * (size_t)numbers) || !same(scale[0], scale[1], n / 32 * f.sub * PLUMB_PANEL) ||
 		(f.min && !same(add[0], add[1], n / 32 * PLUMB_PANEL)))
 		bad = "panel";
@@ -185,8 +204,9 @@ static const char *tile_case(const struct plumb_simd *simd, const struct problem
 		for (int i = 0; i < (int)(sizeof y[0] / sizeof *y[0]); i++)
 			y[0][i] = y[1][i] = (float)i;
 		for (int i = 0; i < 2; i++)
-			(bytes ? kernels[i]->multiply8 : kernels[i]->multiply)(&(struct plumb_tile16){ q[1], scale[1], add[1], f.sub, f.min, f.offset, bytes ? p->x8 : p->x, 0, from, n, p->rows,
-				first ? NULL : y[i], PLUMB_PANEL + 1, y[i], PLUMB_PANEL + 1 });
+			(bytes ? kernels[i]->multiply8 : kernels[i]->multiply)(
+				&(struct plumb_tile16){ q[1], scale[1], add[1], f.sub, f.min, f.offset, bytes ? p->x8 : p->x,
+					0, from, n, p->rows, first ? NULL : y[i], PLUMB_PANEL + 1, y[i], PLUMB_PANEL + 1 });
 		if (!same(y[0], y[1], sizeof y[0] / sizeof *y[0]))
 			bad = "tile";
 	}
@@ -207,9 +227,12 @@ const char *simd_packed_products(const struct plumb_simd *simd, uint64_t seed)
 		return "the size of its tile";
 	for (int t = 0; t < PLUMB_TYPE_COUNT; t++)
 		for (size_t i = 0; plumb_packed_formats[t].bits && i < sizeof ks / sizeof *ks; i++)
-			for (int rows = 1; rows <= PLUMB_TILE_MAX && ks[i] % plumb_type_block((enum plumb_type)t) == 0 && !bad; rows++)
+			for (int rows = 1;
+				 rows <= PLUMB_TILE_MAX && ks[i] % plumb_type_block((enum plumb_type)t) == 0 && !bad; rows++)
 				for (int extreme = 0; extreme < 2 && !bad; extreme++) {
-					struct problem p = { .type = (enum plumb_type)t, .k = ks[i], .groups = 2 + rows % 2, .rows = rows };
+					struct problem p = {
+						.type = (enum plumb_type)t, .k = ks[i], .groups = 2 + rows % 2, .rows = rows
+					};
 					draw(&p);
 					if (extreme)
 						draw_extreme(&p);
@@ -220,8 +243,10 @@ const char *simd_packed_products(const struct plumb_simd *simd, uint64_t seed)
 					if (rows <= simd->packed->tile && simd->packed->multiply8 && !bad)
 						bad = tile_case(simd, &p, true) ? "bytes" : NULL;
 					if (bad) {
-						snprintf(text, sizeof text, "%s of %s, k %lld, %d rows%s: other bits than in portable C", bad, plumb_type_name(p.type),
-							(long long)p.k, rows, extreme ? ", extreme numbers" : "");
+						snprintf(text, sizeof text,
+							"%s of %s, k %lld, %d rows%s: other bits than in portable C", bad,
+							plumb_type_name(p.type), (long long)p.k, rows,
+							extreme ? ", extreme numbers" : "");
 						bad = text;
 					}
 					free(p.w);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instruction sets of this build, for tests that run once in each: how many this machine has, and a skip for each that it lacks. */
+/* Instruction sets of this build, for tests that run once in each: how many this machine has, and a skip for
+ * each that it lacks. */
 #ifndef PLUMB_TESTS_SIMD_SETS_H
 #define PLUMB_TESTS_SIMD_SETS_H
 

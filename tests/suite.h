@@ -11,12 +11,20 @@
 #include <string.h>
 #include <plumb/plumb.h>
 
-#define ck_good(call) do { enum plumb_status ck_s = (call); \
-	ck_assert_msg(ck_s == PLUMB_OK, "%s: %s (%s)", #call, plumb_strerror(ck_s), plumb_last_error()); } while (0)
+#define ck_good(call) \
+	do { \
+		enum plumb_status ck_s = (call); \
+		ck_assert_msg(ck_s == PLUMB_OK, "%s: %s (%s)", #call, plumb_strerror(ck_s), plumb_last_error()); \
+	} while (0)
 /* The status, and a piece of the text that a user would need. */
-#define ck_bad(call, status, words) do { enum plumb_status ck_s = (call); \
-	ck_assert_msg(ck_s == (status), "%s: %s (%s), expected %s", #call, plumb_strerror(ck_s), plumb_last_error(), plumb_strerror(status)); \
-	ck_assert_msg(strstr(plumb_last_error(), words) != NULL, "%s: \"%s\" does not say \"%s\"", #call, plumb_last_error(), words); } while (0)
+#define ck_bad(call, status, words) \
+	do { \
+		enum plumb_status ck_s = (call); \
+		ck_assert_msg(ck_s == (status), "%s: %s (%s), expected %s", #call, plumb_strerror(ck_s), \
+			plumb_last_error(), plumb_strerror(status)); \
+		ck_assert_msg(strstr(plumb_last_error(), words) != NULL, "%s: \"%s\" does not say \"%s\"", #call, \
+			plumb_last_error(), words); \
+	} while (0)
 
 /* Path of a file below tests/data; valid until the next call but three. */
 static inline const char *data_path(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why OpenCL does or does not work on this machine: a check of each link of the chain from the loader to the results of a
- * kernel. */
+/* Why OpenCL does or does not work on this machine: a check of each link of the chain from the loader to the
+ * results of a kernel. */
 #ifndef PLUMB_DOCTOR_H
 #define PLUMB_DOCTOR_H
 
@@ -28,20 +28,21 @@ enum plumb_verdict {
 struct plumb_finding {
 	enum plumb_mark mark;
 	enum plumb_verdict verdict; /* what a problem means; PLUMB_HEALTHY when mark is another one */
-	const char *step;           /* "build", "loader", "icd", "node", "platform", "device", "choice", "capability", "kernel" */
-	const char *what;           /* one line of printable text */
-	const char *advice;         /* what to do about it; NULL: nothing */
+	const char
+		*step; /* "build", "loader", "icd", "node", "platform", "device", "choice", "capability", "kernel" */
+	const char *what;   /* one line of printable text */
+	const char *advice; /* what to do about it; NULL: nothing */
 };
 /* Called once per finding. The texts last until it returns. */
 typedef void (*plumb_finding_fn)(void *user, const struct plumb_finding *finding);
 
-/* Checks the chain link by link and calls report with each finding. Vendors' code runs in forked children, so that a crash or a
- * hang of it becomes a finding: call this in a process that has one thread and has not opened the cl driver.
- * kernels: also run every operator on the device that the cl driver would take, and compare with the float64 truth; it takes
- * minutes where kernels must be compiled.
- * *verdict: the gravest problem.
- * A status other than PLUMB_OK means that the doctor itself could not work. */
-PLUMB_API enum plumb_status plumb_doctor(bool kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict);
+/* Checks the chain link by link and calls report with each finding. Vendors' code runs in forked children, so
+ * that a crash or a hang of it becomes a finding: call this in a process that has one thread and has not
+ * opened the cl driver. kernels: also run every operator on the device that the cl driver would take, and
+ * compare with the float64 truth; it takes minutes where kernels must be compiled. *verdict: the gravest
+ * problem. A status other than PLUMB_OK means that the doctor itself could not work. */
+PLUMB_API enum plumb_status plumb_doctor(
+	bool kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict);
 
 #ifdef __cplusplus
 }

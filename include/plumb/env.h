@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The environment variables that plumb reads. They are read when a context is opened, and the options of plumb_open()
- * take precedence over them. */
+/* The environment variables that plumb reads. They are read when a context is opened, and the options of
+ * plumb_open() take precedence over them. */
 #ifndef PLUMB_ENV_H
 #define PLUMB_ENV_H
 

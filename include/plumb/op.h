@@ -59,8 +59,8 @@ PLUMB_API enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_t
 
 /* cache[pos + i] = x[i], rounded to the cache's type (to nearest even). x {n, d};
  * cache {capacity, d} F32, F16 or F64, other rows keep their value; pos + n <= capacity. */
-PLUMB_API enum plumb_status plumb_kv_store(struct plumb_context *ctx, struct plumb_tensor *cache,
-	const struct plumb_tensor *x, int64_t pos);
+PLUMB_API enum plumb_status plumb_kv_store(
+	struct plumb_context *ctx, struct plumb_tensor *cache, const struct plumb_tensor *x, int64_t pos);
 
 /* How queries meet a cache of keys and values: query i is at position pos + i and sees
  * positions 0 .. pos + i. heads is a multiple of kv_heads; query head h uses key and value
@@ -77,8 +77,8 @@ PLUMB_API enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct 
 
 /* Softmax along the last dimension, shifted by the row's maximum. y and x of one shape, any
  * rank; -inf gives 0; a row of only -inf gives NaN. y may be x. */
-PLUMB_API enum plumb_status plumb_softmax(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x);
+PLUMB_API enum plumb_status plumb_softmax(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
 /* y[i][h][d] = sum_{t <= pos + i} p[h][i][t] * v[t][g(h)][d].
  * y {n, heads * d}; p {heads, n, pos + n}; v {capacity, kv_heads * d} F32, F16 or F64. */
@@ -93,19 +93,21 @@ PLUMB_API enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb
 PLUMB_API enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *a, const struct plumb_tensor *b);
 
-/* y[i] = lowest index j with the largest x[i][j]; NaN never wins (a row of nothing else gives 0). x {n, d}; y {n} I32. Exact. */
-PLUMB_API enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x);
+/* y[i] = lowest index j with the largest x[i][j]; NaN never wins (a row of nothing else gives 0). x {n, d}; y
+ * {n} I32. Exact. */
+PLUMB_API enum plumb_status plumb_argmax(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
-/* y[i] = lowest index j of a finite x[i][j] that rounds to infinity in float16 (65520 and more in size), -1 where there is none.
- * x {n, d}; y {n} I32. Exact. */
-PLUMB_API enum plumb_status plumb_f16_overflow(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x);
+/* y[i] = lowest index j of a finite x[i][j] that rounds to infinity in float16 (65520 and more in size), -1
+ * where there is none. x {n, d}; y {n} I32. Exact. */
+PLUMB_API enum plumb_status plumb_f16_overflow(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
-/* y = x rounded to the nearest value of float16, ties to even (IEEE 754), and kept in x's type: infinity from 65520 on; a NaN
- * stays one. x, y {n, d} of one type. y may be x. Exact. In precision FP16 every other operator's F32 output passes through this. */
-PLUMB_API enum plumb_status plumb_f16_round(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x);
+/* y = x rounded to the nearest value of float16, ties to even (IEEE 754), and kept in x's type: infinity from
+ * 65520 on; a NaN stays one. x, y {n, d} of one type. y may be x. Exact. In precision FP16 every other
+ * operator's F32 output passes through this. */
+PLUMB_API enum plumb_status plumb_f16_round(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
 /* Fused: y = attn_mix(softmax(attn_scores(q, k)), v) without storing the scores.
  * Shapes as in those operators. Composed from them where a driver has no kernel of its own. */
@@ -117,18 +119,20 @@ PLUMB_API enum plumb_status plumb_attention(struct plumb_context *ctx, struct pl
  * values of y {n, dq + dk + dv} are those of {n, dq}, then of {n, dk}, then of {n, dv}.  x {n, d};
  * norm {d} F32; w[0] {dq, d}, w[1] {dk, d}, w[2] {dv, d}, each of any type as for matmul;
  * b[i] F32, or NULL: none. Composed from rmsnorm and matmul where a driver has no kernel. */
-PLUMB_API enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
-	const struct plumb_tensor *norm, double eps, const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3]);
+PLUMB_API enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
+	const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3]);
 
 /* Fused: y = g * sigmoid(g) * u with g = norm(x) gate^T and u = norm(x) up^T.  y {n, f}; x {n, d};
  * norm {d} F32; gate and up {f, d}. Composed from rmsnorm, matmul and swiglu. */
-PLUMB_API enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
-	const struct plumb_tensor *norm, double eps, const struct plumb_tensor *gate, const struct plumb_tensor *up);
+PLUMB_API enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
+	const struct plumb_tensor *gate, const struct plumb_tensor *up);
 
 /* Fused: y = r + x w^T, the sum rounded before r is added.  y, r {m, n}; x {m, k}; w {n, k}.
  * y may be r. Composed from matmul and add. */
-PLUMB_API enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
-	const struct plumb_tensor *w, const struct plumb_tensor *r);
+PLUMB_API enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *r);
 
 /* Ask the drivers to lay a weight out for matmul (repack, upload). Optional: matmul works
  * without. The values stay those of w. Released with the tensor. */

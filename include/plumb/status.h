@@ -21,12 +21,12 @@ enum plumb_status {
 	PLUMB_E_SHAPE = -5,       /* tensor dimensions do not fit the operator or model */
 	PLUMB_E_TYPE = -6,        /* tensor type not allowed here */
 	PLUMB_E_UNSUPPORTED = -7, /* well formed, but not something this build can do */
-	PLUMB_E_DRIVER = -8,      /* unknown driver, a named driver does not open, or no driver can run an operator */
-	PLUMB_E_DEVICE = -9,      /* a device failed while working */
-	PLUMB_E_LIMIT = -10,      /* past the context window or the memory limit */
-	PLUMB_E_CANCELLED = -11,  /* the caller asked for the call to stop */
-	PLUMB_E_INTERNAL = -12,   /* a bug of plumb */
-	PLUMB_E_NONFINITE = -13   /* a computed value is NaN or infinite where it must not be */
+	PLUMB_E_DRIVER = -8, /* unknown driver, a named driver does not open, or no driver can run an operator */
+	PLUMB_E_DEVICE = -9, /* a device failed while working */
+	PLUMB_E_LIMIT = -10, /* past the context window or the memory limit */
+	PLUMB_E_CANCELLED = -11, /* the caller asked for the call to stop */
+	PLUMB_E_INTERNAL = -12,  /* a bug of plumb */
+	PLUMB_E_NONFINITE = -13  /* a computed value is NaN or infinite where it must not be */
 };
 
 /* A fixed English name of the code ("out of memory"); never NULL. */

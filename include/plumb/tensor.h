@@ -16,9 +16,19 @@ extern "C" {
 /* Element types. Q* are the block formats of GGUF, bit for bit; K types have blocks of
  * 256 elements, the other Q types blocks of 32. */
 enum plumb_type {
-	PLUMB_F32, PLUMB_F64, PLUMB_F16, PLUMB_BF16, PLUMB_I32,
-	PLUMB_Q8_0, PLUMB_Q4_0, PLUMB_Q4_1, PLUMB_Q5_0, PLUMB_Q5_1,
-	PLUMB_Q4_K, PLUMB_Q5_K, PLUMB_Q6_K,
+	PLUMB_F32,
+	PLUMB_F64,
+	PLUMB_F16,
+	PLUMB_BF16,
+	PLUMB_I32,
+	PLUMB_Q8_0,
+	PLUMB_Q4_0,
+	PLUMB_Q4_1,
+	PLUMB_Q5_0,
+	PLUMB_Q5_1,
+	PLUMB_Q4_K,
+	PLUMB_Q5_K,
+	PLUMB_Q6_K,
 	PLUMB_TYPE_COUNT
 };
 
@@ -53,8 +63,8 @@ struct plumb_tensor {
  * plumb_tensor_free before closing the context. PLUMB_E_SHAPE: a dimension below 1, the
  * last one not whole blocks, or a size that overflows. PLUMB_E_LIMIT: over the memory limit
  * (AR_HARDWARE_MEMORY_SCALE). On failure *t is zeroed. */
-PLUMB_API enum plumb_status plumb_tensor_new(struct plumb_context *ctx, struct plumb_tensor *t,
-	enum plumb_type type, int rank, const int64_t *dim);
+PLUMB_API enum plumb_status plumb_tensor_new(
+	struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim);
 /* Wrap the caller's memory (read only: weights of a mapped file). data must hold the tensor's
  * bytes and outlive it; nothing is copied for drivers that work in host memory. */
 PLUMB_API enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t,
@@ -64,8 +74,8 @@ PLUMB_API void plumb_tensor_free(struct plumb_tensor *t);
 
 /* Rows [first, first + count) of the outermost dimension. The view borrows t's memory: it
  * must not outlive t and is not freed. */
-PLUMB_API enum plumb_status plumb_tensor_rows(struct plumb_tensor *view, const struct plumb_tensor *t,
-	int64_t first, int64_t count);
+PLUMB_API enum plumb_status plumb_tensor_rows(
+	struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t count);
 
 PLUMB_API int64_t plumb_tensor_count(const struct plumb_tensor *t); /* elements */
 PLUMB_API size_t plumb_tensor_bytes(const struct plumb_tensor *t);

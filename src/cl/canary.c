@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Before a kernel's first real use on a device, a slice of that use is compared with the truth. A wrong kernel is disabled: its
- * operator goes to the next driver. The verdict is kept with the binaries, under device, driver version and source, so it is
- * reached once. */
+/* Before a kernel's first real use on a device, a slice of that use is compared with the truth. A wrong
+ * kernel is disabled: its operator goes to the next driver. The verdict is kept with the binaries, under
+ * device, driver version and source, so it is reached once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +11,20 @@
 
 enum { UNKNOWN, GOOD, BAD, UNJUDGED /* there was no memory for it, now */ };
 
-/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and the
- * variant. */
-struct plumb_cl_verdict { int op, variant; enum plumb_type type[3]; int verdict; };
+/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and
+ * the variant. */
+struct plumb_cl_verdict {
+	int op, variant;
+	enum plumb_type type[3];
+	int verdict;
+};
 
 static struct plumb_cl_verdict canary_kind(const struct plumb_call *call, int variant)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
-	struct plumb_cl_verdict v = { .op = (int)call->op, .variant = variant, .type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
+	struct plumb_cl_verdict v = { .op = (int)call->op,
+		.variant = variant,
+		.type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
 	if (desc->caches)
 		v.type[0] = call->in[__builtin_ctz(desc->caches)]->type;
 	for (int i = 0, count = 0; i < PLUMB_MAX_INPUTS && count < 3; i++)
@@ -52,8 +58,8 @@ static const char *canary_types(const struct plumb_cl_verdict *v, char text[48])
 	return text;
 }
 
-/* All kernel text that the operator may run: its own file, and for a fused one those of the basic ones that it
- * may run. */
+/* All kernel text that the operator may run: its own file, and for a fused one those of the basic ones that
+ * it may run. */
 static char *canary_sources(const struct plumb_cl_state *cl, enum plumb_op op)
 {
 	char *all = NULL, *text, *more;
@@ -77,13 +83,17 @@ static char *canary_sources(const struct plumb_cl_state *cl, enum plumb_op op)
 	return all;
 }
 
-static bool canary_by_clblast(const struct plumb_cl_verdict *v) { return plumb_op_table[v->op]->weights && v->variant == PLUMB_CL_CLBLAST; }
+static bool canary_by_clblast(const struct plumb_cl_verdict *v)
+{
+	return plumb_op_table[v->op]->weights && v->variant == PLUMB_CL_CLBLAST;
+}
 
 static char *canary_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
 	char what[512], types[48], *text = canary_sources(cl, (enum plumb_op)v->op), *key = NULL;
-	snprintf(what, sizeof what, "canary %s %s variant %d %s%s %s", plumb_op_name(v->op), canary_types(v, types), v->variant, cl->cpu ? "cpu" : "gpu",
-		cl->subgroups ? " sub-groups" : "", canary_by_clblast(v) ? plumb_clblast_version() : "");
+	snprintf(what, sizeof what, "canary %s %s variant %d %s%s %s", plumb_op_name(v->op),
+		canary_types(v, types), v->variant, cl->cpu ? "cpu" : "gpu", cl->subgroups ? " sub-groups" : "",
+		canary_by_clblast(v) ? plumb_clblast_version() : "");
 	if (text)
 		key = plumb_cl_cache_key(&cl->device, plumb_op_name(v->op), what, text);
 	free(text);
@@ -102,18 +112,20 @@ static int canary_remembered(const struct plumb_cl_state *cl, const char *key)
 	return verdict;
 }
 
-static enum plumb_status canary_judge(struct plumb_driver *driver, const struct plumb_call *call, const char *types, const char *key, int *verdict)
+static enum plumb_status canary_judge(struct plumb_driver *driver, const struct plumb_call *call,
+	const char *types, const char *key, int *verdict)
 {
 	double error, allowed;
 	enum plumb_status s = plumb_op_canary(driver, call, &error, &allowed);
 	if (s == PLUMB_E_DEVICE) { /* it does not build or run; not kept, since a driver update may fix it */
-		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is disabled: %s", plumb_op_name(call->op), types,
-			plumb_cl_state(driver)->device.info.name, plumb_last_error());
+		plumb_notice(driver->ctx, "cl: %s (%s) fails on %s and is disabled: %s", plumb_op_name(call->op),
+			types, plumb_cl_state(driver)->device.info.name, plumb_last_error());
 		*verdict = BAD;
 		return PLUMB_OK;
 	}
 	if (s == PLUMB_E_MEMORY || s == PLUMB_E_LIMIT) { /* the call itself may fit */
-		plumb_notice(driver->ctx, "cl: %s (%s) is not compared with the truth: %s", plumb_op_name(call->op), types, plumb_last_error());
+		plumb_notice(driver->ctx, "cl: %s (%s) is not compared with the truth: %s", plumb_op_name(call->op),
+			types, plumb_last_error());
 		*verdict = UNJUDGED;
 		return PLUMB_OK;
 	}
@@ -124,24 +136,28 @@ static enum plumb_status canary_judge(struct plumb_driver *driver, const struct 
 	if (key)
 		plumb_cl_cache_store(plumb_cl_state(driver), key, &byte, 1);
 	if (*verdict == BAD)
-		plumb_notice(driver->ctx, "cl: %s (%s) is wrong on %s (relative error %.2g, allowed %.2g) and is disabled", plumb_op_name(call->op),
-			types, plumb_cl_state(driver)->device.info.name, error, allowed);
+		plumb_notice(driver->ctx,
+			"cl: %s (%s) is wrong on %s (relative error %.2g, allowed %.2g) and is disabled",
+			plumb_op_name(call->op), types, plumb_cl_state(driver)->device.info.name, error, allowed);
 	return PLUMB_OK;
 }
 
 /* Of operators that have several kernels; 0 of others. */
-static enum plumb_status canary_variant(struct plumb_driver *driver, const struct plumb_call *call, int *variant)
+static enum plumb_status canary_variant(
+	struct plumb_driver *driver, const struct plumb_call *call, int *variant)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	struct plumb_cl_choice choice = { .variant = 0 };
 	if (call->op == PLUMB_OP_matmul || (desc->fused && desc->weights))
 		PLUMB_TRY(plumb_cl_choice_product(driver, call, &choice));
-	*variant = call->op == PLUMB_OP_attention ? (int)plumb_cl_choice_attention(plumb_cl_state(driver), call) : (int)choice.variant;
+	*variant = call->op == PLUMB_OP_attention ? (int)plumb_cl_choice_attention(plumb_cl_state(driver), call)
+											  : (int)choice.variant;
 	return PLUMB_OK;
 }
 
 /* What is known of a kernel, or, when nothing is, what its numbers say. */
-static enum plumb_status canary_find(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_verdict *row)
+static enum plumb_status canary_find(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_verdict *row)
 {
 	char types[48], *key = canary_key(plumb_cl_state(driver), row);
 	struct plumb_call same = *call;
@@ -184,5 +200,6 @@ enum plumb_status plumb_cl_canary(struct plumb_driver *driver, const struct plum
 		plumb_cl_programs_forget(cl);
 		return plumb_cl_canary(driver, call);
 	}
-	return plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", canary_types(row, types), cl->device.info.name);
+	return plumb_fail(PLUMB_E_UNSUPPORTED, "its kernel for %s does not work on %s", canary_types(row, types),
+		cl->device.info.name);
 }

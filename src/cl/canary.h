@@ -4,8 +4,9 @@
 
 #include "core/core.h"
 
-/* Before the first real use of a kernel: compares a slice of the call with the float64 truth. PLUMB_E_UNSUPPORTED: the kernel
- * is wrong or fails on this device. A function of the driver class (core/core.h). */
+/* Before the first real use of a kernel: compares a slice of the call with the float64 truth.
+ * PLUMB_E_UNSUPPORTED: the kernel is wrong or fails on this device. A function of the driver class
+ * (core/core.h). */
 enum plumb_status plumb_cl_canary(struct plumb_driver *driver, const struct plumb_call *call);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cl driver as the core sees it: the class with its table of operators, and opening and closing one device with one context
- * and one in-order queue. The only file that names all operators. */
+/* The cl driver as the core sees it: the class with its table of operators, and opening and closing one
+ * device with one context and one in-order queue. The only file that names all operators. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -40,7 +40,8 @@ static enum plumb_status class_profile(struct plumb_driver *driver, bool on)
 {
 	struct plumb_cl_state *cl = driver->state;
 	cl_int code;
-	cl_command_queue queue = plumb_cl.clCreateCommandQueue(cl->context, cl->device.id, on ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+	cl_command_queue queue = plumb_cl.clCreateCommandQueue(
+		cl->context, cl->device.id, on ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
 	if (code)
 		return plumb_cl_fail(code, "a queue on %s", cl->device.info.name);
 	if (cl->queue) {
@@ -55,11 +56,13 @@ static enum plumb_status class_profile(struct plumb_driver *driver, bool on)
 static enum plumb_status class_open_device(struct plumb_driver *driver, struct plumb_cl_state *cl)
 {
 	const char *place = driver->ctx->location;
-	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform, 0 };
+	const cl_context_properties with[] = { CL_CONTEXT_PLATFORM, (cl_context_properties)cl->device.platform,
+		0 };
 	cl_int code;
 	cl->cpu = plumb_cl_is_cpu(&cl->device.info, cl->set.class);
 	cl->wide = cl->device.info.floats >= 16;
-	cl->max_alloc = cl->set.max_alloc < cl->device.info.max_alloc ? cl->set.max_alloc : cl->device.info.max_alloc;
+	cl->max_alloc = cl->set.max_alloc < cl->device.info.max_alloc ? cl->set.max_alloc
+																  : cl->device.info.max_alloc;
 	cl->canary = cl->set.canary;
 	cl->subgroups = cl->cpu ? 0 : plumb_cl_subgroups(&cl->device.info);
 	driver->in_host_bytes = cl->delegate = !strcasecmp(place, "delegate");
@@ -68,7 +71,8 @@ static enum plumb_status class_open_device(struct plumb_driver *driver, struct p
 	if (code)
 		return plumb_cl_fail(code, "a context on %s", cl->device.info.name);
 	PLUMB_TRY(class_profile(driver, cl->set.profile));
-	snprintf(driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
+	snprintf(
+		driver->note, sizeof driver->note, "%.60s, %.40s", cl->device.info.name, cl->device.info.platform);
 	return PLUMB_OK;
 }
 
@@ -79,7 +83,8 @@ static enum plumb_status class_open(struct plumb_driver *driver)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a driver");
 	driver->state = cl;
 	cl->owner = driver->ctx;
-	enum plumb_status s = plumb_cl_settings_read(&cl->set); /* first, so that a bad value is refused on every machine */
+	enum plumb_status s = plumb_cl_settings_read(
+		&cl->set); /* first, so that a bad value is refused on every machine */
 	if (!s && driver->ctx->precision == PLUMB_FP64)
 		s = plumb_fail(PLUMB_E_DRIVER, "computes in FP32 and FP16; FP64 is native's (AR_HARDWARE_PRECISION)");
 	if (!s)
@@ -87,7 +92,8 @@ static enum plumb_status class_open(struct plumb_driver *driver)
 	if (!s)
 		s = class_open_device(driver, cl);
 	if (!s && cl->set.libs_lost)
-		plumb_notice(driver->ctx, "cl: %s is too long for the path of a cache: kernels are compiled at each start (AR_HARDWARE_LIBS)",
+		plumb_notice(driver->ctx,
+			"cl: %s is too long for the path of a cache: kernels are compiled at each start (AR_HARDWARE_LIBS)",
 			cl->set.libs_lost);
 	if (s)
 		class_close(driver);

@@ -25,8 +25,9 @@ enum plumb_status plumb_doctor(bool kernels, plumb_finding_fn report, void *user
 {
 	(void)kernels;
 	*verdict = PLUMB_NOT_BUILT;
-	report(user, &(struct plumb_finding){ PLUMB_MARK_PROBLEM, PLUMB_NOT_BUILT, "build", NOT_BUILT,
-		"install the package opencl-headers, run configure and make again; AR_HARDWARE_DRIVER=native works without" });
+	report(user,
+		&(struct plumb_finding){ PLUMB_MARK_PROBLEM, PLUMB_NOT_BUILT, "build", NOT_BUILT,
+			"install the package opencl-headers, run configure and make again; AR_HARDWARE_DRIVER=native works without" });
 	return PLUMB_OK;
 }
 
@@ -36,7 +37,8 @@ const char *plumb_tune_variant(int variant)
 	return NULL;
 }
 
-enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, const struct plumb_tune_options *options)
+enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count,
+	const struct plumb_tune_options *options)
 {
 	(void)ctx, (void)shapes, (void)count, (void)options;
 	return plumb_fail(PLUMB_E_UNSUPPORTED, NOT_BUILT);
@@ -50,7 +52,8 @@ enum plumb_status plumb_tune_rows(struct plumb_context *ctx, struct plumb_tune_r
 	return plumb_fail(PLUMB_E_UNSUPPORTED, NOT_BUILT);
 }
 
-enum plumb_status plumb_tune_place(struct plumb_context *ctx, const char **device, const char **file, const char **no_clblast)
+enum plumb_status plumb_tune_place(
+	struct plumb_context *ctx, const char **device, const char **file, const char **no_clblast)
 {
 	(void)ctx;
 	*device = *file = *no_clblast = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `plumb bench` share: the request, and a rig, which is one loaded model with its sessions. Rigs
- * that are measured together take turns within each round, so that what else the machine does hits all alike. */
+/* What the files of `plumb bench` share: the request, and a rig, which is one loaded model with its sessions.
+ * Rigs that are measured together take turns within each round, so that what else the machine does hits all
+ * alike. */
 #ifndef PLUMB_CLI_BENCH_H
 #define PLUMB_CLI_BENCH_H
 
@@ -14,19 +15,22 @@ struct bench_request {
 	struct cli_common common;
 	struct plumb_session_options session;
 	const char *model;
-	long prefill, decode, depth, rounds, sequences; /* prefill -1: 512, or less where the context is shorter */
+	long prefill, decode, depth, rounds,
+		sequences; /* prefill -1: 512, or less where the context is shorter */
 	bool modes;
 };
 
-struct bench_rates { double low, median, high; }; /* tokens/s */
+struct bench_rates {
+	double low, median, high;
+}; /* tokens/s */
 struct bench_rig {
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_session *sessions[BENCH_MOST_SEQUENCES];
 	double load; /* seconds */
 	struct bench_rates prefill, decode;
-	double memory;     /* bytes/s read in the same rounds, as a median; 0: not known */
-	uint64_t resident; /* most bytes of the process before its memory was measured */
+	double memory;                 /* bytes/s read in the same rounds, as a median; 0: not known */
+	uint64_t resident;             /* most bytes of the process before its memory was measured */
 	struct cli_kernels kernels[2]; /* prefill's and decoding's, of one round; none: not timed */
 };
 
@@ -47,7 +51,8 @@ json_t *bench_json_head(const struct bench_request *r, const struct bench_rig *r
 json_t *bench_json_rates(const struct bench_rates *r, long tokens);
 
 /* --- bench_kernels.c --- */
-/* Of the round in which kernels were timed; NULL, or nothing: there was none. copy: bytes/s of a plain copy, 0: not known. */
+/* Of the round in which kernels were timed; NULL, or nothing: there was none. copy: bytes/s of a plain copy,
+ * 0: not known. */
 json_t *bench_kernels_json(const struct bench_rig *rig, double copy);
 void bench_kernels_print(const struct bench_request *r, struct bench_rig *rig, double copy);
 

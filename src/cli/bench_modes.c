@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb bench --modes: what the modes exact, default and fast gain in speed and lose in accuracy, in one run. The
- * accuracy is that of the next token's distribution beside exact's, on a short text that is always the same. */
+/* plumb bench --modes: what the modes exact, default and fast gain in speed and lose in accuracy, in one run.
+ * The accuracy is that of the next token's distribution beside exact's, on a short text that is always the
+ * same. */
 #include "cli/bench.h"
 #include <plumb/diag.h>
 #include <math.h>
@@ -18,7 +19,11 @@ static const char text[] =
 	"on its side against the bridge. Nobody was hurt. \"We heard it go,\" said Anna Weiss, 62, who keeps the inn, \"and then it was quiet.\"\n\n"
 	"int count(const char *text, char c)\n{\n\tint n = 0;\n\twhile (*text)\n\t\tn += *text++ == c;\n\treturn n;\n}\n";
 
-struct prompt { int32_t ids[MOST_POSITIONS]; int64_t n; bool text; };
+struct prompt {
+	int32_t ids[MOST_POSITIONS];
+	int64_t n;
+	bool text;
+};
 
 /* How far a mode's distributions are from exact's. */
 struct gap {
@@ -27,7 +32,8 @@ struct gap {
 	double error;            /* largest of a logit */
 };
 
-static enum plumb_status bench_modes_add_position(struct gap *g, const float *exact, const float *mode, int64_t vocab)
+static enum plumb_status bench_modes_add_position(
+	struct gap *g, const float *exact, const float *mode, int64_t vocab)
 {
 	struct plumb_logits_measure m;
 	enum plumb_status s = plumb_measure_logits(&m, mode, exact, vocab, 1);
@@ -41,9 +47,14 @@ static enum plumb_status bench_modes_add_position(struct gap *g, const float *ex
 }
 
 /* Logits of all positions; malloc'ed. */
-static int bench_modes_read_logits(const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
+static int bench_modes_read_logits(
+	const struct bench_request *r, struct plumb_model *model, const int32_t *ids, int64_t n, float **out)
 {
-	struct plumb_session_options options = { .size = sizeof options, .context = n, .batch = n, .kv_type = r->session.kv_type, .cancel = r->session.cancel,
+	struct plumb_session_options options = { .size = sizeof options,
+		.context = n,
+		.batch = n,
+		.kv_type = r->session.kv_type,
+		.cancel = r->session.cancel,
 		.cancel_user = r->session.cancel_user };
 	struct plumb_session *session;
 	const float *logits;
@@ -60,11 +71,15 @@ static int bench_modes_read_logits(const struct bench_request *r, struct plumb_m
 	int64_t bad = s ? -1 : plumb_first_nonfinite(logits, n * vocab);
 	int code = bad < 0 ? CLI_OK : cli_nonfinite(session, ids, bad / vocab + 1);
 	plumb_session_free(session);
-	return code ? code : s ? cli_fail_run(s) : *out ? CLI_OK : cli_complain(CLI_ERROR, "no memory for %lld rows of logits", (long long)n);
+	return code ? code
+		: s     ? cli_fail_run(s)
+		: *out  ? CLI_OK
+				: cli_complain(CLI_ERROR, "no memory for %lld rows of logits", (long long)n);
 }
 
 /* Each mode's gap on these tokens; that of exact itself stays empty. */
-static int bench_modes_measure_gaps(const struct bench_request *r, const struct bench_rig *rigs, const int32_t *ids, int64_t n, struct gap *gaps)
+static int bench_modes_measure_gaps(const struct bench_request *r, const struct bench_rig *rigs,
+	const int32_t *ids, int64_t n, struct gap *gaps)
 {
 	int64_t vocab = plumb_model_config(rigs->model)->vocab;
 	float *exact, *mode;
@@ -77,7 +92,8 @@ static int bench_modes_measure_gaps(const struct bench_request *r, const struct 
 		if (s)
 			code = cli_fail_run(s);
 		if (!code && !isfinite(gaps[k].mean))
-			code = cli_complain(CLI_ERROR, "mode %s: KL is %g: the model gives logits that are not numbers", names[k], gaps[k].mean);
+			code = cli_complain(CLI_ERROR, "mode %s: KL is %g: the model gives logits that are not numbers",
+				names[k], gaps[k].mean);
 		free(mode);
 	}
 	free(exact);
@@ -107,19 +123,27 @@ static int bench_modes_make_prompt(const struct plumb_model *model, struct promp
 /* --- result --- */
 static json_t *bench_modes_gap_json(const struct gap *g)
 {
-	return g->positions ? json_pack("{s:I, s:f, s:f, s:I, s:f}", "positions", (json_int_t)g->positions, "kl_mean", g->mean, "kl_largest", g->most,
-		"same_top", (json_int_t)g->same, "logit_error", g->error) : json_null();
+	return g->positions
+		? json_pack("{s:I, s:f, s:f, s:I, s:f}", "positions", (json_int_t)g->positions, "kl_mean", g->mean,
+			  "kl_largest", g->most, "same_top", (json_int_t)g->same, "logit_error", g->error)
+		: json_null();
 }
 
-static int bench_modes_print_json(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
+static int bench_modes_print_json(const struct bench_request *r, const struct bench_rig *rigs,
+	const struct prompt *p, struct gap gaps[2][MODES])
 {
 	json_t *root = bench_json_head(r, &rigs[1]), *modes = json_array();
 	for (int k = 0; k < MODES; k++)
-		json_array_append_new(modes, json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o}", "mode", names[k], "load_seconds", rigs[k].load,
-			"prefill", bench_json_rates(&rigs[k].prefill, r->prefill), "decode", bench_json_rates(&rigs[k].decode, r->decode),
-			"share_of_memory", rigs->memory > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / rigs->memory) : json_null(),
-			p->text ? "text" : "made_up", bench_modes_gap_json(&gaps[0][k]), "hello", bench_modes_gap_json(&gaps[1][k])));
-	json_object_update_new(root, json_pack("{s:f, s:o}", "memory_bytes_per_second", rigs->memory, "modes", modes));
+		json_array_append_new(modes,
+			json_pack("{s:s, s:f, s:o, s:o, s:o, s:o, s:o}", "mode", names[k], "load_seconds", rigs[k].load,
+				"prefill", bench_json_rates(&rigs[k].prefill, r->prefill), "decode",
+				bench_json_rates(&rigs[k].decode, r->decode), "share_of_memory",
+				rigs->memory > 0 && r->decode ? json_real(bench_weights(r, &rigs[k]) / rigs->memory)
+											  : json_null(),
+				p->text ? "text" : "made_up", bench_modes_gap_json(&gaps[0][k]), "hello",
+				bench_modes_gap_json(&gaps[1][k])));
+	json_object_update_new(
+		root, json_pack("{s:f, s:o}", "memory_bytes_per_second", rigs->memory, "modes", modes));
 	return cli_json_print(root, false);
 }
 
@@ -136,20 +160,24 @@ static void bench_modes_print_rates(const struct bench_rates *r, long tokens)
 static void bench_modes_print_gap(const char *mode, const char *where, const struct gap *g)
 {
 	if (g->positions)
-		printf("%-9s %-24s %9.2g %9.2g  %4lld of %-4lld %11.2g\n", mode, where, g->mean, g->most, (long long)g->same, (long long)g->positions, g->error);
+		printf("%-9s %-24s %9.2g %9.2g  %4lld of %-4lld %11.2g\n", mode, where, g->mean, g->most,
+			(long long)g->same, (long long)g->positions, g->error);
 }
 
-static void bench_modes_print(const struct bench_request *r, const struct bench_rig *rigs, const struct prompt *p, struct gap gaps[2][MODES])
+static void bench_modes_print(const struct bench_request *r, const struct bench_rig *rigs,
+	const struct prompt *p, struct gap gaps[2][MODES])
 {
 	char where[48], prefill[32], decode[32];
 	int threads = plumb_context_threads(rigs->ctx);
 	bench_print_head(r, &rigs[1]); /* the default's drivers do not name their mode */
 	if (rigs->memory > 0)
-		printf("%-9s %8.2f GB/s read with %d thread%s; a step reads %.1f MB of weights\n", "memory", rigs->memory / 1e9, threads, threads == 1 ? "" : "s",
+		printf("%-9s %8.2f GB/s read with %d thread%s; a step reads %.1f MB of weights\n", "memory",
+			rigs->memory / 1e9, threads, threads == 1 ? "" : "s",
 			(double)plumb_model_step_bytes(rigs->model) / 1e6);
 	snprintf(prefill, sizeof prefill, "prefill %ld", r->prefill);
 	snprintf(decode, sizeof decode, "decode %ld", r->decode);
-	printf("\nTokens/s, medians of %ld round%s in which the modes took turns\n", r->rounds, r->rounds == 1 ? "" : "s");
+	printf("\nTokens/s, medians of %ld round%s in which the modes took turns\n", r->rounds,
+		r->rounds == 1 ? "" : "s");
 	printf("%-9s  %-32s  %-32s  of memory\n", "mode", prefill, decode);
 	for (int k = 0; k < MODES; k++) {
 		printf("%-9s", names[k]);
@@ -161,8 +189,10 @@ static void bench_modes_print(const struct bench_request *r, const struct bench_
 			printf("  %9s\n", "-");
 	}
 	snprintf(where, sizeof where, "%lld tokens %s", (long long)p->n, p->text ? "of text" : "made up");
-	printf("\nNext tokens beside exact's: KL(exact || mode) in nats, likeliest token the same, largest error of a logit\n");
-	printf("%-9s %-24s %9s %9s  %12s %11s\n", "mode", "on", "mean KL", "largest", "same token ", "logit error");
+	printf(
+		"\nNext tokens beside exact's: KL(exact || mode) in nats, likeliest token the same, largest error of a logit\n");
+	printf(
+		"%-9s %-24s %9s %9s  %12s %11s\n", "mode", "on", "mean KL", "largest", "same token ", "logit error");
 	for (int k = 1; k < MODES; k++) {
 		bench_modes_print_gap(names[k], where, &gaps[0][k]);
 		bench_modes_print_gap(names[k], "token 9707 alone", &gaps[1][k]);

@@ -10,20 +10,16 @@
 
 static int chat_run(int argc, char **argv);
 
-const struct cli_command cli_chat = {
-	"chat", "talk with a model; it remembers the conversation",
+const struct cli_command cli_chat = { "chat", "talk with a model; it remembers the conversation",
 	"Usage: plumb chat MODEL [options]\n"
 	"Each line is a message; a message of several lines begins and ends with \"\"\". Ctrl-C stops an\n"
 	"answer, Ctrl-D or /quit ends. Works in pipes, too: one answer per line of standard input.\n"
 	"\n"
-	"  --system TEXT        system message in place of the template's own\n"
-	CLI_TEMPLATE_HELP
+	"  --system TEXT        system message in place of the template's own\n" CLI_TEMPLATE_HELP
 	"  -n N                 write at most N tokens per answer\n"
-	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n"
-	CLI_KV_HELP
-	"  --rates              tokens per second after each answer, on standard error\n"
-	CLI_STOP_HELP CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
-	"\n"
+	"  --ctx N              context: most tokens of the whole conversation (default: the model's)\n" CLI_KV_HELP
+	"  --rates              tokens per second after each answer, on standard error\n" CLI_STOP_HELP
+		CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP "\n"
 	"In the conversation:\n"
 	"  /reset               forget the conversation, keep the system message\n"
 	"  /help                these commands\n"
@@ -33,14 +29,11 @@ const struct cli_command cli_chat = {
 	"  plumb chat model.gguf\n"
 	"  plumb chat model.gguf --system \"Answer in one sentence.\" --temp 0.7 --top-p 0.9\n"
 	"  printf 'What is 2 + 2?\\nAnd doubled?\\n' | plumb chat model.gguf\n",
-	chat_run
-};
+	chat_run };
 
-static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_TEMPLATE_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
-	{ "system", required_argument, NULL, 's' }, CLI_CTX_LONG, CLI_KV_LONG,
-	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { CLI_COMMON_LONG, CLI_NFC_LONG, CLI_TEMPLATE_LONG, CLI_SAMPLING_LONG,
+	CLI_STOP_LONG, { "system", required_argument, NULL, 's' }, CLI_CTX_LONG, CLI_KV_LONG,
+	{ "rates", no_argument, NULL, 'R' }, { NULL, 0, NULL, 0 } };
 
 struct chat {
 	struct cli_common common;
@@ -141,11 +134,12 @@ static bool chat_keep_whole(struct cli_generation *g, bool quiet)
 	return true;
 }
 
-static json_t *chat_answer_json(const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
+static json_t *chat_answer_json(
+	const struct chat *c, const struct cli_generation *g, const int32_t *ids, int64_t n)
 {
-	json_t *root = json_pack("{s:s%, s:s, s:o, s:o, s:I, s:f, s:f}", "answer", g->text, g->size, "stop", g->stop,
-		"prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused", (json_int_t)g->kept,
-		"prompt_seconds", g->prompt_seconds, "seconds", g->seconds);
+	json_t *root = json_pack("{s:s%, s:s, s:o, s:o, s:I, s:f, s:f}", "answer", g->text, g->size, "stop",
+		g->stop, "prompt_tokens", cli_json_ids(ids, n), "tokens", cli_json_ids(g->tokens, g->count), "reused",
+		(json_int_t)g->kept, "prompt_seconds", g->prompt_seconds, "seconds", g->seconds);
 	if (root && g->stop_text)
 		json_object_set_new(root, "stop_text", cli_json_text(g->stop_text));
 	if (root && c->sampling.how.temperature > 0)
@@ -158,8 +152,10 @@ static int chat_report(const struct chat *c, const struct cli_generation *g, con
 	if (c->common.json)
 		return cli_json_print(chat_answer_json(c, g, ids, n), true);
 	if (!strcmp(g->stop, "context"))
-		fprintf(stderr, "plumb: the conversation has filled the context of %lld tokens; /reset starts a new one,\n"
-			"       --ctx N (at most the model's) makes it longer\n", (long long)c->context);
+		fprintf(stderr,
+			"plumb: the conversation has filled the context of %lld tokens; /reset starts a new one,\n"
+			"       --ctx N (at most the model's) makes it longer\n",
+			(long long)c->context);
 	if (!strcmp(g->stop, "length") && c->interactive)
 		fprintf(stderr, "(stopped after %ld tokens: -n)\n", c->most);
 	if (!strcmp(g->stop, "cancelled") && c->interactive)
@@ -172,7 +168,9 @@ static int chat_report(const struct chat *c, const struct cli_generation *g, con
 /* Read the new part of ids and answer. */
 static int chat_answer(struct chat *c, const int32_t *ids, int64_t n)
 {
-	struct cli_generation g = { .most = c->most, .quiet = c->common.json, .stop_texts = c->stops.text, .stops = c->stops.count };
+	struct cli_generation g = {
+		.most = c->most, .quiet = c->common.json, .stop_texts = c->stops.text, .stops = c->stops.count
+	};
 	while (g.kept < c->held_count && g.kept < n - 1 && c->held[g.kept] == ids[g.kept])
 		g.kept++;
 	enum plumb_status s = plumb_session_rewind(c->session, g.kept);
@@ -210,7 +208,8 @@ static int chat_turn(struct chat *c, const char *message)
 	if (s) {
 		code = cli_fail(s);
 	} else {
-		if (!(code = cli_prompt_fits("with this message the conversation has", (int64_t)n, c->session, c->most)))
+		if (!(code = cli_prompt_fits(
+				  "with this message the conversation has", (int64_t)n, c->session, c->most)))
 			code = chat_answer(c, ids, (int64_t)n);
 		else
 			fputs("       /reset starts a new one\n", stderr);
@@ -241,10 +240,12 @@ static int chat_obey(struct chat *c, const char *line)
 	}
 	if (!strcmp(line, "/help")) {
 		fputs("/reset forgets the conversation, /quit or Ctrl-D ends, Ctrl-C stops an answer.\n"
-			"A message of several lines begins and ends with \"\"\".\n", stderr);
+			  "A message of several lines begins and ends with \"\"\".\n",
+			stderr);
 		return CLI_OK;
 	}
-	return cli_complain(CLI_USAGE, "%s is no command here; /help lists them (a space before it makes it a message)", line);
+	return cli_complain(
+		CLI_USAGE, "%s is no command here; /help lists them (a space before it makes it a message)", line);
 }
 
 static int chat_converse(struct chat *c)
@@ -261,7 +262,9 @@ static int chat_converse(struct chat *c)
 			continue;
 		if (in == CLI_INPUT_END) {
 			/* not its end: also no memory for a line, which sets no flag */
-			code = cli_cancel ? CLI_INTERRUPTED : !feof(stdin) ? cli_complain(CLI_ERROR, "standard input: %s", strerror(errno)) : code;
+			code = cli_cancel  ? CLI_INTERRUPTED
+				: !feof(stdin) ? cli_complain(CLI_ERROR, "standard input: %s", strerror(errno))
+							   : code;
 			break;
 		}
 		const char *text = line;
@@ -314,7 +317,10 @@ static int chat_parse(struct chat *c, int argc, char **argv)
 	if (optind == argc)
 		return cli_complain(CLI_USAGE, "chat needs a model file; try 'plumb chat --help'") + 1;
 	if (optind + 1 < argc)
-		return cli_complain(CLI_USAGE, "chat reads messages from standard input, but \"%s\" follows the model", argv[optind + 1]) + 1;
+		return cli_complain(CLI_USAGE,
+				   "chat reads messages from standard input, but \"%s\" follows the model",
+				   argv[optind + 1]) +
+			1;
 	c->model_path = argv[optind];
 	return 0;
 }
@@ -341,7 +347,9 @@ static int chat_open_session(struct chat *c, struct plumb_model *model)
 
 static int chat_run(int argc, char **argv)
 {
-	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .options = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
+	struct chat c = { .sampling = CLI_SAMPLING_DEFAULT,
+		.most = -1,
+		.options = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	int code = chat_parse(&c, argc, argv);

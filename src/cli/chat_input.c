@@ -25,7 +25,8 @@ static bool chat_input_wait_for_line(const char *sign, bool again)
 }
 
 /* A line without its end. Ctrl-C at the prompt gives up the line; a second one ends plumb. */
-static enum cli_input chat_input_read_line(bool interactive, const char *sign, bool again, char **line, size_t *room, size_t *size)
+static enum cli_input chat_input_read_line(
+	bool interactive, const char *sign, bool again, char **line, size_t *room, size_t *size)
 {
 	if (interactive && !chat_input_wait_for_line(sign, again)) {
 		if (cli_cancel == SIGTERM)
@@ -85,5 +86,7 @@ static enum cli_input chat_input_read_block(bool interactive, char **line, size_
 enum cli_input cli_read_message(bool interactive, bool again, char **line, size_t *room, size_t *size)
 {
 	enum cli_input in = chat_input_read_line(interactive, "> ", again, line, room, size);
-	return in == CLI_INPUT_TEXT && *size >= 3 && !memcmp(*line, FENCE, 3) ? chat_input_read_block(interactive, line, room, size) : in;
+	return in == CLI_INPUT_TEXT && *size >= 3 && !memcmp(*line, FENCE, 3)
+		? chat_input_read_block(interactive, line, room, size)
+		: in;
 }

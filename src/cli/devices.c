@@ -7,8 +7,8 @@
 
 static int devices_run(int argc, char **argv);
 
-const struct cli_command cli_devices = {
-	"devices", "list OpenCL devices, what they can do, and which one plumb takes",
+const struct cli_command cli_devices = { "devices",
+	"list OpenCL devices, what they can do, and which one plumb takes",
 	"Usage: plumb devices [options]\n"
 	"The number before a device is what PLUMB_CL_DEVICE takes; * marks the device that the cl driver takes now.\n"
 	"Where nothing is listed, the exit code is 4; 'plumb doctor' says why.\n"
@@ -19,20 +19,20 @@ const struct cli_command cli_devices = {
 	"Examples:\n"
 	"  plumb devices\n"
 	"  PLUMB_CL_DEVICE=1 plumb devices\n",
-	devices_run
-};
+	devices_run };
 
-static const struct option options[] = { { "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+static const struct option options[] = { { "json", no_argument, NULL, 1002 },
+	{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 
 /* A driver's own words: nothing in them may act on the terminal. */
-static void devices_put(const char *text)
-{
-	cli_put_escaped((struct plumb_span){ text, strlen(text) }, 200);
-}
+static void devices_put(const char *text) { cli_put_escaped((struct plumb_span){ text, strlen(text) }, 200); }
 
 static void devices_print_device(const struct plumb_device *d, bool chosen)
 {
-	const struct { bool has; const char *name; } can[] = { { d->fp16, "fp16" }, { d->fp64, "fp64" }, { d->subgroups, "sub-groups" }, { d->dot, "dot" } };
+	const struct {
+		bool has;
+		const char *name;
+	} can[] = { { d->fp16, "fp16" }, { d->fp64, "fp64" }, { d->subgroups, "sub-groups" }, { d->dot, "dot" } };
 	printf("%c %d  ", chosen ? '*' : ' ', d->index);
 	devices_put(d->name);
 	printf("\n     %-10s ", "platform");
@@ -47,8 +47,9 @@ static void devices_print_device(const struct plumb_device *d, bool chosen)
 	devices_put(d->c_version);
 	fputs("; driver ", stdout);
 	devices_put(d->driver);
-	printf("\n     %-10s %.1f MB%s, largest buffer %.1f MB, local %.1f kB, work-groups up to %" PRIu32 "\n", "memory", (double)d->memory / 1e6,
-		d->unified ? " shared with the host" : "", (double)d->max_alloc / 1e6, (double)d->local_memory / 1e3, d->max_group);
+	printf("\n     %-10s %.1f MB%s, largest buffer %.1f MB, local %.1f kB, work-groups up to %" PRIu32 "\n",
+		"memory", (double)d->memory / 1e6, d->unified ? " shared with the host" : "",
+		(double)d->max_alloc / 1e6, (double)d->local_memory / 1e3, d->max_group);
 	printf("     %-10s", "can");
 	for (size_t i = 0; i < sizeof can / sizeof *can; i++)
 		printf(" %s%s", can[i].has ? "" : "no-", can[i].name);
@@ -57,12 +58,15 @@ static void devices_print_device(const struct plumb_device *d, bool chosen)
 
 static json_t *devices_device_json(const struct plumb_device *d, bool chosen)
 {
-	return json_pack("{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:b, s:b, s:b}",
-		"index", d->index, "chosen", chosen, "name", cli_json_text(d->name), "platform", cli_json_text(d->platform), "vendor", cli_json_text(d->vendor),
-		"version", cli_json_text(d->version), "c_version", cli_json_text(d->c_version), "driver", cli_json_text(d->driver), "type", d->type,
-		"unified", d->unified, "available", d->available, "memory", (json_int_t)d->memory, "max_alloc", (json_int_t)d->max_alloc,
-		"local_memory", (json_int_t)d->local_memory, "units", (int)d->units, "max_group", (int)d->max_group, "mhz", (int)d->mhz,
-		"fp16", d->fp16, "fp64", d->fp64, "subgroups", d->subgroups, "dot", d->dot);
+	return json_pack(
+		"{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:b, s:b, s:b, s:b}",
+		"index", d->index, "chosen", chosen, "name", cli_json_text(d->name), "platform",
+		cli_json_text(d->platform), "vendor", cli_json_text(d->vendor), "version", cli_json_text(d->version),
+		"c_version", cli_json_text(d->c_version), "driver", cli_json_text(d->driver), "type", d->type,
+		"unified", d->unified, "available", d->available, "memory", (json_int_t)d->memory, "max_alloc",
+		(json_int_t)d->max_alloc, "local_memory", (json_int_t)d->local_memory, "units", (int)d->units,
+		"max_group", (int)d->max_group, "mhz", (int)d->mhz, "fp16", d->fp16, "fp64", d->fp64, "subgroups",
+		d->subgroups, "dot", d->dot);
 }
 
 static int devices_print_json(const struct plumb_device *list, int count, int chosen)
@@ -91,7 +95,9 @@ static int devices_run(int argc, char **argv)
 			free(list);
 			return s == PLUMB_E_MEMORY ? cli_fail(s) : leave;
 		}
-		cli_complain(CLI_DRIVER, "%s", s ? plumb_last_error() : "no OpenCL device: no driver is registered, or none of them has a device");
+		cli_complain(CLI_DRIVER, "%s",
+			s ? plumb_last_error()
+			  : "no OpenCL device: no driver is registered, or none of them has a device");
 		fputs("       'plumb doctor' says what is wrong and what to do\n", stderr);
 		free(list);
 		return CLI_DRIVER;

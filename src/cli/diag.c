@@ -6,8 +6,7 @@
 
 static int diag_run(int argc, char **argv);
 
-const struct cli_command cli_diag = {
-	"diag", "say why a port differs from a reference, in plain words",
+const struct cli_command cli_diag = { "diag", "say why a port differs from a reference, in plain words",
 	"Usage: plumb diag CHECK MODEL [REFERENCE]... [options]\n"
 	"Runs MODEL, compares with REFERENCE and says what differs, where, and why. The model is judged as it runs with\n"
 	"--driver (--mode exact by default), and where that is not plain C in float32, a second run with that is trusted.\n"
@@ -15,16 +14,16 @@ const struct cli_command cli_diag = {
 	"A reference is a folder of after_embeddings.bin, after_layer_0.bin ... final_logits.bin (each a little-endian int32\n"
 	"count, then float32 values), or a safetensors file of tensors such as L5.q_proj. `plumb diag dump` and\n"
 	"tools/export-reference.py make them.\n",
-	diag_run
-};
+	diag_run };
 
-static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_TEMPLATE_LONG, { "tokens", required_argument, NULL, 'k' }, { "prompt", required_argument, NULL, 'p' }, { "chat", required_argument, NULL, 'c' },
-	{ "layer", required_argument, NULL, 'l' }, { "layers", required_argument, NULL, 'L' }, { "fault", required_argument, NULL, 'f' },
-	{ "html", required_argument, NULL, 'H' }, { "out", required_argument, NULL, 'o' }, { "format", required_argument, NULL, 'F' },
-	{ "points", required_argument, NULL, 'P' }, { "good", required_argument, NULL, 'g' }, { "bad", required_argument, NULL, 'b' },
-	{ "tolerance", required_argument, NULL, 'T' }, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { CLI_COMMON_LONG, CLI_TEMPLATE_LONG,
+	{ "tokens", required_argument, NULL, 'k' }, { "prompt", required_argument, NULL, 'p' },
+	{ "chat", required_argument, NULL, 'c' }, { "layer", required_argument, NULL, 'l' },
+	{ "layers", required_argument, NULL, 'L' }, { "fault", required_argument, NULL, 'f' },
+	{ "html", required_argument, NULL, 'H' }, { "out", required_argument, NULL, 'o' },
+	{ "format", required_argument, NULL, 'F' }, { "points", required_argument, NULL, 'P' },
+	{ "good", required_argument, NULL, 'g' }, { "bad", required_argument, NULL, 'b' },
+	{ "tolerance", required_argument, NULL, 'T' }, { NULL, 0, NULL, 0 } };
 
 /* 0, or an exit code + 1. */
 static int diag_take(struct cli_diag *r, int option)
@@ -52,10 +51,7 @@ static int diag_take(struct cli_diag *r, int option)
 	}
 }
 
-static bool diag_is(const struct cli_diag *r, const char *check)
-{
-	return !strcmp(r->check, check);
-}
+static bool diag_is(const struct cli_diag *r, const char *check) { return !strcmp(r->check, check); }
 
 /* Whether the check exists, and how many references it takes; -1 after complaining. */
 static int diag_most_references(const struct cli_diag *r, bool *needs)
@@ -86,7 +82,9 @@ static int diag_check_options(const struct cli_diag *r)
 	if ((diag_is(r, "dump") || diag_is(r, "bisect")) && !r->ids && !r->prompt && !r->chat)
 		return cli_complain(CLI_USAGE, "%s needs a prompt: --tokens, --prompt or --chat", r->check) + 1;
 	if (diag_is(r, "bisect") && r->common.open.driver)
-		return cli_complain(CLI_USAGE, "bisect takes two lists of drivers, --good and --bad, in place of --driver") + 1;
+		return cli_complain(
+				   CLI_USAGE, "bisect takes two lists of drivers, --good and --bad, in place of --driver") +
+			1;
 	return 0;
 }
 
@@ -109,14 +107,18 @@ static int diag_parse(struct cli_diag *r, int argc, char **argv)
 		return CLI_USAGE + 1;
 	if (!diag_is(r, "faults")) {
 		if (optind == argc)
-			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->check) + 1;
+			return cli_complain(CLI_USAGE, "diag %s needs a model file; try 'plumb diag --help'", r->check) +
+				1;
 		r->model = argv[optind++];
 	}
 	r->refs = argv + optind;
 	r->ref_count = argc - optind;
 	if (r->ref_count > most)
-		return cli_complain(CLI_USAGE, most ? "diag %s takes one reference, but \"%s\" follows" : "diag %s takes no reference, but \"%s\" is there", r->check,
-			argv[optind + most]) + 1;
+		return cli_complain(CLI_USAGE,
+				   most ? "diag %s takes one reference, but \"%s\" follows"
+						: "diag %s takes no reference, but \"%s\" is there",
+				   r->check, argv[optind + most]) +
+			1;
 	if (needs && !r->ref_count)
 		return cli_complain(CLI_USAGE, "diag %s needs a reference; try 'plumb diag --help'", r->check) + 1;
 	if (diag_is(r, "report") && !r->html)
@@ -127,7 +129,8 @@ static int diag_parse(struct cli_diag *r, int argc, char **argv)
 /* The native driver in float32 is the one to trust; a port that is just that needs no second model. */
 static bool diag_is_trusted(const struct cli_diag *r, const struct plumb_context *ctx)
 {
-	return !strcmp(r->common.open.mode, "exact") && plumb_driver_count(ctx) == 1 && !strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
+	return !strcmp(r->common.open.mode, "exact") && plumb_driver_count(ctx) == 1 &&
+		!strcmp(plumb_driver_name(ctx, 0), "native") && plumb_context_precision(ctx) == PLUMB_FP32;
 }
 
 static int diag_with_models(struct cli_diag *r, struct plumb_context *ctx, struct plumb_model *port)
@@ -143,7 +146,8 @@ static int diag_with_models(struct cli_diag *r, struct plumb_context *ctx, struc
 	native.open.driver = "native";
 	native.open.precision = "FP32";
 	native.open.mode = "exact";
-	if (!diag_is(r, "weights") && !diag_is_trusted(r, ctx) && (code = cli_load(&native, r->model, &second, &trusted)))
+	if (!diag_is(r, "weights") && !diag_is_trusted(r, ctx) &&
+		(code = cli_load(&native, r->model, &second, &trusted)))
 		return code;
 	cli_catch_interrupt();
 	code = cli_diag_part(r, port, trusted);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of `plumb diag` share: the parsed command line, and the steps that its sub-commands have in common. */
+/* What the files of `plumb diag` share: the parsed command line, and the steps that its sub-commands have in
+ * common. */
 #ifndef PLUMB_CLI_DIAG_H
 #define PLUMB_CLI_DIAG_H
 
@@ -14,10 +15,10 @@ struct cli_diag {
 	const char *ids, *prompt, *chat, *fault, *out, *html, *good, *bad;
 	long layer, layers; /* -1: all; 0: all */
 	bool bins, help;
-	unsigned points;    /* 0: all */
-	double tolerance;   /* 0: the library's */
+	unsigned points;  /* 0: all */
+	double tolerance; /* 0: the library's */
 	/* once a model is open */
-	int32_t *tokens;    /* NULL: not given */
+	int32_t *tokens; /* NULL: not given */
 	int64_t token_count;
 };
 /* --- diag_options.c --- */

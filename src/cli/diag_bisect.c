@@ -5,7 +5,9 @@
 
 static int diag_bisect_bisect(struct cli_diag *r, struct plumb_model *good, struct plumb_model *bad)
 {
-	struct plumb_bisect_options options = { .size = sizeof options, .progress = cli_diag_progress, .tolerance = r->tolerance };
+	struct plumb_bisect_options options = {
+		.size = sizeof options, .progress = cli_diag_progress, .tolerance = r->tolerance
+	};
 	char *json = NULL, *text = NULL;
 	int code = cli_diag_tokens(r, good);
 	if (code)
@@ -24,7 +26,8 @@ static int diag_bisect_bisect(struct cli_diag *r, struct plumb_model *good, stru
 	if (!code && !text)
 		putchar('\n');
 	const json_t *error = json_object_get(result, "error_before"); /* null: not finite */
-	bool same = json_is_number(error) && json_number_value(error) <= json_number_value(json_object_get(result, "tolerance")) &&
+	bool same = json_is_number(error) &&
+		json_number_value(error) <= json_number_value(json_object_get(result, "tolerance")) &&
 		json_equal(json_object_get(result, "token_good"), json_object_get(result, "token_before"));
 	if (!code && !same)
 		code = PLUMB_DIVERGES;

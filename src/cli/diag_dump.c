@@ -9,7 +9,8 @@ bool cli_diag_points(const char *list, unsigned *points)
 	for (size_t n; *list; list += n + (list[n] == ',')) {
 		int p = 0;
 		n = strcspn(list, ",");
-		while (plumb_point_name(p) && (strlen(plumb_point_name(p)) != n || strncmp(plumb_point_name(p), list, n)))
+		while (plumb_point_name(p) &&
+			(strlen(plumb_point_name(p)) != n || strncmp(plumb_point_name(p), list, n)))
 			p++;
 		if (!plumb_point_name(p)) {
 			cli_complain(CLI_USAGE, "--points: \"%.*s\" is no capture point; they are:", (int)n, list);
@@ -38,9 +39,11 @@ int cli_diag_dump(struct cli_diag *r, struct plumb_model *port)
 	if (s)
 		return cli_fail(s);
 	if (r->common.json)
-		return cli_json_print(json_pack("{s:s, s:o, s:s, s:o}", "part", "dump", "path", cli_json_text(r->out), "format",
-			r->bins ? "bin" : "safetensors", "tokens", cli_json_ids(r->tokens, r->token_count)), false);
-	printf("%lld token%s, %s: %s\n", (long long)r->token_count, r->token_count == 1 ? "" : "s", r->bins ? "the last position as .bin files" : "every position as safetensors",
-		r->out);
+		return cli_json_print(
+			json_pack("{s:s, s:o, s:s, s:o}", "part", "dump", "path", cli_json_text(r->out), "format",
+				r->bins ? "bin" : "safetensors", "tokens", cli_json_ids(r->tokens, r->token_count)),
+			false);
+	printf("%lld token%s, %s: %s\n", (long long)r->token_count, r->token_count == 1 ? "" : "s",
+		r->bins ? "the last position as .bin files" : "every position as safetensors", r->out);
 	return CLI_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb diag --help. The parts and their questions come from the library, so that a new one is listed by itself. */
+/* plumb diag --help. The parts and their questions come from the library, so that a new one is listed by
+ * itself. */
 #include "cli/diag.h"
 #include <string.h>
 
@@ -11,8 +12,7 @@ static const char rest[] =
 	"\n"
 	"  --tokens IDS         the prompt as token ids (default: as the reference declares, or found from its embeddings)\n"
 	"  --prompt TEXT        the prompt as plain text\n"
-	"  --chat TEXT          the prompt as a message in the model's chat template\n"
-	CLI_TEMPLATE_HELP
+	"  --chat TEXT          the prompt as a message in the model's chat template\n" CLI_TEMPLATE_HELP
 	"  --layer N            look into this layer only (isolate, components, trace)\n"
 	"  --layers N           evaluate the first N layers only\n"
 	"  --fault NAME[@LAYER][=VALUE]  break the port on purpose\n"
@@ -22,8 +22,7 @@ static const char rest[] =
 	"  --points LIST        of dump: capture points, e.g. embeddings,output,logits (default: all)\n"
 	"  --good LIST          of bisect: drivers that are right (default native)\n"
 	"  --bad LIST           of bisect: drivers that are not (default cl)\n"
-	"  --tolerance X        of bisect: relative error of the logits that is still right (default 1e-3)\n"
-	CLI_COMMON_HELP
+	"  --tolerance X        of bisect: relative error of the logits that is still right (default 1e-3)\n" CLI_COMMON_HELP
 	"\n"
 	"Exit codes of report and verdict: 0 right, 20 right once the reference's convention is undone, 21 right as far as\n"
 	"the reference's precision can tell, 22 a real divergence, 23 the reference cannot be used. Of several references\n"
@@ -53,8 +52,11 @@ void cli_diag_help(const struct cli_command *diag, const char *check)
 	bool needs;
 	for (int i = 0; plumb_diag_row(i, &name, &question, &needs); i++)
 		if (!strcmp(name, check)) {
-			const char *reference = !strcmp(name, "report") ? "REFERENCE..." : needs ? "REFERENCE" : "[REFERENCE]";
-			printf("Usage: plumb diag %s MODEL %s [options]\n%s\n\n'plumb diag --help' lists the options and says what a REFERENCE is.\n",
+			const char *reference = !strcmp(name, "report") ? "REFERENCE..."
+				: needs                                     ? "REFERENCE"
+															: "[REFERENCE]";
+			printf(
+				"Usage: plumb diag %s MODEL %s [options]\n%s\n\n'plumb diag --help' lists the options and says what a REFERENCE is.\n",
 				name, reference, question);
 			return;
 		}

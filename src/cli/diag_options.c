@@ -42,6 +42,6 @@ bool cli_diag_progress(void *user, const char *what, double done, double total)
 
 struct plumb_diag_options cli_diag_options(const struct cli_diag *r)
 {
-	return *PLUMB_DIAG_OPTIONS(.tokens = r->tokens, .token_count = r->token_count, .layers = r->layers, .layer = (int)r->layer, .fault = r->fault,
-		.progress = cli_diag_progress);
+	return *PLUMB_DIAG_OPTIONS(.tokens = r->tokens, .token_count = r->token_count, .layers = r->layers,
+		.layer = (int)r->layer, .fault = r->fault, .progress = cli_diag_progress);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb diag CHECK: runs a check against each reference, prints what comes out or writes the page, and turns verdicts into an exit code. */
+/* plumb diag CHECK: runs a check against each reference, prints what comes out or writes the page, and turns
+ * verdicts into an exit code. */
 #include "cli/diag.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +16,8 @@ static bool diag_report_judges(const struct cli_diag *r)
 /* A verdict on a reference that could not be used. */
 static json_t *diag_report_unusable(const char *why)
 {
-	json_t *verdict = json_pack("{s:s, s:i, s:s, s:[], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "sentences",
-		"layer", "point", "cause");
+	json_t *verdict = json_pack("{s:s, s:i, s:s, s:[], s:n, s:n, s:n}", "part", "verdict", "code",
+		(int)PLUMB_UNUSABLE, "word", "unusable", "sentences", "layer", "point", "cause");
 	char text[1200];
 	snprintf(text, sizeof text, "The reference cannot be used: %s", why);
 	if (verdict)
@@ -25,8 +26,8 @@ static json_t *diag_report_unusable(const char *why)
 }
 
 /* One diagnosis; its JSON. reference NULL: of the model alone. */
-static enum plumb_status diag_report_diagnose(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, struct plumb_reference *reference,
-	json_t **result)
+static enum plumb_status diag_report_diagnose(const struct cli_diag *r, struct plumb_model *port,
+	struct plumb_model *trusted, struct plumb_reference *reference, json_t **result)
 {
 	struct plumb_diag_options options = cli_diag_options(r);
 	struct plumb_diag *diag;
@@ -46,15 +47,17 @@ static enum plumb_status diag_report_diagnose(const struct cli_diag *r, struct p
 }
 
 /* What can still be said when the reference cannot be used. */
-static enum plumb_status diag_report_without_reference(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, const char *why,
-	json_t **result)
+static enum plumb_status diag_report_without_reference(const struct cli_diag *r, struct plumb_model *port,
+	struct plumb_model *trusted, const char *path, const char *why, json_t **result)
 {
 	enum plumb_status s = PLUMB_OK;
 	if (!strcmp(r->check, "verdict"))
 		*result = diag_report_unusable(why);
 	else if (!(s = diag_report_diagnose(r, port, trusted, NULL, result))) {
-		json_object_set_new(*result, "reference", json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", cli_json_text(path), "problems", "file", "", "problem",
-			cli_json_text(why), "consequence", "nothing is compared; what can be said of the model alone is below"));
+		json_object_set_new(*result, "reference",
+			json_pack("{s:o, s:[{s:s, s:o, s:s}]}", "path", cli_json_text(path), "problems", "file", "",
+				"problem", cli_json_text(why), "consequence",
+				"nothing is compared; what can be said of the model alone is below"));
 		json_object_set_new(*result, "verdict", diag_report_unusable(why));
 	}
 	return s;
@@ -71,7 +74,8 @@ static enum plumb_status diag_report_check(const struct cli_diag *r, struct plum
 }
 
 /* The check against one reference (NULL: none). */
-static int diag_report_one(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted, const char *path, json_t **result)
+static int diag_report_one(const struct cli_diag *r, struct plumb_model *port, struct plumb_model *trusted,
+	const char *path, json_t **result)
 {
 	struct plumb_reference *reference = NULL;
 	*result = NULL;
@@ -83,7 +87,8 @@ static int diag_report_one(const struct cli_diag *r, struct plumb_model *port, s
 	if (!s)
 		s = diag_report_diagnose(r, port, trusted, reference, result);
 	plumb_reference_free(reference);
-	if (s && path && diag_report_judges(r) && s != PLUMB_E_CANCELLED && s != PLUMB_E_MEMORY && s != PLUMB_E_DEVICE && s != PLUMB_E_DRIVER && s != PLUMB_E_INTERNAL) {
+	if (s && path && diag_report_judges(r) && s != PLUMB_E_CANCELLED && s != PLUMB_E_MEMORY &&
+		s != PLUMB_E_DEVICE && s != PLUMB_E_DRIVER && s != PLUMB_E_INTERNAL) {
 		char why[1024]; /* the next failure overwrites it */
 		snprintf(why, sizeof why, "%s", plumb_last_error());
 		s = diag_report_without_reference(r, port, trusted, path, why, result);
@@ -91,7 +96,8 @@ static int diag_report_one(const struct cli_diag *r, struct plumb_model *port, s
 	if (s == PLUMB_E_FORMAT && path) /* cli_fail's advice is about models */
 		return cli_complain(CLI_INPUT, "%s", plumb_last_error());
 	if (s == PLUMB_E_ARGUMENT && !r->tokens)
-		return cli_complain(CLI_USAGE, "%s (--tokens, --prompt or --chat gives the prompt)", plumb_last_error());
+		return cli_complain(
+			CLI_USAGE, "%s (--tokens, --prompt or --chat gives the prompt)", plumb_last_error());
 	if (s)
 		return cli_fail(s);
 	json_t *model = json_object_get(*result, "model");
@@ -136,12 +142,14 @@ static int diag_report_write_page(const char *path, const char *html)
 	if (!good && fd >= 0)
 		unlink(made);
 	free(made);
-	return good ? CLI_OK : cli_complain(CLI_ERROR, "%s: the page cannot be written: %s", path, strerror(error));
+	return good ? CLI_OK
+				: cli_complain(CLI_ERROR, "%s: the page cannot be written: %s", path, strerror(error));
 }
 
 static int diag_report_show_text(const json_t *result)
 {
-	char *json = json_dumps(result, JSON_REAL_PRECISION(9)), *text = NULL; /* no memory: cli_starved says so */
+	char *json = json_dumps(result, JSON_REAL_PRECISION(9)),
+		 *text = NULL; /* no memory: cli_starved says so */
 	enum plumb_status s = json ? plumb_diag_text(json, &text) : PLUMB_E_MEMORY;
 	free(json);
 	if (s)
@@ -158,7 +166,8 @@ static int diag_report_show_page(const struct cli_diag *r, const json_t *result)
 	free(json);
 	int code = s ? cli_fail(s) : diag_report_write_page(r->html, html);
 	free(html);
-	for (size_t i = 0; !code && !r->common.json && i < (json_is_array(result) ? json_array_size(result) : 1); i++) {
+	for (size_t i = 0; !code && !r->common.json && i < (json_is_array(result) ? json_array_size(result) : 1);
+		 i++) {
 		const json_t *report = json_is_array(result) ? json_array_get(result, i) : result;
 		if (json_is_array(result))
 			printf("%s=== %s ===\n", i ? "\n" : "", r->refs[i]);

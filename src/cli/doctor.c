@@ -5,8 +5,8 @@
 
 static int doctor_run(int argc, char **argv);
 
-const struct cli_command cli_doctor = {
-	"doctor", "find out why OpenCL does or does not work here, and what to do",
+const struct cli_command cli_doctor = { "doctor",
+	"find out why OpenCL does or does not work here, and what to do",
 	"Usage: plumb doctor [options]\n"
 	"Walks the chain: loader, registered drivers (.icd files), their libraries, device nodes, platforms, devices,\n"
 	"the chosen device and its capabilities, and each operator's results against the float64 truth.\n"
@@ -22,12 +22,10 @@ const struct cli_command cli_doctor = {
 	"  plumb doctor\n"
 	"  plumb doctor --no-kernels --json\n"
 	"  PLUMB_CL_DEVICE=1 plumb doctor\n",
-	doctor_run
-};
+	doctor_run };
 
-static const struct option options[] = {
-	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "no-kernels", no_argument, NULL, 'k' }, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { { "json", no_argument, NULL, 1002 },
+	{ "help", no_argument, NULL, 'h' }, { "no-kernels", no_argument, NULL, 'k' }, { NULL, 0, NULL, 0 } };
 
 struct outcome {
 	json_t *list; /* NULL: print as they come */
@@ -105,10 +103,13 @@ static int doctor_run(int argc, char **argv)
 		return cli_fail(s);
 	}
 	if (common.json) {
-		leave = cli_json_print(json_pack("{s:s, s:i, s:i, s:i, s:o}", "verdict", doctor_conclusion(verdict), "code", (int)verdict,
-			"warnings", o.warnings, "problems", o.problems, "findings", o.list), false);
+		leave = cli_json_print(
+			json_pack("{s:s, s:i, s:i, s:i, s:o}", "verdict", doctor_conclusion(verdict), "code",
+				(int)verdict, "warnings", o.warnings, "problems", o.problems, "findings", o.list),
+			false);
 		return leave ? leave : (int)verdict;
 	}
-	printf("\n%s (%d problem%s, %d warning%s)\n", doctor_conclusion(verdict), o.problems, o.problems == 1 ? "" : "s", o.warnings, o.warnings == 1 ? "" : "s");
+	printf("\n%s (%d problem%s, %d warning%s)\n", doctor_conclusion(verdict), o.problems,
+		o.problems == 1 ? "" : "s", o.warnings, o.warnings == 1 ? "" : "s");
 	return (int)verdict;
 }

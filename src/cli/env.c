@@ -5,17 +5,14 @@
 
 static int env_run(int argc, char **argv);
 
-const struct cli_command cli_env = {
-	"env", "list the environment variables that plumb reads, their values and where those come from",
+const struct cli_command cli_env = { "env",
+	"list the environment variables that plumb reads, their values and where those come from",
 	"Usage: plumb env [options]\n"
-	"\n"
-	CLI_COMMON_HELP
-	"\n"
+	"\n" CLI_COMMON_HELP "\n"
 	"Examples:\n"
 	"  plumb env\n"
 	"  AR_HARDWARE_DRIVER=cl,native plumb env --json\n",
-	env_run
-};
+	env_run };
 
 static const struct option options[] = { CLI_COMMON_LONG, { NULL, 0, NULL, 0 } };
 
@@ -25,8 +22,12 @@ static const char *env_given(const struct plumb_options *o, const char *name)
 	static char threads[16];
 	if (o->threads)
 		snprintf(threads, sizeof threads, "%d", o->threads);
-	const struct { const char *name, *value; } pairs[] = {
-		{ "AR_HARDWARE_DRIVER", o->driver }, { "AR_HARDWARE_PRECISION", o->precision }, { "PLUMB_THREADS", o->threads ? threads : NULL },
+	const struct {
+		const char *name, *value;
+	} pairs[] = {
+		{ "AR_HARDWARE_DRIVER", o->driver },
+		{ "AR_HARDWARE_PRECISION", o->precision },
+		{ "PLUMB_THREADS", o->threads ? threads : NULL },
 		{ "PLUMB_MODE", o->mode },
 	};
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
@@ -51,7 +52,9 @@ static int env_run(int argc, char **argv)
 		const char *value = option_value ? option_value : row.value ? row.value : row.fallback;
 		const char *origin = option_value ? "command line" : row.value ? "environment" : "default";
 		if (common.json)
-			json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s}", "name", row.name, "value", cli_json_text(value), "origin", origin, "meaning", row.meaning));
+			json_array_append_new(list,
+				json_pack("{s:s, s:o, s:s, s:s}", "name", row.name, "value", cli_json_text(value), "origin",
+					origin, "meaning", row.meaning));
 		else
 			printf("%-28s %s  (%s)\n%-28s %s\n", row.name, value, origin, "", row.meaning);
 	}

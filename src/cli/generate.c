@@ -21,7 +21,8 @@ static enum plumb_status generate_read_prompt(struct plumb_session *session, con
 {
 	for (int64_t done = 0, part; done < n; done += part) {
 		part = n - done < PASS ? n - done : PASS;
-		enum plumb_status s = plumb_session_eval(session, prompt + done, part, done + part == n ? PLUMB_LOGITS_LAST : PLUMB_LOGITS_NONE);
+		enum plumb_status s = plumb_session_eval(
+			session, prompt + done, part, done + part == n ? PLUMB_LOGITS_LAST : PLUMB_LOGITS_NONE);
 		if (s)
 			return s;
 		cli_progress("reading the prompt", (double)(done + part), (double)n);
@@ -67,12 +68,14 @@ static bool generate_put_text(struct writer *w, int32_t id)
 	struct plumb_span certain;
 	size_t room = 3 * plumb_token_bytes(w->tok, id).n + 16, n;
 	int hit;
-	if ((size_t)id >= plumb_tokenizer_size(w->tok) || generate_is_stop_token(w, id)) /* a row of the embedding past the tokens has no text */
+	if ((size_t)id >= plumb_tokenizer_size(w->tok) ||
+		generate_is_stop_token(w, id)) /* a row of the embedding past the tokens has no text */
 		return true;
 	char *text = malloc(room);
 	if (!text)
 		return false;
-	bool good = !plumb_stream_token(&w->stream, w->tok, id, false, text, room, &n) && !plumb_stop_feed(w->stop, text, n, &certain, &hit) && generate_show(w, certain);
+	bool good = !plumb_stream_token(&w->stream, w->tok, id, false, text, room, &n) &&
+		!plumb_stop_feed(w->stop, text, n, &certain, &hit) && generate_show(w, certain);
 	if (good && hit >= 0)
 		w->g->stop_text = w->g->stop_texts[hit].p;
 	free(text);
@@ -118,7 +121,8 @@ static bool generate_write_token(struct writer *w, int32_t id)
 }
 
 /* Until g->stop is set. */
-static enum plumb_status generate_write_tokens(struct plumb_session *session, struct plumb_sampler *sampler, struct writer *w)
+static enum plumb_status generate_write_tokens(
+	struct plumb_session *session, struct plumb_sampler *sampler, struct writer *w)
 {
 	int64_t rows, vocab = plumb_model_config(plumb_session_model(session))->vocab;
 	for (;;) {
@@ -164,7 +168,8 @@ static void generate_finish(struct writer *w, enum plumb_status s)
 }
 
 /* Say what ended it early, if anything that is no good. */
-static int generate_judge(struct plumb_session *session, const int32_t *ids, int64_t n, const struct writer *w, enum plumb_status s)
+static int generate_judge(
+	struct plumb_session *session, const int32_t *ids, int64_t n, const struct writer *w, enum plumb_status s)
 {
 	int64_t made = plumb_session_position(session) - n;
 	if (w->memory)
@@ -182,8 +187,8 @@ static int generate_judge(struct plumb_session *session, const int32_t *ids, int
 	return code;
 }
 
-int cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok, struct plumb_sampler *sampler, const int32_t *ids, int64_t n,
-	struct cli_generation *g)
+int cli_generate(struct plumb_session *session, const struct plumb_tokenizer *tok,
+	struct plumb_sampler *sampler, const int32_t *ids, int64_t n, struct cli_generation *g)
 {
 	struct writer w = { .g = g, .tok = tok };
 	double start = cli_seconds();
@@ -215,11 +220,14 @@ int cli_prompt_fits(const char *what, int64_t n, const struct plumb_session *ses
 {
 	const struct plumb_model *model = plumb_session_model(session);
 	int64_t context = plumb_session_context(session), longest = plumb_model_config(model)->context;
-	bool room = n < context || (n == context && (most == 0 || most == 1)); /* the last position gives one token more */
+	bool room = n < context ||
+		(n == context && (most == 0 || most == 1)); /* the last position gives one token more */
 	if (room)
 		return CLI_OK;
-	cli_complain(CLI_LIMIT, n > context ? "%s %lld tokens, which do not fit the context of %lld" :
-		"%s %lld tokens, which leave no room for an answer in the context of %lld", what, (long long)n, (long long)context);
+	cli_complain(CLI_LIMIT,
+		n > context ? "%s %lld tokens, which do not fit the context of %lld"
+					: "%s %lld tokens, which leave no room for an answer in the context of %lld",
+		what, (long long)n, (long long)context);
 	if (context < longest)
 		fprintf(stderr, "       --ctx N, at most the model's %lld, makes it longer\n", (long long)longest);
 	else
@@ -229,7 +237,8 @@ int cli_prompt_fits(const char *what, int64_t n, const struct plumb_session *ses
 
 void cli_rates(const struct cli_generation *g)
 {
-	fprintf(stderr, "%lld token%s read at %.1f/s", (long long)g->prompt, g->prompt == 1 ? "" : "s", (double)g->prompt / g->prompt_seconds);
+	fprintf(stderr, "%lld token%s read at %.1f/s", (long long)g->prompt, g->prompt == 1 ? "" : "s",
+		(double)g->prompt / g->prompt_seconds);
 	/* The first token comes with the prompt's evaluation. */
 	if (g->count > 1)
 		fprintf(stderr, ", %lld written at %.1f/s", (long long)g->count, (double)(g->count - 1) / g->seconds);

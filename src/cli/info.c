@@ -8,8 +8,8 @@
 
 static int info_run(int argc, char **argv);
 
-const struct cli_command cli_info = {
-	"info", "show what a model file holds: configuration, tokenizer, tensors, template",
+const struct cli_command cli_info = { "info",
+	"show what a model file holds: configuration, tokenizer, tensors, template",
 	"Usage: plumb info MODEL [options]\n"
 	"Reads GGUF and safetensors files, without loading weights.\n"
 	"\n"
@@ -24,13 +24,11 @@ const struct cli_command cli_info = {
 	"  plumb info model.gguf --tensors | grep blk.2.\n"
 	"  plumb info model.gguf --template > template.jinja\n"
 	"  plumb info model.gguf --json | python3 -m json.tool\n",
-	info_run
-};
+	info_run };
 
-static const struct option options[] = {
-	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "tensors", no_argument, NULL, 'a' },
-	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { { "json", no_argument, NULL, 1002 },
+	{ "help", no_argument, NULL, 'h' }, { "tensors", no_argument, NULL, 'a' },
+	{ "meta", no_argument, NULL, 'm' }, { "template", no_argument, NULL, 'p' }, { NULL, 0, NULL, 0 } };
 
 static int64_t info_elements(const struct plumb_file_tensor *t)
 {
@@ -61,7 +59,7 @@ static void info_gather(struct info_facts *f)
 		snprintf(f->config_error, sizeof f->config_error, "%s", plumb_last_error());
 	if (!strncmp(plumb_file_format(f->file), "safetensors", 11)) /* the key it lacks would be a GGUF one */
 		strcpy(f->config_error, "a safetensors file has no configuration, only tensors"),
-		strcpy(f->tok_error, "a safetensors file has no tokenizer");
+			strcpy(f->tok_error, "a safetensors file has no tokenizer");
 	else if ((s = plumb_tokenizer_from_file(&f->tok, f->file))) {
 		snprintf(f->tok_error, sizeof f->tok_error, "%s", plumb_last_error());
 		cli_starved |= s == PLUMB_E_MEMORY;
@@ -103,7 +101,8 @@ static void info_print_line(const char *what, struct plumb_span value)
 
 static void info_print_biases(const struct plumb_config *c)
 {
-	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down", "logits" };
+	static const char *const names[] = { "Q", "K", "V", "attention's output", "gate", "up", "down",
+		"logits" };
 	bool first = true;
 	printf("%-12s %s", "family", c->family);
 	for (int i = 0; i < 8; i++)
@@ -119,26 +118,32 @@ static void info_print_config(const struct info_facts *f)
 	const struct plumb_config *c = &f->config;
 	if (f->config_error[0]) {
 		printf("%-12s plumb cannot run it: ", "model");
-		cli_put_escaped((struct plumb_span){ f->config_error, strlen(f->config_error) }, sizeof f->config_error);
+		cli_put_escaped(
+			(struct plumb_span){ f->config_error, strlen(f->config_error) }, sizeof f->config_error);
 		putchar('\n');
 	}
 	if (!f->has_config)
 		return;
 	uint64_t kv = (uint64_t)c->layers * (uint64_t)c->kv_heads * (uint64_t)(c->head_dim + c->value_dim);
-	info_print_line("model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
+	info_print_line(
+		"model", (struct plumb_span){ c->name[0] ? c->name : "(no name)", c->name[0] ? strlen(c->name) : 9 });
 	info_print_biases(c);
-	printf("%-12s %s layers, %s wide, FFN %s\n", "size", info_grouped((uint64_t)c->layers), info_grouped((uint64_t)c->hidden), info_grouped((uint64_t)c->ffn));
+	printf("%-12s %s layers, %s wide, FFN %s\n", "size", info_grouped((uint64_t)c->layers),
+		info_grouped((uint64_t)c->hidden), info_grouped((uint64_t)c->ffn));
 	printf("%-12s %s parameters\n", "", info_grouped((uint64_t)f->all.elements));
-	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention", info_grouped((uint64_t)c->heads), info_grouped((uint64_t)c->kv_heads),
+	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention",
+		info_grouped((uint64_t)c->heads), info_grouped((uint64_t)c->kv_heads),
 		info_grouped((uint64_t)c->head_dim));
-	printf("%-12s base %g, %s pairs", "rope", c->rope_base, c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
+	printf("%-12s base %g, %s pairs", "rope", c->rope_base,
+		c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
 	if (c->rope_factor != 1)
 		printf(", positions divided by %g", c->rope_factor);
 	putchar('\n');
 	printf("%-12s RMSNorm, eps %g\n", "norm", c->norm_eps);
 	printf("%-12s %s tokens, %s\n", "vocabulary", info_grouped((uint64_t)c->vocab),
 		c->tied ? "output shares the embedding's matrix" : "output has a matrix of its own");
-	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context", info_grouped((uint64_t)c->context), info_grouped(4 * kv), info_grouped(2 * kv));
+	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context",
+		info_grouped((uint64_t)c->context), info_grouped(4 * kv), info_grouped(2 * kv));
 }
 
 static void info_print_token(const char *what, const struct plumb_tokenizer *tok, int32_t id)
@@ -155,19 +160,22 @@ static void info_print_token(const char *what, const struct plumb_tokenizer *tok
 static void info_print_tokenizer(const struct info_facts *f)
 {
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
-	struct plumb_span split = info_text(f->file, "tokenizer.ggml.pre"), chat = info_text(f->file, "tokenizer.chat_template");
+	struct plumb_span split = info_text(f->file, "tokenizer.ggml.pre"),
+					  chat = info_text(f->file, "tokenizer.chat_template");
 	if (!f->tok) {
 		info_print_line("tokenizer", (struct plumb_span){ f->tok_error, strlen(f->tok_error) });
 	} else {
 		printf("%-12s byte-level BPE, split \"", "tokenizer");
 		cli_put_escaped(split, 40);
-		printf("\", %s tokens (%d special), %s merges\n%-12s ", info_grouped(plumb_tokenizer_size(f->tok)), f->specials,
-			info_grouped(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "");
+		printf("\", %s tokens (%d special), %s merges\n%-12s ", info_grouped(plumb_tokenizer_size(f->tok)),
+			f->specials, info_grouped(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "");
 		info_print_token("begin", f->tok, plumb_tokenizer_bos(f->tok));
 		info_print_token(", end", f->tok, plumb_tokenizer_eos(f->tok));
 		putchar('\n');
 		for (int i = 0; plumb_tokenizer_warning(f->tok, i); i++)
-			info_print_line("", (struct plumb_span){ plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
+			info_print_line("",
+				(struct plumb_span){
+					plumb_tokenizer_warning(f->tok, i), strlen(plumb_tokenizer_warning(f->tok, i)) });
 	}
 	if (chat.p)
 		printf("%-12s %s bytes, %s%s; --template prints it\n", "template", info_grouped(chat.n),
@@ -184,8 +192,9 @@ static void info_print_sums(const struct info_facts *f)
 		const struct info_sum *s = i < INFO_TYPES ? &f->sum[i] : &f->all;
 		if (s->tensors)
 			printf("%-8s %8s %16s %16s %6.1f%%  %.3g\n", i < INFO_TYPES ? s->name : "all",
-				info_grouped((uint64_t)s->tensors), info_grouped((uint64_t)s->elements), info_grouped(s->bytes),
-				100 * (double)s->bytes / (double)f->all.bytes, 8 * (double)s->bytes / (double)s->elements);
+				info_grouped((uint64_t)s->tensors), info_grouped((uint64_t)s->elements),
+				info_grouped(s->bytes), 100 * (double)s->bytes / (double)f->all.bytes,
+				8 * (double)s->bytes / (double)s->elements);
 	}
 	if (!f->all.tensors)
 		puts("(no tensors)");
@@ -206,19 +215,27 @@ static void info_print_tensors(const struct info_facts *f)
 	}
 }
 
-static void info_print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, uint64_t u, double f, struct plumb_span s)
+static void info_print_value(const struct plumb_meta *m, enum plumb_meta_kind kind, int64_t i, uint64_t u,
+	double f, struct plumb_span s)
 {
 	static const char *const names[] = { "booleans", "integers", "reals", "strings", "arrays" };
 	switch (kind) {
 	case PLUMB_META_BOOL: fputs(i ? "true" : "false", stdout); break;
-	case PLUMB_META_INT: printf(u > INT64_MAX ? "%" PRIu64 : "%" PRId64, u > INT64_MAX ? u : (uint64_t)i); break;
+	case PLUMB_META_INT:
+		printf(u > INT64_MAX ? "%" PRIu64 : "%" PRId64, u > INT64_MAX ? u : (uint64_t)i);
+		break;
 	case PLUMB_META_FLOAT: printf("%g", f); break;
-	case PLUMB_META_STRING: putchar('"'); cli_put_escaped(s, 120); putchar('"'); break;
+	case PLUMB_META_STRING:
+		putchar('"');
+		cli_put_escaped(s, 120);
+		putchar('"');
+		break;
 	case PLUMB_META_ARRAY:
 		printf("%s %s:", info_grouped(m->n), names[m->of]);
 		for (uint64_t k = 0; k < m->n && k < 6; k++) {
 			putchar(' ');
-			info_print_value(m, m->of, m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
+			info_print_value(m, m->of,
+				m->of == PLUMB_META_INT || m->of == PLUMB_META_BOOL ? plumb_meta_int_at(m, k) : 0,
 				m->of == PLUMB_META_INT ? plumb_meta_uint_at(m, k) : 0,
 				m->of == PLUMB_META_FLOAT ? plumb_meta_float_at(m, k) : 0,
 				m->of == PLUMB_META_STRING ? plumb_meta_string_at(m, k) : (struct plumb_span){ NULL, 0 });
@@ -252,7 +269,8 @@ static int info_print_template(const struct info_facts *f)
 	return CLI_OK;
 }
 
-static int info_show(struct info_facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
+static int info_show(
+	struct info_facts *f, const struct cli_common *common, bool tensors, bool meta, bool only_template)
 {
 	if (only_template)
 		return info_print_template(f);
@@ -260,11 +278,14 @@ static int info_show(struct info_facts *f, const struct cli_common *common, bool
 	if (common->json)
 		return info_json(f);
 	info_print_line("file", (struct plumb_span){ f->path, strlen(f->path) });
-	printf("%-12s %s, %s bytes", "format", plumb_file_format(f->file), info_grouped(plumb_file_size(f->file)));
-	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n", info_grouped((uint64_t)plumb_file_shards(f->file)));
+	printf(
+		"%-12s %s, %s bytes", "format", plumb_file_format(f->file), info_grouped(plumb_file_size(f->file)));
+	printf(plumb_file_shards(f->file) > 1 ? " in %s parts\n" : "\n",
+		info_grouped((uint64_t)plumb_file_shards(f->file)));
 	info_print_config(f);
 	info_print_tokenizer(f);
-	printf("%-12s %s keys%s\n", "metadata", info_grouped((uint64_t)plumb_file_metas(f->file)), meta ? "" : "; --meta lists them");
+	printf("%-12s %s keys%s\n", "metadata", info_grouped((uint64_t)plumb_file_metas(f->file)),
+		meta ? "" : "; --meta lists them");
 	cli_unused_print(f->file);
 	info_print_sums(f);
 	if (tensors)
@@ -293,7 +314,8 @@ static int info_run(int argc, char **argv)
 	if (optind + 1 < argc)
 		return cli_complain(CLI_USAGE, "one model file only, but \"%s\" follows", argv[optind + 1]);
 	if (only_template && (common.json || tensors || meta))
-		return cli_complain(CLI_USAGE, "--template prints the template alone: leave out --json, --tensors and --meta");
+		return cli_complain(
+			CLI_USAGE, "--template prints the template alone: leave out --json, --tensors and --meta");
 	struct plumb_file *file;
 	enum plumb_status s = plumb_file_open(&file, argv[optind]);
 	if (s)

@@ -14,7 +14,11 @@ struct info_facts {
 	char config_error[256], tok_error[256];
 	bool has_config;
 	int specials;
-	struct info_sum { const char *name; int64_t tensors, elements; uint64_t bytes; } sum[INFO_TYPES], all;
+	struct info_sum {
+		const char *name;
+		int64_t tensors, elements;
+		uint64_t bytes;
+	} sum[INFO_TYPES], all;
 };
 
 static inline struct plumb_span info_text(const struct plumb_file *file, const char *key)

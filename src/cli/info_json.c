@@ -10,12 +10,13 @@ static json_t *info_json_config_json(const struct info_facts *f)
 	const struct plumb_config *c = &f->config;
 	if (!f->has_config)
 		return json_null();
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}", "family", c->family,
-		"name", cli_json_text(c->name), "layers", (json_int_t)c->layers,
-		"hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads", (json_int_t)c->kv_heads,
-		"head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim, "vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context,
-		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps,
-		"rope_pairs", c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}",
+		"family", c->family, "name", cli_json_text(c->name), "layers", (json_int_t)c->layers, "hidden",
+		(json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
+		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim,
+		"vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context, "rope_base", c->rope_base,
+		"rope_factor", c->rope_factor, "norm_eps", c->norm_eps, "rope_pairs",
+		c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
 }
 
 static json_t *info_json_tokenizer_json(const struct info_facts *f)
@@ -23,20 +24,25 @@ static json_t *info_json_tokenizer_json(const struct info_facts *f)
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
 	if (!f->tok)
 		return json_null();
-	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i, s:o}", "split", cli_json_span(info_text(f->file, "tokenizer.ggml.pre")),
-		"tokens", (json_int_t)plumb_tokenizer_size(f->tok), "specials", f->specials,
-		"merges", (json_int_t)(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0),
-		"bos", plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok), "warnings", cli_json_warnings(f->tok));
+	return json_pack("{s:o, s:I, s:i, s:I, s:i, s:i, s:o}", "split",
+		cli_json_span(info_text(f->file, "tokenizer.ggml.pre")), "tokens",
+		(json_int_t)plumb_tokenizer_size(f->tok), "specials", f->specials, "merges",
+		(json_int_t)(merges && merges->kind == PLUMB_META_ARRAY ? merges->n : 0), "bos",
+		plumb_tokenizer_bos(f->tok), "eos", plumb_tokenizer_eos(f->tok), "warnings",
+		cli_json_warnings(f->tok));
 }
 
 static json_t *info_json_value_json(const struct plumb_meta *m)
 {
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return json_boolean(m->i);
-	case PLUMB_META_INT: return m->u > INT64_MAX ? json_sprintf("%" PRIu64, m->u) : json_integer(m->i); /* JSON's integers end there */
-	case PLUMB_META_FLOAT: return json_real(m->f); /* NULL for what JSON lacks: infinities */
+	case PLUMB_META_INT:
+		return m->u > INT64_MAX ? json_sprintf("%" PRIu64, m->u)
+								: json_integer(m->i); /* JSON's integers end there */
+	case PLUMB_META_FLOAT: return json_real(m->f);    /* NULL for what JSON lacks: infinities */
 	case PLUMB_META_STRING: return cli_json_span(m->s);
-	default: return json_pack("{s:I}", "array_of", (json_int_t)m->n); /* vocabularies: hundreds of thousands */
+	default:
+		return json_pack("{s:I}", "array_of", (json_int_t)m->n); /* vocabularies: hundreds of thousands */
 	}
 }
 
@@ -81,8 +87,9 @@ static json_t *info_json_tensors_json(const struct info_facts *f)
 		json_t *shape = json_array();
 		for (int k = 0; k < t->rank; k++)
 			json_array_append_new(shape, json_integer(t->dim[k]));
-		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", t->type_name,
-			"shape", shape, "bytes", (json_int_t)t->bytes));
+		json_array_append_new(list,
+			json_pack("{s:o, s:s, s:o, s:I}", "name", cli_json_span(t->name), "type", t->type_name, "shape",
+				shape, "bytes", (json_int_t)t->bytes));
 	}
 	return list;
 }
@@ -92,19 +99,21 @@ static json_t *info_json_sums_json(const struct info_facts *f)
 	json_t *object = json_object();
 	for (int i = 0; i < INFO_TYPES; i++)
 		if (f->sum[i].tensors)
-			json_object_set_new(object, f->sum[i].name, json_pack("{s:I, s:I, s:I}", "tensors",
-				(json_int_t)f->sum[i].tensors, "elements", (json_int_t)f->sum[i].elements, "bytes", (json_int_t)f->sum[i].bytes));
+			json_object_set_new(object, f->sum[i].name,
+				json_pack("{s:I, s:I, s:I}", "tensors", (json_int_t)f->sum[i].tensors, "elements",
+					(json_int_t)f->sum[i].elements, "bytes", (json_int_t)f->sum[i].bytes));
 	return object;
 }
 
 int info_json(const struct info_facts *f)
 {
 	struct plumb_span chat = info_text(f->file, "tokenizer.chat_template");
-	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
-		"file", cli_json_text(f->path), "format", plumb_file_format(f->file),
-		"bytes", (json_int_t)plumb_file_size(f->file), "config", info_json_config_json(f), "tokenizer", info_json_tokenizer_json(f),
-		"template", chat.p ? cli_json_span(chat) : json_null(), "types", info_json_sums_json(f), "tensors", info_json_tensors_json(f),
-		"metadata", info_json_meta_json(f), "parameters", (json_int_t)f->all.elements);
+	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "file",
+		cli_json_text(f->path), "format", plumb_file_format(f->file), "bytes",
+		(json_int_t)plumb_file_size(f->file), "config", info_json_config_json(f), "tokenizer",
+		info_json_tokenizer_json(f), "template", chat.p ? cli_json_span(chat) : json_null(), "types",
+		info_json_sums_json(f), "tensors", info_json_tensors_json(f), "metadata", info_json_meta_json(f),
+		"parameters", (json_int_t)f->all.elements);
 	if (root) {
 		json_object_set_new(root, "shards", json_integer(plumb_file_shards(f->file)));
 		json_object_set_new(root, "unused", cli_unused_json(f->file));

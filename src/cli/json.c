@@ -11,10 +11,7 @@ static void *json_malloc(size_t size)
 	return p;
 }
 
-void cli_json_watch(void)
-{
-	json_set_alloc_funcs(json_malloc, free);
-}
+void cli_json_watch(void) { json_set_alloc_funcs(json_malloc, free); }
 
 json_t *cli_json_ids(const int32_t *ids, int64_t n)
 {
@@ -35,14 +32,13 @@ json_t *cli_json_span(struct plumb_span span)
 	return text;
 }
 
-json_t *cli_json_text(const char *text)
-{
-	return cli_json_span((struct plumb_span){ text, strlen(text) });
-}
+json_t *cli_json_text(const char *text) { return cli_json_span((struct plumb_span){ text, strlen(text) }); }
 
 int cli_json_print(json_t *root, bool one_line)
 {
-	char *text = root && !cli_starved ? json_dumps(root, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12)) : NULL;
+	char *text = root && !cli_starved
+		? json_dumps(root, (one_line ? JSON_COMPACT : JSON_INDENT(1)) | JSON_REAL_PRECISION(12))
+		: NULL;
 	json_decref(root);
 	if (!text || cli_starved) { /* jansson goes on when a key is lost */
 		free(text);

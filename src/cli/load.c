@@ -50,7 +50,8 @@ int cli_chat_ready(const struct plumb_tokenizer *tok)
 	free(ids);
 	if (!s || plumb_tokenizer_template(tok))
 		return s ? cli_fail(s) : CLI_OK;
-	return cli_complain(CLI_INPUT, "%s; --template NAME (%s) or --template FILE chooses one, run --raw needs none", plumb_last_error(),
+	return cli_complain(CLI_INPUT,
+		"%s; --template NAME (%s) or --template FILE chooses one, run --raw needs none", plumb_last_error(),
 		load_template_names(names, sizeof names));
 }
 
@@ -62,16 +63,20 @@ static int load_choose_template(struct plumb_tokenizer *tok, const char *choice)
 	if (!plumb_tokenizer_use_template(tok, choice))
 		return CLI_OK;
 	if (access(choice, F_OK))
-		return cli_complain(CLI_USAGE, "--template: \"%s\" is neither a name (%s) nor a file", choice, load_template_names(names, sizeof names));
+		return cli_complain(CLI_USAGE, "--template: \"%s\" is neither a name (%s) nor a file", choice,
+			load_template_names(names, sizeof names));
 	int code = cli_read_all(choice, &text, &size);
 	if (code)
 		return code;
 	enum plumb_status s = plumb_tokenizer_read_template(tok, text, size);
 	free(text);
-	return s ? cli_complain(CLI_INPUT, "%s: %s; --template NAME takes %s", choice, plumb_last_error(), load_template_names(names, sizeof names)) : CLI_OK;
+	return s ? cli_complain(CLI_INPUT, "%s: %s; --template NAME takes %s", choice, plumb_last_error(),
+				   load_template_names(names, sizeof names))
+			 : CLI_OK;
 }
 
-int cli_load(const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
+int cli_load(
+	const struct cli_common *common, const char *path, struct plumb_context **ctx, struct plumb_model **model)
 {
 	*model = NULL;
 	struct plumb_options options = common->open;

@@ -4,16 +4,29 @@
 #include <string.h>
 
 static const struct cli_command *const commands[] = {
-	&cli_run, &cli_chat, &cli_info, &cli_tokenize, &cli_perplexity, &cli_bench, &cli_diag, &cli_devices, &cli_doctor, &cli_tune, &cli_env,
+	&cli_run,
+	&cli_chat,
+	&cli_info,
+	&cli_tokenize,
+	&cli_perplexity,
+	&cli_bench,
+	&cli_diag,
+	&cli_devices,
+	&cli_doctor,
+	&cli_tune,
+	&cli_env,
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static int main_help(FILE *out)
 {
-	fputs("plumb runs small transformers on CPUs and, through OpenCL, on other devices.\n\nUsage: plumb COMMAND [options]\n\n", out);
+	fputs(
+		"plumb runs small transformers on CPUs and, through OpenCL, on other devices.\n\nUsage: plumb COMMAND [options]\n\n",
+		out);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
-	fputs("\nExamples:\n"
+	fputs(
+		"\nExamples:\n"
 		"  plumb run model.gguf \"What is the capital of France?\"\n"
 		"  plumb chat model.gguf\n"
 		"  plumb info model.gguf\n"
@@ -21,14 +34,16 @@ static int main_help(FILE *out)
 		"\n'plumb COMMAND --help' explains each command; 'plumb env' lists the environment variables.\n"
 		"Exit codes: 0 good, 1 failure, 2 wrong usage, 3 bad model file or input, 4 driver or device,\n"
 		"5 context or memory limit, 6 --expect-token differs,\n7 values of the model that are not finite, 10 to 15 what doctor found,\n"
-		"20 to 23 the verdict of diag (22: a real divergence), 130 interrupted.\n", out);
+		"20 to 23 the verdict of diag (22: a real divergence), 130 interrupted.\n",
+		out);
 	return out == stdout ? CLI_OK : CLI_USAGE;
 }
 
 /* What was printed must also have arrived, and be all of it. */
 static int main_finish(int code)
 {
-	if (cli_starved && (code == CLI_OK || (code >= 10 && code != CLI_INTERRUPTED))) /* 10 and more: findings */
+	if (cli_starved &&
+		(code == CLI_OK || (code >= 10 && code != CLI_INTERRUPTED))) /* 10 and more: findings */
 		code = cli_complain(CLI_ERROR, "no memory for all of the result");
 	if (!fflush(stdout) && !ferror(stdout))
 		return code;

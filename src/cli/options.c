@@ -14,7 +14,8 @@ bool cli_whole64(const char *option, const char *text, int64_t low, int64_t high
 	*value = strtoll(text, &end, 10);
 	if (!errno && end != text && !*end && *value >= low && *value <= high)
 		return true;
-	cli_complain(CLI_USAGE, "%s takes a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option, low, high, text);
+	cli_complain(CLI_USAGE, "%s takes a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option,
+		low, high, text);
 	return false;
 }
 
@@ -65,7 +66,8 @@ int cli_session_option(struct plumb_session_options *session, long least, int op
 	}
 }
 
-int cli_common_option(struct cli_common *common, const struct cli_command *command, int option, const char *value)
+int cli_common_option(
+	struct cli_common *common, const struct cli_command *command, int option, const char *value)
 {
 	long threads;
 	switch (option) {
@@ -118,7 +120,8 @@ int cli_ids(const char *option, const char *text, int32_t **ids, size_t *n)
 		}
 		unsigned long id = isdigit((unsigned char)*p) ? strtoul(p, &end, 10) : (unsigned long)-1;
 		if (id > 0x7fffffff)
-			return cli_complain(CLI_USAGE, "%s takes token ids with commas between, not \"%.40s\"", option, p);
+			return cli_complain(
+				CLI_USAGE, "%s takes token ids with commas between, not \"%.40s\"", option, p);
 		(*ids)[(*n)++] = (int32_t)id;
 		p = end;
 	}

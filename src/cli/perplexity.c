@@ -12,8 +12,7 @@
 
 static int perplexity_run(int argc, char **argv);
 
-const struct cli_command cli_perplexity = {
-	"perplexity", "measure how well the model foresees a text",
+const struct cli_command cli_perplexity = { "perplexity", "measure how well the model foresees a text",
 	"Usage: plumb perplexity MODEL FILE [options]\n"
 	"Cuts the text of FILE (- is standard input) into windows of tokens and predicts, in each, every\n"
 	"token but the first from those before it. Prints the mean negative log-likelihood in nats\n"
@@ -21,20 +20,15 @@ const struct cli_command cli_perplexity = {
 	"if the model file asks for one (add_bos_token).\n"
 	"\n"
 	"  --ctx N              tokens of a window (default: 512)\n"
-	"  -n, --tokens N       only the first N tokens of the text\n"
-	CLI_KV_HELP
-	CLI_BOS_HELP CLI_NFC_HELP CLI_COMMON_HELP
-	"\n"
+	"  -n, --tokens N       only the first N tokens of the text\n" CLI_KV_HELP CLI_BOS_HELP CLI_NFC_HELP
+		CLI_COMMON_HELP "\n"
 	"Examples:\n"
 	"  plumb perplexity model.gguf /usr/share/common-licenses/GPL-3 --tokens 512\n"
 	"  plumb perplexity model.gguf text.txt --ctx 2048 --json\n",
-	perplexity_run
-};
+	perplexity_run };
 
-static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_CTX_LONG, { "tokens", required_argument, NULL, 'n' },
-	CLI_KV_LONG, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_CTX_LONG,
+	{ "tokens", required_argument, NULL, 'n' }, CLI_KV_LONG, { NULL, 0, NULL, 0 } };
 
 struct request {
 	struct cli_common common;
@@ -65,19 +59,22 @@ static double perplexity_surprise(const float *logits, int64_t vocab, int32_t id
 static void perplexity_report_progress(const struct sums *t)
 {
 	char what[96];
-	snprintf(what, sizeof what, "%lld of %lld tokens, perplexity %.3f so far", (long long)t->done, (long long)t->total, exp(t->nll / (double)t->n));
+	snprintf(what, sizeof what, "%lld of %lld tokens, perplexity %.3f so far", (long long)t->done,
+		(long long)t->total, exp(t->nll / (double)t->n));
 	cli_progress(what, (double)t->done, (double)t->total);
 }
 
 /* One window of n >= 2 tokens. The last token predicts nothing, so it is not evaluated. */
-static enum plumb_status perplexity_window(struct plumb_session *session, const int32_t *ids, int64_t n, struct sums *t)
+static enum plumb_status perplexity_window(
+	struct plumb_session *session, const int32_t *ids, int64_t n, struct sums *t)
 {
 	int64_t vocab = plumb_model_config(plumb_session_model(session))->vocab, rows;
 	enum plumb_status s = plumb_session_rewind(session, 0);
 	for (int64_t at = 0, part; !s && at < n - 1; at += part) {
 		const float *logits;
 		part = n - 1 - at < PASS ? n - 1 - at : PASS;
-		if ((s = plumb_session_eval(session, ids + at, part, PLUMB_LOGITS_ALL)) || (s = plumb_session_logits(session, &logits, &rows)))
+		if ((s = plumb_session_eval(session, ids + at, part, PLUMB_LOGITS_ALL)) ||
+			(s = plumb_session_logits(session, &logits, &rows)))
 			break;
 		for (int64_t i = 0; i < part; i++) {
 			if (plumb_first_nonfinite(logits + i * vocab, vocab) >= 0) {
@@ -105,15 +102,20 @@ static int perplexity_print(const struct request *r, const struct sums *t, int64
 	double mean = t->nll / (double)t->n, variance = t->square / (double)t->n - mean * mean;
 	double error = t->n > 1 ? sqrt(variance > 0 ? variance / (double)(t->n - 1) : 0) : 0;
 	if (r->common.json)
-		return cli_json_print(json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}", "mean_nll", mean, "standard_error", error,
-			"perplexity", exp(mean), "mean_nll_last_half", t->late / (double)t->late_n, "tokens", (json_int_t)t->total,
-			"predictions", (json_int_t)t->n, "windows", (json_int_t)t->windows, "window", (json_int_t)width, "seconds", t->seconds), false);
+		return cli_json_print(
+			json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}", "mean_nll", mean, "standard_error",
+				error, "perplexity", exp(mean), "mean_nll_last_half", t->late / (double)t->late_n, "tokens",
+				(json_int_t)t->total, "predictions", (json_int_t)t->n, "windows", (json_int_t)t->windows,
+				"window", (json_int_t)width, "seconds", t->seconds),
+			false);
 	printf("nll         %.8f nats per token, standard error %.4f\n", mean, error);
 	printf("perplexity  %.6f\n", exp(mean));
-	printf("last half   %.8f nats: the second half of each window, which has more to go by\n", t->late / (double)t->late_n);
-	printf("predicted   %lld of %lld tokens, in %lld window%s of %lld\n", (long long)t->n, (long long)t->total, (long long)t->windows,
-		t->windows == 1 ? "" : "s", (long long)width);
-	fprintf(stderr, "%lld tokens in %.1f s, %.1f/s\n", (long long)t->done, t->seconds, (double)t->done / t->seconds);
+	printf("last half   %.8f nats: the second half of each window, which has more to go by\n",
+		t->late / (double)t->late_n);
+	printf("predicted   %lld of %lld tokens, in %lld window%s of %lld\n", (long long)t->n,
+		(long long)t->total, (long long)t->windows, t->windows == 1 ? "" : "s", (long long)width);
+	fprintf(stderr, "%lld tokens in %.1f s, %.1f/s\n", (long long)t->done, t->seconds,
+		(double)t->done / t->seconds);
 	return CLI_OK;
 }
 
@@ -143,7 +145,8 @@ static int perplexity_measure(struct request *r, struct plumb_model *model, cons
 	if (code)
 		return code;
 	if (s == PLUMB_E_CANCELLED && t.n)
-		return cli_complain(CLI_INTERRUPTED, "interrupted: nll %.6f after %lld of %lld tokens", t.nll / (double)t.n, (long long)t.done, (long long)n);
+		return cli_complain(CLI_INTERRUPTED, "interrupted: nll %.6f after %lld of %lld tokens",
+			t.nll / (double)t.n, (long long)t.done, (long long)n);
 	return s ? cli_fail_run(s) : perplexity_print(r, &t, width);
 }
 
@@ -166,13 +169,16 @@ static int perplexity_parse(struct request *r, int argc, char **argv)
 		if ((leave = perplexity_take(r, option)))
 			return leave;
 	if (argc - optind != 2)
-		return cli_complain(CLI_USAGE, "perplexity needs a model file and a text file; try 'plumb perplexity --help'") + 1;
+		return cli_complain(CLI_USAGE,
+				   "perplexity needs a model file and a text file; try 'plumb perplexity --help'") +
+			1;
 	r->model = argv[optind];
 	r->file = argv[optind + 1];
 	return 0;
 }
 
-static int perplexity_encode(const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, int64_t *n)
+static int perplexity_encode(
+	const struct request *r, const struct plumb_tokenizer *tok, int32_t **ids, int64_t *n)
 {
 	char *read;
 	size_t size, count;

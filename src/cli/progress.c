@@ -21,10 +21,7 @@ bool cli_cancelled(void *user)
 	return cli_cancel != 0;
 }
 
-static void progress_interrupt(int signal_number)
-{
-	cli_cancel = signal_number;
-}
+static void progress_interrupt(int signal_number) { cli_cancel = signal_number; }
 
 void cli_catch_interrupt(void)
 {

@@ -33,7 +33,8 @@ int cli_read_all(const char *path, char **text, size_t *size)
 		return cli_complain(CLI_ERROR, "%s: no memory to read it", path);
 	if (failed || large) {
 		free(buffer);
-		return failed ? cli_complain(CLI_INPUT, "%s: %s", path, strerror(error)) : cli_complain(CLI_LIMIT, "%s: larger than 1 GB", path);
+		return failed ? cli_complain(CLI_INPUT, "%s: %s", path, strerror(error))
+					  : cli_complain(CLI_LIMIT, "%s: larger than 1 GB", path);
 	}
 	buffer[n] = 0;
 	*text = buffer;

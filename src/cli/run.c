@@ -7,28 +7,22 @@
 
 static int run(int argc, char **argv);
 
-const struct cli_command cli_run = {
-	"run", "answer a prompt",
+const struct cli_command cli_run = { "run", "answer a prompt",
 	"Usage: plumb run MODEL [PROMPT] [options]\n"
 	"Answers PROMPT; without it, or with -, the prompt is read from standard input.\n"
 	"\n"
-	"  --system TEXT        system message in place of the template's own\n"
-	CLI_TEMPLATE_HELP
+	"  --system TEXT        system message in place of the template's own\n" CLI_TEMPLATE_HELP
 	"  --raw                no chat template: continue PROMPT as plain text, after a begin-of-text token if the model\n"
-	"                       file asks for one (add_bos_token)\n"
-	CLI_BOS_HELP
+	"                       file asks for one (add_bos_token)\n" CLI_BOS_HELP
 	"  --tokens IDS         token ids in place of text, e.g. 9707 or 9707,198; ids come out, one by default\n"
 	"  --ids                write token ids instead of text\n"
 	"  -n N                 write at most N tokens (default: to the end of the turn)\n"
 	"  --ctx N              context: most tokens of prompt and answer (default: the model's)\n"
-	"  --batch N            most prompt tokens in one pass (default 512); fewer need less memory\n"
-	CLI_KV_HELP
-	CLI_STOP_HELP
-	"  --ignore-end         go on past the end of the turn\n"
+	"  --batch N            most prompt tokens in one pass (default 512); fewer need less memory\n" CLI_KV_HELP
+		CLI_STOP_HELP "  --ignore-end         go on past the end of the turn\n"
 	"  --placement          say which driver ran each operator, how often, and why not the first of the list\n"
-	"  --expect-token N     exit with 6 unless the first token is N\n"
-	CLI_NFC_HELP CLI_SAMPLING_HELP CLI_COMMON_HELP
-	"\n"
+	"  --expect-token N     exit with 6 unless the first token is N\n" CLI_NFC_HELP CLI_SAMPLING_HELP
+		CLI_COMMON_HELP "\n"
 	"Examples:\n"
 	"  plumb run model.gguf \"Write a haiku about pipes.\"\n"
 	"  plumb run model.gguf --temp 0.7 --top-p 0.9 --seed 1 < question.txt\n"
@@ -36,8 +30,7 @@ const struct cli_command cli_run = {
 	"  plumb run model.gguf --tokens 9707 --expect-token 82334\n"
 	"  plumb run model.gguf --precision FP16 \"Will my port in fp16 overflow?\"\n"
 	"  AR_HARDWARE_PRECISION=FP64 plumb run model.gguf --raw \"int main(\" -n 16\n",
-	run
-};
+	run };
 
 struct request {
 	struct cli_common common;
@@ -49,12 +42,12 @@ struct request {
 	bool raw, ids, ignore_end, placement;
 };
 
-static const struct option options[] = {
-	CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_TEMPLATE_LONG, CLI_SAMPLING_LONG, CLI_STOP_LONG,
-	{ "system", required_argument, NULL, 's' }, { "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
+static const struct option options[] = { CLI_COMMON_LONG, CLI_NFC_LONG, CLI_BOS_LONG, CLI_TEMPLATE_LONG,
+	CLI_SAMPLING_LONG, CLI_STOP_LONG, { "system", required_argument, NULL, 's' },
+	{ "raw", no_argument, NULL, 'r' }, { "tokens", required_argument, NULL, 'k' },
 	{ "ids", no_argument, NULL, 'i' }, CLI_CTX_LONG, CLI_BATCH_LONG, CLI_KV_LONG,
-	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' }, { "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 }
-};
+	{ "ignore-end", no_argument, NULL, 'e' }, { "placement", no_argument, NULL, 'p' },
+	{ "expect-token", required_argument, NULL, 'x' }, { NULL, 0, NULL, 0 } };
 
 /* 0, or an exit code + 1. */
 static int run_take(struct request *r, int option)
@@ -91,13 +84,20 @@ static int run_parse(struct request *r, int argc, char **argv)
 	if (optind < argc)
 		r->prompt = argv[optind++];
 	if (optind < argc)
-		return cli_complain(CLI_USAGE, "one prompt only, but \"%s\" follows (quote the prompt)", argv[optind]) + 1;
+		return cli_complain(
+				   CLI_USAGE, "one prompt only, but \"%s\" follows (quote the prompt)", argv[optind]) +
+			1;
 	if (r->tokens && (r->prompt || r->raw || r->system))
-		return cli_complain(CLI_USAGE, "--tokens is the whole prompt: leave out PROMPT, --raw and --system") + 1;
+		return cli_complain(CLI_USAGE, "--tokens is the whole prompt: leave out PROMPT, --raw and --system") +
+			1;
 	if ((r->raw || r->tokens) && r->common.template)
-		return cli_complain(CLI_USAGE, "%s takes no chat template: leave out --template", r->raw ? "--raw" : "--tokens") + 1;
+		return cli_complain(CLI_USAGE, "%s takes no chat template: leave out --template",
+				   r->raw ? "--raw" : "--tokens") +
+			1;
 	if (r->common.no_bos && !r->raw)
-		return cli_complain(CLI_USAGE, "a chat template says itself how a text begins: --no-bos is for --raw") + 1;
+		return cli_complain(
+				   CLI_USAGE, "a chat template says itself how a text begins: --no-bos is for --raw") +
+			1;
 	if (r->raw && r->system)
 		return cli_complain(CLI_USAGE, "--raw has no system message: leave out --system") + 1;
 	if (r->tokens) {
@@ -150,9 +150,12 @@ static json_t *run_placement_json(const struct plumb_context *ctx)
 		json_t *times = json_object();
 		for (int i = 0; plumb_driver_name(ctx, i); i++)
 			if (plumb_placement(ctx, op, i))
-				json_object_set_new(times, plumb_driver_name(ctx, i), json_integer((json_int_t)plumb_placement(ctx, op, i)));
+				json_object_set_new(
+					times, plumb_driver_name(ctx, i), json_integer((json_int_t)plumb_placement(ctx, op, i)));
 		if (json_object_size(times))
-			json_object_set_new(root, plumb_op_name(op), json_pack("{s:O, s:o}", "times", times, "reason", cli_json_text(plumb_placement_reason(ctx, op))));
+			json_object_set_new(root, plumb_op_name(op),
+				json_pack(
+					"{s:O, s:o}", "times", times, "reason", cli_json_text(plumb_placement_reason(ctx, op))));
 		json_decref(times);
 	}
 	return root;
@@ -164,23 +167,27 @@ static void run_print_placement(const struct plumb_context *ctx)
 		for (int i = 0; plumb_driver_name(ctx, i); i++)
 			if (plumb_placement(ctx, op, i))
 				fprintf(stderr, "%-12s %-7s %8llu times%s%s\n", plumb_op_name(op), plumb_driver_name(ctx, i),
-					(unsigned long long)plumb_placement(ctx, op, i), i ? "  because " : "", i ? plumb_placement_reason(ctx, op) : "");
+					(unsigned long long)plumb_placement(ctx, op, i), i ? "  because " : "",
+					i ? plumb_placement_reason(ctx, op) : "");
 }
 
 /* Of precision FP16: the first value that float16 cannot hold; null: all fit. */
 static json_t *run_overflow_json(const struct plumb_session *session)
 {
 	const struct plumb_overflow *o = plumb_session_overflow(session);
-	return !o ? json_null() : json_pack("{s:s, s:s, s:o, s:I, s:f, s:I}", "operator", o->op, "point", plumb_point_name(o->point), "layer",
-		o->layer < 0 ? json_null() : json_integer(o->layer), "position", (json_int_t)o->position, "value", o->value, "rows", (json_int_t)o->rows);
+	return !o ? json_null()
+			  : json_pack("{s:s, s:s, s:o, s:I, s:f, s:I}", "operator", o->op, "point",
+					plumb_point_name(o->point), "layer", o->layer < 0 ? json_null() : json_integer(o->layer),
+					"position", (json_int_t)o->position, "value", o->value, "rows", (json_int_t)o->rows);
 }
 
-static int run_print_json(const struct request *r, const struct plumb_session *session, const struct cli_generation *g, const struct plumb_tokenizer *tok,
-	const int32_t *prompt, int64_t n)
+static int run_print_json(const struct request *r, const struct plumb_session *session,
+	const struct cli_generation *g, const struct plumb_tokenizer *tok, const int32_t *prompt, int64_t n)
 {
 	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
-	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n), "tokens", cli_json_ids(g->tokens, g->count),
-		"text", g->text, g->size, "stop", g->stop, "seconds", "prompt", g->prompt_seconds, "generate", g->seconds);
+	json_t *root = json_pack("{s:o, s:o, s:s%, s:s, s:{s:f, s:f}}", "prompt_tokens", cli_json_ids(prompt, n),
+		"tokens", cli_json_ids(g->tokens, g->count), "text", g->text, g->size, "stop", g->stop, "seconds",
+		"prompt", g->prompt_seconds, "generate", g->seconds);
 	if (root && g->stop_text)
 		json_object_set_new(root, "stop_text", cli_json_text(g->stop_text));
 	if (root && r->sampling.how.temperature > 0)
@@ -194,7 +201,8 @@ static int run_print_json(const struct request *r, const struct plumb_session *s
 	return cli_json_print(root, false);
 }
 
-static void run_print_facts(const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g)
+static void run_print_facts(
+	const struct request *r, const struct plumb_context *ctx, const struct cli_generation *g)
 {
 	struct cli_kernels kernels;
 	if (!strcmp(g->stop, "context"))
@@ -206,9 +214,14 @@ static void run_print_facts(const struct request *r, const struct plumb_context 
 	cli_kernels_print(stderr, &kernels, 0);
 }
 
-static int run_answer(const struct request *r, struct plumb_session *session, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int run_answer(const struct request *r, struct plumb_session *session,
+	const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
-	struct cli_generation g = { .most = r->most, .ids = r->ids, .quiet = r->common.json, .ignore_end = r->ignore_end, .stop_texts = r->stops.text,
+	struct cli_generation g = { .most = r->most,
+		.ids = r->ids,
+		.quiet = r->common.json,
+		.ignore_end = r->ignore_end,
+		.stop_texts = r->stops.text,
 		.stops = r->stops.count };
 	const struct plumb_context *ctx = plumb_model_context(plumb_session_model(session));
 	struct plumb_sampler *sampler;
@@ -226,7 +239,8 @@ static int run_answer(const struct request *r, struct plumb_session *session, co
 	if (!code && !strcmp(g.stop, "cancelled"))
 		code = CLI_INTERRUPTED;
 	if (!code && r->expect >= 0 && (!g.count || g.tokens[0] != r->expect))
-		code = cli_complain(CLI_DIFFERS, "the first token is %d, %ld was expected", g.count ? g.tokens[0] : -1, r->expect);
+		code = cli_complain(
+			CLI_DIFFERS, "the first token is %d, %ld was expected", g.count ? g.tokens[0] : -1, r->expect);
 	free(g.tokens);
 	free(g.text);
 	plumb_sampler_free(sampler);
@@ -239,13 +253,17 @@ static int run_check_ids(const int32_t *ids, size_t n, const struct plumb_model 
 	int64_t vocab = plumb_model_config(model)->vocab;
 	for (size_t i = 0; i < n; i++)
 		if (ids[i] >= vocab)
-			return cli_complain(CLI_USAGE, "--tokens: token %d is outside the vocabulary of %lld", ids[i], (long long)vocab);
+			return cli_complain(
+				CLI_USAGE, "--tokens: token %d is outside the vocabulary of %lld", ids[i], (long long)vocab);
 	return CLI_OK;
 }
 
 static int run(int argc, char **argv)
 {
-	struct request r = { .sampling = CLI_SAMPLING_DEFAULT, .most = -1, .expect = -1, .session = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
+	struct request r = { .sampling = CLI_SAMPLING_DEFAULT,
+		.most = -1,
+		.expect = -1,
+		.session = *PLUMB_SESSION_OPTIONS(.cancel = cli_cancelled) };
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_session *session;

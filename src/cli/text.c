@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text from a user, before a tokenizer takes it: what is no UTF-8 is named, with its place in the user's own bytes. */
+/* Text from a user, before a tokenizer takes it: what is no UTF-8 is named, with its place in the user's own
+ * bytes. */
 #include "cli/cli.h"
 #include <string.h>
 
@@ -29,18 +30,23 @@ int cli_text_check(const char *what, const char **text, size_t *size, bool nul)
 	bool marked;
 	const char *wide = text_wide_encoding(p, *size, &marked);
 	if (wide)
-		return cli_complain(CLI_INPUT, "%s is in %.6s (%s%s), plumb takes UTF-8\n       Convert with iconv -f %.*s -t UTF-8", what, wide,
-			marked ? "it begins with the byte order mark of " : "every other byte is NUL, as in ", wide, marked ? 6 : 8, wide);
+		return cli_complain(CLI_INPUT,
+			"%s is in %.6s (%s%s), plumb takes UTF-8\n       Convert with iconv -f %.*s -t UTF-8", what, wide,
+			marked ? "it begins with the byte order mark of " : "every other byte is NUL, as in ", wide,
+			marked ? 6 : 8, wide);
 	size_t bad = plumb_utf8_invalid(*text, *size);
 	if (bad < *size)
-		return cli_complain(CLI_INPUT, "%s is not valid UTF-8 at byte %zu (0x%02x)\n       Convert with iconv -f ENCODING -t UTF-8; "
-			"ENCODING is LATIN1 or CP1252 as a rule where bytes like this are", what, bad, p[bad]);
+		return cli_complain(CLI_INPUT,
+			"%s is not valid UTF-8 at byte %zu (0x%02x)\n       Convert with iconv -f ENCODING -t UTF-8; "
+			"ENCODING is LATIN1 or CP1252 as a rule where bytes like this are",
+			what, bad, p[bad]);
 	const char *zero = nul ? NULL : memchr(p, 0, *size);
 	if (zero)
-		return cli_complain(CLI_INPUT, "%s holds a NUL byte at byte %td, which a message cannot%s", what, zero - *text,
-			strcmp(what, "the prompt") ? "" : "; --raw takes it");
+		return cli_complain(CLI_INPUT, "%s holds a NUL byte at byte %td, which a message cannot%s", what,
+			zero - *text, strcmp(what, "the prompt") ? "" : "; --raw takes it");
 	if (*size >= 3 && !memcmp(p, "\xef\xbb\xbf", 3)) {
-		fprintf(stderr, "plumb: note: the byte order mark (EF BB BF) at the beginning of %s is left out\n", what);
+		fprintf(
+			stderr, "plumb: note: the byte order mark (EF BB BF) at the beginning of %s is left out\n", what);
 		*text += 3;
 		*size -= 3;
 	}

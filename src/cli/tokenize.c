@@ -7,8 +7,8 @@
 
 static int tokenize_run(int argc, char **argv);
 
-const struct cli_command cli_tokenize = {
-	"tokenize", "show how a model cuts text into tokens, or turn token ids back into text",
+const struct cli_command cli_tokenize = { "tokenize",
+	"show how a model cuts text into tokens, or turn token ids back into text",
 	"Usage: plumb tokenize MODEL [TEXT] [options]\n"
 	"       plumb tokenize MODEL --decode IDS\n"
 	"Prints the id and the piece of each token. Without TEXT, or with -, the text is read from\n"
@@ -17,9 +17,8 @@ const struct cli_command cli_tokenize = {
 	"\n"
 	"  --ids                ids only, on one line with commas between, as 'plumb run --tokens' takes them\n"
 	"  --decode IDS         print the text of these ids; - reads them from standard input\n"
-	"  --no-special         treat <|im_start|> and other control tokens as ordinary text\n"
-	CLI_BOS_HELP CLI_NFC_HELP
-	"  --json               machine-readable result on stdout\n"
+	"  --no-special         treat <|im_start|> and other control tokens as ordinary text\n" CLI_BOS_HELP
+		CLI_NFC_HELP "  --json               machine-readable result on stdout\n"
 	"  -h, --help           this text\n"
 	"\n"
 	"Examples:\n"
@@ -27,14 +26,12 @@ const struct cli_command cli_tokenize = {
 	"  plumb tokenize model.gguf --ids < README.md\n"
 	"  plumb tokenize model.gguf --decode 9707,1879\n"
 	"  plumb run model.gguf --tokens $(plumb tokenize model.gguf --ids \"int main(\") -n 8\n",
-	tokenize_run
-};
+	tokenize_run };
 
-static const struct option options[] = {
-	CLI_NFC_LONG, CLI_BOS_LONG,
-	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { "ids", no_argument, NULL, 'i' },
-	{ "decode", required_argument, NULL, 'd' }, { "no-special", no_argument, NULL, 'n' }, { NULL, 0, NULL, 0 }
-};
+static const struct option options[] = { CLI_NFC_LONG, CLI_BOS_LONG, { "json", no_argument, NULL, 1002 },
+	{ "help", no_argument, NULL, 'h' }, { "ids", no_argument, NULL, 'i' },
+	{ "decode", required_argument, NULL, 'd' }, { "no-special", no_argument, NULL, 'n' },
+	{ NULL, 0, NULL, 0 } };
 
 struct request {
 	struct cli_common common;
@@ -55,18 +52,21 @@ static json_t *tokenize_piece_json(struct plumb_span piece)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)piece.p[i]);
 	hex[2 * piece.n] = 0;
 	bool whole = !piece.n || plumb_utf8_invalid(piece.p, piece.n) == piece.n;
-	json_t *object = json_pack("{s:o, s:s}", "text", whole ? cli_json_span(piece) : json_null(), "bytes", hex);
+	json_t *object = json_pack(
+		"{s:o, s:s}", "text", whole ? cli_json_span(piece) : json_null(), "bytes", hex);
 	free(hex);
 	return object;
 }
 
-static int tokenize_print(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int tokenize_print(
+	const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	if (r->common.json) {
 		json_t *pieces = json_array();
 		for (size_t i = 0; i < n; i++)
 			json_array_append_new(pieces, tokenize_piece_json(plumb_token_bytes(tok, ids[i])));
-		return cli_json_print(json_pack("{s:o, s:o}", "ids", cli_json_ids(ids, (int64_t)n), "pieces", pieces), false);
+		return cli_json_print(
+			json_pack("{s:o, s:o}", "ids", cli_json_ids(ids, (int64_t)n), "pieces", pieces), false);
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (r->ids) {
@@ -111,14 +111,16 @@ static int tokenize_encode(const struct request *r, const struct plumb_tokenizer
 	return code;
 }
 
-static int tokenize_put_text(const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
+static int tokenize_put_text(
+	const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
 	struct plumb_stream stream = { { 0 }, 0 };
 	size_t size = 0, room = 16, wrote;
 	int32_t vocab = (int32_t)plumb_tokenizer_size(tok);
 	for (size_t i = 0; i < n; i++) {
 		if (ids[i] >= vocab)
-			return cli_complain(CLI_USAGE, "--decode: token %d is outside the vocabulary, which ends at %d", ids[i], vocab - 1);
+			return cli_complain(CLI_USAGE, "--decode: token %d is outside the vocabulary, which ends at %d",
+				ids[i], vocab - 1);
 		room += 3 * plumb_token_bytes(tok, ids[i]).n + 16;
 	}
 	char *text = malloc(room);
@@ -133,7 +135,8 @@ static int tokenize_put_text(const struct request *r, const struct plumb_tokeniz
 	} else {
 		size += plumb_stream_end(&stream, text + size, room - size);
 		if (r->common.json)
-			code = cli_json_print(json_pack("{s:o, s:s%}", "ids", cli_json_ids(ids, (int64_t)n), "text", text, size), false);
+			code = cli_json_print(
+				json_pack("{s:o, s:s%}", "ids", cli_json_ids(ids, (int64_t)n), "text", text, size), false);
 		else
 			fwrite(text, 1, size, stdout);
 		if (!r->common.json && isatty(STDOUT_FILENO))
@@ -177,9 +180,12 @@ static int tokenize_parse(struct request *r, int argc, char **argv)
 	if (optind < argc)
 		r->text = argv[optind++];
 	if (optind < argc)
-		return cli_complain(CLI_USAGE, "one text only, but \"%s\" follows (quote the text)", argv[optind]) + 1;
+		return cli_complain(CLI_USAGE, "one text only, but \"%s\" follows (quote the text)", argv[optind]) +
+			1;
 	if (r->decode && (r->text || r->ids || r->specials == PLUMB_SPECIALS_TEXT))
-		return cli_complain(CLI_USAGE, "--decode takes ids, not text: leave out TEXT, --ids and --no-special") + 1;
+		return cli_complain(
+				   CLI_USAGE, "--decode takes ids, not text: leave out TEXT, --ids and --no-special") +
+			1;
 	return 0;
 }
 

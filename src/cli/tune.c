@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plumb tune: measures which kernel variant of a matrix product is fastest on the OpenCL device, and shows what was measured. */
+/* plumb tune: measures which kernel variant of a matrix product is fastest on the OpenCL device, and shows
+ * what was measured. */
 #include "cli/cli.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,8 +10,7 @@
 
 static int tune_run(int argc, char **argv);
 
-const struct cli_command cli_tune = {
-	"tune", "find the fastest way to read prompts on the OpenCL device",
+const struct cli_command cli_tune = { "tune", "find the fastest way to read prompts on the OpenCL device",
 	"Usage: plumb tune MODEL [options]\n"
 	"Measures, for the weights of the model, plumb's own kernels and CLBlast on the OpenCL device that the cl\n"
 	"driver takes, and keeps the winners beside the compiled kernels (AR_HARDWARE_LIBS), where every later run finds\n"
@@ -27,20 +27,27 @@ const struct cli_command cli_tune = {
 	"  plumb tune model.gguf\n"
 	"  plumb tune model.gguf --explain\n"
 	"  PLUMB_CL_DEVICE=1 plumb tune model.gguf --quick --json\n",
-	tune_run
+	tune_run };
+
+static const struct option options[] = { { "explain", no_argument, NULL, 'e' },
+	{ "quick", no_argument, NULL, 'q' }, { "driver", required_argument, NULL, 1000 },
+	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
+
+struct request {
+	struct cli_common common;
+	const char *model;
+	bool explain, quick;
+};
+struct result {
+	const char *device, *file, *no_clblast;
+	struct plumb_tune_row *rows;
+	int count;
 };
 
-static const struct option options[] = {
-	{ "explain", no_argument, NULL, 'e' }, { "quick", no_argument, NULL, 'q' }, { "driver", required_argument, NULL, 1000 },
-	{ "json", no_argument, NULL, 1002 }, { "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
-};
-
-struct request { struct cli_common common; const char *model; bool explain, quick; };
-struct result { const char *device, *file, *no_clblast; struct plumb_tune_row *rows; int count; };
-
-/* Each shape of a weight once, with the bytes of the first tensor that has it. The matrices as high as the vocabulary are left out:
- * one is a table, and of the logits one row is wanted. */
-static int tune_shapes_of(const struct plumb_file *file, int64_t vocab, struct plumb_tune_shape shapes[MOST_SHAPES])
+/* Each shape of a weight once, with the bytes of the first tensor that has it. The matrices as high as the
+ * vocabulary are left out: one is a table, and of the logits one row is wanted. */
+static int tune_shapes_of(
+	const struct plumb_file *file, int64_t vocab, struct plumb_tune_shape shapes[MOST_SHAPES])
 {
 	int count = 0;
 	for (int64_t i = 0; i < plumb_file_tensors(file) && count < MOST_SHAPES; i++) {
@@ -71,13 +78,18 @@ static void tune_print_row(const struct plumb_tune_row *r)
 		snprintf(rows, sizeof rows, "%" PRId64 "-%" PRId64, r->m_low, r->m_high);
 	else
 		snprintf(rows, sizeof rows, "%" PRId64 "+", r->m_low);
-	printf("%-5s %6" PRId64 " x %-6" PRId64 " %-7s %-8s", plumb_type_name(r->type), r->n, r->k, rows, plumb_tune_variant(r->chosen));
+	printf("%-5s %6" PRId64 " x %-6" PRId64 " %-7s %-8s", plumb_type_name(r->type), r->n, r->k, rows,
+		plumb_tune_variant(r->chosen));
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++) {
 		const struct plumb_tune_result *w = &r->variant[i];
 		if (w->wrong)
 			printf(" %10s", "wrong");
 		else if (w->timings)
-			printf(" %9.3f%s", w->seconds * 1e3, i == r->chosen ? "*" : i == r->fixed ? "f" : w->timings == 1 ? "~" : " ");
+			printf(" %9.3f%s", w->seconds * 1e3,
+				i == r->chosen        ? "*"
+					: i == r->fixed   ? "f"
+					: w->timings == 1 ? "~"
+									  : " ");
 		else
 			printf(" %9s ", "-");
 	}
@@ -97,7 +109,9 @@ static void tune_print(const struct result *x)
 		cli_put_escaped((struct plumb_span){ x->no_clblast, strlen(x->no_clblast) }, 240);
 	else
 		fputs("is there", stdout);
-	printf("\n\nMilliseconds; * taken, f the fixed variant, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s", "type", "weight", "rows", "taken");
+	printf(
+		"\n\nMilliseconds; * taken, f the fixed variant, ~ timed once, - not on this device.\n%-5s %15s %-7s %-8s",
+		"type", "weight", "rows", "taken");
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
 		printf(" %9s ", plumb_tune_variant(i));
 	putchar('\n');
@@ -110,11 +124,13 @@ static json_t *tune_row_json(const struct plumb_tune_row *r)
 	json_t *variants = json_object();
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
 		if (r->variant[i].timings || r->variant[i].wrong)
-			json_object_set_new(variants, plumb_tune_variant(i), json_pack("{s:f, s:i, s:b}", "seconds", r->variant[i].seconds, "timings", r->variant[i].timings,
-				"wrong", r->variant[i].wrong));
-	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:o}", "type", plumb_type_name(r->type), "n", (json_int_t)r->n, "k", (json_int_t)r->k,
-		"rows_from", (json_int_t)r->m_low, "rows_to", r->m_high ? json_integer(r->m_high) : json_null(), "measured_rows", (json_int_t)r->m,
-		"fixed", plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", variants);
+			json_object_set_new(variants, plumb_tune_variant(i),
+				json_pack("{s:f, s:i, s:b}", "seconds", r->variant[i].seconds, "timings",
+					r->variant[i].timings, "wrong", r->variant[i].wrong));
+	return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I, s:s, s:s, s:o}", "type", plumb_type_name(r->type), "n",
+		(json_int_t)r->n, "k", (json_int_t)r->k, "rows_from", (json_int_t)r->m_low, "rows_to",
+		r->m_high ? json_integer(r->m_high) : json_null(), "measured_rows", (json_int_t)r->m, "fixed",
+		plumb_tune_variant(r->fixed), "taken", plumb_tune_variant(r->chosen), "ways", variants);
 }
 
 static int tune_print_json(const struct result *x)
@@ -122,9 +138,10 @@ static int tune_print_json(const struct result *x)
 	json_t *rows = json_array();
 	for (int i = 0; i < x->count; i++)
 		json_array_append_new(rows, tune_row_json(&x->rows[i]));
-	return cli_json_print(json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_text(x->device),
-		"file", cli_json_text(x->file),
-		"no_clblast", x->no_clblast ? cli_json_text(x->no_clblast) : json_null(), "rows", rows), false);
+	return cli_json_print(
+		json_pack("{s:o, s:o, s:o, s:o}", "device", cli_json_text(x->device), "file", cli_json_text(x->file),
+			"no_clblast", x->no_clblast ? cli_json_text(x->no_clblast) : json_null(), "rows", rows),
+		false);
 }
 
 /* --- work --- */
@@ -135,12 +152,14 @@ static void tune_progress(void *user, uint64_t done, uint64_t total)
 	cli_progress("tuning", (double)done, (double)total);
 }
 
-static enum plumb_status tune_measure(const struct request *r, struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, struct result *x)
+static enum plumb_status tune_measure(const struct request *r, struct plumb_context *ctx,
+	const struct plumb_tune_shape *shapes, int count, struct result *x)
 {
 	enum plumb_status s = PLUMB_OK;
 	if (!r->explain) {
 		cli_catch_interrupt();
-		s = plumb_tune(ctx, shapes, count, PLUMB_TUNE_OPTIONS(r->quick ? 3 : 0, tune_progress, NULL, cli_cancelled, NULL));
+		s = plumb_tune(ctx, shapes, count,
+			PLUMB_TUNE_OPTIONS(r->quick ? 3 : 0, tune_progress, NULL, cli_cancelled, NULL));
 		cli_progress_end();
 	}
 	if (!s)
@@ -171,11 +190,13 @@ static int tune(const struct request *r, struct plumb_context *ctx)
 	else if (file && !understood)
 		code = cli_complain(CLI_INPUT, "%s: %s", r->model, plumb_last_error());
 	else if (s == PLUMB_E_UNSUPPORTED && understood && !x.device)
-		code = cli_complain(CLI_USAGE, "%s; leave --driver and AR_HARDWARE_DRIVER away, or name cl", plumb_last_error());
+		code = cli_complain(
+			CLI_USAGE, "%s; leave --driver and AR_HARDWARE_DRIVER away, or name cl", plumb_last_error());
 	else if (s)
 		code = cli_fail(s);
 	else if (!x.count)
-		code = cli_complain(CLI_ERROR, "nothing was measured for this model on %s; 'plumb tune %s' does", x.device, r->model);
+		code = cli_complain(
+			CLI_ERROR, "nothing was measured for this model on %s; 'plumb tune %s' does", x.device, r->model);
 	else if (r->common.json)
 		code = tune_print_json(&x);
 	else

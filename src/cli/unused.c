@@ -4,7 +4,12 @@
 #include <string.h>
 
 /* Entry i of a file, its keys first, then its tensors; false past the end. */
-struct entry { struct plumb_span name; bool is_key; enum plumb_use use; const char *why; };
+struct entry {
+	struct plumb_span name;
+	bool is_key;
+	enum plumb_use use;
+	const char *why;
+};
 
 static bool unused_entry_at(const struct plumb_file *file, int64_t i, struct entry *e)
 {
@@ -19,7 +24,10 @@ static bool unused_entry_at(const struct plumb_file *file, int64_t i, struct ent
 }
 
 /* A safetensors file is a list of tensors: nobody has said what they are for. */
-static bool unused_has_meaning(const struct plumb_file *file) { return !strncmp(plumb_file_format(file), "GGUF", 4); }
+static bool unused_has_meaning(const struct plumb_file *file)
+{
+	return !strncmp(plumb_file_format(file), "GGUF", 4);
+}
 
 void cli_unused_print(const struct plumb_file *file)
 {
@@ -34,17 +42,21 @@ void cli_unused_print(const struct plumb_file *file)
 		printf(": %s\n", e.why);
 	}
 	if (harmless)
-		printf("%-12s %lld keys and tensors on which no result depends; --json lists them\n", "not used", (long long)harmless);
+		printf("%-12s %lld keys and tensors on which no result depends; --json lists them\n", "not used",
+			(long long)harmless);
 }
 
 json_t *cli_unused_json(const struct plumb_file *file)
 {
-	static const char *const uses[] = { [PLUMB_USE_HARMLESS] = "harmless", [PLUMB_USE_IGNORED] = "ignored", [PLUMB_USE_REFUSED] = "refused" };
+	static const char *const uses[] = {
+		[PLUMB_USE_HARMLESS] = "harmless", [PLUMB_USE_IGNORED] = "ignored", [PLUMB_USE_REFUSED] = "refused"
+	};
 	struct entry e;
 	json_t *list = json_array();
 	for (int64_t i = 0; unused_has_meaning(file) && unused_entry_at(file, i, &e); i++)
 		if (e.use != PLUMB_USE_READ)
-			json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:o}", "name", cli_json_span(e.name), "what", e.is_key ? "key" : "tensor",
-				"use", uses[e.use], "why", cli_json_text(e.why)));
+			json_array_append_new(list,
+				json_pack("{s:o, s:s, s:s, s:o}", "name", cli_json_span(e.name), "what",
+					e.is_key ? "key" : "tensor", "use", uses[e.use], "why", cli_json_text(e.why)));
 	return list;
 }

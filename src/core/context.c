@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An open context: closing it, and what it answers about its drivers. Opening is above the drivers, in src/drivers/open.c. */
+/* An open context: closing it, and what it answers about its drivers. Opening is above the drivers, in
+ * src/drivers/open.c. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -93,5 +94,7 @@ const char *plumb_placement_reason(const struct plumb_context *ctx, int op)
 
 uint64_t plumb_placement(const struct plumb_context *ctx, int op, int index)
 {
-	return op >= 0 && op < PLUMB_OP_COUNT && index >= 0 && index < ctx->drivers ? atomic_load(&ctx->placed[op][index]) : 0;
+	return op >= 0 && op < PLUMB_OP_COUNT && index >= 0 && index < ctx->drivers
+		? atomic_load(&ctx->placed[op][index])
+		: 0;
 }

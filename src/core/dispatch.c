@@ -46,25 +46,31 @@ bool plumb_call_repeatable(const struct plumb_driver *driver, const struct plumb
 	const struct plumb_tensor *y = call->out;
 	for (int i = 0; driver->touched && i < PLUMB_MAX_INPUTS; i++) {
 		const struct plumb_tensor *t = call->in[i];
-		if (t && t->buffer == y->buffer && t->offset < y->offset + plumb_tensor_bytes(y) && y->offset < t->offset + plumb_tensor_bytes(t))
+		if (t && t->buffer == y->buffer && t->offset < y->offset + plumb_tensor_bytes(y) &&
+			y->offset < t->offset + plumb_tensor_bytes(t))
 			return false;
 	}
 	return true;
 }
 
-static enum plumb_status dispatch_half_done(const struct plumb_driver *driver, const struct plumb_op_desc *desc)
+static enum plumb_status dispatch_half_done(
+	const struct plumb_driver *driver, const struct plumb_op_desc *desc)
 {
 	char why[512];
 	snprintf(why, sizeof why, "%s", plumb_last_error());
-	return plumb_fail(PLUMB_E_DEVICE, "%s on %s failed when its output, which is an input too, may have been written, so it can't be made again: %s",
+	return plumb_fail(PLUMB_E_DEVICE,
+		"%s on %s failed when its output, which is an input too, may have been written, so it can't be made again: %s",
 		desc->name, driver->cls->name, why);
 }
 
-/* The driver refused, or the user wants it to be passed by: remember why, and say so the first time it is for this reason. */
-static enum plumb_status dispatch_pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc, const struct plumb_call *call, int from, bool wanted)
+/* The driver refused, or the user wants it to be passed by: remember why, and say so the first time it is for
+ * this reason. */
+static enum plumb_status dispatch_pass_on(struct plumb_context *ctx, const struct plumb_op_desc *desc,
+	const struct plumb_call *call, int from, bool wanted)
 {
 	char why[sizeof ctx->reason[0]];
-	snprintf(why, sizeof why, "%s: %s", ctx->driver[from].cls->name, wanted ? "PLUMB_AVOID" : plumb_last_error());
+	snprintf(
+		why, sizeof why, "%s: %s", ctx->driver[from].cls->name, wanted ? "PLUMB_AVOID" : plumb_last_error());
 	if (ctx->strict && !wanted)
 		return plumb_fail(PLUMB_E_DRIVER, "PLUMB_STRICT: %s does not run on %s", desc->name, why);
 	if (from + 1 < ctx->drivers && strcmp(why, ctx->reason[call->op]))
@@ -73,7 +79,8 @@ static enum plumb_status dispatch_pass_on(struct plumb_context *ctx, const struc
 	return PLUMB_OK;
 }
 
-static enum plumb_status dispatch_made(struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_driver *driver)
+static enum plumb_status dispatch_made(
+	struct plumb_context *ctx, const struct plumb_call *call, const struct plumb_driver *driver)
 {
 	atomic_fetch_add_explicit(&ctx->placed[call->op][driver->index], 1, memory_order_relaxed);
 	return ctx->after ? ctx->after(ctx, call) : PLUMB_OK;
@@ -112,5 +119,6 @@ enum plumb_status plumb_dispatch(struct plumb_context *ctx, const struct plumb_c
 	}
 	if (desc->compose) /* avoided everywhere: from the basic ones */
 		return desc->compose(ctx, call);
-	return plumb_fail(PLUMB_E_DRIVER, "%s: no driver of the list takes it (%s)", desc->name, ctx->reason[call->op]);
+	return plumb_fail(
+		PLUMB_E_DRIVER, "%s: no driver of the list takes it (%s)", desc->name, ctx->reason[call->op]);
 }

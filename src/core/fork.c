@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does a context belong to this process, or to one that has forked? A child has the memory of its parent, but none of its
- * threads, and no device of it. */
+/* Does a context belong to this process, or to one that has forked? A child has the memory of its parent, but
+ * none of its threads, and no device of it. */
 #include <pthread.h>
 #include "core/core.h"
 
 static atomic_uint forks;
 
-static void fork_count_fork(void)
-{
-	atomic_fetch_add(&forks, 1);
-}
+static void fork_count_fork(void) { atomic_fetch_add(&forks, 1); }
 
-static void fork_watch_forks(void)
-{
-	pthread_atfork(NULL, NULL, fork_count_fork);
-}
+static void fork_watch_forks(void) { pthread_atfork(NULL, NULL, fork_count_fork); }
 
 unsigned plumb_forks(void)
 {
@@ -25,6 +19,7 @@ unsigned plumb_forks(void)
 
 enum plumb_status plumb_fail_lost(const struct plumb_driver *driver)
 {
-	return plumb_fail(PLUMB_E_DEVICE, "driver %s was opened before this process was forked, and its device did not come along: open a context here",
+	return plumb_fail(PLUMB_E_DEVICE,
+		"driver %s was opened before this process was forked, and its device did not come along: open a context here",
 		driver->cls->name);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One hash. In tables of names that come from a file it begins with a number that nobody can know beforehand: a file made of names that all meet in one
- * slot would otherwise take the square of its size to open. */
+/* One hash. In tables of names that come from a file it begins with a number that nobody can know beforehand:
+ * a file made of names that all meet in one slot would otherwise take the square of its size to open. */
 #ifndef PLUMB_CORE_HASH_H
 #define PLUMB_CORE_HASH_H
 

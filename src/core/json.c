@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an accusation of the file; so what it
- * calls broken is looked at again, without a byte of memory, and "no memory" is said where the text is right. And JSON to a file, with
- * text that jansson would refuse. */
+/* JSON from a file: jansson reads it. When its memory runs out it calls the text broken, which is an
+ * accusation of the file; so what it calls broken is looked at again, without a byte of memory, and "no
+ * memory" is said where the text is right. And JSON to a file, with text that jansson would refuse. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,7 +12,9 @@
 
 #define DEEPEST 2048 /* as jansson's */
 
-struct scan { const char *p, *end; };
+struct scan {
+	const char *p, *end;
+};
 
 static bool white(struct scan *s)
 {
@@ -102,8 +104,10 @@ static bool value(struct scan *s, int depth)
 static bool sure(const json_error_t *error)
 {
 	enum json_error_code code = json_error_code(error);
-	return code == json_error_duplicate_key || code == json_error_numeric_overflow || code == json_error_null_character || code == json_error_null_byte_in_key ||
-		code == json_error_stack_overflow || code == json_error_invalid_utf8 || strstr(error->text, "invalid Unicode");
+	return code == json_error_duplicate_key || code == json_error_numeric_overflow ||
+		code == json_error_null_character || code == json_error_null_byte_in_key ||
+		code == json_error_stack_overflow || code == json_error_invalid_utf8 ||
+		strstr(error->text, "invalid Unicode");
 }
 
 json_t *plumb_json_bytes(const char *p, size_t n)
@@ -132,22 +136,22 @@ char *plumb_json_write(const json_t *root, size_t flags)
 	return text;
 }
 
-enum plumb_status plumb_json_read(json_t **root, const char *text, size_t n, size_t flags, json_error_t *error)
+enum plumb_status plumb_json_read(
+	json_t **root, const char *text, size_t n, size_t flags, json_error_t *error)
 {
 	struct scan s = { text, text + n };
 	*root = json_loadb(text, n, flags, error);
 	if (*root)
 		return PLUMB_OK;
-	bool any = flags & JSON_DECODE_ANY, right = white(&s) && s.p < s.end && (any || *s.p == '{' || *s.p == '[') && value(&s, 0) && white(&s) && s.p == s.end;
+	bool any = flags & JSON_DECODE_ANY,
+		 right = white(&s) && s.p < s.end && (any || *s.p == '{' || *s.p == '[') && value(&s, 0) &&
+		white(&s) && s.p == s.end;
 	if (right && !sure(error))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu bytes of JSON", n);
 	return plumb_fail(PLUMB_E_FORMAT, "not JSON: line %d: %s", error->line, error->text);
 }
 
-json_t *plumb_json_number(double x)
-{
-	return isfinite(x) ? json_real(x) : json_null();
-}
+json_t *plumb_json_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 double plumb_json_real(const json_t *object, const char *key)
 {

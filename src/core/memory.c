@@ -14,7 +14,8 @@ enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes)
 		if (__builtin_add_overflow(used, bytes, &wanted) || (ctx->limit && wanted > ctx->limit))
 			return plumb_fail(PLUMB_E_LIMIT,
 				"memory: %.1f MB asked for, %.1f MB of the allowed %.1f MB in use; raise AR_HARDWARE_MEMORY_SCALE "
-				"(limit 64 MB * 2^s), or memory_limit of the options", (double)bytes / 1e6, (double)used / 1e6, (double)ctx->limit / 1e6);
+				"(limit 64 MB * 2^s), or memory_limit of the options",
+				(double)bytes / 1e6, (double)used / 1e6, (double)ctx->limit / 1e6);
 	} while (!atomic_compare_exchange_weak(&ctx->used, &used, wanted));
 	uint64_t peak = atomic_load(&ctx->peak);
 	while (wanted > peak && !atomic_compare_exchange_weak(&ctx->peak, &peak, wanted))
@@ -22,15 +23,9 @@ enum plumb_status plumb_budget_take(struct plumb_context *ctx, uint64_t bytes)
 	return PLUMB_OK;
 }
 
-void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes)
-{
-	atomic_fetch_sub(&ctx->used, bytes);
-}
+void plumb_budget_give(struct plumb_context *ctx, uint64_t bytes) { atomic_fetch_sub(&ctx->used, bytes); }
 
-static bool memory_on_host(const struct plumb_driver *driver)
-{
-	return !driver || !driver->cls->alloc;
-}
+static bool memory_on_host(const struct plumb_driver *driver) { return !driver || !driver->cls->alloc; }
 
 /* Wait for drivers whose copy is the host's own bytes. */
 static enum plumb_status memory_settle(const struct plumb_buffer *b)
@@ -48,7 +43,8 @@ enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
 	enum plumb_status s = plumb_budget_take(b->ctx, b->bytes);
 	if (s)
 		return s;
-	size_t padded = b->bytes > SIZE_MAX - HOST_ALIGN ? 0 : (b->bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
+	size_t padded = b->bytes > SIZE_MAX - HOST_ALIGN ? 0
+													 : (b->bytes + HOST_ALIGN - 1) / HOST_ALIGN * HOST_ALIGN;
 	b->host = padded ? aligned_alloc(HOST_ALIGN, padded) : NULL;
 	if (!b->host) {
 		plumb_budget_give(b->ctx, b->bytes);
@@ -58,7 +54,8 @@ enum plumb_status plumb_buffer_host(struct plumb_buffer *b)
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_buffer_new(struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
+enum plumb_status plumb_buffer_new(
+	struct plumb_context *ctx, struct plumb_buffer **out, size_t bytes, const void *borrowed)
 {
 	struct plumb_buffer *b = calloc(1, sizeof *b);
 	if (!b)
@@ -67,7 +64,8 @@ enum plumb_status plumb_buffer_new(struct plumb_context *ctx, struct plumb_buffe
 	if (borrowed) {
 		b->host = (void *)(uintptr_t)borrowed; /* never written: borrowed guards it */
 		b->borrowed = true;
-	} else if (!ctx->drivers || memory_on_host(&ctx->driver[0])) { /* else the first driver may never need it */
+	} else if (!ctx->drivers ||
+		memory_on_host(&ctx->driver[0])) { /* else the first driver may never need it */
 		enum plumb_status s = plumb_buffer_host(b);
 		if (s) {
 			free(b);
@@ -103,7 +101,8 @@ enum plumb_status plumb_buffer_read(struct plumb_buffer *b, size_t offset, void 
 	for (int i = 0; !b->host_fresh && i < b->ctx->drivers; i++)
 		if (b->copy[i].fresh) {
 			struct plumb_driver *d = &b->ctx->driver[i];
-			return plumb_driver_lost(d) ? plumb_fail_lost(d) : d->cls->download(d, dst, b->copy[i].handle, offset, n);
+			return plumb_driver_lost(d) ? plumb_fail_lost(d)
+										: d->cls->download(d, dst, b->copy[i].handle, offset, n);
 		}
 	if (!b->host_fresh)
 		return plumb_fail(PLUMB_E_INTERNAL, "a buffer has no fresh copy");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers as text, both ways, with a point whatever locale the program has set: what the library writes is read by other programs, and
- * a comma would break it. The thread's locale is changed for one call and put back; no other thread sees it. */
+/* Numbers as text, both ways, with a point whatever locale the program has set: what the library writes is
+ * read by other programs, and a comma would break it. The thread's locale is changed for one call and put
+ * back; no other thread sees it. */
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,11 +9,9 @@
 #include <string.h>
 #include "core/core.h"
 
-/* "C" in all categories needs no file and no memory in glibc and musl. Should it fail all the same, the thread's locale stays: 0 only asks. */
-static locale_t number_plain(void)
-{
-	return newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
+/* "C" in all categories needs no file and no memory in glibc and musl. Should it fail all the same, the
+ * thread's locale stays: 0 only asks. */
+static locale_t number_plain(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 int plumb_vformat(char *text, size_t size, const char *format, va_list args)
 {

@@ -26,9 +26,9 @@ struct plumb_pool {
 	plumb_pool_fn fn;
 	void *arg;
 	int64_t n;
-	_Atomic int64_t next;       /* first index that nobody has taken */
-	/* Loop number * LOOP, + OPEN while it is, + the workers in it. A worker joins an open loop; the caller closes
-	 * it when no index is left and waits only for who joined: a sleeping worker delays nobody. */
+	_Atomic int64_t next; /* first index that nobody has taken */
+	/* Loop number * LOOP, + OPEN while it is, + the workers in it. A worker joins an open loop; the caller
+	 * closes it when no index is left and waits only for who joined: a sleeping worker delays nobody. */
 	_Atomic uint64_t state;
 	_Atomic bool stop;
 	pthread_t *thread;
@@ -67,7 +67,10 @@ static void pool_share(struct plumb_pool *p, int me)
 	}
 }
 
-struct start { struct plumb_pool *pool; int me; };
+struct start {
+	struct plumb_pool *pool;
+	int me;
+};
 
 /* Wait for an open loop other than `seen` and join it; false to stop. */
 static bool pool_join(struct plumb_pool *p, int me, uint64_t *seen)
@@ -85,7 +88,8 @@ static bool pool_join(struct plumb_pool *p, int me, uint64_t *seen)
 			pool_wait_turn(p, me, spins - 1);
 		else {
 			pthread_mutex_lock(&p->lock);
-			while (state = atomic_load(&p->state), (!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))
+			while (state = atomic_load(&p->state),
+				(!(state & OPEN) || state / LOOP == *seen) && !atomic_load(&p->stop))
 				pthread_cond_wait(&p->work, &p->lock);
 			pthread_mutex_unlock(&p->lock);
 			spins = 0;
@@ -114,7 +118,8 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 {
 	*out = NULL;
 	struct plumb_pool *p = calloc(1, sizeof *p);
-	if (!p || !(p->thread = calloc((size_t)threads, sizeof *p->thread)) || !(p->hint = calloc((size_t)threads, sizeof *p->hint))) {
+	if (!p || !(p->thread = calloc((size_t)threads, sizeof *p->thread)) ||
+		!(p->hint = calloc((size_t)threads, sizeof *p->hint))) {
 		if (p)
 			free(p->thread);
 		free(p);
@@ -148,10 +153,7 @@ enum plumb_status plumb_pool_new(struct plumb_pool **out, int threads)
 	return PLUMB_OK;
 }
 
-bool plumb_pool_orphan(const struct plumb_pool *p)
-{
-	return p->forks != plumb_forks();
-}
+bool plumb_pool_orphan(const struct plumb_pool *p) { return p->forks != plumb_forks(); }
 
 static void pool_stop_workers(struct plumb_pool *p)
 {
@@ -170,7 +172,8 @@ void plumb_pool_free(struct plumb_pool *p)
 {
 	if (!p)
 		return;
-	if (!plumb_pool_orphan(p)) /* in a child there is nobody to join, and who held the lock is not there to let it go */
+	if (!plumb_pool_orphan(
+			p)) /* in a child there is nobody to join, and who held the lock is not there to let it go */
 		pool_stop_workers(p);
 	free(p->thread);
 	free(p->hint);
@@ -182,10 +185,7 @@ void plumb_pool_hint(struct plumb_pool *p, int thread, const void *next)
 	atomic_store_explicit(&p->hint[thread], (uintptr_t)next, memory_order_relaxed);
 }
 
-int plumb_pool_threads(const struct plumb_pool *p)
-{
-	return p->threads;
-}
+int plumb_pool_threads(const struct plumb_pool *p) { return p->threads; }
 
 void plumb_pool_run(struct plumb_pool *p, plumb_pool_fn fn, void *arg, int64_t n)
 {

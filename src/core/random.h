@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one random generator, for numbers that are the same on every machine: splitmix64 (Steele, Lea, Flood 2014). Sampling draws from
- * xoshiro256** (text/sample.c), whose state this fills: the text that a seed gives is promised. */
+/* The one random generator, for numbers that are the same on every machine: splitmix64 (Steele, Lea, Flood
+ * 2014). Sampling draws from xoshiro256** (text/sample.c), whose state this fills: the text that a seed gives
+ * is promised. */
 #ifndef PLUMB_CORE_RANDOM_H
 #define PLUMB_CORE_RANDOM_H
 

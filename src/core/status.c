@@ -8,9 +8,20 @@
 static _Thread_local char last_error[1024];
 
 static const char *const names[] = {
-	"success", "bad argument", "out of memory", "input/output error", "broken file", "wrong shape",
-	"wrong type", "not supported", "driver not available", "device error", "limit reached", "cancelled",
-	"internal error", "values that are not finite",
+	"success",
+	"bad argument",
+	"out of memory",
+	"input/output error",
+	"broken file",
+	"wrong shape",
+	"wrong type",
+	"not supported",
+	"driver not available",
+	"device error",
+	"limit reached",
+	"cancelled",
+	"internal error",
+	"values that are not finite",
 };
 
 const char *plumb_strerror(enum plumb_status status)
@@ -19,10 +30,7 @@ const char *plumb_strerror(enum plumb_status status)
 	return i >= 0 && i < (int)(sizeof names / sizeof *names) ? names[i] : "unknown status";
 }
 
-const char *plumb_last_error(void)
-{
-	return last_error;
-}
+const char *plumb_last_error(void) { return last_error; }
 
 enum plumb_status plumb_fail(enum plumb_status status, const char *format, ...)
 {

@@ -32,10 +32,7 @@ void plumb_string_bytes(struct plumb_string *s, const char *bytes, size_t n)
 	s->text[s->n += n] = 0;
 }
 
-void plumb_string_put(struct plumb_string *s, const char *text)
-{
-	plumb_string_bytes(s, text, strlen(text));
-}
+void plumb_string_put(struct plumb_string *s, const char *text) { plumb_string_bytes(s, text, strlen(text)); }
 
 void plumb_string_format(struct plumb_string *s, const char *format, ...)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tensors: made and freed, shapes, views and copying in and out. Where the bytes live is memory.c's business. */
+/* Tensors: made and freed, shapes, views and copying in and out. Where the bytes live is memory.c's business.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
 
-enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_t *dim, int64_t *count, size_t *bytes)
+enum plumb_status plumb_shape_check(
+	enum plumb_type type, int rank, const int64_t *dim, int64_t *count, size_t *bytes)
 {
 	if ((int)type < 0 || type >= PLUMB_TYPE_COUNT)
 		return plumb_fail(PLUMB_E_TYPE, "tensor type %d is not known", (int)type);
@@ -14,7 +16,8 @@ enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_
 	int64_t n = 1;
 	for (int i = 0; i < rank; i++) {
 		if (dim[i] < 1)
-			return plumb_fail(PLUMB_E_SHAPE, "dimension %d is %lld, must be at least 1", i, (long long)dim[i]);
+			return plumb_fail(
+				PLUMB_E_SHAPE, "dimension %d is %lld, must be at least 1", i, (long long)dim[i]);
 		if (__builtin_mul_overflow(n, dim[i], &n))
 			return plumb_fail(PLUMB_E_SHAPE, "the number of elements overflows 64 bits");
 	}
@@ -22,13 +25,14 @@ enum plumb_status plumb_shape_check(enum plumb_type type, int rank, const int64_
 		return plumb_fail(PLUMB_E_SHAPE, "a row of %lld elements is not whole blocks of %lld (%s)",
 			(long long)dim[rank - 1], (long long)plumb_type_block(type), plumb_type_name(type));
 	if (!plumb_type_size(type, n, bytes))
-		return plumb_fail(PLUMB_E_SHAPE, "%lld elements of %s overflow the address space", (long long)n, plumb_type_name(type));
+		return plumb_fail(PLUMB_E_SHAPE, "%lld elements of %s overflow the address space", (long long)n,
+			plumb_type_name(type));
 	*count = n;
 	return PLUMB_OK;
 }
 
-static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
-	const int64_t *dim, const void *data, size_t *bytes)
+static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type,
+	int rank, const int64_t *dim, const void *data, size_t *bytes)
 {
 	struct plumb_tensor made = { .type = type, .rank = rank, .dim = { 1, 1, 1, 1 } };
 	int64_t count;
@@ -46,13 +50,14 @@ static enum plumb_status tensor_make(struct plumb_context *ctx, struct plumb_ten
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_tensor_new(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim)
+enum plumb_status plumb_tensor_new(
+	struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank, const int64_t *dim)
 {
 	return tensor_make(ctx, t, type, rank, dim, NULL, NULL);
 }
 
-enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type, int rank,
-	const int64_t *dim, const void *data, size_t bytes)
+enum plumb_status plumb_tensor_wrap(struct plumb_context *ctx, struct plumb_tensor *t, enum plumb_type type,
+	int rank, const int64_t *dim, const void *data, size_t bytes)
 {
 	if (!data) {
 		memset(t, 0, sizeof *t);
@@ -84,10 +89,14 @@ bool plumb_shape_same(const struct plumb_tensor *a, const struct plumb_tensor *b
 	return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank);
 }
 
-void plumb_tensor_view(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns)
+void plumb_tensor_view(
+	struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t rows, int64_t columns)
 {
-	*view = (struct plumb_tensor){ .type = t->type, .rank = 2, .dim = { rows, columns, 1, 1 },
-		.offset = t->offset + (size_t)first * plumb_type_bytes(t->type), .buffer = t->buffer };
+	*view = (struct plumb_tensor){ .type = t->type,
+		.rank = 2,
+		.dim = { rows, columns, 1, 1 },
+		.offset = t->offset + (size_t)first * plumb_type_bytes(t->type),
+		.buffer = t->buffer };
 }
 
 int64_t plumb_tensor_count(const struct plumb_tensor *t)
@@ -105,15 +114,18 @@ size_t plumb_tensor_bytes(const struct plumb_tensor *t)
 	return bytes;
 }
 
-enum plumb_status plumb_tensor_rows(struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t count)
+enum plumb_status plumb_tensor_rows(
+	struct plumb_tensor *view, const struct plumb_tensor *t, int64_t first, int64_t count)
 {
 	if (first < 0 || count < 1 || count > t->dim[0] || first > t->dim[0] - count)
 		return plumb_fail(PLUMB_E_SHAPE, "rows %lld + %lld are not within the %lld rows of the tensor",
 			(long long)first, (long long)count, (long long)t->dim[0]);
 	int64_t stride = plumb_tensor_count(t) / t->dim[0];
 	size_t offset, bytes;
-	if (!plumb_type_size(t->type, first * stride, &offset) || !plumb_type_size(t->type, count * stride, &bytes))
-		return plumb_fail(PLUMB_E_SHAPE, "a view of a %s vector must begin and end between blocks", plumb_type_name(t->type));
+	if (!plumb_type_size(t->type, first * stride, &offset) ||
+		!plumb_type_size(t->type, count * stride, &bytes))
+		return plumb_fail(PLUMB_E_SHAPE, "a view of a %s vector must begin and end between blocks",
+			plumb_type_name(t->type));
 	struct plumb_tensor v = *t;
 	v.dim[0] = count;
 	v.offset += offset;
@@ -126,7 +138,8 @@ static enum plumb_status tensor_copy_check(const struct plumb_tensor *t, size_t 
 	if (!t->buffer)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the tensor has no memory");
 	if (bytes != plumb_tensor_bytes(t))
-		return plumb_fail(PLUMB_E_SHAPE, "%zu bytes given, the tensor holds %zu", bytes, plumb_tensor_bytes(t));
+		return plumb_fail(
+			PLUMB_E_SHAPE, "%zu bytes given, the tensor holds %zu", bytes, plumb_tensor_bytes(t));
 	return PLUMB_OK;
 }
 
@@ -159,7 +172,8 @@ static enum plumb_status tensor_read_check(const struct plumb_tensor *t, int64_t
 	if (s)
 		return s;
 	if (n != plumb_tensor_count(t))
-		return plumb_fail(PLUMB_E_SHAPE, "%lld elements asked, the tensor holds %lld", (long long)n, (long long)plumb_tensor_count(t));
+		return plumb_fail(PLUMB_E_SHAPE, "%lld elements asked, the tensor holds %lld", (long long)n,
+			(long long)plumb_tensor_count(t));
 	return plumb_buffer_to_host(t->buffer);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many threads this process should have: one for each CPU that it may run on, and no more than the CPU time of its control groups
- * gives: a container of 2 CPUs on a machine of 64 sees all 64, and is stopped for most of the time if it keeps them busy. */
+/* How many threads this process should have: one for each CPU that it may run on, and no more than the CPU
+ * time of its control groups gives: a container of 2 CPUs on a machine of 64 sees all 64, and is stopped for
+ * most of the time if it keeps them busy. */
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,14 +23,16 @@ bool plumb_read_line(const char *root, const char *path, char *line, int size)
 	return got;
 }
 
-/* CPUs of one group, begun ones count; MOST: no limit. A group of version 2 has "quota period", or "max period", in one file. */
+/* CPUs of one group, begun ones count; MOST: no limit. A group of version 2 has "quota period", or "max
+ * period", in one file. */
 static int threads_cpus_of(const char *root, const char *group, bool v2)
 {
 	char path[1200], line[64];
 	long long quota = 0, period = 0;
 	if (v2) {
 		snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
-		if (!plumb_read_line(root, path, line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2)
+		if (!plumb_read_line(root, path, line, sizeof line) ||
+			sscanf(line, "%lld %lld", &quota, &period) != 2)
 			return MOST;
 	} else {
 		snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
@@ -86,7 +89,8 @@ int plumb_cpus_of_groups(const char *root)
 int plumb_cpus_of_mask(int (*get)(size_t bytes, void *mask))
 {
 	int code = EINVAL;
-	for (int cpus = CPU_SETSIZE; code == EINVAL && cpus <= 1 << 22; cpus *= 2) { /* CPU_SETSIZE is 1024, a system may have more */
+	for (int cpus = CPU_SETSIZE; code == EINVAL && cpus <= 1 << 22;
+		 cpus *= 2) { /* CPU_SETSIZE is 1024, a system may have more */
 		size_t bytes = CPU_ALLOC_SIZE(cpus);
 		cpu_set_t *set = CPU_ALLOC(cpus);
 		if (!set)
@@ -101,7 +105,10 @@ int plumb_cpus_of_mask(int (*get)(size_t bytes, void *mask))
 	return n < 1 ? 1 : n > 1 << 22 ? 1 << 22 : (int)n;
 }
 
-static int threads_affinity(size_t bytes, void *mask) { return sched_getaffinity(0, bytes, mask) ? errno : 0; }
+static int threads_affinity(size_t bytes, void *mask)
+{
+	return sched_getaffinity(0, bytes, mask) ? errno : 0;
+}
 
 int plumb_cpus_allowed(void)
 {

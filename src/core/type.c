@@ -66,15 +66,9 @@ uint16_t plumb_f32_to_bf16(float f)
 	return (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
 }
 
-static uint16_t type_u16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
+static uint16_t type_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
-static float type_half_at(const uint8_t *p)
-{
-	return plumb_f16_to_f32(type_u16(p));
-}
+static float type_half_at(const uint8_t *p) { return plumb_f16_to_f32(type_u16(p)); }
 
 /* --- one block each: src has the block's bytes, dst its elements --- */
 
@@ -160,7 +154,8 @@ static void type_block_q4_k(const uint8_t *src, float *dst) /* half d, dmin; sca
 	}
 }
 
-static void type_block_q5_k(const uint8_t *src, float *dst) /* half d, dmin; scales[12]; high[32]; nibbles[128] */
+static void type_block_q5_k(
+	const uint8_t *src, float *dst) /* half d, dmin; scales[12]; high[32]; nibbles[128] */
 {
 	float d = type_half_at(src), dmin = type_half_at(src + 2);
 	const uint8_t *high = src + 16;
@@ -208,16 +203,16 @@ static const struct {
 	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, type_block_q6_k },
 };
 
-static bool type_known(enum plumb_type type)
-{
-	return (int)type >= 0 && type < PLUMB_TYPE_COUNT;
-}
+static bool type_known(enum plumb_type type) { return (int)type >= 0 && type < PLUMB_TYPE_COUNT; }
 
 const char *plumb_type_name(enum plumb_type type) { return type_known(type) ? types[type].name : "?"; }
 int64_t plumb_type_block(enum plumb_type type) { return type_known(type) ? types[type].block : 0; }
 size_t plumb_type_bytes(enum plumb_type type) { return type_known(type) ? types[type].bytes : 0; }
 bool plumb_type_is_float(enum plumb_type type) { return type_known(type) && types[type].is_float; }
-bool plumb_type_is_weight(enum plumb_type type) { return type_known(type) && types[type].to_f32 && type != PLUMB_F64; }
+bool plumb_type_is_weight(enum plumb_type type)
+{
+	return type_known(type) && types[type].to_f32 && type != PLUMB_F64;
+}
 
 bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes)
 {
@@ -230,7 +225,8 @@ enum plumb_status plumb_type_to_f32(enum plumb_type type, const void *src, float
 	if (!type_known(type) || !types[type].to_f32)
 		return plumb_fail(PLUMB_E_TYPE, "%s has no float32 values", plumb_type_name(type));
 	if (n < 0 || n % types[type].block)
-		return plumb_fail(PLUMB_E_SHAPE, "%lld elements are not whole blocks of %s", (long long)n, types[type].name);
+		return plumb_fail(
+			PLUMB_E_SHAPE, "%lld elements are not whole blocks of %s", (long long)n, types[type].name);
 	const uint8_t *p = src;
 	for (int64_t i = 0; i < n; i += types[type].block, p += types[type].bytes)
 		types[type].to_f32(p, dst + i);
@@ -240,9 +236,7 @@ enum plumb_status plumb_type_to_f32(enum plumb_type type, const void *src, float
 enum plumb_status plumb_type_from_f32(enum plumb_type type, const float *src, void *dst, int64_t n)
 {
 	switch (type) {
-	case PLUMB_F32:
-		memmove(dst, src, sizeof *src * (size_t)n);
-		return PLUMB_OK;
+	case PLUMB_F32: memmove(dst, src, sizeof *src * (size_t)n); return PLUMB_OK;
 	case PLUMB_F64:
 		for (int64_t i = 0; i < n; i++)
 			((double *)dst)[i] = src[i];
@@ -255,7 +249,6 @@ enum plumb_status plumb_type_from_f32(enum plumb_type type, const float *src, vo
 		for (int64_t i = 0; i < n; i++)
 			((uint16_t *)dst)[i] = plumb_f32_to_bf16(src[i]);
 		return PLUMB_OK;
-	default:
-		return plumb_fail(PLUMB_E_TYPE, "float32 values cannot be rounded to %s", plumb_type_name(type));
+	default: return plumb_fail(PLUMB_E_TYPE, "float32 values cannot be rounded to %s", plumb_type_name(type));
 	}
 }

@@ -74,6 +74,7 @@ enum plumb_status plumb_utf8_check(const char *what, const char *text, size_t si
 
 	if (at == size)
 		return PLUMB_OK;
-	return plumb_fail(PLUMB_E_ARGUMENT, "the %s is not valid UTF-8 at byte %zu (0x%02x%s)", what, at, (unsigned char)text[at],
+	return plumb_fail(PLUMB_E_ARGUMENT, "the %s is not valid UTF-8 at byte %zu (0x%02x%s)", what, at,
+		(unsigned char)text[at],
 		plumb_utf8_step((const unsigned char *)text + at, size - at) ? "" : ", cut off at the end");
 }

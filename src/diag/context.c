@@ -8,9 +8,12 @@
 
 struct plumb_run plumb_diag_run(struct plumb_diag *d, bool trusted)
 {
-	return (struct plumb_run){ .model = trusted ? d->trusted : d->port, .tokens = d->tokens, .n = d->n,
+	return (struct plumb_run){ .model = trusted ? d->trusted : d->port,
+		.tokens = d->tokens,
+		.n = d->n,
 		.last_layer = d->layers < d->config->layers ? d->layers - 1 : -1,
-		.all_logits = d->n <= 64 || (d->reference && d->reference->position >= 0 && d->reference->position != d->n - 1),
+		.all_logits = d->n <= 64 ||
+			(d->reference && d->reference->position >= 0 && d->reference->position != d->n - 1),
 		.fault = trusted ? NULL : d->broken };
 }
 
@@ -19,7 +22,8 @@ unsigned plumb_diag_points(const struct plumb_diag *d)
 	return d->n > 128 ? PLUMB_POINTS_ALL & ~PLUMB_POINTS_SQUARE : PLUMB_POINTS_ALL;
 }
 
-static enum plumb_status context_run_all(struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
+static enum plumb_status context_run_all(
+	struct plumb_diag *d, bool trusted, bool plain, const char *what, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, trusted);
 	if (!d->n)
@@ -41,13 +45,16 @@ enum plumb_status plumb_diag_trusted(struct plumb_diag *d, const struct plumb_ca
 	if (d->trusted == d->port && !d->broken)
 		return plumb_diag_ours(d, c);
 	*c = &d->trusted_run;
-	return d->trusted_run.captured ? PLUMB_OK : context_run_all(d, true, false, "running the trusted driver", &d->trusted_run);
+	return d->trusted_run.captured
+		? PLUMB_OK
+		: context_run_all(d, true, false, "running the trusted driver", &d->trusted_run);
 }
 
 enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capture **c)
 {
 	*c = &d->plain;
-	return d->plain.captured ? PLUMB_OK : context_run_all(d, true, true, "running the trusted driver", &d->plain);
+	return d->plain.captured ? PLUMB_OK
+							 : context_run_all(d, true, true, "running the trusted driver", &d->plain);
 }
 
 enum plumb_status plumb_diag_progress(struct plumb_diag *d, const char *what, double done, double total)
@@ -71,11 +78,13 @@ const struct plumb_problem *plumb_diag_problem(const struct plumb_diag *d, int i
 	return index - given < d->problems.n ? &d->problems.problem[index - given] : NULL;
 }
 
-/* Does the reference hold scores? Then its attention was computed step by step, each rounded; else fused attention keeps them in float32. */
+/* Does the reference hold scores? Then its attention was computed step by step, each rounded; else fused
+ * attention keeps them in float32. */
 static bool context_has_inside(const struct plumb_reference *r)
 {
 	for (int i = 0; r && i < r->raw.layers; i++)
-		if (plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SCORES) || plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SOFTMAX))
+		if (plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SCORES) ||
+			plumb_capture_at(&r->raw, i, PLUMB_POINT_ATTN_SOFTMAX))
 			return true;
 	return false;
 }
@@ -83,7 +92,8 @@ static bool context_has_inside(const struct plumb_reference *r)
 enum plumb_status plumb_control_run(struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out)
 {
 	struct plumb_run run = plumb_diag_run(d, true);
-	enum plumb_stored stored = plumb_diag_stored(d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
+	enum plumb_stored stored = plumb_diag_stored(
+		d, d->reference ? plumb_reference_stored(d->reference) : PLUMB_STORED_FP32);
 	unsigned points = plumb_diag_points(d);
 	if (stored != PLUMB_STORED_FP32 && !context_has_inside(d->reference))
 		points &= ~PLUMB_POINTS_SQUARE;
@@ -118,7 +128,8 @@ void plumb_found_free(struct plumb_found *found)
 	}
 }
 
-enum plumb_status plumb_check_result(struct plumb_diag *d, const struct plumb_check *check, const void **result)
+enum plumb_status plumb_check_result(
+	struct plumb_diag *d, const struct plumb_check *check, const void **result)
 {
 	for (struct plumb_found *f = d->found; f; f = f->next)
 		if (f->check == check) {
@@ -157,10 +168,7 @@ json_t *plumb_made_emit(struct plumb_diag *d, const void *result)
 	return json_incref(*(json_t *const *)result);
 }
 
-void plumb_made_free(void *result)
-{
-	json_decref(*(json_t **)result);
-}
+void plumb_made_free(void *result) { json_decref(*(json_t **)result); }
 
 enum plumb_status plumb_check_json(struct plumb_diag *d, const struct plumb_check *check, json_t **json)
 {

@@ -26,7 +26,8 @@ bool plumb_diag_row(int index, const char **name, const char **question, bool *n
 
 bool plumb_fault_row(int index, const char **name, const char **what)
 {
-	const struct plumb_fault_kind *kind = index >= 0 && index < plumb_fault_count() ? plumb_fault_at(index) : NULL;
+	const struct plumb_fault_kind *kind = index >= 0 && index < plumb_fault_count() ? plumb_fault_at(index)
+																					: NULL;
 	if (!kind)
 		return false;
 	*name = kind->name;
@@ -40,12 +41,14 @@ static enum plumb_status diag_find_tokens(struct plumb_diag *d)
 	PLUMB_TRY(plumb_reference_find_tokens(r, plumb_model_file(d->port), d->config, &d->tokens, &d->n));
 	if (d->n != 1 || r->position >= 0)
 		return PLUMB_OK;
-	return plumb_problems_add(&d->problems, r->path, "if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
-		"it declares neither tokens nor position; its embeddings are those of token %d, which is taken for position 0", d->tokens[0]);
+	return plumb_problems_add(&d->problems, r->path,
+		"if it is of a later position of a longer prompt, every layer will differ: give the tokens then",
+		"it declares neither tokens nor position; its embeddings are those of token %d, which is taken for position 0",
+		d->tokens[0]);
 }
 
-/* The user gave tokens: are they those that the reference declares, and as many as it holds positions? Attention looks back only, so a prompt
- * that is cut short is no fault where all positions are there. */
+/* The user gave tokens: are they those that the reference declares, and as many as it holds positions?
+ * Attention looks back only, so a prompt that is cut short is no fault where all positions are there. */
 static enum plumb_status diag_check_declared(struct plumb_diag *d)
 {
 	const struct plumb_reference *r = d->reference;
@@ -54,13 +57,14 @@ static enum plumb_status diag_check_declared(struct plumb_diag *d)
 		while (at < d->n && at < r->token_count && d->tokens[at] == r->tokens[at])
 			at++;
 		if (at < d->n && at < r->token_count)
-			PLUMB_TRY(plumb_problems_add(&d->problems, r->path, "what is compared is of two prompts", "it declares token %d at position %lld, where the prompt has %d",
-				r->tokens[at], (long long)at, d->tokens[at]));
+			PLUMB_TRY(plumb_problems_add(&d->problems, r->path, "what is compared is of two prompts",
+				"it declares token %d at position %lld, where the prompt has %d", r->tokens[at],
+				(long long)at, d->tokens[at]));
 		d->other_prompt = at < d->n && at < r->token_count;
 	}
 	if (length > d->n)
-		return plumb_problems_add(&d->problems, r->path, "what the prompt has not is not compared", "it has %lld positions, the prompt has %lld tokens",
-			(long long)length, (long long)d->n);
+		return plumb_problems_add(&d->problems, r->path, "what the prompt has not is not compared",
+			"it has %lld positions, the prompt has %lld tokens", (long long)length, (long long)d->n);
 	return PLUMB_OK;
 }
 
@@ -77,9 +81,11 @@ static enum plumb_status diag_choose_tokens(struct plumb_diag *d)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the tokens of the prompt are not known: give them");
 	for (int64_t i = 0; i < d->n; i++)
 		if (from[i] < 0 || from[i] >= d->config->vocab)
-			return plumb_fail(PLUMB_E_ARGUMENT, "token %d is outside the vocabulary of %lld", from[i], (long long)d->config->vocab);
+			return plumb_fail(PLUMB_E_ARGUMENT, "token %d is outside the vocabulary of %lld", from[i],
+				(long long)d->config->vocab);
 	if (r && r->position >= d->n)
-		return plumb_fail(PLUMB_E_ARGUMENT, "the reference is of position %lld, the prompt has %lld tokens", (long long)r->position, (long long)d->n);
+		return plumb_fail(PLUMB_E_ARGUMENT, "the reference is of position %lld, the prompt has %lld tokens",
+			(long long)r->position, (long long)d->n);
 	if (!(d->tokens = malloc(sizeof *from * (size_t)d->n)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld tokens", (long long)d->n);
 	memcpy(d->tokens, from, sizeof *from * (size_t)d->n);
@@ -90,9 +96,11 @@ static enum plumb_status diag_set_up(struct plumb_diag *d)
 {
 	const struct plumb_diag_options *o = &d->options;
 	if (o->layers < 0 || o->layers > d->config->layers)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%lld layers asked, the model has %lld", (long long)o->layers, (long long)d->config->layers);
+		return plumb_fail(PLUMB_E_ARGUMENT, "%lld layers asked, the model has %lld", (long long)o->layers,
+			(long long)d->config->layers);
 	if (o->layer < -1 || o->layer >= d->config->layers)
-		return plumb_fail(PLUMB_E_ARGUMENT, "layer %d asked, the model has layers 0 to %lld", o->layer, (long long)d->config->layers - 1);
+		return plumb_fail(PLUMB_E_ARGUMENT, "layer %d asked, the model has layers 0 to %lld", o->layer,
+			(long long)d->config->layers - 1);
 	d->layers = (int)(o->layers ? o->layers : d->config->layers);
 	if (!(d->cache = json_object()))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a diagnosis");
@@ -105,8 +113,9 @@ static enum plumb_status diag_set_up(struct plumb_diag *d)
 	return d->reference || o->tokens ? diag_choose_tokens(d) : PLUMB_OK; /* weights alone need no prompt */
 }
 
-enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *port, struct plumb_model *trusted,
-	const struct plumb_reference *reference, const struct plumb_diag_options *options)
+enum plumb_status plumb_diag_new(struct plumb_diag **out, struct plumb_model *port,
+	struct plumb_model *trusted, const struct plumb_reference *reference,
+	const struct plumb_diag_options *options)
 {
 	*out = NULL;
 	struct plumb_diag_options taken;

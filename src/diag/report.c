@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The report: every part that has something to say, in one object, with one verdict. A part that fails says why in its place and stops
- * nothing; cancelling stops everything. Judges nothing itself but a reference that is absent. */
+/* The report: every part that has something to say, in one object, with one verdict. A part that fails says
+ * why in its place and stops nothing; cancelling stops everything. Judges nothing itself but a reference that
+ * is absent. */
 #include <stdio.h>
 #include <string.h>
 #include <plumb/version.h>
@@ -23,13 +24,15 @@ static bool report_scale_progress(void *user, const char *what, double done, dou
 /* Whether what failed is a matter of the reference, so that a verdict can say so. */
 static bool report_reference_fault(enum plumb_status s)
 {
-	return s == PLUMB_E_ARGUMENT || s == PLUMB_E_IO || s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_UNSUPPORTED;
+	return s == PLUMB_E_ARGUMENT || s == PLUMB_E_IO || s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE ||
+		s == PLUMB_E_TYPE || s == PLUMB_E_UNSUPPORTED;
 }
 
 static json_t *report_no_verdict(const char *text, const char *sentence)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:[o], s:n, s:n, s:n}", "part", "verdict", "code", (int)PLUMB_UNUSABLE, "word", "unusable", "text", text,
-		"sentences", plumb_json_text(sentence), "layer", "point", "cause");
+	return json_pack("{s:s, s:i, s:s, s:s, s:[o], s:n, s:n, s:n}", "part", "verdict", "code",
+		(int)PLUMB_UNUSABLE, "word", "unusable", "text", text, "sentences", plumb_json_text(sentence),
+		"layer", "point", "cause");
 }
 
 static json_t *report_describe_driver(const struct plumb_model *model)
@@ -53,9 +56,11 @@ static json_t *report_describe_trusted(const struct plumb_diag *d)
 
 static json_t *report_describe_model(const struct plumb_config *c)
 {
-	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name", plumb_json_text(c->name), "family",
-		c->family, "layers", (json_int_t)c->layers, "hidden", (json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
-		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab, "rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
+	return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "name",
+		plumb_json_text(c->name), "family", c->family, "layers", (json_int_t)c->layers, "hidden",
+		(json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
+		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab,
+		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
 
 static json_t *report_describe_tokens(struct plumb_diag *d)
@@ -91,33 +96,39 @@ static enum plumb_status report_make_verdict(struct plumb_diag *d, json_t **json
 }
 
 /* A check's result, or why there is none; *code: of the verdict, when this is it. */
-static enum plumb_status report_put_item(struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants,
-	int *code)
+static enum plumb_status report_put_item(
+	struct plumb_diag *d, json_t *report, const struct plumb_check *check, bool wants, int *code)
 {
 	json_t *made = NULL;
 	const bool verdict = check == &plumb_check_verdict;
 	enum plumb_status s = PLUMB_OK;
 	if (wants)
 		s = verdict ? report_make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
-	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
+	if (s == PLUMB_E_CANCELLED ||
+		s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
 		return s;
 	if (s && verdict) {
 		if (!report_reference_fault(s))
 			return s;
-		made = report_no_verdict("No verdict: the reference cannot be compared with this model.", plumb_last_error());
+		made = report_no_verdict(
+			"No verdict: the reference cannot be compared with this model.", plumb_last_error());
 	} else if (s)
 		made = json_pack("{s:s, s:o}", "part", check->name, "failed", plumb_json_text(plumb_last_error()));
 	else if (!made)
 		made = json_null();
 	else if (!verdict)
 		json_incref(made);
-	return made && !json_object_set_new(report, check->name, made) ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
+	return made && !json_object_set_new(report, check->name, made)
+		? PLUMB_OK
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 }
 
-/* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth trying. */
+/* What the reference cannot notice belongs to the verdict, but only a verdict tells whether it is worth
+ * trying. */
 static void report_add_blindspots(struct plumb_diag *d, json_t *report)
 {
-	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text"), *verdict = json_object_get(report, "verdict");
+	json_t *text = json_object_get(json_object_get(report, "blindspots"), "text"),
+		   *verdict = json_object_get(report, "verdict");
 	if (!text)
 		return;
 	plumb_diag_add(d, json_object_get(verdict, "sentences"), json_incref(text));
@@ -153,10 +164,11 @@ static enum plumb_status report_run(struct plumb_diag *d, void *made)
 	json_t **result = made;
 	struct scaled scaled = { d->options, 0, 0 };
 	double start = plumb_seconds();
-	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb", plumb_version_text(), "model", report_describe_model(d->config),
-		"driver", report_describe_driver(d->port), "trusted", report_describe_trusted(d), "fault", d->options.fault ?
-		plumb_json_text(d->options.fault) : json_null(), "tokens", report_describe_tokens(d), "reference",
-		json_null());
+	json_t *report = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "part", "report", "plumb",
+		plumb_version_text(), "model", report_describe_model(d->config), "driver",
+		report_describe_driver(d->port), "trusted", report_describe_trusted(d), "fault",
+		d->options.fault ? plumb_json_text(d->options.fault) : json_null(), "tokens",
+		report_describe_tokens(d), "reference", json_null());
 	if (!report)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a report");
 	if (d->options.progress) {
@@ -168,7 +180,9 @@ static enum plumb_status report_run(struct plumb_diag *d, void *made)
 	if (d->reference) /* checks find problems, too */
 		plumb_diag_put(d, report, "reference", plumb_reference_json(d->reference, &d->problems));
 	if (!s && json_is_null(json_object_get(report, "verdict")))
-		plumb_diag_put(d, report, "verdict", report_no_verdict("No verdict: there is no reference to compare with.", "What can be said of the model alone is below."));
+		plumb_diag_put(d, report, "verdict",
+			report_no_verdict("No verdict: there is no reference to compare with.",
+				"What can be said of the model alone is below."));
 	plumb_diag_put(d, report, "seconds", json_real(plumb_seconds() - start));
 	if (s)
 		json_decref(report);
@@ -178,5 +192,6 @@ static enum plumb_status report_run(struct plumb_diag *d, void *made)
 }
 
 /* Asks for no reference: without one it says what can be said of the model alone. */
-const struct plumb_check plumb_diag_report = { "report", "Is the port right, and if not, why? All checks, one verdict; several references may follow", false, sizeof(json_t *), report_run,
-	plumb_made_emit, plumb_made_free };
+const struct plumb_check plumb_diag_report = { "report",
+	"Is the port right, and if not, why? All checks, one verdict; several references may follow", false,
+	sizeof(json_t *), report_run, plumb_made_emit, plumb_made_free };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables of a check's result, declared as data: which array, which columns, which rows matter most. src/report draws them. */
+/* Tables of a check's result, declared as data: which array, which columns, which rows matter most.
+ * src/report draws them. */
 #ifndef PLUMB_DIAG_TABLE_H
 #define PLUMB_DIAG_TABLE_H
 
@@ -23,14 +24,14 @@ struct plumb_column {
 };
 struct plumb_table {
 	const char *title;
-	const char *rows;  /* array of rows in the result */
-	const char *inner; /* NULL, or array in each of them, whose elements are the rows */
+	const char *rows;                 /* array of rows in the result */
+	const char *inner;                /* NULL, or array in each of them, whose elements are the rows */
 	bool (*of)(const json_t *row);    /* rows of the array that belong to this table; NULL: all */
 	bool (*brief)(const json_t *row); /* rows that a report shows first (or only); NULL: all */
-	const char *none;  /* said when no row is brief */
-	const char *note;  /* below the table: what its columns mean; NULL: nothing */
-	bool folded;       /* the page shows it in another form, so the table itself is folded */
-	struct plumb_column column[15]; /* ends with title NULL */
+	const char *none;                 /* said when no row is brief */
+	const char *note;                 /* below the table: what its columns mean; NULL: nothing */
+	bool folded;                      /* the page shows it in another form, so the table itself is folded */
+	struct plumb_column column[15];   /* ends with title NULL */
 };
 
 #endif

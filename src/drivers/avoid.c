@@ -12,9 +12,11 @@ static enum plumb_status avoid_unknown(const char *item, size_t n, const char *w
 	char names[256] = "";
 	for (int i = 0; i < (drivers ? plumb_driver_rows : PLUMB_OP_COUNT); i++) {
 		size_t used = strlen(names);
-		snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", drivers ? plumb_driver_table[i].name : plumb_op_table[i]->name);
+		snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+			drivers ? plumb_driver_table[i].name : plumb_op_table[i]->name);
 	}
-	return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_AVOID has \"%.*s\": %s; there are %s", (int)(n > 64 ? 64 : n), item, what, names);
+	return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_AVOID has \"%.*s\": %s; there are %s", (int)(n > 64 ? 64 : n),
+		item, what, names);
 }
 
 enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text)
@@ -32,10 +34,14 @@ enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text)
 		if (!n)
 			continue;
 		if (!colon)
-			return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_AVOID has \"%.*s\", must be a comma list of driver:operator", (int)(n > 64 ? 64 : n), p);
+			return plumb_fail(PLUMB_E_ARGUMENT,
+				"PLUMB_AVOID has \"%.*s\", must be a comma list of driver:operator", (int)(n > 64 ? 64 : n),
+				p);
 		if (!k)
 			return avoid_unknown(p, n, "no such driver", true);
-		while (op < PLUMB_OP_COUNT && (strlen(plumb_op_table[op]->name) != n - width - 1 || strncasecmp(plumb_op_table[op]->name, colon + 1, n - width - 1)))
+		while (op < PLUMB_OP_COUNT &&
+			(strlen(plumb_op_table[op]->name) != n - width - 1 ||
+				strncasecmp(plumb_op_table[op]->name, colon + 1, n - width - 1)))
 			op++;
 		if (op == PLUMB_OP_COUNT)
 			return avoid_unknown(p, n, "no such operator", false);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The room above the drivers: which there are, which of them a list asks for, and contexts that hold them open. The only one
- * that knows drivers by name; what works with an open driver knows its class (core/core.h). */
+/* The room above the drivers: which there are, which of them a list asks for, and contexts that hold them
+ * open. The only one that knows drivers by name; what works with an open driver knows its class
+ * (core/core.h). */
 #ifndef PLUMB_DRIVERS_H
 #define PLUMB_DRIVERS_H
 
@@ -8,11 +9,12 @@
 
 /* --- table.c --- */
 struct plumb_driver_row {
-	const char *name;                          /* as in AR_HARDWARE_DRIVER */
-	const struct plumb_driver_class *cls;      /* NULL: not in this build */
-	const char *why_not;                       /* of one that is not */
-	bool cpu, gpu;                             /* has devices of that type on this system */
-	const struct plumb_driver_class *instead;  /* takes its place in double precision; NULL: it opens there, too */
+	const char *name;                     /* as in AR_HARDWARE_DRIVER */
+	const struct plumb_driver_class *cls; /* NULL: not in this build */
+	const char *why_not;                  /* of one that is not */
+	bool cpu, gpu;                        /* has devices of that type on this system */
+	const struct plumb_driver_class
+		*instead; /* takes its place in double precision; NULL: it opens there, too */
 };
 extern const struct plumb_driver_row plumb_driver_table[];
 extern const int plumb_driver_rows;
@@ -24,17 +26,19 @@ const struct plumb_driver_row *plumb_driver_find(const char *name, size_t n);
 struct plumb_driver_item {
 	const char *name; /* of a row of the table: "native", "cl", "mtl" */
 	enum plumb_device_kind kind;
-	bool required; /* named: must open */
+	bool required;   /* named: must open */
 	unsigned groups; /* of each group that an item of the list is in, one must open */
 };
 /* Came from "cpu" or "gpu"; named, and on both kinds of devices. */
 enum { PLUMB_GROUP_CPU = 1, PLUMB_GROUP_GPU = 2, PLUMB_GROUP_NAMED = 4 };
 #define PLUMB_MAX_ITEMS 8
 /* Parse a list by the rules of AR_HARDWARE_DRIVER (doc/drivers.md). Text only, opens nothing. */
-enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);
+enum plumb_status plumb_driver_parse(
+	const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count);
 
 /* --- avoid.c --- */
-/* Set ctx->avoid from the text of PLUMB_AVOID ("cl:rope,cl:swiglu"). A driver that is known but not open is no error. */
+/* Set ctx->avoid from the text of PLUMB_AVOID ("cl:rope,cl:swiglu"). A driver that is known but not open is
+ * no error. */
 enum plumb_status plumb_avoid_set(struct plumb_context *ctx, const char *text);
 
 /* --- open.c --- */

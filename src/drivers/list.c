@@ -4,15 +4,21 @@
 #include <strings.h>
 #include "drivers/drivers.h"
 
-/* "*", the fastest first: a GPU has the fastest memory, and on a CPU our own code is ahead of a compiler's. */
-static const struct { const char *name; enum plumb_device_kind kind; } fastest[] = {
-	{ "cl", PLUMB_KIND_GPU }, { "native", PLUMB_KIND_ANY }, { "cl", PLUMB_KIND_CPU },
+/* "*", the fastest first: a GPU has the fastest memory, and on a CPU our own code is ahead of a compiler's.
+ */
+static const struct {
+	const char *name;
+	enum plumb_device_kind kind;
+} fastest[] = {
+	{ "cl", PLUMB_KIND_GPU },
+	{ "native", PLUMB_KIND_ANY },
+	{ "cl", PLUMB_KIND_CPU },
 };
 #define FASTEST ((int)(sizeof fastest / sizeof *fastest))
 
 /* Add a driver, or sharpen the item that is there: later mentions never reorder. */
-static void list_add(struct plumb_driver_item *items, int *count, const struct plumb_driver_row *k, enum plumb_device_kind kind, bool required,
-	unsigned groups)
+static void list_add(struct plumb_driver_item *items, int *count, const struct plumb_driver_row *k,
+	enum plumb_device_kind kind, bool required, unsigned groups)
 {
 	for (int i = 0; i < *count; i++) {
 		struct plumb_driver_item *it = &items[i];
@@ -37,7 +43,8 @@ static void list_add_fastest(struct plumb_driver_item *items, int *count)
 			covered |= !strcmp(items[i].name, fastest[f].name) &&
 				(items[i].kind == fastest[f].kind || items[i].kind == PLUMB_KIND_ANY);
 		if (!covered)
-			list_add(items, count, plumb_driver_find(fastest[f].name, strlen(fastest[f].name)), fastest[f].kind, false, 0);
+			list_add(items, count, plumb_driver_find(fastest[f].name, strlen(fastest[f].name)),
+				fastest[f].kind, false, 0);
 	}
 }
 
@@ -54,10 +61,11 @@ static void list_add_named(struct plumb_driver_item *items, int *count, const st
 			items[i].groups |= PLUMB_GROUP_NAMED;
 }
 
-enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count)
+enum plumb_status plumb_driver_parse(
+	const char *list, struct plumb_driver_item items[PLUMB_MAX_ITEMS], int *count)
 {
 	*count = 0;
-	for (const char *p = list ? list : "*"; ; p++) {
+	for (const char *p = list ? list : "*";; p++) {
 		p += strspn(p, " \t\r\n");
 		size_t n = strcspn(p, ","), width = n;
 		while (n && strchr(" \t\r\n", p[n - 1]))
@@ -70,13 +78,18 @@ enum plumb_status plumb_driver_parse(const char *list, struct plumb_driver_item 
 			/* Our own code first on a CPU: it is the faster one there. */
 			for (int pass = 0; pass < 2; pass++)
 				for (int i = 0; i < plumb_driver_rows; i++)
-					if ((cpu ? plumb_driver_table[i].cpu : plumb_driver_table[i].gpu) && pass == (cpu && plumb_driver_table[i].gpu))
-						list_add(items, count, &plumb_driver_table[i], !plumb_driver_table[i].gpu ? PLUMB_KIND_ANY : cpu ? PLUMB_KIND_CPU : PLUMB_KIND_GPU, false,
-							cpu ? PLUMB_GROUP_CPU : PLUMB_GROUP_GPU);
+					if ((cpu ? plumb_driver_table[i].cpu : plumb_driver_table[i].gpu) &&
+						pass == (cpu && plumb_driver_table[i].gpu))
+						list_add(items, count, &plumb_driver_table[i],
+							!plumb_driver_table[i].gpu ? PLUMB_KIND_ANY
+								: cpu                  ? PLUMB_KIND_CPU
+													   : PLUMB_KIND_GPU,
+							false, cpu ? PLUMB_GROUP_CPU : PLUMB_GROUP_GPU);
 		} else if (n == 1 && *p == '*')
 			list_add_fastest(items, count);
 		else if (n)
-			return plumb_fail(PLUMB_E_DRIVER, "Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
+			return plumb_fail(PLUMB_E_DRIVER,
+				"Unknown driver %.*s: AR_HARDWARE_DRIVER takes a comma list of native, cl, mtl, cpu, gpu, *",
 				(int)(n > 64 ? 64 : n), p);
 		p += width;
 		if (!*p)

@@ -7,14 +7,19 @@
 
 /* --- options --- */
 
-static const char *open_pick(const char *option, enum plumb_env_name env) { return option ? option : plumb_env(env); }
+static const char *open_pick(const char *option, enum plumb_env_name env)
+{
+	return option ? option : plumb_env(env);
+}
 
 /* The numbers: an option that is set goes before its variable, which is then not looked at. */
-static enum plumb_status open_numbers(struct plumb_context *ctx, const struct plumb_options *options, int64_t *threads)
+static enum plumb_status open_numbers(
+	struct plumb_context *ctx, const struct plumb_options *options, int64_t *threads)
 {
 	int64_t scale = -1;
 	if (options->threads < 0 || options->threads > 256)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%d threads, must be 1 to 256, or 0 for the default", options->threads);
+		return plumb_fail(
+			PLUMB_E_ARGUMENT, "%d threads, must be 1 to 256, or 0 for the default", options->threads);
 	*threads = options->threads ? options->threads : plumb_cpus_allowed();
 	if (!options->threads)
 		PLUMB_TRY(plumb_env_parse(PLUMB_ENV_THREADS, plumb_env(PLUMB_ENV_THREADS), threads));
@@ -31,9 +36,11 @@ static enum plumb_status open_numbers(struct plumb_context *ctx, const struct pl
 static enum plumb_status open_configure(struct plumb_context *ctx, const struct plumb_options *options)
 {
 	int64_t precision = 0, mode = 0, place = 0, strict = 0;
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_PRECISION, open_pick(options->precision, PLUMB_ENV_PRECISION), &precision));
+	PLUMB_TRY(
+		plumb_env_parse(PLUMB_ENV_PRECISION, open_pick(options->precision, PLUMB_ENV_PRECISION), &precision));
 	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MODE, open_pick(options->mode, PLUMB_ENV_MODE), &mode));
-	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_MEMORY_LOCATION, open_pick(options->memory_location, PLUMB_ENV_MEMORY_LOCATION), &place));
+	PLUMB_TRY(plumb_env_parse(
+		PLUMB_ENV_MEMORY_LOCATION, open_pick(options->memory_location, PLUMB_ENV_MEMORY_LOCATION), &place));
 	PLUMB_TRY(plumb_env_parse(PLUMB_ENV_STRICT, plumb_env(PLUMB_ENV_STRICT), &strict));
 	ctx->precision = (enum plumb_precision)precision;
 	ctx->after = ctx->precision == PLUMB_FP16 ? plumb_op_f16 : NULL;
@@ -62,7 +69,8 @@ static enum plumb_status open_one(struct plumb_context *ctx, const struct plumb_
 	return PLUMB_OK;
 }
 
-/* Where "*" goes on without cl, who named a device for it is not left to wonder. why: why cl did not open, "": it is not in the list. */
+/* Where "*" goes on without cl, who named a device for it is not left to wonder. why: why cl did not open,
+ * "": it is not in the list. */
 static void open_tell_unused(struct plumb_context *ctx, const char *why)
 {
 	for (int i = 0; i < ctx->drivers; i++)
@@ -75,7 +83,10 @@ static void open_tell_unused(struct plumb_context *ctx, const char *why)
 static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 {
 	struct plumb_driver_item items[PLUMB_MAX_ITEMS];
-	static const struct { unsigned group; const char *name; } groups[] = { { PLUMB_GROUP_CPU, "cpu" }, { PLUMB_GROUP_GPU, "gpu" }, { PLUMB_GROUP_NAMED, "cl" } };
+	static const struct {
+		unsigned group;
+		const char *name;
+	} groups[] = { { PLUMB_GROUP_CPU, "cpu" }, { PLUMB_GROUP_GPU, "gpu" }, { PLUMB_GROUP_NAMED, "cl" } };
 	unsigned wanted = 0, opened = 0;
 	char why[512] = "", cl_why[256] = "";
 	int count;
@@ -87,7 +98,8 @@ static enum plumb_status open_list(struct plumb_context *ctx, const char *list)
 		wanted |= items[i].groups;
 		if (!s)
 			opened |= items[i].groups;
-		else if (items[i].required || s == PLUMB_E_ARGUMENT) /* a value that nobody understands is no reason to take another driver */
+		else if (items[i].required ||
+			s == PLUMB_E_ARGUMENT) /* a value that nobody understands is no reason to take another driver */
 			return s;
 		else {
 			size_t n = strlen(why);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of a file, read one after the other: a cursor that cannot leave them, little-endian numbers, and names for error texts. */
+/* Bytes of a file, read one after the other: a cursor that cannot leave them, little-endian numbers, and
+ * names for error texts. */
 #include "format/format.h"
 #include "core/core.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum plumb_status plumb_cursor_bytes(struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what)
+enum plumb_status plumb_cursor_bytes(
+	struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what)
 {
 	if (n > plumb_cursor_left(c))
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s needs %" PRIu64 " bytes, the file has %zu left%s",
@@ -39,8 +41,10 @@ enum plumb_status plumb_cursor_count(struct plumb_cursor *c, uint64_t *count, si
 	const size_t at = c->at;
 	enum plumb_status s = plumb_cursor_u64(c, count, what);
 	if (!s && *count > plumb_cursor_left(c) / least)
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: %s is %" PRIu64 ", at least %zu bytes each, but the file has "
-			"%zu left%s", at, what, *count, least, plumb_cursor_left(c), plumb_lacks(*count));
+		return plumb_fail(PLUMB_E_FORMAT,
+			"byte %zu: %s is %" PRIu64 ", at least %zu bytes each, but the file has "
+			"%zu left%s",
+			at, what, *count, least, plumb_cursor_left(c), plumb_lacks(*count));
 	return s;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An open file, whatever its format: its names indexed, its tensors checked, what is asked of it, and its end. */
+/* An open file, whatever its format: its names indexed, its tensors checked, what is asked of it, and its
+ * end. */
 #include "format/format.h"
 #include "core/core.h"
 #include "core/hash.h"
@@ -18,7 +19,8 @@ static const struct plumb_span *file_name_of(const void *items, size_t stride, s
 }
 
 /* Slot of the name, or the free slot where it would go. */
-static uint32_t *file_names_slot(const struct plumb_names *names, const void *items, size_t stride, const char *p, size_t n)
+static uint32_t *file_names_slot(
+	const struct plumb_names *names, const void *items, size_t stride, const char *p, size_t n)
 {
 	size_t i = plumb_hash_end(plumb_hash_bytes(names->seed, p, n)) & names->mask;
 	for (; names->slot[i] != 0; i = (i + 1) & names->mask) {
@@ -29,12 +31,13 @@ static uint32_t *file_names_slot(const struct plumb_names *names, const void *it
 	return &names->slot[i];
 }
 
-static enum plumb_status file_names_build(struct plumb_names *names, const void *items, size_t stride, int64_t n,
-	const char *what)
+static enum plumb_status file_names_build(
+	struct plumb_names *names, const void *items, size_t stride, int64_t n, const char *what)
 {
 	size_t slots = 4;
 	if (n > INT32_MAX / 2)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "%" PRId64 " %s names, at most %d are supported", n, what, INT32_MAX / 2);
+		return plumb_fail(
+			PLUMB_E_UNSUPPORTED, "%" PRId64 " %s names, at most %d are supported", n, what, INT32_MAX / 2);
 	while (slots < (size_t)n * 2)
 		slots *= 2;
 	names->slot = calloc(slots, sizeof *names->slot);
@@ -47,14 +50,15 @@ static enum plumb_status file_names_build(struct plumb_names *names, const void 
 		const struct plumb_span *name = file_name_of(items, stride, (size_t)i);
 		uint32_t *slot = file_names_slot(names, items, stride, name->p, name->n);
 		if (*slot != 0)
-			return plumb_fail(PLUMB_E_FORMAT, "%s '%s' is there twice, as number %" PRIu32 " and %" PRId64, what,
-				plumb_quote(*name, text), *slot - 1, i);
+			return plumb_fail(PLUMB_E_FORMAT, "%s '%s' is there twice, as number %" PRIu32 " and %" PRId64,
+				what, plumb_quote(*name, text), *slot - 1, i);
 		*slot = (uint32_t)i + 1;
 	}
 	return PLUMB_OK;
 }
 
-static int64_t file_names_find(const struct plumb_names *names, const void *items, size_t stride, const char *name)
+static int64_t file_names_find(
+	const struct plumb_names *names, const void *items, size_t stride, const char *name)
 {
 	return !names->slot ? -1 : (int64_t)*file_names_slot(names, items, stride, name, strlen(name)) - 1;
 }
@@ -77,16 +81,20 @@ enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t 
 	int64_t count = 1;
 	for (int i = 0; i < t->rank; i++) {
 		if (t->dim[i] < 1)
-			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': dimension %d of %d is %" PRId64 ", it must be at least 1",
+			return plumb_fail(PLUMB_E_FORMAT,
+				"tensor '%s': dimension %d of %d is %" PRId64 ", it must be at least 1",
 				plumb_quote(t->name, text), i, t->rank, t->dim[i]);
 		if (__builtin_mul_overflow(count, t->dim[i], &count))
-			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': the product of its dimensions overflows at dimension %d, "
-				"%" PRId64, plumb_quote(t->name, text), i, t->dim[i]);
+			return plumb_fail(PLUMB_E_FORMAT,
+				"tensor '%s': the product of its dimensions overflows at dimension %d, "
+				"%" PRId64,
+				plumb_quote(t->name, text), i, t->dim[i]);
 	}
 	const int64_t row = t->dim[t->rank - 1];
 	if (row % elements != 0)
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': rows of %" PRId64 " elements are not whole blocks of %" PRId64
-			", as %s needs", plumb_quote(t->name, text), row, elements, t->type_name);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"tensor '%s': rows of %" PRId64 " elements are not whole blocks of %" PRId64 ", as %s needs",
+			plumb_quote(t->name, text), row, elements, t->type_name);
 	if (__builtin_mul_overflow((uint64_t)(count / elements), (uint64_t)bytes, &t->bytes))
 		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': the size of %" PRId64 " elements of %s overflows",
 			plumb_quote(t->name, text), count, t->type_name);
@@ -121,11 +129,14 @@ enum plumb_status plumb_file_check_overlap(const struct plumb_file *file, size_t
 	qsort(order, n, sizeof *order, file_by_address);
 	for (size_t i = 0; i < n && !s; i++) {
 		const unsigned char *start = order[i]->data;
-		const unsigned char *end = i == 0 ? start : (const unsigned char *)order[i - 1]->data + order[i - 1]->bytes;
+		const unsigned char *end = i == 0 ? start
+										  : (const unsigned char *)order[i - 1]->data + order[i - 1]->bytes;
 		char a[PLUMB_QUOTE], b[PLUMB_QUOTE];
 		if (end > start)
-			s = plumb_fail(PLUMB_E_FORMAT, "tensor '%s' begins at byte %td, inside tensor '%s', which ends at byte %td",
-				plumb_quote(order[i]->name, a), start - file->base, plumb_quote(order[i - 1]->name, b), end - file->base);
+			s = plumb_fail(PLUMB_E_FORMAT,
+				"tensor '%s' begins at byte %td, inside tensor '%s', which ends at byte %td",
+				plumb_quote(order[i]->name, a), start - file->base, plumb_quote(order[i - 1]->name, b),
+				end - file->base);
 		*total += order[i]->bytes; /* apart and inside the file: no overflow */
 	}
 	free(order);
@@ -200,7 +211,8 @@ const struct plumb_meta *plumb_file_meta(const struct plumb_file *file, int64_t 
 
 const struct plumb_file_tensor *plumb_file_find(const struct plumb_file *file, const char *name)
 {
-	return plumb_file_tensor(file, file_names_find(&file->tensor_names, file->tensor, sizeof *file->tensor, name));
+	return plumb_file_tensor(
+		file, file_names_find(&file->tensor_names, file->tensor, sizeof *file->tensor, name));
 }
 
 const struct plumb_meta *plumb_file_meta_find(const struct plumb_file *file, const char *key)
@@ -212,7 +224,7 @@ const struct plumb_meta *plumb_file_meta_find(const struct plumb_file *file, con
 struct plumb_span plumb_meta_string_at(const struct plumb_meta *meta, uint64_t index)
 {
 	if (!meta->array || meta->of != PLUMB_META_STRING || index >= meta->n)
-		return (struct plumb_span){"", 0};
+		return (struct plumb_span){ "", 0 };
 	return meta->array->string[index];
 }
 
@@ -227,13 +239,15 @@ int64_t plumb_meta_int_at(const struct plumb_meta *meta, uint64_t index)
 uint64_t plumb_meta_uint_at(const struct plumb_meta *meta, uint64_t index)
 {
 	const struct plumb_meta_array *a = meta->array;
-	return plumb_meta_int_at(meta, index) > 0 ? plumb_load_uint(a->p + index * (size_t)a->width, a->width) : 0;
+	return plumb_meta_int_at(meta, index) > 0 ? plumb_load_uint(a->p + index * (size_t)a->width, a->width)
+											  : 0;
 }
 
 double plumb_meta_float_at(const struct plumb_meta *meta, uint64_t index)
 {
 	const struct plumb_meta_array *a = meta->array;
 	if (!a || index >= meta->n || meta->of != PLUMB_META_FLOAT)
-		return plumb_meta_int_at(meta, index) < 0 ? (double)plumb_meta_int_at(meta, index) : (double)plumb_meta_uint_at(meta, index);
+		return plumb_meta_int_at(meta, index) < 0 ? (double)plumb_meta_int_at(meta, index)
+												  : (double)plumb_meta_uint_at(meta, index);
 	return plumb_load_float(a->p + index * (size_t)a->width, a->width);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of formats, and opening: a file by its first bytes, a split model as one. What the bytes of one format mean is in gguf.c
- * and safetensors.c, which use cursor.c and file.c. */
+/* The table of formats, and opening: a file by its first bytes, a split model as one. What the bytes of one
+ * format mean is in gguf.c and safetensors.c, which use cursor.c and file.c. */
 #include "format/format.h"
 #include "core/core.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-static const struct plumb_format *const formats[] = {&plumb_format_gguf, &plumb_format_safetensors};
+static const struct plumb_format *const formats[] = { &plumb_format_gguf, &plumb_format_safetensors };
 
 /* Read `size` bytes at `base`. On failure the bytes stay the caller's. */
 static enum plumb_status format_open_bytes(struct plumb_file **file, const unsigned char *base, size_t size)
@@ -21,9 +21,9 @@ static enum plumb_status format_open_bytes(struct plumb_file **file, const unsig
 			format = formats[i];
 	if (!format) {
 		char text[PLUMB_QUOTE];
-		const struct plumb_span start = {(const char *)base, size < 16 ? size : 16};
-		return plumb_fail(PLUMB_E_FORMAT, "neither GGUF nor safetensors: %zu bytes that begin with '%s'", size,
-			plumb_quote(start, text));
+		const struct plumb_span start = { (const char *)base, size < 16 ? size : 16 };
+		return plumb_fail(PLUMB_E_FORMAT, "neither GGUF nor safetensors: %zu bytes that begin with '%s'",
+			size, plumb_quote(start, text));
 	}
 	struct plumb_file *f = calloc(1, sizeof *f);
 	if (!f)
@@ -42,7 +42,7 @@ static enum plumb_status format_open_bytes(struct plumb_file **file, const unsig
 /* A file as it is, be it a part of a split model. */
 static enum plumb_status format_open_file(struct plumb_file **file, const char *path)
 {
-	struct plumb_map b = {NULL, 0, false};
+	struct plumb_map b = { NULL, 0, false };
 	*file = NULL;
 	enum plumb_status s = plumb_map_file(path, &b);
 	if (s)
@@ -83,7 +83,8 @@ enum plumb_status plumb_file_from_memory(struct plumb_file **file, const void *b
 	int64_t no, count;
 	enum plumb_status s = format_open_bytes(file, bytes, size);
 	if (!s && (s = plumb_shards_of(*file, &no, &count)) == PLUMB_OK && count > 1)
-		s = plumb_fail(PLUMB_E_UNSUPPORTED, "part %" PRId64 " of %" PRId64 " of a split model: open it by its path", no + 1, count);
+		s = plumb_fail(PLUMB_E_UNSUPPORTED,
+			"part %" PRId64 " of %" PRId64 " of a split model: open it by its path", no + 1, count);
 	if (s) {
 		plumb_file_close(*file);
 		*file = NULL;

@@ -30,7 +30,7 @@ struct plumb_names {
  * be read again: a file that changes on disk must not move a bound that was checked. */
 struct plumb_meta_array {
 	const unsigned char *p;
-	int width;       /* bytes of a scalar */
+	int width; /* bytes of a scalar */
 	bool is_signed;
 	struct plumb_span string[];
 };
@@ -46,7 +46,7 @@ struct plumb_file {
 	struct plumb_meta *meta; /* each `array` is one allocation of the file's */
 	int64_t metas;
 	struct plumb_names tensor_names, meta_names;
-	char *text; /* names that are not in the mapping as they are (JSON escapes); NULL: none */
+	char *text;                /* names that are not in the mapping as they are (JSON escapes); NULL: none */
 	struct plumb_file **shard; /* the other parts of a split model, whose tensors are in `tensor`, too */
 	int64_t shards;
 };
@@ -57,7 +57,8 @@ struct plumb_cursor {
 	size_t size, at;
 };
 static inline size_t plumb_cursor_left(const struct plumb_cursor *c) { return c->size - c->at; }
-enum plumb_status plumb_cursor_bytes(struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what);
+enum plumb_status plumb_cursor_bytes(
+	struct plumb_cursor *c, uint64_t n, const unsigned char **p, const char *what);
 enum plumb_status plumb_cursor_u32(struct plumb_cursor *c, uint32_t *value, const char *what);
 enum plumb_status plumb_cursor_u64(struct plumb_cursor *c, uint64_t *value, const char *what);
 /* A count of items of at least `least` bytes each: more than fit into what is left is E_FORMAT,
@@ -66,13 +67,17 @@ enum plumb_status plumb_cursor_count(struct plumb_cursor *c, uint64_t *count, si
 
 /* --- little-endian scalars; width 1, 2, 4 or 8 (floats 4 or 8) --- */
 uint64_t plumb_load_uint(const unsigned char *p, int width);
-int64_t plumb_load_int(const unsigned char *p, int width, bool is_signed); /* INT64_MAX for an unsigned one above it */
+int64_t plumb_load_int(
+	const unsigned char *p, int width, bool is_signed); /* INT64_MAX for an unsigned one above it */
 double plumb_load_float(const unsigned char *p, int width);
 
 /* Ends the text about a file that is shorter than it says. */
 #define PLUMB_TRUNCATED ": the file is incomplete; fetch it again"
 /* The same where `more` bytes would have been enough; a size that no file has is no sign of truncation. */
-static inline const char *plumb_lacks(uint64_t more) { return more < UINT64_C(1) << 43 ? PLUMB_TRUNCATED : ": the file is damaged"; }
+static inline const char *plumb_lacks(uint64_t more)
+{
+	return more < UINT64_C(1) << 43 ? PLUMB_TRUNCATED : ": the file is damaged";
+}
 
 /* Printable start of a name from a file, for error texts; returns text. */
 #define PLUMB_QUOTE 72
@@ -88,9 +93,13 @@ enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t 
 void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes);
 
 /* --- map.c --- */
-/* A regular file whole; munmap gives it back. anonymous: it was read, and its pages must not be given up. PLUMB_E_IO, PLUMB_E_MEMORY;
- * PLUMB_E_FORMAT: it is empty. */
-struct plumb_map { unsigned char *base; size_t size; bool anonymous; };
+/* A regular file whole; munmap gives it back. anonymous: it was read, and its pages must not be given up.
+ * PLUMB_E_IO, PLUMB_E_MEMORY; PLUMB_E_FORMAT: it is empty. */
+struct plumb_map {
+	unsigned char *base;
+	size_t size;
+	bool anonymous;
+};
 enum plumb_status plumb_map_file(const char *path, struct plumb_map *map);
 
 /* --- shards.c --- */
@@ -98,8 +107,8 @@ enum plumb_status plumb_map_file(const char *path, struct plumb_map *map);
 enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, int64_t *count);
 /* A file as it is, be it a part. */
 typedef enum plumb_status (*plumb_open_fn)(struct plumb_file **file, const char *path);
-/* Open the other parts of a split model beside path; *file becomes the first. What is wrong names the part; *file then is still
- * the caller's to close. */
+/* Open the other parts of a split model beside path; *file becomes the first. What is wrong names the part;
+ * *file then is still the caller's to close. */
 enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, plumb_open_fn open);
 
 /* After all tensors and metas are filled in: index the names (a duplicate is E_FORMAT) ... */

@@ -10,33 +10,80 @@
 
 #define DEFAULT_ALIGNMENT 32
 
-/* Type numbers of ggml.h. Those without a plumb type can be listed, not computed with: elements and bytes of their blocks
- * (ggml-common.h) say where they end. 0: the layout is not known (withdrawn from ggml, or too new). */
+/* Type numbers of ggml.h. Those without a plumb type can be listed, not computed with: elements and bytes of
+ * their blocks (ggml-common.h) say where they end. 0: the layout is not known (withdrawn from ggml, or too
+ * new). */
 #define LACKING PLUMB_TYPE_COUNT
-static const struct { uint32_t ggml; enum plumb_type type; const char *name; int elements, bytes; } tensor_types[] = {
-	{0, PLUMB_F32, "F32", 1, 4}, {1, PLUMB_F16, "F16", 1, 2}, {2, PLUMB_Q4_0, "Q4_0", 32, 18}, {3, PLUMB_Q4_1, "Q4_1", 32, 20},
-	{6, PLUMB_Q5_0, "Q5_0", 32, 22}, {7, PLUMB_Q5_1, "Q5_1", 32, 24}, {8, PLUMB_Q8_0, "Q8_0", 32, 34},
-	{12, PLUMB_Q4_K, "Q4_K", 256, 144}, {13, PLUMB_Q5_K, "Q5_K", 256, 176}, {14, PLUMB_Q6_K, "Q6_K", 256, 210},
-	{26, PLUMB_I32, "I32", 1, 4}, {28, PLUMB_F64, "F64", 1, 8}, {30, PLUMB_BF16, "BF16", 1, 2},
-	{9, LACKING, "Q8_1", 32, 36}, {10, LACKING, "Q2_K", 256, 84}, {11, LACKING, "Q3_K", 256, 110},
-	{15, LACKING, "Q8_K", 256, 292}, {16, LACKING, "IQ2_XXS", 256, 66}, {17, LACKING, "IQ2_XS", 256, 74},
-	{18, LACKING, "IQ3_XXS", 256, 98}, {19, LACKING, "IQ1_S", 256, 50}, {20, LACKING, "IQ4_NL", 32, 18},
-	{21, LACKING, "IQ3_S", 256, 110}, {22, LACKING, "IQ2_S", 256, 82}, {23, LACKING, "IQ4_XS", 256, 136},
-	{24, LACKING, "I8", 1, 1}, {25, LACKING, "I16", 1, 2}, {27, LACKING, "I64", 1, 8}, {29, LACKING, "IQ1_M", 256, 56},
-	{34, LACKING, "TQ1_0", 256, 54}, {35, LACKING, "TQ2_0", 256, 66}, {39, LACKING, "MXFP4", 32, 17},
-	{40, LACKING, "NVFP4", 64, 36}, {41, LACKING, "Q1_0", 128, 18},
-	{4, LACKING, "Q4_2", 0, 0}, {5, LACKING, "Q4_3", 0, 0}, {31, LACKING, "Q4_0_4_4", 0, 0}, {32, LACKING, "Q4_0_4_8", 0, 0},
-	{33, LACKING, "Q4_0_8_8", 0, 0}, {36, LACKING, "IQ4_NL_4_4", 0, 0}, {37, LACKING, "IQ4_NL_4_8", 0, 0},
-	{38, LACKING, "IQ4_NL_8_8", 0, 0},
+static const struct {
+	uint32_t ggml;
+	enum plumb_type type;
+	const char *name;
+	int elements, bytes;
+} tensor_types[] = {
+	{ 0, PLUMB_F32, "F32", 1, 4 },
+	{ 1, PLUMB_F16, "F16", 1, 2 },
+	{ 2, PLUMB_Q4_0, "Q4_0", 32, 18 },
+	{ 3, PLUMB_Q4_1, "Q4_1", 32, 20 },
+	{ 6, PLUMB_Q5_0, "Q5_0", 32, 22 },
+	{ 7, PLUMB_Q5_1, "Q5_1", 32, 24 },
+	{ 8, PLUMB_Q8_0, "Q8_0", 32, 34 },
+	{ 12, PLUMB_Q4_K, "Q4_K", 256, 144 },
+	{ 13, PLUMB_Q5_K, "Q5_K", 256, 176 },
+	{ 14, PLUMB_Q6_K, "Q6_K", 256, 210 },
+	{ 26, PLUMB_I32, "I32", 1, 4 },
+	{ 28, PLUMB_F64, "F64", 1, 8 },
+	{ 30, PLUMB_BF16, "BF16", 1, 2 },
+	{ 9, LACKING, "Q8_1", 32, 36 },
+	{ 10, LACKING, "Q2_K", 256, 84 },
+	{ 11, LACKING, "Q3_K", 256, 110 },
+	{ 15, LACKING, "Q8_K", 256, 292 },
+	{ 16, LACKING, "IQ2_XXS", 256, 66 },
+	{ 17, LACKING, "IQ2_XS", 256, 74 },
+	{ 18, LACKING, "IQ3_XXS", 256, 98 },
+	{ 19, LACKING, "IQ1_S", 256, 50 },
+	{ 20, LACKING, "IQ4_NL", 32, 18 },
+	{ 21, LACKING, "IQ3_S", 256, 110 },
+	{ 22, LACKING, "IQ2_S", 256, 82 },
+	{ 23, LACKING, "IQ4_XS", 256, 136 },
+	{ 24, LACKING, "I8", 1, 1 },
+	{ 25, LACKING, "I16", 1, 2 },
+	{ 27, LACKING, "I64", 1, 8 },
+	{ 29, LACKING, "IQ1_M", 256, 56 },
+	{ 34, LACKING, "TQ1_0", 256, 54 },
+	{ 35, LACKING, "TQ2_0", 256, 66 },
+	{ 39, LACKING, "MXFP4", 32, 17 },
+	{ 40, LACKING, "NVFP4", 64, 36 },
+	{ 41, LACKING, "Q1_0", 128, 18 },
+	{ 4, LACKING, "Q4_2", 0, 0 },
+	{ 5, LACKING, "Q4_3", 0, 0 },
+	{ 31, LACKING, "Q4_0_4_4", 0, 0 },
+	{ 32, LACKING, "Q4_0_4_8", 0, 0 },
+	{ 33, LACKING, "Q4_0_8_8", 0, 0 },
+	{ 36, LACKING, "IQ4_NL_4_4", 0, 0 },
+	{ 37, LACKING, "IQ4_NL_4_8", 0, 0 },
+	{ 38, LACKING, "IQ4_NL_8_8", 0, 0 },
 };
 
 /* Types of metadata values, by their number in the file; width 0: not a scalar. */
 enum { VALUE_STRING = 8, VALUE_ARRAY = 9, VALUE_TYPES = 13 };
-static const struct { enum plumb_meta_kind kind; int width; bool is_signed; } value_types[VALUE_TYPES] = {
-	{PLUMB_META_INT, 1, false}, {PLUMB_META_INT, 1, true}, {PLUMB_META_INT, 2, false}, {PLUMB_META_INT, 2, true},
-	{PLUMB_META_INT, 4, false}, {PLUMB_META_INT, 4, true}, {PLUMB_META_FLOAT, 4, true}, {PLUMB_META_BOOL, 1, false},
-	{PLUMB_META_STRING, 0, false}, {PLUMB_META_ARRAY, 0, false},
-	{PLUMB_META_INT, 8, false}, {PLUMB_META_INT, 8, true}, {PLUMB_META_FLOAT, 8, true},
+static const struct {
+	enum plumb_meta_kind kind;
+	int width;
+	bool is_signed;
+} value_types[VALUE_TYPES] = {
+	{ PLUMB_META_INT, 1, false },
+	{ PLUMB_META_INT, 1, true },
+	{ PLUMB_META_INT, 2, false },
+	{ PLUMB_META_INT, 2, true },
+	{ PLUMB_META_INT, 4, false },
+	{ PLUMB_META_INT, 4, true },
+	{ PLUMB_META_FLOAT, 4, true },
+	{ PLUMB_META_BOOL, 1, false },
+	{ PLUMB_META_STRING, 0, false },
+	{ PLUMB_META_ARRAY, 0, false },
+	{ PLUMB_META_INT, 8, false },
+	{ PLUMB_META_INT, 8, true },
+	{ PLUMB_META_FLOAT, 8, true },
 };
 
 static bool gguf_probe(const unsigned char *bytes, size_t size)
@@ -52,14 +99,15 @@ static enum plumb_status gguf_read_string(struct plumb_cursor *c, struct plumb_s
 	if (!s)
 		s = plumb_cursor_bytes(c, n, &p, what);
 	if (!s)
-		*span = (struct plumb_span){(const char *)p, n};
+		*span = (struct plumb_span){ (const char *)p, n };
 	return s;
 }
 
 /* A bool is the one scalar that has the width but not every pattern. */
 static enum plumb_status gguf_check_bool(const struct plumb_cursor *c, const unsigned char *p)
 {
-	return *p <= 1 ? PLUMB_OK : plumb_fail(PLUMB_E_FORMAT, "byte %td: bool is %d, expected 0 or 1", p - c->base, *p);
+	return *p <= 1 ? PLUMB_OK
+				   : plumb_fail(PLUMB_E_FORMAT, "byte %td: bool is %d, expected 0 or 1", p - c->base, *p);
 }
 
 static enum plumb_status gguf_read_type(struct plumb_cursor *c, uint32_t *type, const char *what)
@@ -164,8 +212,10 @@ static enum plumb_status gguf_alignment_of(const struct plumb_file *file, uint64
 	if (meta->kind != PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "metadata 'general.alignment' is not an integer");
 	if (meta->i < 8 || (meta->i & (meta->i - 1)) != 0)
-		return plumb_fail(PLUMB_E_FORMAT, "metadata 'general.alignment' is %" PRId64 ", expected a power of two, at "
-			"least 8", meta->i);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"metadata 'general.alignment' is %" PRId64 ", expected a power of two, at "
+			"least 8",
+			meta->i);
 	*alignment = (uint64_t)meta->i;
 	return PLUMB_OK;
 }
@@ -181,15 +231,20 @@ static enum plumb_status gguf_set_type(struct plumb_file_tensor *t, uint32_t ggm
 		t->type_name = t->type == LACKING ? tensor_types[i].name : plumb_type_name(t->type);
 		if (tensor_types[i].elements > 0)
 			return plumb_file_tensor_blocks(t, tensor_types[i].elements, (size_t)tensor_types[i].bytes);
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type %s (%" PRIu32 "), whose layout plumb does not "
-			"know", at, plumb_quote(t->name, text), tensor_types[i].name, ggml);
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"byte %zu: tensor '%s' is of type %s (%" PRIu32 "), whose layout plumb does not "
+			"know",
+			at, plumb_quote(t->name, text), tensor_types[i].name, ggml);
 	}
-	return plumb_fail(PLUMB_E_UNSUPPORTED, "byte %zu: tensor '%s' is of type number %" PRIu32 ", which plumb does not "
-		"know", at, plumb_quote(t->name, text), ggml);
+	return plumb_fail(PLUMB_E_UNSUPPORTED,
+		"byte %zu: tensor '%s' is of type number %" PRIu32 ", which plumb does not "
+		"know",
+		at, plumb_quote(t->name, text), ggml);
 }
 
 /* One row of the tensor table; *offset is relative to the data, whose start is not known yet. */
-static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_file_tensor *t, uint64_t *offset)
+static enum plumb_status gguf_read_tensor(
+	struct plumb_cursor *c, struct plumb_file_tensor *t, uint64_t *offset)
 {
 	char text[PLUMB_QUOTE];
 	uint32_t rank, ggml;
@@ -199,7 +254,8 @@ static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_f
 	if (s)
 		return s;
 	if (rank < 1 || rank > PLUMB_MAX_RANK)
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has %" PRIu32 " dimensions, expected 1 to %d", c->at - 4,
+		return plumb_fail(PLUMB_E_FORMAT,
+			"byte %zu: tensor '%s' has %" PRIu32 " dimensions, expected 1 to %d", c->at - 4,
 			plumb_quote(t->name, text), rank, PLUMB_MAX_RANK);
 	t->rank = (int)rank;
 	for (int i = 0; i < PLUMB_MAX_RANK; i++)
@@ -210,8 +266,9 @@ static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_f
 		if (s)
 			return s;
 		if (dim < 1 || dim > INT64_MAX)
-			return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has a dimension of %" PRIu64 ", expected 1 to %"
-				PRId64, c->at - 8, plumb_quote(t->name, text), dim, INT64_MAX);
+			return plumb_fail(PLUMB_E_FORMAT,
+				"byte %zu: tensor '%s' has a dimension of %" PRIu64 ", expected 1 to %" PRId64, c->at - 8,
+				plumb_quote(t->name, text), dim, INT64_MAX);
 		t->dim[i] = (int64_t)dim;
 	}
 	s = plumb_cursor_u32(c, &ggml, "tensor type");
@@ -222,17 +279,21 @@ static enum plumb_status gguf_read_tensor(struct plumb_cursor *c, struct plumb_f
 	return s;
 }
 
-static enum plumb_status gguf_place_tensor(const struct plumb_file *file, struct plumb_file_tensor *t, uint64_t offset,
-	uint64_t alignment, size_t start)
+static enum plumb_status gguf_place_tensor(const struct plumb_file *file, struct plumb_file_tensor *t,
+	uint64_t offset, uint64_t alignment, size_t start)
 {
 	char text[PLUMB_QUOTE];
 	const size_t room = file->size - start, row = (size_t)((const unsigned char *)t->name.p - file->base);
 	if (offset % alignment != 0)
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has offset %" PRIu64 ", expected a multiple of the "
-			"alignment, %" PRIu64, row, plumb_quote(t->name, text), offset, alignment);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"byte %zu: tensor '%s' has offset %" PRIu64 ", expected a multiple of the "
+			"alignment, %" PRIu64,
+			row, plumb_quote(t->name, text), offset, alignment);
 	if (offset > room || t->bytes > room - offset)
-		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: tensor '%s' has %zu bytes at offset %" PRIu64 " of the data, "
-			"which begins at byte %zu and has only %zu%s", row, plumb_quote(t->name, text), t->bytes, offset, start, room,
+		return plumb_fail(PLUMB_E_FORMAT,
+			"byte %zu: tensor '%s' has %zu bytes at offset %" PRIu64 " of the data, "
+			"which begins at byte %zu and has only %zu%s",
+			row, plumb_quote(t->name, text), t->bytes, offset, start, room,
 			plumb_lacks(offset > t->bytes ? offset : t->bytes));
 	t->data = file->base + start + offset;
 	return PLUMB_OK;
@@ -274,17 +335,20 @@ fail:
 
 static enum plumb_status gguf_open(struct plumb_file *file)
 {
-	struct plumb_cursor c = {file->base, file->size, 4};
+	struct plumb_cursor c = { file->base, file->size, 4 };
 	uint64_t tensors, metas;
 	uint32_t version;
 	enum plumb_status s = plumb_cursor_u32(&c, &version, "GGUF version");
 	if (s)
 		return s;
 	if (version != 0 && (version & 0xffff) == 0)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte 4: GGUF version is 0x%08" PRIx32 ": the file is big-endian, only "
-			"little-endian is supported", version);
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"byte 4: GGUF version is 0x%08" PRIx32 ": the file is big-endian, only "
+			"little-endian is supported",
+			version);
 	if (version != 2 && version != 3)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "byte 4: GGUF version is %" PRIu32 ", expected 2 or 3", version);
+		return plumb_fail(
+			PLUMB_E_UNSUPPORTED, "byte 4: GGUF version is %" PRIu32 ", expected 2 or 3", version);
 	file->format_name = version == 2 ? "GGUF v2" : "GGUF v3";
 	/* Least bytes: name length, rank, one dimension, type, offset; key length, type, a byte. */
 	s = plumb_cursor_count(&c, &tensors, 8 + 4 + 8 + 4 + 8, "number of tensors");
@@ -297,4 +361,4 @@ static enum plumb_status gguf_open(struct plumb_file *file)
 	return s;
 }
 
-const struct plumb_format plumb_format_gguf = {"GGUF", gguf_probe, gguf_open};
+const struct plumb_format plumb_format_gguf = { "GGUF", gguf_probe, gguf_open };

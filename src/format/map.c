@@ -19,7 +19,8 @@ static enum plumb_status map_read_whole(int fd, size_t size, unsigned char **bas
 	unsigned char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	enum plumb_status s = PLUMB_OK;
 	if (p == MAP_FAILED)
-		return plumb_fail(PLUMB_E_MEMORY, "the file system cannot map it, and there is no memory to read its %zu bytes", size);
+		return plumb_fail(PLUMB_E_MEMORY,
+			"the file system cannot map it, and there is no memory to read its %zu bytes", size);
 	for (size_t at = 0; at < size && !s;) {
 		const ssize_t n = pread(fd, p + at, size - at, (off_t)at);
 		if (n > 0)

@@ -12,19 +12,23 @@
 
 #define MOST_HEADER 100000000 /* as in the reference implementation; bounds jansson's memory */
 
-static const struct { const char *name; enum plumb_type type; } dtypes[] = {
-	{"F32", PLUMB_F32}, {"F64", PLUMB_F64}, {"F16", PLUMB_F16}, {"BF16", PLUMB_BF16}, {"I32", PLUMB_I32},
+static const struct {
+	const char *name;
+	enum plumb_type type;
+} dtypes[] = {
+	{ "F32", PLUMB_F32 },
+	{ "F64", PLUMB_F64 },
+	{ "F16", PLUMB_F16 },
+	{ "BF16", PLUMB_BF16 },
+	{ "I32", PLUMB_I32 },
 };
 
-static bool safetensors_probe(const unsigned char *bytes, size_t size)
-{
-	return size > 8 && bytes[8] == '{';
-}
+static bool safetensors_probe(const unsigned char *bytes, size_t size) { return size > 8 && bytes[8] == '{'; }
 
 /* Copy to the file's text, which has room: decoded strings are no longer than the header. */
 static struct plumb_span safetensors_keep(char **text, const char *p, size_t n)
 {
-	const struct plumb_span s = {*text, n};
+	const struct plumb_span s = { *text, n };
 	memcpy(*text, p, n);
 	*text += n;
 	return s;
@@ -47,7 +51,8 @@ static enum plumb_status safetensors_read_metas(struct plumb_file *file, json_t 
 		meta->kind = PLUMB_META_STRING;
 		if (!json_is_string(value)) {
 			char quote[PLUMB_QUOTE];
-			return plumb_fail(PLUMB_E_FORMAT, "header: metadata '%s' is not a string", plumb_quote(meta->key, quote));
+			return plumb_fail(
+				PLUMB_E_FORMAT, "header: metadata '%s' is not a string", plumb_quote(meta->key, quote));
 		}
 		meta->s = safetensors_keep(text, json_string_value(value), json_string_length(value));
 	}
@@ -59,7 +64,8 @@ static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, con
 	char name[PLUMB_QUOTE], quote[PLUMB_QUOTE];
 	const char *s = json_string_value(dtype);
 	if (!s)
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'dtype' is missing or not a string", plumb_quote(t->name, name));
+		return plumb_fail(
+			PLUMB_E_FORMAT, "tensor '%s': 'dtype' is missing or not a string", plumb_quote(t->name, name));
 	for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
 		if (strcmp(s, dtypes[i].name) == 0) {
 			t->type = dtypes[i].type;
@@ -67,7 +73,7 @@ static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, con
 		}
 	}
 	return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' is of type %s, which plumb does not have",
-		plumb_quote(t->name, name), plumb_quote((struct plumb_span){s, strlen(s)}, quote));
+		plumb_quote(t->name, name), plumb_quote((struct plumb_span){ s, strlen(s) }, quote));
 }
 
 /* A shape of no dimensions is one element; of none at all (a zero), nothing plumb could use. */
@@ -76,7 +82,8 @@ static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, con
 	char name[PLUMB_QUOTE];
 	const size_t rank = json_array_size(shape);
 	if (!json_is_array(shape))
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': 'shape' is missing or not an array", plumb_quote(t->name, name));
+		return plumb_fail(
+			PLUMB_E_FORMAT, "tensor '%s': 'shape' is missing or not an array", plumb_quote(t->name, name));
 	if (rank > PLUMB_MAX_RANK)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' has %zu dimensions, at most %d are supported",
 			plumb_quote(t->name, name), rank, PLUMB_MAX_RANK);
@@ -85,16 +92,18 @@ static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, con
 		const json_t *dim = json_array_get(shape, i);
 		t->dim[i] = i < rank ? json_integer_value(dim) : 1;
 		if (i < rank && !json_is_integer(dim))
-			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': dimension %zu is not an integer", plumb_quote(t->name, name), i);
+			return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': dimension %zu is not an integer",
+				plumb_quote(t->name, name), i);
 		if (i < rank && t->dim[i] == 0)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s': dimension %zu is 0, empty tensors are not supported",
+			return plumb_fail(PLUMB_E_UNSUPPORTED,
+				"tensor '%s': dimension %zu is 0, empty tensors are not supported",
 				plumb_quote(t->name, name), i);
 	}
 	return plumb_file_tensor_size(t);
 }
 
-static enum plumb_status safetensors_read_place(const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets,
-	size_t start)
+static enum plumb_status safetensors_read_place(
+	const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets, size_t start)
 {
 	char name[PLUMB_QUOTE];
 	const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
@@ -104,15 +113,21 @@ static enum plumb_status safetensors_read_place(const struct plumb_file *file, s
 	const json_int_t begin = json_integer_value(first), end = json_integer_value(last);
 	const size_t room = file->size - start;
 	if (begin < 0 || end < begin || (uint64_t)end > room)
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld], expected a range within [0, %zu]%s",
-			plumb_quote(t->name, name), (long long)begin, (long long)end, room, begin >= 0 && end >= begin ? PLUMB_TRUNCATED : "");
+		return plumb_fail(PLUMB_E_FORMAT,
+			"tensor '%s': data offsets [%lld, %lld], expected a range within [0, %zu]%s",
+			plumb_quote(t->name, name), (long long)begin, (long long)end, room,
+			begin >= 0 && end >= begin ? PLUMB_TRUNCATED : "");
 	if ((uint64_t)(end - begin) != t->bytes)
-		return plumb_fail(PLUMB_E_FORMAT, "tensor '%s': data offsets [%lld, %lld] are %lld bytes, its shape and type "
-			"need %zu", plumb_quote(t->name, name), (long long)begin, (long long)end, (long long)(end - begin), t->bytes);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"tensor '%s': data offsets [%lld, %lld] are %lld bytes, its shape and type "
+			"need %zu",
+			plumb_quote(t->name, name), (long long)begin, (long long)end, (long long)(end - begin), t->bytes);
 	const size_t at = start + (size_t)begin;
 	if (at % plumb_type_bytes(t->type) != 0)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "tensor '%s' begins at byte %zu, expected a multiple of %zu, its "
-			"element's size", plumb_quote(t->name, name), at, plumb_type_bytes(t->type));
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"tensor '%s' begins at byte %zu, expected a multiple of %zu, its "
+			"element's size",
+			plumb_quote(t->name, name), at, plumb_type_bytes(t->type));
 	t->data = file->base + at;
 	return PLUMB_OK;
 }
@@ -124,7 +139,8 @@ static int safetensors_by_address(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static enum plumb_status safetensors_read_tensors(struct plumb_file *file, json_t *header, char **text, size_t start)
+static enum plumb_status safetensors_read_tensors(
+	struct plumb_file *file, json_t *header, char **text, size_t start)
 {
 	const char *key;
 	json_t *value;
@@ -153,29 +169,33 @@ static enum plumb_status safetensors_read_tensors(struct plumb_file *file, json_
 		s = plumb_file_check_overlap(file, &total);
 	/* Apart and inside: they cover the data exactly when the sizes add up, as the format wants. */
 	if (!s && total != file->size - start)
-		s = plumb_fail(PLUMB_E_FORMAT, "the tensors hold %zu bytes, the data from byte %zu on has %zu: it must have "
-			"no holes", total, start, file->size - start);
+		s = plumb_fail(PLUMB_E_FORMAT,
+			"the tensors hold %zu bytes, the data from byte %zu on has %zu: it must have "
+			"no holes",
+			total, start, file->size - start);
 	return s;
 }
 
 static enum plumb_status safetensors_open(struct plumb_file *file)
 {
-	struct plumb_cursor c = {file->base, file->size, 0};
+	struct plumb_cursor c = { file->base, file->size, 0 };
 	const unsigned char *p;
 	json_error_t error;
 	uint64_t n;
 	enum plumb_status s = plumb_cursor_u64(&c, &n, "header length");
 	if (!s && n > MOST_HEADER)
-		s = plumb_fail(PLUMB_E_FORMAT, "byte 0: header length is %" PRIu64 ", expected at most %d", n, MOST_HEADER);
+		s = plumb_fail(
+			PLUMB_E_FORMAT, "byte 0: header length is %" PRIu64 ", expected at most %d", n, MOST_HEADER);
 	if (!s)
 		s = plumb_cursor_bytes(&c, n, &p, "JSON header");
 	if (s)
 		return s;
 	json_t *header;
-	if ((s = plumb_json_read(&header, (const char *)p, n, JSON_REJECT_DUPLICATES, &error)) == PLUMB_E_FORMAT) {
+	if ((s = plumb_json_read(&header, (const char *)p, n, JSON_REJECT_DUPLICATES, &error)) ==
+		PLUMB_E_FORMAT) {
 		char quote[PLUMB_QUOTE];
 		return plumb_fail(PLUMB_E_FORMAT, "byte %zu: header is not JSON: %s", 8 + (size_t)error.position,
-			plumb_quote((struct plumb_span){error.text, strlen(error.text)}, quote));
+			plumb_quote((struct plumb_span){ error.text, strlen(error.text) }, quote));
 	}
 	if (s)
 		return s;
@@ -190,4 +210,4 @@ static enum plumb_status safetensors_open(struct plumb_file *file)
 	return s;
 }
 
-const struct plumb_format plumb_format_safetensors = {"safetensors", safetensors_probe, safetensors_open};
+const struct plumb_format plumb_format_safetensors = { "safetensors", safetensors_probe, safetensors_open };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model in several GGUF files, as llama-gguf-split makes them: PREFIX-00001-of-00003.gguf and so on. The first has all metadata;
- * each says its number (split.no, from 0) and how many there are (split.count). Any of them opens the whole. */
+/* A model in several GGUF files, as llama-gguf-split makes them: PREFIX-00001-of-00003.gguf and so on. The
+ * first has all metadata; each says its number (split.no, from 0) and how many there are (split.count). Any
+ * of them opens the whole. */
 #include "format/format.h"
 #include "core/core.h"
 
@@ -12,13 +13,15 @@
 enum { MOST_SHARDS = 65535 }; /* the keys are 16 bits wide */
 #define SUFFIX "-%05d-of-%05d.gguf"
 
-static enum plumb_status shards_whole(const struct plumb_file *file, const char *key, int64_t low, int64_t high, int64_t *value)
+static enum plumb_status shards_whole(
+	const struct plumb_file *file, const char *key, int64_t low, int64_t high, int64_t *value)
 {
 	const struct plumb_meta *m = plumb_file_meta_find(file, key);
 	if (!m)
 		return plumb_fail(PLUMB_E_FORMAT, "part of a split model, and the key %s is missing", key);
 	if (m->kind != PLUMB_META_INT || m->i < low || m->i > high)
-		return plumb_fail(PLUMB_E_FORMAT, "metadata '%s' must be a whole number from %" PRId64 " to %" PRId64, key, low, high);
+		return plumb_fail(PLUMB_E_FORMAT, "metadata '%s' must be a whole number from %" PRId64 " to %" PRId64,
+			key, low, high);
 	*value = m->i;
 	return PLUMB_OK;
 }
@@ -41,7 +44,8 @@ enum plumb_status plumb_shards_of(const struct plumb_file *file, int64_t *no, in
 static char *shards_sibling(const char *path, int64_t no, int64_t count, int64_t other)
 {
 	char suffix[64];
-	const size_t n = strlen(path), m = (size_t)snprintf(suffix, sizeof suffix, SUFFIX, (int)no + 1, (int)count);
+	const size_t n = strlen(path),
+				 m = (size_t)snprintf(suffix, sizeof suffix, SUFFIX, (int)no + 1, (int)count);
 	if (n < m || strcmp(path + n - m, suffix) != 0)
 		return NULL;
 	snprintf(suffix, sizeof suffix, SUFFIX, (int)other + 1, (int)count);
@@ -54,7 +58,8 @@ static char *shards_sibling(const char *path, int64_t no, int64_t count, int64_t
 }
 
 /* Open part `other` and compare what it says of itself. */
-static enum plumb_status shards_open_part(struct plumb_file **part, const char *path, plumb_open_fn open, int64_t no, int64_t count, int64_t other)
+static enum plumb_status shards_open_part(
+	struct plumb_file **part, const char *path, plumb_open_fn open, int64_t no, int64_t count, int64_t other)
 {
 	int64_t its_no, its_count;
 	char *name = shards_sibling(path, no, count, other);
@@ -67,8 +72,9 @@ static enum plumb_status shards_open_part(struct plumb_file **part, const char *
 	} else if ((s = plumb_shards_of(*part, &its_no, &its_count))) {
 		s = plumb_fail_in(s, "%s", name);
 	} else if (its_no != other || its_count != count) {
-		s = plumb_fail(PLUMB_E_FORMAT, "%s: says that it is part %" PRId64 " of %" PRId64 ", its name says %" PRId64 " of %"
-			PRId64, name, its_no + 1, its_count, other + 1, count);
+		s = plumb_fail(PLUMB_E_FORMAT,
+			"%s: says that it is part %" PRId64 " of %" PRId64 ", its name says %" PRId64 " of %" PRId64,
+			name, its_no + 1, its_count, other + 1, count);
 	}
 	free(name);
 	return s;
@@ -82,8 +88,10 @@ static enum plumb_status shards_check_total(const struct plumb_file *part, int64
 		return PLUMB_OK;
 	enum plumb_status s = shards_whole(part, "split.tensors.count", 0, INT64_MAX, &said);
 	if (!s && said != total)
-		s = plumb_fail(PLUMB_E_FORMAT, "the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
-			": they are not of one model", total, said);
+		s = plumb_fail(PLUMB_E_FORMAT,
+			"the parts hold %" PRId64 " tensors, split.tensors.count says %" PRId64
+			": they are not of one model",
+			total, said);
 	return s ? plumb_fail_in(s, "part %" PRId64, number) : s;
 }
 
@@ -125,8 +133,10 @@ enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, 
 		return s;
 	char *name = shards_sibling(path, no, count, no);
 	if (!name)
-		return plumb_fail(PLUMB_E_FORMAT, "part %" PRId64 " of %" PRId64 " of a split model: the others are found by its name, "
-			"which must end in " SUFFIX, no + 1, count, (int)no + 1, (int)count);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"part %" PRId64 " of %" PRId64 " of a split model: the others are found by its name, "
+			"which must end in " SUFFIX,
+			no + 1, count, (int)no + 1, (int)count);
 	free(name);
 	struct plumb_file **part = calloc((size_t)count, sizeof *part);
 	if (!part)

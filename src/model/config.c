@@ -40,7 +40,8 @@ static enum plumb_status config_one_for_all(const struct reader *r, int64_t *val
 		if (plumb_meta_int_at(m, i) != *value)
 			return plumb_fail(PLUMB_E_UNSUPPORTED,
 				"the key %s differs between layers (%lld and %lld): layers of different shapes are not "
-				"computed", r->full, (long long)*value, (long long)plumb_meta_int_at(m, i));
+				"computed",
+				r->full, (long long)*value, (long long)plumb_meta_int_at(m, i));
 	return PLUMB_OK;
 }
 
@@ -59,8 +60,8 @@ static enum plumb_status config_read_int(struct reader *r, const char *name, int
 }
 
 /* fallback <= 0: the key must be there. */
-static enum plumb_status config_read_float(struct reader *r, const char *name, double fallback, double low,
-	double high, double *value)
+static enum plumb_status config_read_float(
+	struct reader *r, const char *name, double fallback, double low, double high, double *value)
 {
 	PLUMB_TRY(config_look_up(r, name));
 	const struct plumb_meta *m = r->m;
@@ -70,8 +71,8 @@ static enum plumb_status config_read_float(struct reader *r, const char *name, d
 	if (m->kind != PLUMB_META_FLOAT && m->kind != PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "the key %s is not a number", r->full);
 	if (!(m->f >= low && m->f <= high))
-		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be from %g to %g", r->full, m->f, low,
-			high);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "the key %s is %g, must be from %g to %g", r->full, m->f, low, high);
 	*value = m->f;
 	return PLUMB_OK;
 }
@@ -92,8 +93,8 @@ static enum plumb_status config_read_scaling(struct reader *r, double *factor)
 	if (*factor == 0)
 		*factor = 1;
 	if (*factor < 1e-6)
-		return plumb_fail(PLUMB_E_FORMAT, "the key %s is %g, must be 0 or from 1e-06 to 1e+06", r->full,
-			*factor);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "the key %s is %g, must be 0 or from 1e-06 to 1e+06", r->full, *factor);
 	return PLUMB_OK;
 }
 
@@ -113,12 +114,12 @@ static enum plumb_status config_read_heads(struct reader *r, struct plumb_config
 			(long long)c->heads);
 	PLUMB_TRY(config_read_int(r, "attention.key_length", c->hidden / c->heads, &c->head_dim));
 	if (c->head_dim % 2)
-		return plumb_fail(PLUMB_E_FORMAT, "a head of %lld elements cannot be rotated in pairs",
-			(long long)c->head_dim);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "a head of %lld elements cannot be rotated in pairs", (long long)c->head_dim);
 	/* Without a key a head of values has the usual width, unless the file's are as wide as its keys. */
 	int64_t usual = c->hidden / c->heads;
-	bool as_keys = usual < 1 || c->hidden % c->heads || (v && v->rank == 2 &&
-		v->dim[0] == c->kv_heads * c->head_dim);
+	bool as_keys = usual < 1 || c->hidden % c->heads ||
+		(v && v->rank == 2 && v->dim[0] == c->kv_heads * c->head_dim);
 	PLUMB_TRY(config_read_int(r, "attention.value_length", as_keys ? c->head_dim : usual, &c->value_dim));
 	return PLUMB_OK;
 }
@@ -141,8 +142,8 @@ static void config_find_biases(const struct reader *r, struct plumb_config *c)
 		struct plumb_span role;
 		int64_t layer = plumb_tensor_layer(plumb_file_tensor(r->file, i)->name, &role);
 		const struct plumb_weight_row *rows = layer < 0 ? r->family->top : r->family->layer;
-		for (int k = 0; layer < c->layers &&
-			k < (layer < 0 ? r->family->top_count : r->family->layer_count); k++)
+		for (int k = 0; layer < c->layers && k < (layer < 0 ? r->family->top_count : r->family->layer_count);
+			 k++)
 			if (strlen(rows[k].name) == role.n && !memcmp(rows[k].name, role.p, role.n))
 				c->biases |= rows[k].bias;
 	}

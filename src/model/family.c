@@ -36,8 +36,8 @@ const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum p
 	char name[PLUMB_QUOTE], names[64];
 	*status = PLUMB_OK;
 	if (!m || m->kind != PLUMB_META_STRING)
-		*status = plumb_fail(PLUMB_E_FORMAT,
-			"the key general.architecture is missing or no text: this is no model file");
+		*status = plumb_fail(
+			PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
 	else if (!family)
 		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"; plumb knows:%s",
 			plumb_quote(m->s, name), family_names(names));
@@ -55,8 +55,7 @@ static bool family_matches(const char *pattern, const char *name, size_t n)
 }
 
 static enum plumb_use family_judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file,
-	const struct plumb_meta *m,
-	const char *name, size_t n, const char **why)
+	const struct plumb_meta *m, const char *name, size_t n, const char **why)
 {
 	for (int i = 0; i < count; i++) {
 		if (!family_matches(rows[i].name, name, n))
@@ -73,25 +72,28 @@ static enum plumb_use family_judge(const struct plumb_key_row *rows, int count, 
 	return PLUMB_USE_IGNORED;
 }
 
-enum plumb_use plumb_model_key_use(const struct plumb_file *file, const struct plumb_meta *m,
-	const char **why)
+enum plumb_use plumb_model_key_use(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	const struct plumb_family *family = family_find(file);
 	const struct plumb_meta *architecture = plumb_file_meta_find(file, "general.architecture");
 	const char *text;
-	size_t prefix = family ? strlen(family->name) : architecture &&
-		architecture->kind == PLUMB_META_STRING ? architecture->s.n : 0;
+	size_t prefix = family                                        ? strlen(family->name)
+		: architecture && architecture->kind == PLUMB_META_STRING ? architecture->s.n
+																  : 0;
 	why = why ? why : &text;
-	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' || memcmp(m->key.p, architecture->s.p,
-		prefix))
+	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' ||
+		memcmp(m->key.p, architecture->s.p, prefix))
 		return family_judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
 	*why = "of an architecture that plumb does not know";
 	if (!family)
 		return PLUMB_USE_IGNORED;
-	return family_judge(family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
+	return family_judge(
+		family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
 }
 
-const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, enum plumb_role role, int64_t layer)
+const struct plumb_file_tensor *plumb_file_role(
+	const struct plumb_file *file, enum plumb_role role, int64_t layer)
 {
 	const struct plumb_file_tensor *t = NULL;
 	for (int i = 0; !t && i < FAMILIES; i++)
@@ -99,8 +101,8 @@ const struct plumb_file_tensor *plumb_file_role(const struct plumb_file *file, e
 	return t;
 }
 
-enum plumb_use plumb_model_tensor_use(const struct plumb_file *file, const struct plumb_file_tensor *t,
-	const char **why)
+enum plumb_use plumb_model_tensor_use(
+	const struct plumb_file *file, const struct plumb_file_tensor *t, const char **why)
 {
 	const struct plumb_family *family = family_find(file);
 	struct plumb_span role;
@@ -156,11 +158,12 @@ enum plumb_status plumb_family_check(const struct plumb_file *file)
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		const enum plumb_use use = plumb_model_tensor_use(file, t, &why);
 		if (use == PLUMB_USE_REFUSED)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %s is not used: %s",
-				plumb_quote(t->name, name), why);
+			return plumb_fail(
+				PLUMB_E_UNSUPPORTED, "the tensor %s is not used: %s", plumb_quote(t->name, name), why);
 		if (use == PLUMB_USE_READ && !plumb_type_is_weight(t->type))
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the tensor %s is of type %s, which plumb does not compute with",
-				plumb_quote(t->name, name), t->type_name);
+			return plumb_fail(PLUMB_E_UNSUPPORTED,
+				"the tensor %s is of type %s, which plumb does not compute with", plumb_quote(t->name, name),
+				t->type_name);
 	}
 	return PLUMB_OK;
 }

@@ -3,15 +3,16 @@
 #include <string.h>
 #include "model/family.h"
 
-static enum plumb_use family_common_file_type(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_file_type(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	(void)why;
 	return plumb_family_text_is(m, "model") ? PLUMB_USE_HARMLESS : PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use family_common_block_version(const struct plumb_file *file, const struct plumb_meta *m,
-	const char **why)
+static enum plumb_use family_common_block_version(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_INT || m->i != 2)
@@ -20,7 +21,8 @@ static enum plumb_use family_common_block_version(const struct plumb_file *file,
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use family_common_off(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_off(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (!plumb_family_is_neutral(m, PLUMB_NEUTRAL_0))
@@ -29,7 +31,8 @@ static enum plumb_use family_common_off(const struct plumb_file *file, const str
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use family_common_nothing(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_nothing(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_ARRAY || m->n)
@@ -39,7 +42,8 @@ static enum plumb_use family_common_nothing(const struct plumb_file *file, const
 }
 
 /* A run ends at the end token and at ChatML's two: is this one of them? */
-static enum plumb_use family_common_end_token(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_end_token(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	static const char *const ends[] = { "<|im_end|>", "<|endoftext|>" };
 	const struct plumb_meta *eos = plumb_file_meta_find(file, "tokenizer.ggml.eos_token_id");
@@ -57,9 +61,18 @@ static enum plumb_use family_common_end_token(const struct plumb_file *file, con
 	return PLUMB_USE_HARMLESS;
 }
 
-#define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
-#define HARMLESS(key, text) { .name = key, .use = PLUMB_USE_HARMLESS, .why = text }
-#define JUDGED(key, function, text) { .name = key, .why = text, .judge = function }
+#define READ(key) \
+	{ \
+		.name = key, .use = PLUMB_USE_READ, .why = "" \
+	}
+#define HARMLESS(key, text) \
+	{ \
+		.name = key, .use = PLUMB_USE_HARMLESS, .why = text \
+	}
+#define JUDGED(key, function, text) \
+	{ \
+		.name = key, .why = text, .judge = function \
+	}
 const struct plumb_key_row plumb_family_common[] = {
 	READ("general.architecture"),
 	READ("general.name"),
@@ -69,7 +82,8 @@ const struct plumb_key_row plumb_family_common[] = {
 	JUDGED("general.quantization_version", family_common_block_version,
 		"plumb reads blocks of version 2; others would be read wrongly"),
 	HARMLESS("general.sampling.*", "advice on sampling; the values are those of the command line"),
-	{ .name = "general.tensor_extra.*", .use = PLUMB_USE_IGNORED,
+	{ .name = "general.tensor_extra.*",
+		.use = PLUMB_USE_IGNORED,
 		.why = "plumb takes no notes on single tensors" },
 	HARMLESS("general.*", "says where the file comes from"),
 	READ("tokenizer.ggml.model"),
@@ -83,15 +97,17 @@ const struct plumb_key_row plumb_family_common[] = {
 	READ("tokenizer.ggml.add_bos_token"),
 	READ("tokenizer.chat_template"),
 	HARMLESS("tokenizer.chat_template.*", "a further template; tokenizer.chat_template is the one in use"),
-	HARMLESS("tokenizer.chat_templates",
-		"names of further templates; tokenizer.chat_template is the one in use"),
+	HARMLESS(
+		"tokenizer.chat_templates", "names of further templates; tokenizer.chat_template is the one in use"),
 	JUDGED("tokenizer.ggml.add_eos_token", family_common_off, "plumb appends no end token to a text"),
 	JUDGED("tokenizer.ggml.add_sep_token", family_common_off, "plumb appends no separator to a text"),
 	JUDGED("tokenizer.ggml.eot_token_id", family_common_end_token, "a run does not end at this token"),
 	JUDGED("tokenizer.ggml.eom_token_id", family_common_end_token, "a run does not end at this token"),
 	JUDGED("tokenizer.ggml.eog_token_ids", family_common_nothing, "a run does not end at these tokens"),
-	JUDGED("tokenizer.ggml.normalizer.lowercase", family_common_off, "plumb does not change a text's letters"),
-	JUDGED("tokenizer.ggml.normalizer.strip_accents", family_common_off, "plumb does not change a text's letters"),
+	JUDGED(
+		"tokenizer.ggml.normalizer.lowercase", family_common_off, "plumb does not change a text's letters"),
+	JUDGED("tokenizer.ggml.normalizer.strip_accents", family_common_off,
+		"plumb does not change a text's letters"),
 	JUDGED("tokenizer.ggml.suppress_tokens", family_common_nothing, "plumb may sample these tokens"),
 	HARMLESS("tokenizer.ggml.scores", "byte-level BPE goes by its merges"),
 	HARMLESS("tokenizer.ggml.token_type_count", "of encoders only"),
@@ -107,10 +123,12 @@ const struct plumb_key_row plumb_family_common[] = {
 	HARMLESS("tokenizer.ggml.suffix_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.middle_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.huggingface.json", "the same vocabulary in another form"),
-	{ .name = "tokenizer.*", .use = PLUMB_USE_IGNORED,
+	{ .name = "tokenizer.*",
+		.use = PLUMB_USE_IGNORED,
 		.why = "plumb does not know it; if it changes how text is split, the tokens are wrong" },
 	READ("split.*"),
-	{ .name = "adapter.*", .use = PLUMB_USE_REFUSED,
+	{ .name = "adapter.*",
+		.use = PLUMB_USE_REFUSED,
 		.why = "the file is an adapter to another model's weights" },
 	{ .name = "clip.*", .use = PLUMB_USE_REFUSED, .why = "the file is an encoder of pictures or sound" },
 	{ .name = "xielu.*", .use = PLUMB_USE_REFUSED, .why = "an activation that plumb does not compute" },

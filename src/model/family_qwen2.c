@@ -23,11 +23,12 @@ static enum plumb_use family_qwen2_harmless_if(bool harmless, const char *reason
 }
 
 /* A window that is never shorter than what a position sees is none, nor is one that no layer has. */
-static enum plumb_use family_qwen2_window(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_window(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	char full[PLUMB_KEY];
-	const struct plumb_meta *layers = plumb_family_key(&plumb_family_qwen2, file,
-		"attention.sliding_window_pattern", full);
+	const struct plumb_meta *layers = plumb_family_key(
+		&plumb_family_qwen2, file, "attention.sliding_window_pattern", full);
 	if (layers && layers->kind == PLUMB_META_ARRAY && plumb_family_is_neutral(layers, PLUMB_NEUTRAL_0))
 		return family_qwen2_harmless_if(true, "attention.sliding_window_pattern has it in no layer", why);
 	int64_t context = WHOLE(file, "context_length", INT64_MAX);
@@ -38,28 +39,32 @@ static enum plumb_use family_qwen2_window(const struct plumb_file *file, const s
 	return PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use family_qwen2_rotated(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_rotated(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)m;
-	return family_qwen2_harmless_if(WHOLE(file, "rope.dimension_count", -1) == family_qwen2_head_dim(file), "whole heads are rotated",
+	return family_qwen2_harmless_if(WHOLE(file, "rope.dimension_count", -1) == family_qwen2_head_dim(file),
+		"whole heads are rotated", why);
+}
+
+static enum plumb_use family_qwen2_output_width(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+{
+	(void)m;
+	return family_qwen2_harmless_if(
+		WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0), "that of the model",
 		why);
 }
 
-static enum plumb_use family_qwen2_output_width(const struct plumb_file *file, const struct plumb_meta *m,
-	const char **why)
-{
-	(void)m;
-	return family_qwen2_harmless_if(WHOLE(file, "embedding_length_out", -1) == WHOLE(file, "embedding_length", 0),
-		"that of the model", why);
-}
-
-static enum plumb_use family_qwen2_causal(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_causal(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	return family_qwen2_harmless_if(plumb_family_is_neutral(m, PLUMB_NEUTRAL_1), "attention is causal", why);
 }
 
-static enum plumb_use family_qwen2_score_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_score_scale(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	double usual = 1 / sqrt((double)family_qwen2_head_dim(file));
 	bool number = m->kind == PLUMB_META_FLOAT || m->kind == PLUMB_META_INT;
@@ -67,15 +72,17 @@ static enum plumb_use family_qwen2_score_scale(const struct plumb_file *file, co
 		"one over the square root of the head's width, as ever", why);
 }
 
-static enum plumb_use family_qwen2_activation(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_activation(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	return family_qwen2_harmless_if(plumb_family_text_is(m, "silu") || plumb_family_text_is(m, "swish") ||
-		plumb_family_text_is(m, "swiglu"), "the usual one", why);
+			plumb_family_text_is(m, "swiglu"),
+		"the usual one", why);
 }
 
-static enum plumb_use family_qwen2_scaling_type(const struct plumb_file *file, const struct plumb_meta *m,
-	const char **why)
+static enum plumb_use family_qwen2_scaling_type(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	if (m->kind != PLUMB_META_STRING || plumb_family_text_is(m, "none") || plumb_family_text_is(m, "linear"))
@@ -85,7 +92,8 @@ static enum plumb_use family_qwen2_scaling_type(const struct plumb_file *file, c
 	return PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use family_qwen2_old_scale(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_old_scale(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	char full[PLUMB_KEY];
 	(void)m;
@@ -95,17 +103,29 @@ static enum plumb_use family_qwen2_old_scale(const struct plumb_file *file, cons
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use family_qwen2_layout(const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_qwen2_layout(
+	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
 	(void)file;
 	return family_qwen2_harmless_if(plumb_family_text_is(m, "reference"), "the usual one", why);
 }
 
-#define READ(key) { .name = key, .use = PLUMB_USE_READ, .why = "" }
-#define HARMLESS(key, text) { .name = key, .use = PLUMB_USE_HARMLESS, .why = text }
-#define UNLESS(key, values, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, \
-	.neutral = PLUMB_NEUTRAL_##values }
-#define JUDGED(key, function, text) { .name = key, .use = PLUMB_USE_REFUSED, .why = text, .judge = function }
+#define READ(key) \
+	{ \
+		.name = key, .use = PLUMB_USE_READ, .why = "" \
+	}
+#define HARMLESS(key, text) \
+	{ \
+		.name = key, .use = PLUMB_USE_HARMLESS, .why = text \
+	}
+#define UNLESS(key, values, text) \
+	{ \
+		.name = key, .use = PLUMB_USE_REFUSED, .why = text, .neutral = PLUMB_NEUTRAL_##values \
+	}
+#define JUDGED(key, function, text) \
+	{ \
+		.name = key, .use = PLUMB_USE_REFUSED, .why = text, .judge = function \
+	}
 #define NOT_COMPUTED ", which plumb does not compute"
 static const struct plumb_key_row keys[] = {
 	READ("block_count"),
@@ -131,11 +151,13 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("rope.dimension_sections", 0, "rotation by sections" NOT_COMPUTED),
 	HARMLESS("rope.freq_base_swa", "of sliding windows only"),
 	HARMLESS("rope.dimension_count_swa", "of sliding windows only"),
-	JUDGED("attention.sliding_window", family_qwen2_window, "a sliding window, shorter than the context" NOT_COMPUTED),
+	JUDGED("attention.sliding_window", family_qwen2_window,
+		"a sliding window, shorter than the context" NOT_COMPUTED),
 	HARMLESS("attention.sliding_window_pattern", "of sliding windows only"),
 	HARMLESS("attention.key_length_swa", "of sliding windows only"),
 	HARMLESS("attention.value_length_swa", "of sliding windows only"),
-	JUDGED("attention.causal", family_qwen2_causal, "attention without a causal mask (an embedding model)" NOT_COMPUTED),
+	JUDGED("attention.causal", family_qwen2_causal,
+		"attention without a causal mask (an embedding model)" NOT_COMPUTED),
 	JUDGED("attention.scale", family_qwen2_score_scale, "a scale of the attention scores" NOT_COMPUTED),
 	UNLESS("attention.output_scale", 0_OR_1, "a scale of attention's output" NOT_COMPUTED),
 	UNLESS("attention.value_scale", 0_OR_1, "a scale of attention's values" NOT_COMPUTED),
@@ -153,7 +175,9 @@ static const struct plumb_key_row keys[] = {
 	HARMLESS("vocab_size", "the rows of token_embd.weight are counted"),
 	HARMLESS("attention.layer_norm_epsilon", "of LayerNorm only; the norms here are RMSNorm"),
 	JUDGED("tensor_data_layout", family_qwen2_layout, "weights in another order" NOT_COMPUTED),
-	{ .name = "use_parallel_residual", .use = PLUMB_USE_IGNORED, .neutral = PLUMB_NEUTRAL_0,
+	{ .name = "use_parallel_residual",
+		.use = PLUMB_USE_IGNORED,
+		.neutral = PLUMB_NEUTRAL_0,
 		.why = "early converters wrote it for all families; this one has its blocks in a row" },
 	UNLESS("nextn_predict_layers", 0, "layers that predict further tokens" NOT_COMPUTED),
 	UNLESS("expert*", 0, "a mixture of experts" NOT_COMPUTED),
@@ -187,16 +211,23 @@ static const struct plumb_key_row keys[] = {
 	UNLESS("altup.*", 0, "several residual streams" NOT_COMPUTED),
 	UNLESS("deepstack_mapping", NONE, "pictures in the residual stream" NOT_COMPUTED),
 	HARMLESS("rope.scaling.beta_*", "of YaRN only"),
-	UNLESS("rope.scaling.*_freq_factor", 0, "a scaling of RoPE by frequency (as Llama 3 has it)" NOT_COMPUTED),
+	UNLESS(
+		"rope.scaling.*_freq_factor", 0, "a scaling of RoPE by frequency (as Llama 3 has it)" NOT_COMPUTED),
 	UNLESS("rope.scaling.*_factor", 0_OR_1, "a scaling of RoPE" NOT_COMPUTED),
 	UNLESS("rope.freq_scale", 0_OR_1, "a scale of RoPE's angles" NOT_COMPUTED),
 	UNLESS("rope.partial*", 0_OR_1, "partial rotation" NOT_COMPUTED),
 };
 
-#define LAYER(text, is, field, r, c, k) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
-	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, PLUMB_ROLE_##is, NULL }
-#define LAYER_BIAS(text, field, r, bit) { text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, \
-	PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, PLUMB_BIAS_##bit, PLUMB_ROLE_##bit##_BIAS, NULL }
+#define LAYER(text, is, field, r, c, k) \
+	{ \
+		text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, \
+			PLUMB_ROLE_##is, NULL \
+	}
+#define LAYER_BIAS(text, field, r, bit) \
+	{ \
+		text, offsetof(struct plumb_layer, field), PLUMB_SIZE_##r, PLUMB_SIZE_NONE, PLUMB_WEIGHT_BIAS, \
+			PLUMB_BIAS_##bit, PLUMB_ROLE_##bit##_BIAS, NULL \
+	}
 static const struct plumb_weight_row layer[] = {
 	LAYER("attn_norm.weight", ATTN_NORM, attn_norm, E, NONE, PLAIN),
 	LAYER("attn_q.weight", Q, wq, Q, E, EXACT),
@@ -215,8 +246,11 @@ static const struct plumb_weight_row layer[] = {
 	LAYER("ffn_down.weight", FFN_DOWN, down, E, F, PLAIN),
 	LAYER_BIAS("ffn_down.bias", down_bias, E, FFN_DOWN),
 };
-#define TOP(text, is, field, r, c, k, hf) { text, offsetof(struct plumb_weights, field), PLUMB_SIZE_##r, \
-	PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, PLUMB_ROLE_##is, hf }
+#define TOP(text, is, field, r, c, k, hf) \
+	{ \
+		text, offsetof(struct plumb_weights, field), PLUMB_SIZE_##r, PLUMB_SIZE_##c, PLUMB_WEIGHT_##k, 0, \
+			PLUMB_ROLE_##is, hf \
+	}
 static const struct plumb_weight_row top[] = {
 	TOP("token_embd.weight", EMBEDDING, embed, V, E, PLAIN, "model.embed_tokens.weight"),
 	TOP("output_norm.weight", OUTPUT_NORM, norm, E, NONE, PLAIN, "model.norm.weight"),
@@ -246,11 +280,14 @@ static const struct plumb_left_row left[] = {
 	{ "*", PLUMB_USE_REFUSED, "the family has no such tensor; computing without it could be wrong" },
 };
 
-/* How each capture point is made in qwen2.c: by which operator alone and fused, of which weight and bias, of which point. */
-#define MADE(point, by, in_one, w, b, of, hidden) [PLUMB_POINT_##point] = { PLUMB_OP_##by, PLUMB_OP_##in_one, \
-	PLUMB_ROLE_##w, PLUMB_ROLE_##b, PLUMB_POINT_##of, hidden }
+/* How each capture point is made in qwen2.c: by which operator alone and fused, of which weight and bias, of
+ * which point. */
+#define MADE(point, by, in_one, w, b, of, hidden) \
+	[PLUMB_POINT_##point] = { PLUMB_OP_##by, PLUMB_OP_##in_one, PLUMB_ROLE_##w, PLUMB_ROLE_##b, \
+		PLUMB_POINT_##of, hidden }
 static const struct plumb_made made[PLUMB_POINT_COUNT] = {
-	[PLUMB_POINT_EMBEDDINGS] = { PLUMB_OP_embed, PLUMB_OP_embed, PLUMB_ROLE_EMBEDDING, PLUMB_ROLE_NONE, -1, false },
+	[PLUMB_POINT_EMBEDDINGS] = { PLUMB_OP_embed, PLUMB_OP_embed, PLUMB_ROLE_EMBEDDING, PLUMB_ROLE_NONE, -1,
+		false },
 	MADE(INPUT_NORM, rmsnorm, rmsnorm, ATTN_NORM, NONE, EMBEDDINGS, true),
 	MADE(Q_PROJ, matmul, qkv, Q, Q_BIAS, INPUT_NORM, false),
 	MADE(K_PROJ, matmul, qkv, K, K_BIAS, INPUT_NORM, false),
@@ -274,7 +311,18 @@ static const struct plumb_made made[PLUMB_POINT_COUNT] = {
 
 #define COUNT(rows) (int)(sizeof(rows) / sizeof *(rows))
 const struct plumb_family plumb_family_qwen2 = {
-	.name = "qwen2", .split = "qwen2", .pairs = PLUMB_ROPE_HALF, .keys = keys, .key_count = COUNT(keys), .layer = layer,
-	.layer_count = COUNT(layer), .top = top, .top_count = COUNT(top), .left = left, .left_count = COUNT(left),
-	.points = PLUMB_POINTS_ALL, .made = made, .forward = plumb_qwen2_forward,
+	.name = "qwen2",
+	.split = "qwen2",
+	.pairs = PLUMB_ROPE_HALF,
+	.keys = keys,
+	.key_count = COUNT(keys),
+	.layer = layer,
+	.layer_count = COUNT(layer),
+	.top = top,
+	.top_count = COUNT(top),
+	.left = left,
+	.left_count = COUNT(left),
+	.points = PLUMB_POINTS_ALL,
+	.made = made,
+	.forward = plumb_qwen2_forward,
 };

@@ -24,7 +24,8 @@ static enum plumb_status model_understand(struct plumb_model *m)
 	return plumb_config_read(&m->config, m->file);
 }
 
-enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_context *ctx, const char *path, plumb_progress_fn progress, void *user)
+enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_context *ctx, const char *path,
+	plumb_progress_fn progress, void *user)
 {
 	*out = NULL;
 	struct plumb_model *m = calloc(1, sizeof *m);
@@ -77,7 +78,9 @@ enum plumb_status plumb_model_exchange(struct plumb_model *m, int64_t a, int64_t
 {
 	int64_t n = m->config.layers;
 	if (a < 0 || b < 0 || a >= n || b >= n)
-		return plumb_fail(PLUMB_E_ARGUMENT, "layers %lld and %lld cannot be exchanged, the model has 0 to %lld", (long long)a, (long long)b, (long long)n - 1);
+		return plumb_fail(PLUMB_E_ARGUMENT,
+			"layers %lld and %lld cannot be exchanged, the model has 0 to %lld", (long long)a, (long long)b,
+			(long long)n - 1);
 	struct plumb_layer kept = m->weights.layer[a];
 	m->weights.layer[a] = m->weights.layer[b];
 	m->weights.layer[b] = kept;

@@ -11,18 +11,18 @@
  * W kv_heads * value_dim, V vocab.
  * Vectors are F32 whatever the file has. */
 struct plumb_layer {
-	struct plumb_tensor attn_norm;       /* {E} */
-	struct plumb_tensor wq, wk, wv, wo;  /* {Q, E} {K, E} {W, E} {E, C} */
-	struct plumb_tensor bq, bk, bv, bo;  /* {Q} {K} {W} {E}; no memory: no bias */
-	struct plumb_tensor ffn_norm;        /* {E} */
-	struct plumb_tensor gate, up, down;  /* {F, E} {F, E} {E, F} */
+	struct plumb_tensor attn_norm;                     /* {E} */
+	struct plumb_tensor wq, wk, wv, wo;                /* {Q, E} {K, E} {W, E} {E, C} */
+	struct plumb_tensor bq, bk, bv, bo;                /* {Q} {K} {W} {E}; no memory: no bias */
+	struct plumb_tensor ffn_norm;                      /* {E} */
+	struct plumb_tensor gate, up, down;                /* {F, E} {F, E} {E, F} */
 	struct plumb_tensor gate_bias, up_bias, down_bias; /* {F} {F} {E}; no memory: no bias */
 };
 struct plumb_weights {
-	struct plumb_tensor embed;  /* {V, E} */
+	struct plumb_tensor embed; /* {V, E} */
 	struct plumb_layer *layer;
-	struct plumb_tensor norm;   /* {E} */
-	struct plumb_tensor output; /* {V, E}; no memory: the embedding serves */
+	struct plumb_tensor norm;        /* {E} */
+	struct plumb_tensor output;      /* {V, E}; no memory: the embedding serves */
 	struct plumb_tensor output_bias; /* {V}; no memory: no bias */
 };
 
@@ -52,28 +52,31 @@ struct plumb_session {
 	struct plumb_tensor x, norm, out; /* {batch, E}: residual stream, normed, a branch's result */
 	/* {batch, Q + K + W}: a pass has all its rows of q, then of k, then of v */
 	struct plumb_tensor qkv;
-	struct plumb_tensor mix;          /* {batch, C} */
-	struct plumb_tensor gate, up;     /* {batch, F} */
+	struct plumb_tensor mix;              /* {batch, C} */
+	struct plumb_tensor gate, up;         /* {batch, F} */
 	struct plumb_tensor *kcache, *vcache; /* per layer {capacity, K} {capacity, W} */
-	int64_t capacity;                 /* positions the caches hold now; grows up to context */
-	struct plumb_tensor logits;       /* {rows, V} of the last eval; no memory before */
+	int64_t capacity;                     /* positions the caches hold now; grows up to context */
+	struct plumb_tensor logits;           /* {rows, V} of the last eval; no memory before */
 	int64_t logits_rows;
-	float *logits_f32;                /* a copy in float32: of logits that are not, or of a shared step's row */
-	int64_t logits_room;              /* values that logits_f32 holds */
-	bool logits_copied;               /* logits_f32 holds the last eval's */
-	struct plumb_overflow overflow;   /* of all evals */
-	bool overflow_relative;           /* its position is a row of the pass under way */
+	float *logits_f32;              /* a copy in float32: of logits that are not, or of a shared step's row */
+	int64_t logits_room;            /* values that logits_f32 holds */
+	bool logits_copied;             /* logits_f32 holds the last eval's */
+	struct plumb_overflow overflow; /* of all evals */
+	bool overflow_relative;         /* its position is a row of the pass under way */
 	bool overflow_said;
-	int64_t first_row;                /* of the pass under way: row 0 of what operators work on now */
+	int64_t first_row; /* of the pass under way: row 0 of what operators work on now */
 };
 
 /* --- kind.c --- */
-/* PLUMB_E_UNSUPPORTED for a file that is no model by itself: an adapter, a vocabulary and so on, which the text names. */
+/* PLUMB_E_UNSUPPORTED for a file that is no model by itself: an adapter, a vocabulary and so on, which the
+ * text names. */
 enum plumb_status plumb_kind_check(const struct plumb_file *file);
 
 /* --- zeros.c --- */
-/* PLUMB_E_FORMAT for data that ends in zeros, as an interrupted download leaves it; other matrices of zeros give a notice. */
-enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plumb_file *file, const char *path);
+/* PLUMB_E_FORMAT for data that ends in zeros, as an interrupted download leaves it; other matrices of zeros
+ * give a notice. */
+enum plumb_status plumb_zeros_check(
+	struct plumb_context *ctx, const struct plumb_file *file, const char *path);
 
 /* --- weights.c --- */
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user);
@@ -81,14 +84,18 @@ void plumb_weights_free(struct plumb_model *model);
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
 
 /* --- points.c --- */
-/* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is rounded. */
+/* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is
+ * rounded. */
 bool plumb_model_one_by_one(const struct plumb_model *model);
 
 /* --- the forward pass of a family: qwen2.c --- */
 /* Rows [first, first + rows) of a pass: tokens of one session, at its position. */
-struct plumb_segment { struct plumb_session *session; int64_t first, rows; };
-/* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its ids, its activations, its tap,
- * its logits. rows: how many of the last rows get logits. */
+struct plumb_segment {
+	struct plumb_session *session;
+	int64_t first, rows;
+};
+/* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its
+ * ids, its activations, its tap, its logits. rows: how many of the last rows get logits. */
 enum plumb_status plumb_qwen2_forward(const struct plumb_segment *segment, int segments, int64_t rows);
 
 /* --- overflow.c --- */
@@ -99,6 +106,7 @@ void plumb_overflow_settle(const struct plumb_segment *segment, int segments);
 
 /* --- tap.c --- */
 /* Show a tensor to the tap, if it asked for the point. */
-enum plumb_status plumb_session_show(struct plumb_session *session, int layer, enum plumb_point point, struct plumb_tensor *t);
+enum plumb_status plumb_session_show(
+	struct plumb_session *session, int layer, enum plumb_point point, struct plumb_tensor *t);
 
 #endif

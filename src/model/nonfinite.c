@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a run first leaves the finite numbers: the same tokens once more, in small passes, with a tap on every point. */
+/* Where a run first leaves the finite numbers: the same tokens once more, in small passes, with a tap on
+ * every point. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "model/anatomy.h"
 #include "model/model.h"
 
-#define PASS 32          /* tokens at a time, as the scores of all points are held */
-#define CHUNK 4096       /* elements of a weight at a time; whole blocks of every type */
+#define PASS 32    /* tokens at a time, as the scores of all points are held */
+#define CHUNK 4096 /* elements of a weight at a time; whole blocks of every type */
 
 struct finder {
 	struct plumb_session *session;
@@ -36,7 +37,8 @@ int64_t plumb_first_nonfinite(const float *x, int64_t n)
 }
 
 /* Token position of an element, and whether the mask has hidden it (then infinity is right). */
-static int64_t nonfinite_position_of(const struct finder *f, enum plumb_point point, const struct plumb_tensor *t, int64_t i, bool *masked)
+static int64_t nonfinite_position_of(
+	const struct finder *f, enum plumb_point point, const struct plumb_tensor *t, int64_t i, bool *masked)
 {
 	bool scores = point == PLUMB_POINT_ATTN_SCORES || point == PLUMB_POINT_ATTN_SOFTMAX;
 	int64_t rows = scores ? t->dim[1] : t->dim[0], width = scores ? t->dim[2] : plumb_tensor_count(t) / rows;
@@ -50,7 +52,9 @@ static enum plumb_status nonfinite_look(void *user, int layer, enum plumb_point 
 	struct finder *f = user;
 	int64_t n = plumb_tensor_count(t);
 	const struct plumb_made *made = plumb_model_made(f->session->model, (int)point);
-	bool masked, kept = (point == PLUMB_POINT_K_ROPE || point == PLUMB_POINT_V_PROJ) && f->session->kv_type == PLUMB_F16;
+	bool masked,
+		kept = (point == PLUMB_POINT_K_ROPE || point == PLUMB_POINT_V_PROJ) &&
+		f->session->kv_type == PLUMB_F16;
 	if (n > f->room) {
 		free(f->value);
 		f->room = 0;
@@ -66,8 +70,14 @@ static enum plumb_status nonfinite_look(void *user, int layer, enum plumb_point 
 		int64_t position = nonfinite_position_of(f, point, t, i, &masked);
 		if (masked)
 			continue;
-		*f->found = (struct plumb_nonfinite){ .op = overflow ? "kv_store" : plumb_op_name((int)(f->fused ? made->fused : made->op)), .point = point, .layer = layer,
-			.position = position, .value = (double)f->value[i], .cache = overflow };
+		*f->found = (struct plumb_nonfinite){
+			.op = overflow ? "kv_store" : plumb_op_name((int)(f->fused ? made->fused : made->op)),
+			.point = point,
+			.layer = layer,
+			.position = position,
+			.value = (double)f->value[i],
+			.cache = overflow
+		};
 		return plumb_fail(PLUMB_E_NONFINITE, "%s: %g", f->found->op, f->found->value);
 	}
 	return PLUMB_OK;
@@ -83,7 +93,8 @@ static enum plumb_status nonfinite_search(struct finder *f, const int32_t *token
 	for (int64_t at = 0, part; !status && at < n; at += part) {
 		part = n - at < most ? n - at : most;
 		f->end = at + part;
-		status = plumb_session_eval(s, tokens + at, part, at + part == n ? PLUMB_LOGITS_LAST : PLUMB_LOGITS_NONE);
+		status = plumb_session_eval(
+			s, tokens + at, part, at + part == n ? PLUMB_LOGITS_LAST : PLUMB_LOGITS_NONE);
 	}
 	return status;
 }
@@ -114,7 +125,8 @@ static void nonfinite_blame_weight(const struct plumb_model *m, struct plumb_non
 	}
 }
 
-enum plumb_status plumb_session_nonfinite(struct plumb_session *s, const int32_t *tokens, int64_t n, struct plumb_nonfinite *found)
+enum plumb_status plumb_session_nonfinite(
+	struct plumb_session *s, const int32_t *tokens, int64_t n, struct plumb_nonfinite *found)
 {
 	struct finder f = { .session = s, .found = found };
 	unsigned mask = s->tap_mask, inside = plumb_model_inside(s->model);

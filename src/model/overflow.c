@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Precision FP16: which layer, operator and position first leaves the range of float16, so that a user sees what a port in float16 will do. */
+/* Precision FP16: which layer, operator and position first leaves the range of float16, so that a user sees
+ * what a port in float16 will do. */
 #include <stdio.h>
 #include "model/model.h"
 
@@ -7,7 +8,9 @@ void plumb_overflow_note(struct plumb_session *s, int layer, enum plumb_point po
 {
 	struct plumb_f16_note *n = &s->model->ctx->f16;
 	if (n->rows && !s->overflow.rows) {
-		s->overflow = (struct plumb_overflow){ .op = n->op, .point = point, .layer = layer, .position = n->row, .value = n->value };
+		s->overflow = (struct plumb_overflow){
+			.op = n->op, .point = point, .layer = layer, .position = n->row, .value = n->value
+		};
 		s->overflow_relative = !n->absolute;
 		if (s->overflow_relative)
 			s->overflow.position += s->first_row;
@@ -45,7 +48,8 @@ static void overflow_say(struct plumb_session *s)
 	s->overflow_said = true;
 	if (o->layer >= 0)
 		snprintf(layer, sizeof layer, "layer %d, ", o->layer);
-	plumb_notice(s->model->ctx, "FP16 overflows, first in %soperator %s (%s), at position %lld: %g is past float16's largest, 65504, and goes on as infinity",
+	plumb_notice(s->model->ctx,
+		"FP16 overflows, first in %soperator %s (%s), at position %lld: %g is past float16's largest, 65504, and goes on as infinity",
 		layer, o->op, plumb_point_name(o->point), (long long)o->position, o->value);
 }
 

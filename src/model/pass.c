@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps of a forward pass: views of the session's memory, operators, what is shown of them, and where fused ones may run. */
+/* The steps of a forward pass: views of the session's memory, operators, what is shown of them, and where
+ * fused ones may run. */
 #include <math.h>
 #include "model/pass.h"
 
@@ -12,11 +13,21 @@ void plumb_pass_begin(struct plumb_pass *p, const struct plumb_segment *segment,
 {
 	struct plumb_session *s = segment->session;
 	const struct plumb_config *c = &s->model->config;
-	const int64_t n = segment[segments - 1].first + segment[segments - 1].rows, q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim;
+	const int64_t n = segment[segments - 1].first + segment[segments - 1].rows, q = c->heads * c->head_dim,
+				  k = c->kv_heads * c->head_dim;
 	*p = (struct plumb_pass){ .lead = s, .segment = segment, .segments = segments, .layer = -1 };
-	const struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
-		{ &p->ids, &s->ids }, { &p->x, &s->x }, { &p->norm, &s->norm }, { &p->out, &s->out }, { &p->qkv, &s->qkv },
-		{ &p->mix, &s->mix }, { &p->gate, &s->gate }, { &p->up, &s->up },
+	const struct {
+		struct plumb_tensor *view;
+		const struct plumb_tensor *whole;
+	} views[] = {
+		{ &p->ids, &s->ids },
+		{ &p->x, &s->x },
+		{ &p->norm, &s->norm },
+		{ &p->out, &s->out },
+		{ &p->qkv, &s->qkv },
+		{ &p->mix, &s->mix },
+		{ &p->gate, &s->gate },
+		{ &p->up, &s->up },
 	};
 	for (size_t i = 0; !p->status && i < sizeof views / sizeof *views; i++)
 		p->status = plumb_tensor_rows(views[i].view, views[i].whole, 0, n);
@@ -33,7 +44,8 @@ void plumb_pass_layer(struct plumb_pass *p, int layer)
 		p->status = plumb_fail(PLUMB_E_CANCELLED, "cancelled in layer %d", layer);
 }
 
-void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x, struct plumb_tensor *norm, struct plumb_tensor *logits)
+void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x, struct plumb_tensor *norm,
+	struct plumb_tensor *logits)
 {
 	const int64_t n = p->x.dim[0];
 	if (p->status)
@@ -47,19 +59,26 @@ void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x,
 		p->status = plumb_tensor_rows(logits, &p->lead->logits, 0, rows);
 }
 
-static void pass_show_of(struct plumb_pass *p, struct plumb_session *session, enum plumb_point point, struct plumb_tensor *t)
+static void pass_show_of(
+	struct plumb_pass *p, struct plumb_session *session, enum plumb_point point, struct plumb_tensor *t)
 {
 	if (!p->status)
 		p->status = plumb_session_show(session, p->layer, point, t);
 }
 
-void plumb_pass_show(struct plumb_pass *p, enum plumb_point point, struct plumb_tensor *t) { pass_show_of(p, p->lead, point, t); }
+void plumb_pass_show(struct plumb_pass *p, enum plumb_point point, struct plumb_tensor *t)
+{
+	pass_show_of(p, p->lead, point, t);
+}
 
 static struct plumb_context *pass_context(const struct plumb_pass *p) { return p->lead->model->ctx; }
 
 static const struct plumb_tensor *pass_bias(const struct plumb_tensor *b) { return b->buffer ? b : NULL; }
 
-static bool pass_looked_at(const struct plumb_session *s, unsigned points) { return s->tap && s->tap_mask & points; }
+static bool pass_looked_at(const struct plumb_session *s, unsigned points)
+{
+	return s->tap && s->tap_mask & points;
+}
 
 /* May these points be passed in one operator? */
 static bool pass_fused(const struct plumb_session *s, unsigned points)
@@ -69,36 +88,39 @@ static bool pass_fused(const struct plumb_session *s, unsigned points)
 
 /* --- operators --- */
 
-void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w, const struct plumb_tensor *ids, enum plumb_point point)
+void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w,
+	const struct plumb_tensor *ids, enum plumb_point point)
 {
 	if (!p->status)
 		p->status = plumb_embed(pass_context(p), y, w, ids);
 	plumb_pass_show(p, point, y);
 }
 
-void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w, enum plumb_point point)
+void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, enum plumb_point point)
 {
 	if (!p->status)
 		p->status = plumb_rmsnorm(pass_context(p), y, x, w, p->lead->model->config.norm_eps);
 	plumb_pass_show(p, point, y);
 }
 
-void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	const struct plumb_tensor *b, enum plumb_point point)
+void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *b, enum plumb_point point)
 {
 	if (!p->status)
 		p->status = plumb_matmul(pass_context(p), y, x, w, pass_bias(b));
 	plumb_pass_show(p, point, y);
 }
 
-void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate, const struct plumb_tensor *up)
+void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
+	const struct plumb_tensor *up)
 {
 	if (!p->status)
 		p->status = plumb_swiglu(pass_context(p), y, gate, up);
 }
 
-void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *b,
-	enum plumb_point product, enum plumb_point sum)
+void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w,
+	const struct plumb_tensor *b, enum plumb_point product, enum plumb_point sum)
 {
 	if (pass_fused(p->lead, 1u << product) && !pass_bias(b)) { /* the fused operator knows no bias */
 		if (!p->status)
@@ -113,11 +135,13 @@ void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, c
 
 bool plumb_pass_qkv(struct plumb_pass *p, const struct plumb_layer *w)
 {
-	const struct plumb_tensor *weights[] = { &w->wq, &w->wk, &w->wv }, *biases[] = { pass_bias(&w->bq), pass_bias(&w->bk), pass_bias(&w->bv) };
+	const struct plumb_tensor *weights[] = { &w->wq, &w->wk, &w->wv },
+							  *biases[] = { pass_bias(&w->bq), pass_bias(&w->bk), pass_bias(&w->bv) };
 	if (!pass_fused(p->lead, BIT(INPUT_NORM)))
 		return false;
 	if (!p->status)
-		p->status = plumb_qkv(pass_context(p), &p->qkv, &p->x, &w->attn_norm, p->lead->model->config.norm_eps, weights, biases);
+		p->status = plumb_qkv(
+			pass_context(p), &p->qkv, &p->x, &w->attn_norm, p->lead->model->config.norm_eps, weights, biases);
 	plumb_pass_show(p, PLUMB_POINT_Q_PROJ, &p->q);
 	plumb_pass_show(p, PLUMB_POINT_K_PROJ, &p->k);
 	plumb_pass_show(p, PLUMB_POINT_V_PROJ, &p->v);
@@ -126,10 +150,12 @@ bool plumb_pass_qkv(struct plumb_pass *p, const struct plumb_layer *w)
 
 bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w)
 {
-	if (!pass_fused(p->lead, BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP)) || pass_bias(&w->gate_bias) || pass_bias(&w->up_bias))
+	if (!pass_fused(p->lead, BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP)) || pass_bias(&w->gate_bias) ||
+		pass_bias(&w->up_bias))
 		return false; /* nor does this one know a bias */
 	if (!p->status)
-		p->status = plumb_gate_up(pass_context(p), &p->gate, &p->x, &w->ffn_norm, p->lead->model->config.norm_eps, &w->gate, &w->up);
+		p->status = plumb_gate_up(pass_context(p), &p->gate, &p->x, &w->ffn_norm,
+			p->lead->model->config.norm_eps, &w->gate, &w->up);
 	return true;
 }
 
@@ -139,8 +165,14 @@ struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int index)
 {
 	const struct plumb_segment *segment = &p->segment[index];
 	struct plumb_sequence s = { .p = p, .session = segment->session };
-	const struct { struct plumb_tensor *view; const struct plumb_tensor *whole; } views[] = {
-		{ &s.q, &p->q }, { &s.k, &p->k }, { &s.v, &p->v }, { &s.mix, &p->mix },
+	const struct {
+		struct plumb_tensor *view;
+		const struct plumb_tensor *whole;
+	} views[] = {
+		{ &s.q, &p->q },
+		{ &s.k, &p->k },
+		{ &s.v, &p->v },
+		{ &s.mix, &p->mix },
 	};
 	for (size_t i = 0; !p->status && i < sizeof views / sizeof *views; i++)
 		p->status = plumb_tensor_rows(views[i].view, views[i].whole, segment->first, segment->rows);
@@ -153,13 +185,16 @@ static void pass_sequence_rotate(struct plumb_sequence *s, struct plumb_tensor *
 {
 	const struct plumb_config *c = &s->session->model->config;
 	if (!s->p->status)
-		s->p->status = plumb_rope(pass_context(s->p), x, x, s->session->position, c->head_dim, c->rope_base, c->rope_factor, c->rope_pairs);
+		s->p->status = plumb_rope(pass_context(s->p), x, x, s->session->position, c->head_dim, c->rope_base,
+			c->rope_factor, c->rope_pairs);
 }
 
 void plumb_sequence_rope(struct plumb_sequence *s)
 {
 	struct plumb_pass *p = s->p;
-	if (p->qkv.dim[0] == 1 && pass_fused(s->session, BIT(Q_ROPE) | BIT(K_ROPE))) { /* one call: of a row, their heads follow each other */
+	if (p->qkv.dim[0] == 1 &&
+		pass_fused(
+			s->session, BIT(Q_ROPE) | BIT(K_ROPE))) { /* one call: of a row, their heads follow each other */
 		struct plumb_tensor both;
 		plumb_tensor_view(&both, &p->qkv, 0, 1, p->q.dim[1] + p->k.dim[1]);
 		pass_sequence_rotate(s, &both);
@@ -182,7 +217,8 @@ void plumb_sequence_store(struct plumb_sequence *s)
 static struct plumb_attn pass_sequence_attn(const struct plumb_sequence *s, int64_t first)
 {
 	const struct plumb_config *c = &s->session->model->config;
-	return (struct plumb_attn){ s->session->position + first, c->heads, c->kv_heads, 1 / sqrt((double)c->head_dim) };
+	return (struct plumb_attn){ s->session->position + first, c->heads, c->kv_heads,
+		1 / sqrt((double)c->head_dim) };
 }
 
 static bool pass_sequence_watched(const struct plumb_sequence *s)
@@ -218,7 +254,8 @@ void plumb_sequence_scores(struct plumb_sequence *s, struct plumb_tensor *scores
 	if (!p->status)
 		p->status = plumb_tensor_rows(&q, &s->q, first, n);
 	if (!p->status)
-		p->status = plumb_tensor_new(pass_context(p), scores, s->session->act, 3, (int64_t[]){ a.heads, n, a.pos + n });
+		p->status = plumb_tensor_new(
+			pass_context(p), scores, s->session->act, 3, (int64_t[]){ a.heads, n, a.pos + n });
 	if (!p->status)
 		p->status = plumb_attn_scores(pass_context(p), scores, &q, s->kcache, &a);
 	pass_show_of(p, s->session, PLUMB_POINT_ATTN_SCORES, scores);

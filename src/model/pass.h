@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The steps that a forward pass is written in: each runs an operator on what the pass holds and shows what it made at its capture
- * point. After a failure no step does anything, and `status` says what failed, so that a family's pass reads as a list of steps. */
+/* The steps that a forward pass is written in: each runs an operator on what the pass holds and shows what it
+ * made at its capture point. After a failure no step does anything, and `status` says what failed, so that a
+ * family's pass reads as a list of steps. */
 #ifndef PLUMB_MODEL_PASS_H
 #define PLUMB_MODEL_PASS_H
 
 #include "model/model.h"
 
-/* The first n rows of the lead session's tensors: x is the residual stream, the others hold what their names say. */
+/* The first n rows of the lead session's tensors: x is the residual stream, the others hold what their names
+ * say. */
 struct plumb_pass {
 	struct plumb_session *lead;
 	const struct plumb_segment *segment; /* rows that belong to one sequence each */
@@ -19,20 +21,26 @@ void plumb_pass_begin(struct plumb_pass *p, const struct plumb_segment *segment,
 /* Go on to a layer, unless the session's user has cancelled. */
 void plumb_pass_layer(struct plumb_pass *p, int layer);
 /* The last `rows` rows of x, of norm, and the rows of logits that they become. */
-void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x, struct plumb_tensor *norm, struct plumb_tensor *logits);
+void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x, struct plumb_tensor *norm,
+	struct plumb_tensor *logits);
 void plumb_pass_show(struct plumb_pass *p, enum plumb_point point, struct plumb_tensor *t);
 
 /* --- basic operators; b without memory: no bias --- */
-void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w, const struct plumb_tensor *ids, enum plumb_point point);
-void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w, enum plumb_point point);
-void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	const struct plumb_tensor *b, enum plumb_point point);
-void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate, const struct plumb_tensor *up);
-/* The pass's x gets x w^T + b: `product` is the point of that, `sum` of the residual stream. One operator where it can be. */
-void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *b,
-	enum plumb_point product, enum plumb_point sum);
+void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w,
+	const struct plumb_tensor *ids, enum plumb_point point);
+void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, enum plumb_point point);
+void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *b, enum plumb_point point);
+void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
+	const struct plumb_tensor *up);
+/* The pass's x gets x w^T + b: `product` is the point of that, `sum` of the residual stream. One operator
+ * where it can be. */
+void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w,
+	const struct plumb_tensor *b, enum plumb_point product, enum plumb_point sum);
 
-/* --- fused ones: true where one has run in the place of the basic ones that follow; not where the mode or a tap asks for those --- */
+/* --- fused ones: true where one has run in the place of the basic ones that follow; not where the mode or a
+ * tap asks for those --- */
 bool plumb_pass_qkv(struct plumb_pass *p, const struct plumb_layer *w);
 bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w);
 
@@ -40,17 +48,19 @@ bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w);
 struct plumb_sequence {
 	struct plumb_pass *p;
 	struct plumb_session *session;
-	struct plumb_tensor q, k, v, mix;        /* its rows */
-	struct plumb_tensor *kcache, *vcache;    /* of the layer */
+	struct plumb_tensor q, k, v, mix;     /* its rows */
+	struct plumb_tensor *kcache, *vcache; /* of the layer */
 };
 struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int segment);
-void plumb_sequence_rope(struct plumb_sequence *s); /* of q and k */
-void plumb_sequence_store(struct plumb_sequence *s); /* k and v, into the caches */
+void plumb_sequence_rope(struct plumb_sequence *s);      /* of q and k */
+void plumb_sequence_store(struct plumb_sequence *s);     /* k and v, into the caches */
 bool plumb_sequence_attention(struct plumb_sequence *s); /* fused; as above */
 /* Queries [first, ...) at a time whose scores are held: all where somebody looks at them. */
 int64_t plumb_sequence_queries(const struct plumb_sequence *s, int64_t first);
-void plumb_sequence_scores(struct plumb_sequence *s, struct plumb_tensor *scores, int64_t first, int64_t n); /* made anew; the caller frees */
+void plumb_sequence_scores(struct plumb_sequence *s, struct plumb_tensor *scores, int64_t first,
+	int64_t n); /* made anew; the caller frees */
 void plumb_sequence_softmax(struct plumb_sequence *s, struct plumb_tensor *scores);
-void plumb_sequence_mix(struct plumb_sequence *s, const struct plumb_tensor *scores, int64_t first, int64_t n);
+void plumb_sequence_mix(
+	struct plumb_sequence *s, const struct plumb_tensor *scores, int64_t first, int64_t n);
 
 #endif

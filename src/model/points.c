@@ -4,8 +4,26 @@
 #include "model/model.h"
 
 static const char *const points[PLUMB_POINT_COUNT] = {
-	"embeddings", "input_norm", "q_proj", "k_proj", "v_proj", "q_rope", "k_rope", "attn_scores", "attn_softmax", "attn_context",
-	"attn_out", "attn_residual", "post_attn_norm", "ffn_gate", "ffn_up", "ffn_act", "ffn_down", "output", "final_norm", "logits",
+	"embeddings",
+	"input_norm",
+	"q_proj",
+	"k_proj",
+	"v_proj",
+	"q_rope",
+	"k_rope",
+	"attn_scores",
+	"attn_softmax",
+	"attn_context",
+	"attn_out",
+	"attn_residual",
+	"post_attn_norm",
+	"ffn_gate",
+	"ffn_up",
+	"ffn_act",
+	"ffn_down",
+	"output",
+	"final_norm",
+	"logits",
 };
 
 const char *plumb_point_name(int point)
@@ -21,12 +39,17 @@ bool plumb_point_in_layer(int point)
 int64_t plumb_point_width(const struct plumb_config *c, int point)
 {
 	switch (point) {
-	case PLUMB_POINT_Q_PROJ: case PLUMB_POINT_Q_ROPE: return c->heads * c->head_dim;
-	case PLUMB_POINT_K_PROJ: case PLUMB_POINT_K_ROPE: return c->kv_heads * c->head_dim;
+	case PLUMB_POINT_Q_PROJ:
+	case PLUMB_POINT_Q_ROPE: return c->heads * c->head_dim;
+	case PLUMB_POINT_K_PROJ:
+	case PLUMB_POINT_K_ROPE: return c->kv_heads * c->head_dim;
 	case PLUMB_POINT_V_PROJ: return c->kv_heads * c->value_dim;
 	case PLUMB_POINT_ATTN_CONTEXT: return c->heads * c->value_dim;
-	case PLUMB_POINT_ATTN_SCORES: case PLUMB_POINT_ATTN_SOFTMAX: return 0;
-	case PLUMB_POINT_FFN_GATE: case PLUMB_POINT_FFN_UP: case PLUMB_POINT_FFN_ACT: return c->ffn;
+	case PLUMB_POINT_ATTN_SCORES:
+	case PLUMB_POINT_ATTN_SOFTMAX: return 0;
+	case PLUMB_POINT_FFN_GATE:
+	case PLUMB_POINT_FFN_UP:
+	case PLUMB_POINT_FFN_ACT: return c->ffn;
 	case PLUMB_POINT_LOGITS: return c->vocab;
 	default: return c->hidden;
 	}
@@ -34,7 +57,8 @@ int64_t plumb_point_width(const struct plumb_config *c, int point)
 
 const struct plumb_made *plumb_model_made(const struct plumb_model *m, int point)
 {
-	return point >= 0 && point < PLUMB_POINT_COUNT && m->family->points >> point & 1 ? &m->family->made[point] : NULL;
+	return point >= 0 && point < PLUMB_POINT_COUNT && m->family->points >> point & 1 ? &m->family->made[point]
+																					 : NULL;
 }
 
 bool plumb_model_one_by_one(const struct plumb_model *m)

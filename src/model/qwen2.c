@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One forward pass of a Qwen2-like transformer, to be read from the bottom up: embedding, layers of attention and feed-forward, output.
- * Sizes are in model.h. Each step (pass.h) runs an operator and shows what it made; where the mode and the tap allow, a fused operator
- * takes the place of several. A weight w {rows, columns} is applied to each row of x: x w^T + b. */
+/* One forward pass of a Qwen2-like transformer, to be read from the bottom up: embedding, layers of attention
+ * and feed-forward, output. Sizes are in model.h. Each step (pass.h) runs an operator and shows what it made;
+ * where the mode and the tap allow, a fused operator takes the place of several. A weight w {rows, columns}
+ * is applied to each row of x: x w^T + b. */
 #include "model/pass.h"
 
 /* q, k, v = the normed stream times three weights */
@@ -15,7 +16,8 @@ static void qwen2_qkv(struct plumb_pass *p, const struct plumb_layer *w)
 	plumb_pass_matmul(p, &p->v, &p->norm, &w->wv, &w->bv, PLUMB_POINT_V_PROJ);
 }
 
-/* mix = softmax(q k^T / sqrt(head_dim)) v, over the positions in the caches up to a query's own; heads share keys and values in groups */
+/* mix = softmax(q k^T / sqrt(head_dim)) v, over the positions in the caches up to a query's own; heads share
+ * keys and values in groups */
 static void qwen2_attend(struct plumb_sequence *s)
 {
 	if (plumb_sequence_attention(s))
@@ -62,7 +64,8 @@ static void qwen2_output(struct plumb_pass *p, const struct plumb_model *m, int6
 	struct plumb_tensor x, norm, logits;
 	plumb_pass_last(p, rows, &x, &norm, &logits);
 	plumb_pass_norm(p, &norm, &x, &m->weights.norm, PLUMB_POINT_FINAL_NORM);
-	plumb_pass_matmul(p, &logits, &norm, plumb_weights_output(m), &m->weights.output_bias, PLUMB_POINT_LOGITS);
+	plumb_pass_matmul(
+		p, &logits, &norm, plumb_weights_output(m), &m->weights.output_bias, PLUMB_POINT_LOGITS);
 }
 
 enum plumb_status plumb_qwen2_forward(const struct plumb_segment *segment, int segments, int64_t rows)

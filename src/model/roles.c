@@ -33,7 +33,8 @@ int64_t plumb_tensor_layer(struct plumb_span name, struct plumb_span *part)
 	return layer;
 }
 
-static const struct plumb_weight_row *roles_row(const struct plumb_family *family, enum plumb_role role, bool *in_layer)
+static const struct plumb_weight_row *roles_row(
+	const struct plumb_family *family, enum plumb_role role, bool *in_layer)
 {
 	for (int list = 0; list < 2; list++) {
 		const struct plumb_weight_row *rows = list ? family->layer : family->top;
@@ -52,16 +53,20 @@ const char *plumb_role_part(const struct plumb_model *m, enum plumb_role role)
 	return row ? row->name : NULL;
 }
 
-const struct plumb_file_tensor *plumb_family_tensor(const struct plumb_family *family, const struct plumb_file *file, enum plumb_role role, int64_t layer)
+const struct plumb_file_tensor *plumb_family_tensor(
+	const struct plumb_family *family, const struct plumb_file *file, enum plumb_role role, int64_t layer)
 {
 	char name[PLUMB_TENSOR_NAME];
 	bool in_layer;
 	const struct plumb_weight_row *row = roles_row(family, role, &in_layer);
-	const struct plumb_file_tensor *t = row ? plumb_file_find(file, plumb_tensor_name(in_layer ? layer : -1, row->name, name)) : NULL;
+	const struct plumb_file_tensor *t = row
+		? plumb_file_find(file, plumb_tensor_name(in_layer ? layer : -1, row->name, name))
+		: NULL;
 	return t || !row || !row->hf ? t : plumb_file_find(file, row->hf);
 }
 
-const struct plumb_file_tensor *plumb_model_tensor(const struct plumb_model *m, enum plumb_role role, int64_t layer)
+const struct plumb_file_tensor *plumb_model_tensor(
+	const struct plumb_model *m, enum plumb_role role, int64_t layer)
 {
 	if (role == PLUMB_ROLE_OUTPUT && m->config.tied)
 		role = PLUMB_ROLE_EMBEDDING;

@@ -13,30 +13,43 @@ static enum plumb_status session_allocate(struct plumb_session *s)
 	struct plumb_context *ctx = s->model->ctx;
 	const struct plumb_config *c = &s->model->config;
 	int64_t qk = (c->heads + c->kv_heads) * c->head_dim, v = c->kv_heads * c->value_dim;
-	const struct { struct plumb_tensor *t; int64_t width; } rows[] = {
-		{ &s->x, c->hidden }, { &s->norm, c->hidden }, { &s->out, c->hidden }, { &s->qkv, qk + v },
-		{ &s->mix, c->heads * c->value_dim }, { &s->gate, c->ffn }, { &s->up, c->ffn },
+	const struct {
+		struct plumb_tensor *t;
+		int64_t width;
+	} rows[] = {
+		{ &s->x, c->hidden },
+		{ &s->norm, c->hidden },
+		{ &s->out, c->hidden },
+		{ &s->qkv, qk + v },
+		{ &s->mix, c->heads * c->value_dim },
+		{ &s->gate, c->ffn },
+		{ &s->up, c->ffn },
 	};
 	PLUMB_TRY(plumb_tensor_new(ctx, &s->ids, PLUMB_I32, 1, &s->batch));
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		PLUMB_TRY(plumb_tensor_new(ctx, rows[i].t, s->act, 2, (int64_t[]){ s->batch, rows[i].width }));
 	s->kcache = calloc((size_t)c->layers, sizeof *s->kcache);
 	s->vcache = calloc((size_t)c->layers, sizeof *s->vcache);
-	return s->kcache && s->vcache ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the caches of %lld layers", (long long)c->layers);
+	return s->kcache && s->vcache
+		? PLUMB_OK
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for the caches of %lld layers", (long long)c->layers);
 }
 
-enum plumb_status plumb_session_new(struct plumb_session **out, struct plumb_model *model, const struct plumb_session_options *options)
+enum plumb_status plumb_session_new(
+	struct plumb_session **out, struct plumb_model *model, const struct plumb_session_options *options)
 {
 	struct plumb_session_options taken, *o = &taken;
 	bool fp64 = model->ctx->precision == PLUMB_FP64, fp16 = model->ctx->precision == PLUMB_FP16;
 	*out = NULL;
 	PLUMB_TRY(plumb_options_take("plumb_session_options", o, sizeof taken, sizeof taken, options));
 	if (o->context < 0 || o->context > model->config.context)
-		return plumb_fail(PLUMB_E_ARGUMENT, "a context of %lld is not within the model's %lld", (long long)o->context, (long long)model->config.context);
+		return plumb_fail(PLUMB_E_ARGUMENT, "a context of %lld is not within the model's %lld",
+			(long long)o->context, (long long)model->config.context);
 	if (o->batch < 0)
 		return plumb_fail(PLUMB_E_ARGUMENT, "a batch of %lld is negative", (long long)o->batch);
 	if (o->kv_type != PLUMB_F32 && o->kv_type != PLUMB_F16)
-		return plumb_fail(PLUMB_E_TYPE, "a KV cache of %s is not supported, take f32 or f16", plumb_type_name(o->kv_type));
+		return plumb_fail(
+			PLUMB_E_TYPE, "a KV cache of %s is not supported, take f32 or f16", plumb_type_name(o->kv_type));
 	struct plumb_session *s = calloc(1, sizeof *s);
 	if (!s)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a session");
@@ -62,7 +75,8 @@ void plumb_session_free(struct plumb_session *s)
 {
 	if (!s)
 		return;
-	struct plumb_tensor *own[] = { &s->ids, &s->x, &s->norm, &s->out, &s->qkv, &s->mix, &s->gate, &s->up, &s->logits };
+	struct plumb_tensor *own[] = { &s->ids, &s->x, &s->norm, &s->out, &s->qkv, &s->mix, &s->gate, &s->up,
+		&s->logits };
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		plumb_tensor_free(own[i]);
 	for (int64_t i = 0; i < s->model->config.layers; i++) {
@@ -78,8 +92,8 @@ void plumb_session_free(struct plumb_session *s)
 }
 
 /* A larger cache with the held rows of the old one. */
-static enum plumb_status session_grow_one(struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity,
-	int64_t head)
+static enum plumb_status session_grow_one(
+	struct plumb_session *s, struct plumb_tensor *cache, int64_t capacity, int64_t head)
 {
 	struct plumb_tensor larger;
 	const int64_t shape[] = { capacity, s->model->config.kv_heads * head };
@@ -126,22 +140,25 @@ static enum plumb_status session_room_for_logits(struct plumb_session *s, int64_
 	if (s->logits.buffer && s->logits.dim[0] >= rows)
 		return PLUMB_OK;
 	plumb_tensor_free(&s->logits);
-	return plumb_tensor_new(s->model->ctx, &s->logits, s->act, 2, (int64_t[]){ rows, s->model->config.vocab });
+	return plumb_tensor_new(
+		s->model->ctx, &s->logits, s->act, 2, (int64_t[]){ rows, s->model->config.vocab });
 }
 
-static enum plumb_status session_check_tokens(const struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
+static enum plumb_status session_check_tokens(
+	const struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
 {
 	if (n < 1)
 		return plumb_fail(PLUMB_E_ARGUMENT, "no tokens to evaluate");
 	for (int64_t i = 0; i < n; i++)
 		if (tokens[i] < 0 || tokens[i] >= s->model->config.vocab)
-			return plumb_fail(PLUMB_E_ARGUMENT, "token %d at %lld is outside the vocabulary of %lld", tokens[i], (long long)i,
-				(long long)s->model->config.vocab);
+			return plumb_fail(PLUMB_E_ARGUMENT, "token %d at %lld is outside the vocabulary of %lld",
+				tokens[i], (long long)i, (long long)s->model->config.vocab);
 	if (n > s->context - s->position)
-		return plumb_fail(PLUMB_E_LIMIT, "%lld tokens after %lld held do not fit the context of %lld", (long long)n,
-			(long long)s->position, (long long)s->context);
+		return plumb_fail(PLUMB_E_LIMIT, "%lld tokens after %lld held do not fit the context of %lld",
+			(long long)n, (long long)s->position, (long long)s->context);
 	if (want == PLUMB_LOGITS_ALL && n > s->batch)
-		return plumb_fail(PLUMB_E_ARGUMENT, "logits of all %lld tokens asked, a pass takes %lld", (long long)n, (long long)s->batch);
+		return plumb_fail(PLUMB_E_ARGUMENT, "logits of all %lld tokens asked, a pass takes %lld",
+			(long long)n, (long long)s->batch);
 	return PLUMB_OK;
 }
 
@@ -154,7 +171,8 @@ static enum plumb_status session_forward(const struct plumb_segment *segment, in
 	return status;
 }
 
-enum plumb_status plumb_session_eval(struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
+enum plumb_status plumb_session_eval(
+	struct plumb_session *s, const int32_t *tokens, int64_t n, enum plumb_logits want)
 {
 	int64_t before = s->position, last = want == PLUMB_LOGITS_ALL ? n : want == PLUMB_LOGITS_LAST ? 1 : 0;
 	PLUMB_TRY(session_check_tokens(s, tokens, n, want));
@@ -215,24 +233,29 @@ enum plumb_status plumb_session_logits(struct plumb_session *s, const float **lo
 	return PLUMB_OK;
 }
 
-static enum plumb_status session_check_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
+static enum plumb_status session_check_step(
+	struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
 {
 	if (count < 1 || count > sessions[0]->batch)
-		return plumb_fail(PLUMB_E_ARGUMENT, "a shared step takes from 1 to %lld sessions, not %lld", count < 1 ? 1LL : (long long)sessions[0]->batch, (long long)count);
+		return plumb_fail(PLUMB_E_ARGUMENT, "a shared step takes from 1 to %lld sessions, not %lld",
+			count < 1 ? 1LL : (long long)sessions[0]->batch, (long long)count);
 	for (int64_t i = 0; i < count; i++) {
 		if (sessions[i]->model != sessions[0]->model)
 			return plumb_fail(PLUMB_E_ARGUMENT, "session %lld is of another model", (long long)i);
 		if (sessions[i]->tap)
-			return plumb_fail(PLUMB_E_ARGUMENT, "session %lld has a tap: it takes no shared step", (long long)i);
+			return plumb_fail(
+				PLUMB_E_ARGUMENT, "session %lld has a tap: it takes no shared step", (long long)i);
 		for (int64_t j = 0; j < i; j++)
 			if (sessions[j] == sessions[i])
-				return plumb_fail(PLUMB_E_ARGUMENT, "sessions %lld and %lld are the same", (long long)j, (long long)i);
+				return plumb_fail(
+					PLUMB_E_ARGUMENT, "sessions %lld and %lld are the same", (long long)j, (long long)i);
 		PLUMB_TRY(session_check_tokens(sessions[i], &tokens[i], 1, PLUMB_LOGITS_LAST));
 	}
 	return PLUMB_OK;
 }
 
-static enum plumb_status session_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count, struct plumb_segment *segment)
+static enum plumb_status session_step(struct plumb_session *const *sessions, const int32_t *tokens,
+	int64_t count, struct plumb_segment *segment)
 {
 	struct plumb_session *lead = sessions[0];
 	struct plumb_tensor ids, row;
@@ -256,7 +279,8 @@ static enum plumb_status session_step(struct plumb_session *const *sessions, con
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_sessions_step(struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
+enum plumb_status plumb_sessions_step(
+	struct plumb_session *const *sessions, const int32_t *tokens, int64_t count)
 {
 	PLUMB_TRY(session_check_step(sessions, tokens, count));
 	struct plumb_segment *segment = calloc((size_t)count, sizeof *segment);
@@ -274,7 +298,8 @@ int64_t plumb_session_position(const struct plumb_session *s) { return s->positi
 enum plumb_status plumb_session_rewind(struct plumb_session *s, int64_t position)
 {
 	if (position < 0 || position > s->position)
-		return plumb_fail(PLUMB_E_ARGUMENT, "cannot go back to %lld from %lld", (long long)position, (long long)s->position);
+		return plumb_fail(PLUMB_E_ARGUMENT, "cannot go back to %lld from %lld", (long long)position,
+			(long long)s->position);
 	s->position = position;
 	return PLUMB_OK;
 }

@@ -11,7 +11,10 @@
 #include <plumb/text.h>
 
 /* What is odd and not needed; it becomes warnings of the tokenizer once there is one. */
-struct oddities { char text[4][256]; int n; };
+struct oddities {
+	char text[4][256];
+	int n;
+};
 
 /* There are as many rows as calls. */
 static char *vocab_oddity(struct oddities *odd) { return odd->text[odd->n++]; }
@@ -19,26 +22,27 @@ static char *vocab_oddity(struct oddities *odd) { return odd->text[odd->n++]; }
 static const char *const kind_name[] = { "a boolean", "an integer", "a float", "a string", "an array" };
 
 /* Find a key and check its kind. *meta NULL: absent, an error only if needed. */
-static enum plumb_status vocab_find_meta(const struct plumb_file *file, const char *key, enum plumb_meta_kind kind,
-	bool needed, const struct plumb_meta **meta)
+static enum plumb_status vocab_find_meta(const struct plumb_file *file, const char *key,
+	enum plumb_meta_kind kind, bool needed, const struct plumb_meta **meta)
 {
 	*meta = plumb_file_meta_find(file, key);
 	if (!*meta)
 		return needed ? plumb_fail(PLUMB_E_FORMAT, "no tokenizer: key %s is missing", key) : PLUMB_OK;
 	if ((*meta)->kind != kind)
-		return plumb_fail(PLUMB_E_FORMAT, "key %s is %s, expected %s", key, kind_name[(*meta)->kind], kind_name[kind]);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "key %s is %s, expected %s", key, kind_name[(*meta)->kind], kind_name[kind]);
 	return PLUMB_OK;
 }
 
-static enum plumb_status vocab_find_array(const struct plumb_file *file, const char *key, enum plumb_meta_kind of,
-	bool needed, const struct plumb_meta **meta)
+static enum plumb_status vocab_find_array(const struct plumb_file *file, const char *key,
+	enum plumb_meta_kind of, bool needed, const struct plumb_meta **meta)
 {
 	enum plumb_status status = vocab_find_meta(file, key, PLUMB_META_ARRAY, needed, meta);
 	if (status || !*meta)
 		return status;
 	if ((*meta)->n && (*meta)->of != of)
-		return plumb_fail(PLUMB_E_FORMAT, "key %s is an array of elements of which each is %s, expected %s", key,
-			kind_name[(*meta)->of], kind_name[of]);
+		return plumb_fail(PLUMB_E_FORMAT, "key %s is an array of elements of which each is %s, expected %s",
+			key, kind_name[(*meta)->of], kind_name[of]);
 	if ((*meta)->n > INT32_MAX)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s has %llu elements, at most %d are taken", key,
 			(unsigned long long)(*meta)->n, INT32_MAX);
@@ -46,7 +50,8 @@ static enum plumb_status vocab_find_array(const struct plumb_file *file, const c
 }
 
 /* *text is malloc'ed; NULL when the key is absent. */
-static enum plumb_status vocab_read_string(const struct plumb_file *file, const char *key, bool needed, char **text)
+static enum plumb_status vocab_read_string(
+	const struct plumb_file *file, const char *key, bool needed, char **text)
 {
 	const struct plumb_meta *meta;
 	enum plumb_status status = vocab_find_meta(file, key, PLUMB_META_STRING, needed, &meta);
@@ -65,7 +70,8 @@ static enum plumb_status vocab_read_string(const struct plumb_file *file, const 
 }
 
 /* odd NULL: the id is needed, and a wrong one is an error. */
-static enum plumb_status vocab_read_id(const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
+static enum plumb_status vocab_read_id(
+	const struct plumb_file *file, const char *key, struct oddities *odd, int32_t *id)
 {
 	const struct plumb_meta *meta = plumb_file_meta_find(file, key);
 	*id = -1;
@@ -76,10 +82,11 @@ static enum plumb_status vocab_read_id(const struct plumb_file *file, const char
 		return PLUMB_OK;
 	}
 	if (odd && meta->kind == PLUMB_META_INT)
-		snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
+		snprintf(vocab_oddity(odd), sizeof odd->text[0],
+			"the key %s is %lld, which is no token; it is taken as none", key, (long long)meta->i);
 	else if (odd)
-		snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key %s is %s, expected a token id; it is taken as none", key,
-			kind_name[meta->kind]);
+		snprintf(vocab_oddity(odd), sizeof odd->text[0],
+			"the key %s is %s, expected a token id; it is taken as none", key, kind_name[meta->kind]);
 	else if (meta->kind == PLUMB_META_INT)
 		return plumb_fail(PLUMB_E_FORMAT, "key %s is %lld, expected a token id", key, (long long)meta->i);
 	else
@@ -95,12 +102,14 @@ static enum plumb_status vocab_read_split(const struct plumb_file *file, struct 
 	if (status || (*split && **split))
 		return status;
 	if (!(family = plumb_family_of(file, &status)))
-		return plumb_fail(PLUMB_E_FORMAT, "no tokenizer: key tokenizer.ggml.pre is missing, and general.architecture is no family "
+		return plumb_fail(PLUMB_E_FORMAT,
+			"no tokenizer: key tokenizer.ggml.pre is missing, and general.architecture is no family "
 			"whose pattern plumb knows");
 	free(*split);
 	if (!(*split = strdup(family->split)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a pattern");
-	snprintf(vocab_oddity(odd), sizeof odd->text[0], "the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
+	snprintf(vocab_oddity(odd), sizeof odd->text[0],
+		"the key tokenizer.ggml.pre is missing; text is split as the family %s does, by the pattern %s",
 		family->name, family->split);
 	return PLUMB_OK;
 }
@@ -111,15 +120,18 @@ static enum plumb_status vocab_count_rows(const struct plumb_file *file, size_t 
 	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
 	int64_t rows = embed ? embed->dim[0] : (int64_t)tokens;
 	if (rows < (int64_t)tokens)
-		return plumb_fail(PLUMB_E_FORMAT, "the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
+		return plumb_fail(PLUMB_E_FORMAT,
+			"the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
 			tokens, (long long)rows);
 	if (rows > (int64_t)tokens)
-		snprintf(vocab_oddity(odd), sizeof odd->text[0], "token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
+		snprintf(vocab_oddity(odd), sizeof odd->text[0],
+			"token_embd.weight has %lld rows, the tokenizer %zu tokens; ids from %zu on have no text",
 			(long long)rows, tokens, tokens);
 	return PLUMB_OK;
 }
 
-static enum plumb_status vocab_read_spans(const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
+static enum plumb_status vocab_read_spans(
+	const struct plumb_meta *meta, const struct plumb_span **spans, size_t *n)
 {
 	struct plumb_span *s = calloc(meta->n + 1, sizeof *s);
 	*spans = s;
@@ -135,7 +147,8 @@ static enum plumb_status vocab_read_kinds(const struct plumb_meta *meta, size_t 
 {
 	int32_t *k;
 	if (meta->n != tokens)
-		return plumb_fail(PLUMB_E_FORMAT, "%llu token types for %zu tokens", (unsigned long long)meta->n, tokens);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "%llu token types for %zu tokens", (unsigned long long)meta->n, tokens);
 	*kinds = k = calloc(tokens + 1, sizeof *k);
 	if (!k)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token types", tokens);
@@ -151,17 +164,20 @@ static enum plumb_status vocab_read_lists(const struct plumb_file *file, struct 
 	const struct plumb_meta *tokens, *merges, *kinds;
 	enum plumb_status status;
 	if ((status = vocab_find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
-	    (status = vocab_find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
-	    (status = vocab_find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
-	    (status = vocab_read_spans(tokens, &v->token, &v->tokens)) || (status = vocab_read_spans(merges, &v->merge, &v->merges)))
+		(status = vocab_find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
+		(status = vocab_find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
+		(status = vocab_read_spans(tokens, &v->token, &v->tokens)) ||
+		(status = vocab_read_spans(merges, &v->merge, &v->merges)))
 		return status;
 	return kinds ? vocab_read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
 }
 
-static enum plumb_status vocab_read_bos(const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
+static enum plumb_status vocab_read_bos(
+	const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
 {
 	const struct plumb_meta *add;
-	enum plumb_status status = vocab_find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
+	enum plumb_status status = vocab_find_meta(
+		file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
 	if (status)
 		return status;
 	v->add_bos = add && add->i;
@@ -178,14 +194,16 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	if ((status = vocab_read_string(file, "tokenizer.ggml.model", true, &model)))
 		goto fail;
 	if (strcmp(model, "gpt2")) {
-		status = plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported",
-			model);
+		status = plumb_fail(PLUMB_E_UNSUPPORTED,
+			"tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported", model);
 		goto fail;
 	}
 	if ((status = vocab_read_split(file, &odd, &split)) ||
-	    (status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) || (status = vocab_read_lists(file, &v)) ||
-	    (status = vocab_read_bos(file, &odd, &v)) || (status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
-	    (status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) || (status = vocab_count_rows(file, v.tokens, &odd)))
+		(status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) ||
+		(status = vocab_read_lists(file, &v)) || (status = vocab_read_bos(file, &odd, &v)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) ||
+		(status = vocab_count_rows(file, v.tokens, &odd)))
 		goto fail;
 	if ((status = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
 		goto fail;

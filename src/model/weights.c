@@ -27,8 +27,8 @@ static struct plumb_tensor *weights_member(void *base, const struct plumb_weight
 }
 
 /* Norms and biases are computed with in float32, whatever the file keeps them in. */
-static enum plumb_status weights_widen(struct plumb_model *model, struct plumb_tensor *t,
-	const struct plumb_file_tensor *f)
+static enum plumb_status weights_widen(
+	struct plumb_model *model, struct plumb_tensor *t, const struct plumb_file_tensor *f)
 {
 	int64_t n = f->dim[0];
 	float *values = malloc(sizeof *values * (size_t)n);
@@ -43,12 +43,13 @@ static enum plumb_status weights_widen(struct plumb_model *model, struct plumb_t
 	return s;
 }
 
-static enum plumb_status weights_bind(struct plumb_model *model, void *base, const struct plumb_weight_row *row,
-	const char *name)
+static enum plumb_status weights_bind(
+	struct plumb_model *model, void *base, const struct plumb_weight_row *row, const char *name)
 {
 	struct plumb_tensor *t = weights_member(base, row);
 	const struct plumb_file_tensor *f = plumb_file_find(model->file, name);
-	int64_t rows = weights_size_of(&model->config, row->rows), columns = weights_size_of(&model->config, row->columns);
+	int64_t rows = weights_size_of(&model->config, row->rows),
+			columns = weights_size_of(&model->config, row->columns);
 	int rank = row->columns == PLUMB_SIZE_NONE ? 1 : 2;
 	char have[96];
 	if (!f)
@@ -62,8 +63,7 @@ static enum plumb_status weights_bind(struct plumb_model *model, void *base, con
 			rank == 1 ? "the tensor %s is %s, must be {%lld}" : "the tensor %s is %s, must be {%lld, %lld}",
 			name, plumb_shape_text(&shape, have, sizeof have), (long long)rows, (long long)columns);
 	if (!plumb_type_is_weight(f->type))
-		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name,
-			f->type_name);
+		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name, f->type_name);
 	if (rank == 1 && f->type != PLUMB_F32)
 		return weights_widen(model, t, f);
 	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
@@ -84,7 +84,8 @@ static enum plumb_status weights_prepare(struct plumb_model *model, struct plumb
 	return PLUMB_OK;
 }
 
-static enum plumb_status weights_prepare_all(struct plumb_model *model, plumb_progress_fn progress, void *user)
+static enum plumb_status weights_prepare_all(
+	struct plumb_model *model, plumb_progress_fn progress, void *user)
 {
 	struct plumb_weights *w = &model->weights;
 	const struct plumb_family *family = model->family;
@@ -110,8 +111,8 @@ static enum plumb_status weights_prepare_all(struct plumb_model *model, plumb_pr
 /* Is this tensor one of those that the file need not have? */
 static bool weights_absent(const struct plumb_model *model, const struct plumb_weight_row *row)
 {
-	return (row->bias && !(model->config.biases & row->bias)) || (row->role == PLUMB_ROLE_OUTPUT &&
-		model->config.tied);
+	return (row->bias && !(model->config.biases & row->bias)) ||
+		(row->role == PLUMB_ROLE_OUTPUT && model->config.tied);
 }
 
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user)
@@ -122,8 +123,7 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 	/* A file of 291 tensors cannot have a million layers: no allocation on its word alone. */
 	if (model->config.layers > plumb_file_tensors(model->file))
 		return plumb_fail(PLUMB_E_FORMAT, "%lld layers cannot be in %lld tensors",
-			(long long)model->config.layers,
-			(long long)plumb_file_tensors(model->file));
+			(long long)model->config.layers, (long long)plumb_file_tensors(model->file));
 	w->layer = calloc((size_t)model->config.layers, sizeof *w->layer);
 	if (!w->layer)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld layers", (long long)model->config.layers);
@@ -134,7 +134,8 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 		for (int r = 0; r < family->layer_count; r++) {
 			if (weights_absent(model, &family->layer[r]))
 				continue;
-			PLUMB_TRY(weights_bind(model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
+			PLUMB_TRY(weights_bind(
+				model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
 		}
 	return weights_prepare_all(model, progress, user);
 }

@@ -55,7 +55,8 @@ static bool zeros_is_norm(const struct plumb_file_tensor *t)
 /* More zeros at its end, or in a row, than a tensor has for a reason. */
 static bool zeros_is_too_many(const struct plumb_file_tensor *t, size_t zeros)
 {
-	return zeros_is_matrix(t) ? (double)zeros > MOST_ZEROS * (double)t->bytes : zeros_is_norm(t) && zeros == t->bytes;
+	return zeros_is_matrix(t) ? (double)zeros > MOST_ZEROS * (double)t->bytes
+							  : zeros_is_norm(t) && zeros == t->bytes;
 }
 
 /* Whether a tensor's data are in this part of a split model (or in the file, where it is whole). */
@@ -66,8 +67,8 @@ static bool zeros_is_in(const struct plumb_file *part, const struct plumb_file_t
 }
 
 /* The data of a part end in zeros: since where? order: all tensors by address. NULL: they do not. */
-static const struct plumb_file_tensor *zeros_lost_since(const struct plumb_file *part,
-	const struct plumb_file_tensor *const *order, int64_t n, size_t *good)
+static const struct plumb_file_tensor *zeros_lost_since(
+	const struct plumb_file *part, const struct plumb_file_tensor *const *order, int64_t n, size_t *good)
 {
 	const struct plumb_file_tensor *first = NULL;
 	for (int64_t i = n; i-- > 0;) {
@@ -116,8 +117,8 @@ static size_t zeros_inside(const struct plumb_file_tensor *t, size_t *from)
 }
 
 /* Tensors of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
-static void zeros_name_zeros(struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n,
-	const char *path)
+static void zeros_name_zeros(
+	struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n, const char *path)
 {
 	char names[2][NAMED * (PLUMB_QUOTE + 64)] = { "", "" }, quote[PLUMB_QUOTE];
 	long long found[2] = { 0, 0 };
@@ -137,25 +138,26 @@ static void zeros_name_zeros(struct plumb_context *ctx, const struct plumb_file_
 				order[i]->bytes);
 	}
 	if (found[0])
-		plumb_notice(ctx, "%s: %lld weight%s all zero: %s%s", path, found[0],
-			found[0] == 1 ? " is" : "s are", names[0], found[0] > NAMED ? " ..." : "");
+		plumb_notice(ctx, "%s: %lld weight%s all zero: %s%s", path, found[0], found[0] == 1 ? " is" : "s are",
+			names[0], found[0] > NAMED ? " ..." : "");
 	if (found[1])
-		plumb_notice(ctx, "%s: %lld weight%s zero in part, as after an interrupted download: %s%s",
-			path, found[1], found[1] == 1 ? " is" : "s are", names[1], found[1] > NAMED ? " ..." : "");
+		plumb_notice(ctx, "%s: %lld weight%s zero in part, as after an interrupted download: %s%s", path,
+			found[1], found[1] == 1 ? " is" : "s are", names[1], found[1] > NAMED ? " ..." : "");
 }
 
-static enum plumb_status zeros_fail_lost(const struct plumb_file_tensor *lost, size_t good, int64_t part,
-	int64_t parts)
+static enum plumb_status zeros_fail_lost(
+	const struct plumb_file_tensor *lost, size_t good, int64_t part, int64_t parts)
 {
 	char quote[PLUMB_QUOTE], end[64] = "the file";
 	if (parts > 1)
 		snprintf(end, sizeof end, "part %lld of %lld", (long long)part, (long long)parts);
-	return plumb_fail(PLUMB_E_FORMAT, "nothing but zeros from byte %zu of the tensor %s to the end of %s"
-		PLUMB_TRUNCATED, good, plumb_quote(lost->name, quote), end);
+	return plumb_fail(PLUMB_E_FORMAT,
+		"nothing but zeros from byte %zu of the tensor %s to the end of %s" PLUMB_TRUNCATED, good,
+		plumb_quote(lost->name, quote), end);
 }
 
-enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plumb_file *file,
-	const char *path)
+enum plumb_status plumb_zeros_check(
+	struct plumb_context *ctx, const struct plumb_file *file, const char *path)
 {
 	const int64_t n = plumb_file_tensors(file);
 	const struct plumb_file_tensor **order = calloc(n > 0 ? (size_t)n : 1, sizeof *order);
@@ -167,7 +169,8 @@ enum plumb_status plumb_zeros_check(struct plumb_context *ctx, const struct plum
 	qsort(order, (size_t)n, sizeof *order, zeros_by_address);
 	for (int64_t i = -1; i < file->shards && !s; i++) {
 		size_t good;
-		const struct plumb_file_tensor *lost = zeros_lost_since(i < 0 ? file : file->shard[i], order, n, &good);
+		const struct plumb_file_tensor *lost = zeros_lost_since(
+			i < 0 ? file : file->shard[i], order, n, &good);
 		if (lost)
 			s = zeros_fail_lost(lost, good, i + 2, file->shards + 1);
 	}

@@ -2,7 +2,12 @@
 /* Lowest index of the largest element of each row. Exact, so any split gives the same. */
 #include "native/native.h"
 
-struct work { const struct plumb_simd *simd; int32_t *y; const float *x; int64_t d; };
+struct work {
+	const struct plumb_simd *simd;
+	int32_t *y;
+	const float *x;
+	int64_t d;
+};
 
 static void argmax_run(void *arg, int64_t first, int64_t end, int thread)
 {

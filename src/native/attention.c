@@ -7,10 +7,10 @@
 #include <string.h>
 #include "native/native.h"
 
-#define KEYS 64        /* keys in a tile */
-#define ROWS 48        /* about so many (query, head) rows share a tile */
-#define CHUNK 1024     /* keys per task when the queries are few; whole tiles */
-#define SPLIT_ROWS 4   /* up to so many query rows, the keys are cut */
+#define KEYS 64      /* keys in a tile */
+#define ROWS 48      /* about so many (query, head) rows share a tile */
+#define CHUNK 1024   /* keys per task when the queries are few; whole tiles */
+#define SPLIT_ROWS 4 /* up to so many query rows, the keys are cut */
 
 struct work {
 	struct plumb_driver *driver;
@@ -20,8 +20,9 @@ struct work {
 	const char *k, *v;
 	enum plumb_type ktype, vtype;
 	size_t khead, vhead; /* bytes of a head in a row of the caches */
-	int64_t n, d, wide, group, block; /* queries, head size and that in whole tiles, heads per KV head, queries per task */
-	int64_t blocks, chunks, chunk;    /* tasks: kv_heads * blocks * chunks */
+	int64_t n, d, wide, group,
+		block; /* queries, head size and that in whole tiles, heads per KV head, queries per task */
+	int64_t blocks, chunks, chunk; /* tasks: kv_heads * blocks * chunks */
 	size_t partial_size;
 	struct plumb_attn a;
 };
@@ -34,17 +35,16 @@ struct tile {
 	int64_t last;                    /* end of the keys */
 };
 
-static size_t attention_result_floats(int64_t rows, int64_t wide)
-{
-	return (size_t)(rows * (wide + 2));
-}
+static size_t attention_result_floats(int64_t rows, int64_t wide) { return (size_t)(rows * (wide + 2)); }
 
 static size_t attention_scratch_floats(int64_t rows, int64_t d, int64_t wide)
 {
-	return (size_t)(rows * (d + KEYS) + d * KEYS + KEYS * wide + PLUMB_SIMD_NR_MAX * d) + attention_result_floats(rows, wide);
+	return (size_t)(rows * (d + KEYS) + d * KEYS + KEYS * wide + PLUMB_SIMD_NR_MAX * d) +
+		attention_result_floats(rows, wide);
 }
 
-static void attention_tile_start(const struct work *w, struct tile *t, int64_t kv_head, float *scratch, float *result)
+static void attention_tile_start(
+	const struct work *w, struct tile *t, int64_t kv_head, float *scratch, float *result)
 {
 	int64_t rows = w->block * w->group;
 	t->q = scratch;
@@ -67,14 +67,16 @@ static void attention_tile_start(const struct work *w, struct tile *t, int64_t k
 }
 
 /* The head's part of cache row `at`. */
-static const char *attention_cache_row(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at)
+static const char *attention_cache_row(
+	const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at)
 {
 	return cache + head * (size_t)(at * w->a.kv_heads + kv_head);
 }
 
-/* Rows [at, end) of a cache that are still to come. With few queries memory is the limit, heads lie apart, and hardware that
- * follows streams sees none; with many, keys are used so often that they are in a cache. */
-static void attention_prefetch_rows(const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
+/* Rows [at, end) of a cache that are still to come. With few queries memory is the limit, heads lie apart,
+ * and hardware that follows streams sees none; with many, keys are used so often that they are in a cache. */
+static void attention_prefetch_rows(
+	const struct work *w, const char *cache, size_t head, int64_t kv_head, int64_t at, int64_t end)
 {
 	for (int64_t j = at; j < end && w->n <= SPLIT_ROWS; j++)
 		for (size_t i = 0; i < head; i += 64)
@@ -89,23 +91,32 @@ static int64_t attention_even(int64_t rows, int64_t most)
 }
 
 /* s = q k^T for all rows and `keys` keys from `at` on. */
-static void attention_tile_scores(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+static void attention_tile_scores(
+	const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	const struct plumb_simd *simd = w->simd;
 	const int64_t rows = t->count * w->group, step = attention_even(rows, simd->mr);
 	for (int64_t j = 0; j < keys; j += simd->nr) {
 		int n = keys - j < simd->nr ? (int)(keys - j) : simd->nr;
 		const char *from = attention_cache_row(w, w->k, w->khead, kv_head, at + j);
-		attention_prefetch_rows(w, w->k, w->khead, kv_head, at + j + KEYS, at + j + n + KEYS < t->last ? at + j + n + KEYS : t->last);
+		attention_prefetch_rows(w, w->k, w->khead, kv_head, at + j + KEYS,
+			at + j + n + KEYS < t->last ? at + j + n + KEYS : t->last);
 		for (int r = 0; r < n && w->ktype != PLUMB_F32; r++)
-			simd->to_f32[w->ktype](w->ktype, from + w->khead * (size_t)(r * w->a.kv_heads), t->rows + r * w->d, w->d);
+			simd->to_f32[w->ktype](
+				w->ktype, from + w->khead * (size_t)(r * w->a.kv_heads), t->rows + r * w->d, w->d);
 		if (w->ktype == PLUMB_F32)
 			simd->pack((const float *)(const void *)from, w->a.kv_heads * w->d, n, w->d, t->panel);
 		else
 			simd->pack(t->rows, w->d, n, w->d, t->panel);
 		for (int64_t r = 0; r < rows; r += step)
-			simd->gemm(&(struct plumb_tile){ .m = (int)(rows - r < step ? rows - r : step), .k = w->d, .ldx = w->d,
-				.ldp = simd->nr, .ldc = KEYS, .x = t->q + r * w->d, .panel = t->panel, .c = t->s + r * KEYS + j });
+			simd->gemm(&(struct plumb_tile){ .m = (int)(rows - r < step ? rows - r : step),
+				.k = w->d,
+				.ldx = w->d,
+				.ldp = simd->nr,
+				.ldc = KEYS,
+				.x = t->q + r * w->d,
+				.panel = t->panel,
+				.c = t->s + r * KEYS + j });
 	}
 }
 
@@ -117,7 +128,8 @@ static void attention_row_softmax(const struct work *w, const struct tile *t, in
 	float max = w->simd->max(s, seen), keep;
 	if (!(max > t->max[r]))
 		max = t->max[r];
-	float shift = max == -INFINITY ? 0 : max; /* only -inf so far: weights 0, not NaN, as a later key may count */
+	float shift = max == -INFINITY ? 0
+								   : max; /* only -inf so far: weights 0, not NaN, as a later key may count */
 	if (t->max[r] != max && t->sum[r] != 0) {
 		w->simd->exp_sum(&keep, &t->max[r], shift, 1);
 		w->simd->scale(t->out + r * w->wide, keep, w->d);
@@ -128,24 +140,34 @@ static void attention_row_softmax(const struct work *w, const struct tile *t, in
 }
 
 /* out += s v for rows [r, r + rows), keys [0, seen). */
-static void attention_tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows, const float *v, int64_t ldv, int64_t seen)
+static void attention_tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows,
+	const float *v, int64_t ldv, int64_t seen)
 {
 	const struct plumb_simd *simd = w->simd;
 	const int64_t step = attention_even(rows, simd->mr);
 	for (int64_t c = 0; c < w->wide; c += simd->nr)
 		for (int64_t i = r; i < r + rows; i += step)
-			simd->gemm(&(struct plumb_tile){ .m = (int)(r + rows - i < step ? r + rows - i : step), .k = seen, .ldx = KEYS,
-				.ldp = ldv, .ldc = w->wide, .x = t->s + i * KEYS, .panel = v + c, .c = t->out + i * w->wide + c, .add = true });
+			simd->gemm(&(struct plumb_tile){ .m = (int)(r + rows - i < step ? r + rows - i : step),
+				.k = seen,
+				.ldx = KEYS,
+				.ldp = ldv,
+				.ldc = w->wide,
+				.x = t->s + i * KEYS,
+				.panel = v + c,
+				.c = t->out + i * w->wide + c,
+				.add = true });
 }
 
-static void attention_tile_keys(const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
+static void attention_tile_keys(
+	const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	int64_t ldv = w->a.kv_heads * w->d, ahead = at + KEYS, share = 1 + KEYS / (t->count * w->group);
 	const float *v = (const float *)(const void *)attention_cache_row(w, w->v, w->vhead, kv_head, at);
 	attention_tile_scores(w, t, kv_head, at, keys);
 	if (w->vtype != PLUMB_F32 || w->wide != w->d) {
 		for (int64_t j = 0; j < keys; j++)
-			w->simd->to_f32[w->vtype](w->vtype, attention_cache_row(w, w->v, w->vhead, kv_head, at + j), t->v + j * w->wide, w->d);
+			w->simd->to_f32[w->vtype](
+				w->vtype, attention_cache_row(w, w->v, w->vhead, kv_head, at + j), t->v + j * w->wide, w->d);
 		v = t->v;
 		ldv = w->wide;
 	}
@@ -153,7 +175,8 @@ static void attention_tile_keys(const struct work *w, const struct tile *t, int6
 		int64_t seen = w->a.pos + t->first + i + 1 - at;
 		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++) {
 			attention_row_softmax(w, t, r, seen < keys ? seen : keys);
-			attention_prefetch_rows(w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
+			attention_prefetch_rows(
+				w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
 			ahead += share;
 		}
 	}
@@ -186,7 +209,8 @@ static void attention_run(void *arg, int64_t first, int64_t end, int thread)
 		int64_t block = w->blocks - 1 - task / w->chunks % w->blocks; /* the longest first */
 		struct tile t = { .first = block * w->block };
 		t.count = w->n - t.first < w->block ? w->n - t.first : w->block;
-		attention_tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread), w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
+		attention_tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread),
+			w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
 		int64_t at = chunk * w->chunk;
 		t.last = w->a.pos + t.first + t.count;
 		if (chunk < w->chunks - 1)
@@ -203,7 +227,9 @@ static void attention_merge(const struct work *w, int64_t kv_head)
 {
 	int64_t rows = w->block * w->group;
 	float *into = w->partial + w->partial_size * (size_t)(kv_head * w->chunks);
-	struct tile t = { .out = into, .max = into + rows * w->wide, .sum = into + rows * w->wide + rows, .count = w->n };
+	struct tile t = {
+		.out = into, .max = into + rows * w->wide, .sum = into + rows * w->wide + rows, .count = w->n
+	};
 	for (int64_t c = 1; c < w->chunks; c++) {
 		float *from = into + w->partial_size * (size_t)c, *max = from + rows * w->wide, *sum = max + rows;
 		for (int64_t r = 0; r < rows; r++) {
@@ -224,8 +250,18 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 {
 	const struct plumb_tensor *q = call->in[0], *k = call->in[1], *v = call->in[2];
 	const struct plumb_simd *simd = plumb_native_simd(driver);
-	struct work w = { .driver = driver, .simd = simd, .y = plumb_host(call->out), .q = plumb_host(q), .k = plumb_host(k), .v = plumb_host(v),
-		.ktype = k->type, .vtype = v->type, .n = q->dim[0], .d = q->dim[1] / call->s.attn.heads, .chunks = 1, .a = call->s.attn };
+	struct work w = { .driver = driver,
+		.simd = simd,
+		.y = plumb_host(call->out),
+		.q = plumb_host(q),
+		.k = plumb_host(k),
+		.v = plumb_host(v),
+		.ktype = k->type,
+		.vtype = v->type,
+		.n = q->dim[0],
+		.d = q->dim[1] / call->s.attn.heads,
+		.chunks = 1,
+		.a = call->s.attn };
 	enum plumb_status s = plumb_native_f32(call);
 	if (s || (s = plumb_native_cache(k)) || (s = plumb_native_cache(v)))
 		return s;

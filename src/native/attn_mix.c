@@ -28,10 +28,18 @@ static void attn_mix_run(void *arg, int64_t first, int64_t end, int thread)
 		for (int64_t t = 0; t < seen; t += ROWS) {
 			int64_t rows = seen - t < ROWS ? seen - t : ROWS;
 			for (int64_t j = 0; j < rows; j++)
-				simd->to_f32[w->type](w->type, w->v + row * (size_t)(t + j) + head * (size_t)g, v + j * w->wide, w->d);
+				simd->to_f32[w->type](
+					w->type, w->v + row * (size_t)(t + j) + head * (size_t)g, v + j * w->wide, w->d);
 			for (int64_t c = 0; c < w->wide; c += simd->nr)
-				simd->gemm(&(struct plumb_tile){ .m = 1, .k = rows, .ldx = w->keys, .ldp = w->wide, .ldc = w->wide,
-					.x = w->p + r * w->keys + t, .panel = v + c, .c = y + c, .add = t > 0 });
+				simd->gemm(&(struct plumb_tile){ .m = 1,
+					.k = rows,
+					.ldx = w->keys,
+					.ldp = w->wide,
+					.ldc = w->wide,
+					.x = w->p + r * w->keys + t,
+					.panel = v + c,
+					.c = y + c,
+					.add = t > 0 });
 		}
 		memcpy(w->y + (i * w->a.heads + h) * w->d, y, sizeof *y * (size_t)w->d);
 	}
@@ -41,11 +49,13 @@ enum plumb_status plumb_native_attn_mix(struct plumb_driver *driver, const struc
 {
 	const struct plumb_tensor *p = call->in[0], *v = call->in[1];
 	const struct plumb_attn *a = &call->s.attn;
-	int64_t d = call->out->dim[1] / a->heads, nr = plumb_native_simd(driver)->nr, wide = (d + nr - 1) / nr * nr;
+	int64_t d = call->out->dim[1] / a->heads, nr = plumb_native_simd(driver)->nr,
+			wide = (d + nr - 1) / nr * nr;
 	enum plumb_status s = plumb_native_f32(call);
 	if (s || (s = plumb_native_cache(v)) || (s = plumb_native_reserve(driver, (ROWS + 1) * (size_t)wide, 0)))
 		return s;
-	struct work w = { driver, plumb_host(call->out), plumb_host(p), plumb_host(v), v->type, call->out->dim[0], d, wide, p->dim[2], *a };
+	struct work w = { driver, plumb_host(call->out), plumb_host(p), plumb_host(v), v->type, call->out->dim[0],
+		d, wide, p->dim[2], *a };
 	plumb_native_split(driver, w.n * a->heads, plumb_native_grain(w.keys * w.d), attn_mix_run, &w);
 	return PLUMB_OK;
 }

@@ -22,8 +22,13 @@ static void attn_scores_run(void *arg, int64_t first, int64_t end, int thread)
 		int64_t h = r / w->n, i = r % w->n, g = h / (w->a.heads / w->a.kv_heads), seen = w->a.pos + i + 1;
 		size_t size = plumb_type_bytes(w->type), head = size * (size_t)w->d;
 		float *s = w->s + r * w->keys;
-		struct plumb_dot dot = { .type = w->type, .w = w->k + head * (size_t)g, .stride = head * (size_t)w->a.kv_heads,
-			.rows = seen, .k = w->d, .x = w->q + (i * w->a.heads + h) * w->d, .y = s };
+		struct plumb_dot dot = { .type = w->type,
+			.w = w->k + head * (size_t)g,
+			.stride = head * (size_t)w->a.kv_heads,
+			.rows = seen,
+			.k = w->d,
+			.x = w->q + (i * w->a.heads + h) * w->d,
+			.y = s };
 		w->simd->dot[w->type](&dot);
 		w->simd->scale(s, (float)w->a.scale, seen);
 		for (int64_t t = seen; t < w->keys; t++)
@@ -37,8 +42,8 @@ enum plumb_status plumb_native_attn_scores(struct plumb_driver *driver, const st
 	enum plumb_status s = plumb_native_f32(call);
 	if (s || (s = plumb_native_cache(k)))
 		return s;
-	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(q), plumb_host(k), k->type, q->dim[0],
-		q->dim[1] / call->s.attn.heads, call->out->dim[2], call->s.attn };
+	struct work w = { plumb_native_simd(driver), plumb_host(call->out), plumb_host(q), plumb_host(k), k->type,
+		q->dim[0], q->dim[1] / call->s.attn.heads, call->out->dim[2], call->s.attn };
 	plumb_native_split(driver, w.n * w.a.heads, plumb_native_grain(w.keys * w.d), attn_scores_run, &w);
 	return PLUMB_OK;
 }

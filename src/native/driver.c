@@ -25,7 +25,8 @@ static size_t driver_cache_bytes(int level, size_t usual)
 #endif
 	char line[32];
 	for (int i = 0; size <= 0 && driver_cache_line(i, "level", line); i++)
-		if (atoi(line) == level && driver_cache_line(i, "type", line) && line[0] != 'I' && driver_cache_line(i, "size", line))
+		if (atoi(line) == level && driver_cache_line(i, "type", line) && line[0] != 'I' &&
+			driver_cache_line(i, "size", line))
 			size = atol(line) * (strchr(line, 'M') ? 1 << 20 : 1 << 10);
 	return size > 0 ? (size_t)size : usual;
 }
@@ -37,7 +38,8 @@ static enum plumb_status driver_open(struct plumb_driver *driver)
 	if (driver->kind == PLUMB_KIND_GPU)
 		return plumb_fail(PLUMB_E_DRIVER, "native runs on the CPU, a GPU was asked for");
 	int threads = plumb_pool_threads(driver->ctx->pool);
-	if (!(n = calloc(1, sizeof *n)) || !(n->taken = aligned_alloc(sizeof *n->taken, sizeof *n->taken * (size_t)threads))) {
+	if (!(n = calloc(1, sizeof *n)) ||
+		!(n->taken = aligned_alloc(sizeof *n->taken, sizeof *n->taken * (size_t)threads))) {
 		free(n);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the native driver");
 	}
@@ -48,8 +50,9 @@ static enum plumb_status driver_open(struct plumb_driver *driver)
 	}
 	static const char *const mode[] = { "", ", exact", ", fast" };
 	n->cache = driver_cache_bytes(2, 512 << 10);
-	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s, caches of %zu and %zu KB%s", threads, threads == 1 ? "" : "s", n->simd.name,
-		driver_cache_bytes(1, 32 << 10) >> 10, n->cache >> 10, mode[driver->ctx->mode]);
+	snprintf(driver->note, sizeof driver->note, "%d thread%s, %s, caches of %zu and %zu KB%s", threads,
+		threads == 1 ? "" : "s", n->simd.name, driver_cache_bytes(1, 32 << 10) >> 10, n->cache >> 10,
+		mode[driver->ctx->mode]);
 	driver->state = n;
 	return PLUMB_OK;
 }

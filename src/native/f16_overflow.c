@@ -3,7 +3,11 @@
 #include <math.h>
 #include "native/native.h"
 
-struct work { int32_t *y; const float *x; int64_t d; };
+struct work {
+	int32_t *y;
+	const float *x;
+	int64_t d;
+};
 
 static bool f16_overflow_overflows(float x) { return fabsf(x) >= PLUMB_F16_ENDS && fabsf(x) < INFINITY; }
 

@@ -4,7 +4,11 @@
 
 #define BLOCK 256
 
-struct work { const struct plumb_simd *simd; float *y; const float *x; };
+struct work {
+	const struct plumb_simd *simd;
+	float *y;
+	const float *x;
+};
 
 static void f16_round_run(void *arg, int64_t first, int64_t end, int thread)
 {

@@ -6,6 +6,11 @@ enum plumb_status plumb_native_gate_up(struct plumb_driver *driver, const struct
 {
 	PLUMB_TRY(plumb_native_f32(call));
 	float *y = plumb_host(call->out);
-	return plumb_native_product(&(struct plumb_product){ .driver = driver, .count = 2, .tensor = call->in[0], .norm = plumb_host(call->in[1]),
-		.eps = call->s.eps, .of = { { .weight = call->in[2], .y = y }, { .weight = call->in[3], .y = y } }, .swiglu = true });
+	return plumb_native_product(&(struct plumb_product){ .driver = driver,
+		.count = 2,
+		.tensor = call->in[0],
+		.norm = plumb_host(call->in[1]),
+		.eps = call->s.eps,
+		.of = { { .weight = call->in[2], .y = y }, { .weight = call->in[3], .y = y } },
+		.swiglu = true });
 }

@@ -3,7 +3,13 @@
 #include <string.h>
 #include "native/native.h"
 
-struct work { const struct plumb_simd *simd; enum plumb_type type; char *cache; const float *x; int64_t d; };
+struct work {
+	const struct plumb_simd *simd;
+	enum plumb_type type;
+	char *cache;
+	const float *x;
+	int64_t d;
+};
 
 static void kv_store_run(void *arg, int64_t first, int64_t end, int thread)
 {
@@ -24,7 +30,8 @@ enum plumb_status plumb_native_kv_store(struct plumb_driver *driver, const struc
 		return s;
 	int64_t d = cache->dim[1];
 	struct work w = { plumb_native_simd(driver), cache->type,
-		(char *)plumb_host(cache) + (size_t)(call->s.pos * d) * plumb_type_bytes(cache->type), plumb_host(x), d };
+		(char *)plumb_host(cache) + (size_t)(call->s.pos * d) * plumb_type_bytes(cache->type), plumb_host(x),
+		d };
 	plumb_native_split(driver, x->dim[0], plumb_native_grain(d) * 4, kv_store_run, &w);
 	return PLUMB_OK;
 }

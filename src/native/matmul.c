@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b. Quantised weights in their packed form are multiplied in matmul_packed.c; here are the others, and
- * all in the exact mode. Few rows of x: dot products against weights unpacked in registers, bound by
- * memory. Many rows: blocks of weights unpacked and packed once into panels, then tiles.
- * Both split by rows of w, so a sum is always made by one thread in one order. */
+/* y = x w^T + b. Quantised weights in their packed form are multiplied in matmul_packed.c; here are the
+ * others, and all in the exact mode. Few rows of x: dot products against weights unpacked in registers, bound
+ * by memory. Many rows: blocks of weights unpacked and packed once into panels, then tiles. Both split by
+ * rows of w, so a sum is always made by one thread in one order. */
 #include <string.h>
 #include "native/matmul_packed.h"
 
@@ -33,13 +33,19 @@ static void matmul_run_dot(void *arg, int64_t first, int64_t end, int thread)
 	const struct work *w = arg;
 	(void)thread;
 	for (int64_t i = 0; i < w->m; i++)
-		plumb_native_simd(w->driver)->dot[w->type](&(struct plumb_dot){ .type = w->type, .w = w->w + w->row * (size_t)first,
-			.stride = w->row, .rows = end - first, .k = w->k, .x = w->x + i * w->k, .y = w->y + i * w->n + first });
+		plumb_native_simd(w->driver)->dot[w->type](&(struct plumb_dot){ .type = w->type,
+			.w = w->w + w->row * (size_t)first,
+			.stride = w->row,
+			.rows = end - first,
+			.k = w->k,
+			.x = w->x + i * w->k,
+			.y = w->y + i * w->n + first });
 	matmul_add_bias(w, first, end);
 }
 
 /* Rows [first, first + rows) of w, columns [k, k + kc), to panels. */
-static void matmul_pack_rows(const struct work *w, int64_t first, int64_t rows, int64_t k, int64_t kc, float *unpacked, float *panels)
+static void matmul_pack_rows(
+	const struct work *w, int64_t first, int64_t rows, int64_t k, int64_t kc, float *unpacked, float *panels)
 {
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
 	size_t skip = (size_t)(k / plumb_type_block(w->type)) * plumb_type_bytes(w->type);
@@ -48,7 +54,8 @@ static void matmul_pack_rows(const struct work *w, int64_t first, int64_t rows, 
 		int n = rows - j < simd->nr ? (int)(rows - j) : simd->nr;
 		for (int r = 0; r < n; r++) {
 			const char *src = w->w + w->row * (size_t)(first + j + r) + skip;
-			for (size_t next = bytes; next < 2 * bytes; next += 64) /* rows lie apart: the hardware sees no stream */
+			for (size_t next = bytes; next < 2 * bytes;
+				 next += 64) /* rows lie apart: the hardware sees no stream */
 				__builtin_prefetch((const void *)((uintptr_t)src + next));
 			simd->to_f32[w->type](w->type, src, unpacked + r * KC, kc);
 		}
@@ -57,14 +64,22 @@ static void matmul_pack_rows(const struct work *w, int64_t first, int64_t rows, 
 }
 
 /* One panel against all rows of x. */
-static void matmul_run_panel(const struct work *w, int64_t column, int64_t k, int64_t kc, const float *panel, float *edge)
+static void matmul_run_panel(
+	const struct work *w, int64_t column, int64_t k, int64_t kc, const float *panel, float *edge)
 {
 	const struct plumb_simd *simd = plumb_native_simd(w->driver);
 	int64_t nr = simd->nr, width = w->n - column < nr ? w->n - column : nr;
 	for (int64_t i = 0; i < w->m; i += simd->mr) {
 		float *y = w->y + i * w->n + column;
-		struct plumb_tile t = { .m = w->m - i < simd->mr ? (int)(w->m - i) : simd->mr, .k = kc, .ldx = w->k, .ldp = nr, .ldc = w->n,
-			.x = w->x + i * w->k + k, .panel = panel, .c = y, .add = k > 0 };
+		struct plumb_tile t = { .m = w->m - i < simd->mr ? (int)(w->m - i) : simd->mr,
+			.k = kc,
+			.ldx = w->k,
+			.ldp = nr,
+			.ldc = w->n,
+			.x = w->x + i * w->k + k,
+			.panel = panel,
+			.c = y,
+			.add = k > 0 };
 		if (width == nr) {
 			simd->gemm(&t);
 			continue;
@@ -102,13 +117,20 @@ enum plumb_status plumb_native_matmul(struct plumb_driver *driver, const struct 
 	if (s)
 		return s;
 	if (plumb_native_packed(driver, weight))
-		return plumb_native_product(&(struct plumb_product){ .driver = driver, .count = 1, .tensor = x,
-			.of = { { .weight = weight, .b = call->in[2] ? plumb_host(call->in[2]) : NULL, .y = plumb_host(call->out) } } });
+		return plumb_native_product(&(struct plumb_product){ .driver = driver,
+			.count = 1,
+			.tensor = x,
+			.of = { { .weight = weight,
+				.b = call->in[2] ? plumb_host(call->in[2]) : NULL,
+				.y = plumb_host(call->out) } } });
 	PLUMB_TRY(plumb_buffer_resident(weight->buffer, driver, true));
-	struct work w = { driver, weight->type, plumb_host(weight), plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
-		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0], weight->dim[1] };
+	struct work w = { driver, weight->type, plumb_host(weight),
+		plumb_tensor_bytes(weight) / (size_t)weight->dim[0], plumb_host(x),
+		call->in[2] ? plumb_host(call->in[2]) : NULL, plumb_host(call->out), x->dim[0], weight->dim[0],
+		weight->dim[1] };
 	if (!simd->dot[w.type])
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
+		return plumb_fail(
+			PLUMB_E_UNSUPPORTED, "native: no matmul with weights of type %s", plumb_type_name(w.type));
 	if (w.m <= DOT_ROWS) {
 		if (simd->order && !plumb_type_is_float(w.type)) {
 			if ((s = plumb_native_reserve(driver, 0, (size_t)(w.m * w.k))))

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of a packed product: what a tile or a few rows have made gets its second rows, bias, residual or swiglu, and goes to y. */
+/* The end of a packed product: what a tile or a few rows have made gets its second rows, bias, residual or
+ * swiglu, and goes to y. */
 #include <string.h>
 #include "native/matmul_packed.h"
 
 /* To n results of row i its second row's, then the bias from `first` on. */
-static void matmul_finish_finish_row(const struct plumb_product *p, const struct plumb_results *r, const float *out, const float *b, int64_t i, int64_t n, float *row)
+static void matmul_finish_finish_row(const struct plumb_product *p, const struct plumb_results *r,
+	const float *out, const float *b, int64_t i, int64_t n, float *row)
 {
 	const struct plumb_simd *simd = plumb_native_simd(p->driver);
 	if (p->second[i])

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, then the products, in matmul_small_batch.c or
- * matmul_large_batch.c, whose results matmul_finish.c completes; the bits are the same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a
- * second row of integers, 31 bits together; the results are added. The fast mode rounds the rows of x to bytes where they are many. */
+/* y = x w^T + b with packed weights and x in 16-bit integers: x to integers, then the products, in
+ * matmul_small_batch.c or matmul_large_batch.c, whose results matmul_finish.c completes; the bits are the
+ * same both ways. A row that 16 bits hold badly, and every row for a weight marked exact, gets a second row
+ * of integers, 31 bits together; the results are added. The fast mode rounds the rows of x to bytes where
+ * they are many. */
 #include <math.h>
 #include "native/matmul_packed.h"
 
@@ -52,10 +54,12 @@ static enum plumb_status matmul_packed_reserve(struct plumb_product *p)
 {
 	const int64_t k = p->k;
 	size_t floats, most = 2 * (size_t)p->m, each = plumb_native_matmul_scratch(p);
-	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of few, k / 2 for bytes */
+	/* of a row: k / 2 for q, k / 32 each for scale and total, k / 16 for sums, 1 for second and owner; of
+	 * few, k / 2 for bytes */
 	size_t bytes = p->m < PLUMB_LARGE_BATCH ? most * (size_t)k : 0;
 	if (__builtin_mul_overflow((size_t)(k / 2 + k / 8 + 1), most, &floats) || floats > SIZE_MAX / 8)
-		return plumb_fail(PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)p->m, (long long)k);
+		return plumb_fail(
+			PLUMB_E_MEMORY, "%lld rows of %lld overflow the address space", (long long)p->m, (long long)k);
 	PLUMB_TRY(plumb_native_reserve(p->driver, each > (size_t)k ? each : (size_t)k, floats + bytes / 2));
 	float *to = plumb_native_shared(p->driver);
 	p->x16.k = k;
@@ -76,7 +80,8 @@ enum plumb_status plumb_native_product(struct plumb_product *p)
 	for (int f = 0; f < p->count; f++) {
 		const struct plumb_tensor *weight = p->of[f].weight;
 		if (!(p->of[f].w = plumb_native_packed(p->driver, weight)))
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "native: a weight of type %s has no packed form here", plumb_type_name(weight->type));
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "native: a weight of type %s has no packed form here",
+				plumb_type_name(weight->type));
 		if (weight->buffer->exact != exact) /* the rows of integers would differ */
 			return plumb_fail(PLUMB_E_UNSUPPORTED, "native: some weights are marked exact and some are not");
 	}
@@ -86,7 +91,8 @@ enum plumb_status plumb_native_product(struct plumb_product *p)
 	p->k = p->tensor->dim[1];
 	if (p->m > INT32_MAX / 2)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %lld rows in one matmul", (long long)p->m);
-	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the weights is all that counts. */
+	/* Where default takes two rows, fast takes one; where default takes one, bytes, unless reading the
+	 * weights is all that counts. */
 	p->limit = !exact ? PLUMB_MODE_LOSS : fast ? INFINITY : 0;
 	p->bytes = fast && !exact && p->m >= PLUMB_LARGE_BATCH && p->kernels->multiply8;
 	PLUMB_TRY(matmul_packed_reserve(p));

@@ -9,7 +9,11 @@
 #include "native/simd/simd.h"
 
 /* Groups that are read one after the other. */
-struct plumb_stretch { const uint8_t *bytes; size_t group; int64_t groups; };
+struct plumb_stretch {
+	const uint8_t *bytes;
+	size_t group;
+	int64_t groups;
+};
 
 /* A weight in the layout of simd/packed.h, as a buffer's `prepared`. */
 struct plumb_packed {
@@ -18,17 +22,20 @@ struct plumb_packed {
 	size_t group, size;      /* bytes of a group, of all */
 	uint8_t *bytes;
 	struct plumb_chunk *chunk; /* that bytes are in */
-	struct plumb_stretch next; /* the weight that came next the last time; it may be gone: for prefetching only */
+	struct plumb_stretch
+		next; /* the weight that came next the last time; it may be gone: for prefetching only */
 };
 
 struct plumb_native {
 	struct plumb_simd simd;
-	size_t cache;         /* bytes of a second-level cache: decides how work is cut, never a result */
-	float *scratch;       /* `each` floats per thread, then one that all share; grown on demand */
-	size_t each, shared;  /* floats */
+	size_t cache;        /* bytes of a second-level cache: decides how work is cut, never a result */
+	float *scratch;      /* `each` floats per thread, then one that all share; grown on demand */
+	size_t each, shared; /* floats */
 	struct plumb_chunk *chunks;
 	struct plumb_packed *last; /* multiplied by few rows */
-	struct plumb_native_taken { _Alignas(64) _Atomic int64_t next; } *taken; /* per thread: the next unclaimed row group of its share of a weight */
+	struct plumb_native_taken {
+		_Alignas(64) _Atomic int64_t next;
+	} * taken; /* per thread: the next unclaimed row group of its share of a weight */
 };
 
 static inline const struct plumb_simd *plumb_native_simd(const struct plumb_driver *driver)
@@ -60,7 +67,8 @@ enum plumb_status plumb_native_cache(const struct plumb_tensor *cache); /* F32 o
 /* --- packed.c --- */
 enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w);
 void plumb_native_unprepare(struct plumb_driver *driver, void *prepared);
-/* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no memory). */
+/* The packed form of a weight, made when it is first needed; NULL: it has none (type, mode, a view, no
+ * memory). */
 struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const struct plumb_tensor *w);
 
 /* --- matmul_small_batch.c --- */
@@ -68,7 +76,8 @@ struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const stru
 void plumb_native_forget_next(struct plumb_driver *driver);
 
 /* --- rmsnorm.c --- */
-void plumb_native_norm(const struct plumb_simd *simd, float *y, const float *x, const float *w, double eps, int64_t d); /* one row */
+void plumb_native_norm(const struct plumb_simd *simd, float *y, const float *x, const float *w, double eps,
+	int64_t d); /* one row */
 
 #define PLUMB_OP(name, inputs, formula) \
 	enum plumb_status plumb_native_##name(struct plumb_driver *driver, const struct plumb_call *call);

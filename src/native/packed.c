@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver's own layout of a quantised weight (simd/packed.h), made once. The numbers are the file's; only their
- * places change. */
+/* The driver's own layout of a quantised weight (simd/packed.h), made once. The numbers are the file's; only
+ * their places change. */
 #ifdef HAVE_CONFIG_H
 #include <config.h>
 #endif
@@ -35,7 +35,8 @@ static void packed_small_numbers(enum plumb_type type, const uint8_t *b, uint8_t
 		q[i] |= (uint8_t)((high[i / 8] >> i % 8 & 1) << 4);
 }
 
-static void packed_k_numbers(enum plumb_type type, const uint8_t *b, int j, uint8_t q[PLUMB_BLOCK]) /* block j of 8 */
+static void packed_k_numbers(
+	enum plumb_type type, const uint8_t *b, int j, uint8_t q[PLUMB_BLOCK]) /* block j of 8 */
 {
 	if (type == PLUMB_Q6_K) {
 		const uint8_t *low = b + j / 4 * 64 + j % 2 * 32, *high = b + 128 + j / 4 * 32;
@@ -106,7 +107,12 @@ static void packed_put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, ui
 
 /* --- a matrix --- */
 
-struct pack { enum plumb_type type; const uint8_t *src; size_t row; const struct plumb_packed *to; };
+struct pack {
+	enum plumb_type type;
+	const uint8_t *src;
+	size_t row;
+	const struct plumb_packed *to;
+};
 
 static void packed_pack_row(const struct pack *w, const uint8_t *src, int r, uint8_t *group)
 {
@@ -148,8 +154,8 @@ static void packed_pack_groups(void *arg, int64_t first, int64_t end, int thread
 /* Quantised, whole, and in a mode that wants it. */
 static bool packed_has_form(const struct plumb_driver *driver, const struct plumb_tensor *w)
 {
-	return driver->ctx->mode != PLUMB_MODE_EXACT && w->rank == 2 && plumb_packed_formats[w->type].bits && w->offset == 0 &&
-		plumb_tensor_bytes(w) == w->buffer->bytes;
+	return driver->ctx->mode != PLUMB_MODE_EXACT && w->rank == 2 && plumb_packed_formats[w->type].bits &&
+		w->offset == 0 && plumb_tensor_bytes(w) == w->buffer->bytes;
 }
 
 enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb_tensor *w)
@@ -160,15 +166,20 @@ enum plumb_status plumb_native_prepare(struct plumb_driver *driver, struct plumb
 	struct plumb_packed *p = calloc(1, sizeof *p);
 	if (!p)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a packed weight");
-	*p = (struct plumb_packed){ .type = w->type, .rows = w->dim[0], .k = w->dim[1], .group = plumb_packed_group(w->type, w->dim[1]) };
+	*p = (struct plumb_packed){
+		.type = w->type, .rows = w->dim[0], .k = w->dim[1], .group = plumb_packed_group(w->type, w->dim[1])
+	};
 	p->groups = (p->rows + PLUMB_PANEL - 1) / PLUMB_PANEL * 2;
 	enum plumb_status s = PLUMB_OK;
 	if (__builtin_mul_overflow((size_t)p->groups, p->group, &p->size) || p->size > SIZE_MAX - PLUMB_HUGE_PAGE)
-		s = plumb_fail(PLUMB_E_MEMORY, "a packed weight of %lld groups overflows the address space", (long long)p->groups);
+		s = plumb_fail(PLUMB_E_MEMORY, "a packed weight of %lld groups overflows the address space",
+			(long long)p->groups);
 	if (!s && (s = plumb_budget_take(driver->ctx, p->size)))
 		p->size = 0;
-	if (!s && !(p->bytes = plumb_chunk_take(&((struct plumb_native *)driver->state)->chunks, p->size, &p->chunk)))
-		s = plumb_fail(PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
+	if (!s &&
+		!(p->bytes = plumb_chunk_take(&((struct plumb_native *)driver->state)->chunks, p->size, &p->chunk)))
+		s = plumb_fail(
+			PLUMB_E_MEMORY, "the system gave no %.1f MB for a packed weight", (double)p->size / 1e6);
 	if (s) {
 		plumb_native_unprepare(driver, p);
 		return s;
@@ -200,5 +211,7 @@ struct plumb_packed *plumb_native_packed(struct plumb_driver *driver, const stru
 		if (plumb_native_prepare(driver, &whole) == PLUMB_OK) /* else there is the way without */
 			p = w->buffer->copy[driver->index].prepared;
 	}
-	return p && packed_has_form(driver, w) && p->type == w->type && p->rows == w->dim[0] && p->k == w->dim[1] ? p : NULL;
+	return p && packed_has_form(driver, w) && p->type == w->type && p->rows == w->dim[0] && p->k == w->dim[1]
+		? p
+		: NULL;
 }

@@ -13,11 +13,13 @@ struct work {
 	double base, factor;
 };
 
-static void rope_rotate(float *y, const float *x, const double *turn, int64_t head_dim, enum plumb_rope_pairs pairs)
+static void rope_rotate(
+	float *y, const float *x, const double *turn, int64_t head_dim, enum plumb_rope_pairs pairs)
 {
 	int64_t half = head_dim / 2;
 	for (int64_t j = 0; j < half; j++) {
-		int64_t ia = pairs == PLUMB_ROPE_HALF ? j : 2 * j, ib = pairs == PLUMB_ROPE_HALF ? j + half : 2 * j + 1;
+		int64_t ia = pairs == PLUMB_ROPE_HALF ? j : 2 * j,
+				ib = pairs == PLUMB_ROPE_HALF ? j + half : 2 * j + 1;
 		double a = x[ia], b = x[ib], cosine = turn[2 * j], sine = turn[2 * j + 1];
 		y[ia] = (float)(a * cosine - b * sine);
 		y[ib] = (float)(b * cosine + a * sine);
@@ -50,6 +52,7 @@ enum plumb_status plumb_native_rope(struct plumb_driver *driver, const struct pl
 	if (s || (s = plumb_native_reserve(driver, 3 * sizeof(double) / sizeof(float) * (size_t)w.head_dim, 0)))
 		return s;
 	/* A pair costs about as much as 20 plain elements. */
-	plumb_native_split(driver, plumb_tensor_count(x) / w.width, plumb_native_grain(w.width + 10 * w.head_dim), rope_run, &w);
+	plumb_native_split(
+		driver, plumb_tensor_count(x) / w.width, plumb_native_grain(w.width + 10 * w.head_dim), rope_run, &w);
 	return PLUMB_OK;
 }

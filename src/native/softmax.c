@@ -2,7 +2,12 @@
 /* Softmax of each row, shifted by its maximum, split by rows. */
 #include "native/native.h"
 
-struct work { const struct plumb_simd *simd; float *y; const float *x; int64_t d; };
+struct work {
+	const struct plumb_simd *simd;
+	float *y;
+	const float *x;
+	int64_t d;
+};
 
 static void softmax_run(void *arg, int64_t first, int64_t end, int thread)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the native operators share: work split over the context's threads, their scratch memory, and the types that they take. */
+/* What the native operators share: work split over the context's threads, their scratch memory, and the types
+ * that they take. */
 #include <stdlib.h>
 #include "native/native.h"
 
@@ -18,10 +19,12 @@ enum plumb_status plumb_native_reserve(struct plumb_driver *driver, size_t each,
 		return PLUMB_OK;
 	size_t most = SIZE_MAX / sizeof(float) / 4 / (size_t)plumb_pool_threads(driver->ctx->pool);
 	if (each > most || shared > most)
-		return plumb_fail(PLUMB_E_MEMORY, "a scratch of %zu + %zu floats overflows the address space", each, shared);
+		return plumb_fail(
+			PLUMB_E_MEMORY, "a scratch of %zu + %zu floats overflows the address space", each, shared);
 	each = each > n->each ? (each + LINE - 1) / LINE * LINE : n->each;
 	shared = shared > n->shared ? (shared + LINE - 1) / LINE * LINE : n->shared;
-	uint64_t had = work_scratch_bytes(driver, n->each, n->shared), now = work_scratch_bytes(driver, each, shared);
+	uint64_t had = work_scratch_bytes(driver, n->each, n->shared),
+			 now = work_scratch_bytes(driver, each, shared);
 	if ((s = plumb_budget_take(driver->ctx, now - had)))
 		return s;
 	float *scratch = aligned_alloc(LINE * sizeof(float), now);
@@ -56,7 +59,11 @@ float *plumb_native_shared(const struct plumb_driver *driver)
 	return plumb_native_scratch(driver, plumb_pool_threads(driver->ctx->pool));
 }
 
-struct split { plumb_native_fn fn; void *arg; int64_t n, grain; };
+struct split {
+	plumb_native_fn fn;
+	void *arg;
+	int64_t n, grain;
+};
 
 static void work_split_run(void *arg, int64_t index, int thread)
 {
@@ -81,15 +88,20 @@ int64_t plumb_native_grain(int64_t elements_per_item)
 
 enum plumb_status plumb_native_f32(const struct plumb_call *call)
 {
-	enum plumb_type type = call->op == PLUMB_OP_argmax || call->op == PLUMB_OP_kv_store || call->op == PLUMB_OP_f16_overflow ? call->in[0]->type : call->out->type;
+	enum plumb_type type = call->op == PLUMB_OP_argmax || call->op == PLUMB_OP_kv_store ||
+			call->op == PLUMB_OP_f16_overflow
+		? call->in[0]->type
+		: call->out->type;
 	if (type != PLUMB_F32)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %s works on f32, not %s", plumb_op_name((int)call->op), plumb_type_name(type));
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: %s works on f32, not %s",
+			plumb_op_name((int)call->op), plumb_type_name(type));
 	return PLUMB_OK;
 }
 
 enum plumb_status plumb_native_cache(const struct plumb_tensor *cache)
 {
 	if (cache->type != PLUMB_F32 && cache->type != PLUMB_F16)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "native: a cache is f32 or f16, not %s", plumb_type_name(cache->type));
+		return plumb_fail(
+			PLUMB_E_UNSUPPORTED, "native: a cache is f32 or f16, not %s", plumb_type_name(cache->type));
 	return PLUMB_OK;
 }

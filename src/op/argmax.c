@@ -2,7 +2,8 @@
 /* argmax: the first index of each row's largest element. Contract and truth. */
 #include "op/op.h"
 
-enum plumb_status plumb_argmax(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
+enum plumb_status plumb_argmax(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
 {
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_argmax, .out = y, .in = { x } });
 }
@@ -28,15 +29,31 @@ static enum plumb_status argmax_ref(struct plumb_driver *driver, const struct pl
 }
 
 static double argmax_flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->in[0]); }
-static double argmax_tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double argmax_tolerance(const struct plumb_call *c)
+{
+	(void)c;
+	return 0;
+}
 
-#define CASE(text, n, d) { .name = text, .out = { PLUMB_I32, 1, { n } }, .in = { { PLUMB_F32, 2, { n, d } } } }
+#define CASE(text, n, d) \
+	{ \
+		.name = text, .out = { PLUMB_I32, 1, { n } }, .in = { { PLUMB_F32, 2, { n, d } } } \
+	}
 static const struct plumb_case cases[] = {
-	CASE("qwen2.5-0.5b logits", 1, 151936), CASE("rows", 5, 1001), CASE("one element", 2, 1),
+	CASE("qwen2.5-0.5b logits", 1, 151936),
+	CASE("rows", 5, 1001),
+	CASE("one element", 2, 1),
 };
 
 const struct plumb_op_desc plumb_op_argmax = {
-	.name = "argmax", .index = -1, .rows = 1,
-	.check = plumb_need_row_index, .ref = argmax_ref,
-	.flops = argmax_flops, .bytes = plumb_bytes_all, .tolerance = argmax_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "argmax",
+	.index = -1,
+	.rows = 1,
+	.check = plumb_need_row_index,
+	.ref = argmax_ref,
+	.flops = argmax_flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = argmax_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include "op/op.h"
 
-enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *q,
-	const struct plumb_tensor *k, const struct plumb_tensor *v, const struct plumb_attn *a)
+enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_tensor *v,
+	const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attention, .out = y, .in = { q, k, v }, .s = { .attn = *a } });
+	return plumb_dispatch(ctx,
+		&(struct plumb_call){ .op = PLUMB_OP_attention, .out = y, .in = { q, k, v }, .s = { .attn = *a } });
 }
 
 static enum plumb_status attention_check(const struct plumb_call *c)
@@ -27,7 +29,8 @@ static enum plumb_status attention_check(const struct plumb_call *c)
 }
 
 /* A few query rows at a time, so that the stored scores stay small. */
-static enum plumb_status attention_compose_rows(struct plumb_context *ctx, const struct plumb_call *c, int64_t first, int64_t n)
+static enum plumb_status attention_compose_rows(
+	struct plumb_context *ctx, const struct plumb_call *c, int64_t first, int64_t n)
 {
 	struct plumb_tensor y, q, s = { 0 };
 	struct plumb_attn a = c->s.attn;
@@ -55,14 +58,18 @@ static enum plumb_status attention_compose(struct plumb_context *ctx, const stru
 	return PLUMB_OK;
 }
 
-struct job { const struct plumb_call *c; double *p; };
+struct job {
+	const struct plumb_call *c;
+	double *p;
+};
 
 static void attention_query(void *arg, int64_t row, int thread)
 {
 	const struct job *job = arg;
 	const struct plumb_tensor *y = job->c->out, *q = job->c->in[0], *k = job->c->in[1], *v = job->c->in[2];
 	const struct plumb_attn *a = &job->c->s.attn;
-	int64_t i = row / a->heads, h = row % a->heads, g = h / (a->heads / a->kv_heads), d = q->dim[1] / a->heads, seen = a->pos + i + 1;
+	int64_t i = row / a->heads, h = row % a->heads, g = h / (a->heads / a->kv_heads),
+			d = q->dim[1] / a->heads, seen = a->pos + i + 1;
 	double *p = job->p + thread * (a->pos + q->dim[0]), max = -INFINITY, sum = 0;
 	for (int64_t t = 0; t < seen; t++) {
 		double s = 0;
@@ -99,16 +106,30 @@ static double attention_flops(const struct plumb_call *c)
 	return 4 * seen * (double)c->in[0]->dim[1];
 }
 
-static double attention_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]); }
+static double attention_bytes(const struct plumb_call *c)
+{
+	return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]);
+}
 
 static double attention_tolerance(const struct plumb_call *c)
 {
-	double d = (double)c->in[0]->dim[1] / (double)c->s.attn.heads, t = (double)(c->s.attn.pos + c->in[0]->dim[0]);
+	double d = (double)c->in[0]->dim[1] / (double)c->s.attn.heads,
+		   t = (double)(c->s.attn.pos + c->in[0]->dim[0]);
 	return (16 + 4 * sqrt(d) + sqrt(t)) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) { .name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, .in = { { PLUMB_F32, 2, { n, (h) * (d) } }, \
-	{ type, 2, { (p) + (n) + 3, (g) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, .scalars.s.attn = { p, h, g, 0.125 } }
+#define CASE(text, type, n, h, g, d, p) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, \
+		.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } }, \
+			{ type, 2, { (p) + (n) + 3, (g) * (d) } } }, \
+		.scalars.s.attn = { \
+			p, \
+			h, \
+			g, \
+			0.125 \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 700),
 	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
@@ -121,7 +142,18 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attention = {
-	.name = "attention", .fused = true, .parts = 1u << PLUMB_OP_attn_scores | 1u << PLUMB_OP_softmax | 1u << PLUMB_OP_attn_mix, .index = -1, .rows = 1, .caches = 2 | 4,
-	.check = attention_check, .ref = attention_ref, .compose = attention_compose,
-	.flops = attention_flops, .bytes = attention_bytes, .tolerance = attention_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "attention",
+	.fused = true,
+	.parts = 1u << PLUMB_OP_attn_scores | 1u << PLUMB_OP_softmax | 1u << PLUMB_OP_attn_mix,
+	.index = -1,
+	.rows = 1,
+	.caches = 2 | 4,
+	.check = attention_check,
+	.ref = attention_ref,
+	.compose = attention_compose,
+	.flops = attention_flops,
+	.bytes = attention_bytes,
+	.tolerance = attention_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

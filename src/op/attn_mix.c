@@ -2,10 +2,11 @@
 /* attn_mix: cached values weighted by attention probabilities. Contract and truth. */
 #include "op/op.h"
 
-enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *p,
-	const struct plumb_tensor *v, const struct plumb_attn *a)
+enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *p, const struct plumb_tensor *v, const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_mix, .out = y, .in = { p, v }, .s = { .attn = *a } });
+	return plumb_dispatch(
+		ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_mix, .out = y, .in = { p, v }, .s = { .attn = *a } });
 }
 
 static enum plumb_status attn_mix_check(const struct plumb_call *c)
@@ -33,13 +34,17 @@ static enum plumb_status attn_mix_ref(struct plumb_driver *driver, const struct 
 				int64_t g = h / (a->heads / a->kv_heads);
 				double sum = 0;
 				for (int64_t t = 0; t <= a->pos + i; t++)
-					sum += plumb_get(p, (h * n + i) * total + t) * plumb_get(v, (t * a->kv_heads + g) * d + j);
+					sum += plumb_get(p, (h * n + i) * total + t) *
+						plumb_get(v, (t * a->kv_heads + g) * d + j);
 				plumb_put(y, (i * a->heads + h) * d + j, sum);
 			}
 	return PLUMB_OK;
 }
 
-static double attn_mix_flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->in[0]) * (double)c->out->dim[1] / (double)c->s.attn.heads; }
+static double attn_mix_flops(const struct plumb_call *c)
+{
+	return 2.0 * (double)plumb_tensor_count(c->in[0]) * (double)c->out->dim[1] / (double)c->s.attn.heads;
+}
 
 static double attn_mix_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->in[0]->dim[2]); }
 
@@ -48,8 +53,17 @@ static double attn_mix_tolerance(const struct plumb_call *c)
 	return (2 + sqrt((double)c->in[0]->dim[2])) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) { .name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, \
-	.in = { { PLUMB_F32, 3, { h, n, (p) + (n) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, .scalars.s.attn = { p, h, g, 0.125 } }
+#define CASE(text, type, n, h, g, d, p) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, \
+		.in = { { PLUMB_F32, 3, { h, n, (p) + (n) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, \
+		.scalars.s.attn = { \
+			p, \
+			h, \
+			g, \
+			0.125 \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200),
 	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
@@ -59,7 +73,14 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attn_mix = {
-	.name = "attn_mix", .index = -1, .caches = 2,
-	.check = attn_mix_check, .ref = attn_mix_ref,
-	.flops = attn_mix_flops, .bytes = attn_mix_bytes, .tolerance = attn_mix_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "attn_mix",
+	.index = -1,
+	.caches = 2,
+	.check = attn_mix_check,
+	.ref = attn_mix_ref,
+	.flops = attn_mix_flops,
+	.bytes = attn_mix_bytes,
+	.tolerance = attn_mix_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

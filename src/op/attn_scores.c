@@ -3,10 +3,11 @@
  * and truth. */
 #include "op/op.h"
 
-enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s, const struct plumb_tensor *q,
-	const struct plumb_tensor *k, const struct plumb_attn *a)
+enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s,
+	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_attn *a)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_attn_scores, .out = s, .in = { q, k }, .s = { .attn = *a } });
+	return plumb_dispatch(ctx,
+		&(struct plumb_call){ .op = PLUMB_OP_attn_scores, .out = s, .in = { q, k }, .s = { .attn = *a } });
 }
 
 static enum plumb_status attn_scores_check(const struct plumb_call *c)
@@ -44,7 +45,10 @@ static enum plumb_status attn_scores_ref(struct plumb_driver *driver, const stru
 	return PLUMB_OK;
 }
 
-static double attn_scores_flops(const struct plumb_call *c) { return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads; }
+static double attn_scores_flops(const struct plumb_call *c)
+{
+	return 2.0 * (double)plumb_tensor_count(c->out) * (double)c->in[0]->dim[1] / (double)c->s.attn.heads;
+}
 
 static double attn_scores_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->out->dim[2]); }
 
@@ -53,8 +57,17 @@ static double attn_scores_tolerance(const struct plumb_call *c)
 	return (3 + sqrt((double)c->in[0]->dim[1] / (double)c->s.attn.heads)) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) { .name = text, .out = { PLUMB_F32, 3, { h, n, (p) + (n) } }, \
-	.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, .scalars.s.attn = { p, h, g, 0.125 } }
+#define CASE(text, type, n, h, g, d, p) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 3, { h, n, (p) + (n) } }, \
+		.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, \
+		.scalars.s.attn = { \
+			p, \
+			h, \
+			g, \
+			0.125 \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200),
 	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
@@ -64,7 +77,15 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_attn_scores = {
-	.name = "attn_scores", .index = -1, .rows = 1, .caches = 2,
-	.check = attn_scores_check, .ref = attn_scores_ref,
-	.flops = attn_scores_flops, .bytes = attn_scores_bytes, .tolerance = attn_scores_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "attn_scores",
+	.index = -1,
+	.rows = 1,
+	.caches = 2,
+	.check = attn_scores_check,
+	.ref = attn_scores_ref,
+	.flops = attn_scores_flops,
+	.bytes = attn_scores_bytes,
+	.tolerance = attn_scores_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

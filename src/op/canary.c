@@ -6,9 +6,15 @@
 
 #define ROWS 4     /* of activations */
 #define OUTPUTS 24 /* rows of a weight: three times eight lanes */
-#define ALLOWED 1e-3 /* massive activations amplify float32 rounding to 1e-5 and more; a wrong lane gives 1e-1 */
+#define ALLOWED \
+	1e-3 /* massive activations amplify float32 rounding to 1e-5 and more; a wrong lane gives 1e-1 */
 
-struct slice { struct plumb_call call; struct plumb_tensor in[PLUMB_MAX_INPUTS]; int rank; int64_t out[PLUMB_MAX_RANK]; };
+struct slice {
+	struct plumb_call call;
+	struct plumb_tensor in[PLUMB_MAX_INPUTS];
+	int rank;
+	int64_t out[PLUMB_MAX_RANK];
+};
 
 static enum plumb_status canary_cut(struct slice *s, int i, int64_t most)
 {
@@ -66,8 +72,10 @@ static enum plumb_status canary_make_slice(const struct plumb_call *call, struct
 	return PLUMB_OK;
 }
 
-/* An input for the truth: its host bytes where they are fresh, else a copy of the slice alone, which *copy holds. */
-static enum plumb_status canary_on_host(struct plumb_context *ctx, const struct plumb_tensor *t, struct plumb_tensor *mine, void **copy)
+/* An input for the truth: its host bytes where they are fresh, else a copy of the slice alone, which *copy
+ * holds. */
+static enum plumb_status canary_on_host(
+	struct plumb_context *ctx, const struct plumb_tensor *t, struct plumb_tensor *mine, void **copy)
 {
 	size_t bytes = plumb_tensor_bytes(t);
 	if (t->buffer->host && t->buffer->host_fresh) {
@@ -80,7 +88,8 @@ static enum plumb_status canary_on_host(struct plumb_context *ctx, const struct 
 	return plumb_tensor_wrap(ctx, mine, t->type, t->rank, t->dim, *copy, bytes);
 }
 
-static enum plumb_status canary_run_truth(struct plumb_driver *driver, const struct slice *s, struct plumb_tensor *truth)
+static enum plumb_status canary_run_truth(
+	struct plumb_driver *driver, const struct slice *s, struct plumb_tensor *truth)
 {
 	struct plumb_call call = s->call;
 	struct plumb_tensor in[PLUMB_MAX_INPUTS];
@@ -103,7 +112,8 @@ static enum plumb_status canary_run_truth(struct plumb_driver *driver, const str
 	return status;
 }
 
-enum plumb_status plumb_op_canary(struct plumb_driver *driver, const struct plumb_call *call, double *error, double *allowed)
+enum plumb_status plumb_op_canary(
+	struct plumb_driver *driver, const struct plumb_call *call, double *error, double *allowed)
 {
 	struct slice s;
 	struct plumb_tensor ours, truth = { .buffer = NULL };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A case of an operator with numbers in its arguments, and how far a result is from the reference: what verify.c and the tests share. */
+/* A case of an operator with numbers in its arguments, and how far a result is from the reference: what
+ * verify.c and the tests share. */
 #include "core/random.h"
 #include "op/op.h"
 
@@ -13,8 +14,11 @@ static float case_uniform(uint64_t *state, float most)
 /* Random content: block types get any bits, but scales that are sane numbers. */
 static void case_fill(const struct plumb_tensor *t, uint64_t *state, int64_t index_below)
 {
-	static const int half_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 }, [PLUMB_Q5_1] = { 0, 2 }, [PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 }, [PLUMB_Q6_K] = { 208, 208 } };
+	static const int half_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
+		[PLUMB_Q5_1] = { 0, 2 },
+		[PLUMB_Q4_K] = { 0, 2 },
+		[PLUMB_Q5_K] = { 0, 2 },
+		[PLUMB_Q6_K] = { 208, 208 } };
 	size_t size = plumb_tensor_bytes(t), block = plumb_type_bytes(t->type);
 	unsigned char *bytes = plumb_host(t);
 	if (t->type == PLUMB_I32) {
@@ -36,8 +40,8 @@ static void case_fill(const struct plumb_tensor *t, uint64_t *state, int64_t ind
 	}
 }
 
-static enum plumb_status case_argument(struct plumb_context *ctx, struct plumb_tensor *t, const struct plumb_case_tensor *shape,
-	enum plumb_type type, uint64_t *state, int64_t index_below)
+static enum plumb_status case_argument(struct plumb_context *ctx, struct plumb_tensor *t,
+	const struct plumb_case_tensor *shape, enum plumb_type type, uint64_t *state, int64_t index_below)
 {
 	PLUMB_TRY(plumb_tensor_new(ctx, t, type, shape->rank, shape->dim));
 	PLUMB_TRY(plumb_buffer_host(t->buffer));
@@ -46,8 +50,8 @@ static enum plumb_status case_argument(struct plumb_context *ctx, struct plumb_t
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_case_make(struct plumb_context *ctx, int op, const struct plumb_case *shape, enum plumb_type weight,
-	unsigned wide, uint64_t seed, struct plumb_case_args *a)
+enum plumb_status plumb_case_make(struct plumb_context *ctx, int op, const struct plumb_case *shape,
+	enum plumb_type weight, unsigned wide, uint64_t seed, struct plumb_case_args *a)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	memset(a, 0, sizeof *a);
@@ -57,7 +61,9 @@ enum plumb_status plumb_case_make(struct plumb_context *ctx, int op, const struc
 	for (int i = 0; i <= PLUMB_MAX_INPUTS; i++) {
 		const struct plumb_case_tensor *c = i ? &shape->in[i - 1] : &shape->out;
 		bool is_weight = i > 0 && desc->weights >> (i - 1) & 1;
-		enum plumb_type type = is_weight ? weight : wide >> i & 1 && c->type == PLUMB_F32 ? PLUMB_F64 : c->type;
+		enum plumb_type type = is_weight            ? weight
+			: wide >> i & 1 && c->type == PLUMB_F32 ? PLUMB_F64
+													: c->type;
 		int64_t index_below = desc->weights ? shape->in[plumb_desc_weight(desc)].dim[0] : 1;
 		enum plumb_status s = c->rank ? case_argument(ctx, &a->t[i], c, type, &seed, index_below) : PLUMB_OK;
 		if (s) {
@@ -76,8 +82,8 @@ void plumb_case_free(struct plumb_case_args *a)
 		plumb_tensor_free(&a->t[i]);
 }
 
-enum plumb_status plumb_case_reference(struct plumb_context *truth, int op, const struct plumb_case *shape, enum plumb_type weight,
-	uint64_t seed, struct plumb_case_args *a)
+enum plumb_status plumb_case_reference(struct plumb_context *truth, int op, const struct plumb_case *shape,
+	enum plumb_type weight, uint64_t seed, struct plumb_case_args *a)
 {
 	PLUMB_TRY(plumb_case_make(truth, op, shape, weight, PLUMB_CASE_WIDE, seed, a));
 	enum plumb_status s = plumb_op_table[op]->ref(&truth->driver[0], &a->call);
@@ -91,7 +97,8 @@ static double case_element(const struct plumb_tensor *t, int64_t i)
 	return t->type == PLUMB_I32 ? ((const int32_t *)plumb_host(t))[i] : plumb_get(t, i);
 }
 
-struct plumb_case_error plumb_case_compare(const struct plumb_tensor *have, const struct plumb_tensor *truth, bool exact, double border)
+struct plumb_case_error plumb_case_compare(
+	const struct plumb_tensor *have, const struct plumb_tensor *truth, bool exact, double border)
 {
 	struct plumb_case_error e = { .wrong = -1 };
 	for (int64_t i = 0; i < plumb_tensor_count(have) && e.wrong < 0; i++) {

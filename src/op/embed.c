@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include "op/op.h"
 
-enum plumb_status plumb_embed(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *w, const struct plumb_tensor *ids)
+enum plumb_status plumb_embed(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *w,
+	const struct plumb_tensor *ids)
 {
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_embed, .out = y, .in = { w, ids } });
 }
@@ -24,7 +25,8 @@ static enum plumb_status embed_check(const struct plumb_call *c)
 	for (int64_t i = 0; i < ids->dim[0]; i++) {
 		int32_t id = ((const int32_t *)plumb_host(ids))[i];
 		if (id < 0 || id >= w->dim[0])
-			return plumb_fail(PLUMB_E_ARGUMENT, "id %d at %lld is outside the table of %lld rows", id, (long long)i, (long long)w->dim[0]);
+			return plumb_fail(PLUMB_E_ARGUMENT, "id %d at %lld is outside the table of %lld rows", id,
+				(long long)i, (long long)w->dim[0]);
 	}
 	return plumb_need_apart(y, w, "w", false);
 }
@@ -39,7 +41,8 @@ static enum plumb_status embed_ref(struct plumb_driver *driver, const struct plu
 	if (!x)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a row of %lld", (long long)d);
 	for (int64_t i = 0; i < ids->dim[0]; i++) {
-		plumb_type_to_f32(w->type, (const char *)plumb_host(w) + row * (size_t)((const int32_t *)plumb_host(ids))[i], x, d);
+		plumb_type_to_f32(
+			w->type, (const char *)plumb_host(w) + row * (size_t)((const int32_t *)plumb_host(ids))[i], x, d);
 		for (int64_t j = 0; j < d; j++)
 			plumb_put(c->out, i * d + j, x[j]);
 	}
@@ -47,16 +50,31 @@ static enum plumb_status embed_ref(struct plumb_driver *driver, const struct plu
 	return PLUMB_OK;
 }
 
-static double embed_flops(const struct plumb_call *c) { (void)c; return 0; }
+static double embed_flops(const struct plumb_call *c)
+{
+	(void)c;
+	return 0;
+}
 
 static double embed_bytes(const struct plumb_call *c)
 {
-	return (double)plumb_tensor_bytes(c->out) + (double)plumb_tensor_bytes(c->in[0]) / (double)c->in[0]->dim[0] * (double)c->in[1]->dim[0];
+	return (double)plumb_tensor_bytes(c->out) +
+		(double)plumb_tensor_bytes(c->in[0]) / (double)c->in[0]->dim[0] * (double)c->in[1]->dim[0];
 }
 
-static double embed_tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double embed_tolerance(const struct plumb_call *c)
+{
+	(void)c;
+	return 0;
+}
 
-#define CASE(text, vocab, d, n) { .name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { { PLUMB_F32, 2, { vocab, d } }, { PLUMB_I32, 1, { n } } } }
+#define CASE(text, vocab, d, n) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { n, d } }, .in = { \
+			{ PLUMB_F32, 2, { vocab, d } }, \
+			{ PLUMB_I32, 1, { n } } \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", 4000, 896, 1),
 	CASE("prefill", 1000, 896, 33),
@@ -66,7 +84,15 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_embed = {
-	.name = "embed", .weights = 1, .index = 1, .rows = 2,
-	.check = embed_check, .ref = embed_ref,
-	.flops = embed_flops, .bytes = embed_bytes, .tolerance = embed_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "embed",
+	.weights = 1,
+	.index = 1,
+	.rows = 2,
+	.check = embed_check,
+	.ref = embed_ref,
+	.flops = embed_flops,
+	.bytes = embed_bytes,
+	.tolerance = embed_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

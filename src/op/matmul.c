@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include "op/op.h"
 
-enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
-	const struct plumb_tensor *w, const struct plumb_tensor *b)
+enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *b)
 {
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = y, .in = { x, w, b } });
 }
@@ -22,7 +22,11 @@ static enum plumb_status matmul_check(const struct plumb_call *c)
 	return plumb_need_apart(y, x, "x", false);
 }
 
-struct job { const struct plumb_call *c; double *x; float *rows; };
+struct job {
+	const struct plumb_call *c;
+	double *x;
+	float *rows;
+};
 
 /* Output column j: weight row j meets every row of x. */
 static void matmul_column(void *arg, int64_t j, int thread)
@@ -31,7 +35,8 @@ static void matmul_column(void *arg, int64_t j, int thread)
 	const struct plumb_tensor *y = job->c->out, *w = job->c->in[1], *b = job->c->in[2];
 	int64_t k = w->dim[1], n = w->dim[0];
 	float *row = job->rows + k * thread;
-	plumb_type_to_f32(w->type, (const char *)plumb_host(w) + plumb_tensor_bytes(w) / (size_t)n * (size_t)j, row, k);
+	plumb_type_to_f32(
+		w->type, (const char *)plumb_host(w) + plumb_tensor_bytes(w) / (size_t)n * (size_t)j, row, k);
 	for (int64_t i = 0; i < y->dim[0]; i++) {
 		double sum = 0;
 		for (int64_t l = 0; l < k; l++)
@@ -45,9 +50,10 @@ static enum plumb_status matmul_ref(struct plumb_driver *driver, const struct pl
 	struct plumb_pool *pool = driver->ctx->pool;
 	const struct plumb_tensor *x = c->in[0];
 	int64_t count = plumb_tensor_count(x);
-	struct job job = { c, malloc(sizeof(double) * (size_t)count), malloc(sizeof(float) * (size_t)x->dim[1] * (size_t)plumb_pool_threads(pool)) };
-	enum plumb_status s = job.x && job.rows ? plumb_tensor_read_f64(x, job.x, count) :
-		plumb_fail(PLUMB_E_MEMORY, "no memory for a copy of x");
+	struct job job = { c, malloc(sizeof(double) * (size_t)count),
+		malloc(sizeof(float) * (size_t)x->dim[1] * (size_t)plumb_pool_threads(pool)) };
+	enum plumb_status s = job.x && job.rows ? plumb_tensor_read_f64(x, job.x, count)
+											: plumb_fail(PLUMB_E_MEMORY, "no memory for a copy of x");
 	if (!s)
 		plumb_pool_run(pool, matmul_column, &job, c->in[1]->dim[0]);
 	free(job.x);
@@ -62,14 +68,21 @@ static double matmul_flops(const struct plumb_call *c)
 
 double plumb_product_tolerance(const struct plumb_call *c, const struct plumb_tensor *w)
 {
-	bool rounds = c->out->buffer->ctx->mode != PLUMB_MODE_EXACT && plumb_type_block(w->type) > 1 && !w->buffer->exact;
+	bool rounds = c->out->buffer->ctx->mode != PLUMB_MODE_EXACT && plumb_type_block(w->type) > 1 &&
+		!w->buffer->exact;
 	return (rounds ? PLUMB_MODE_LOSS : 0) + (2 + sqrt((double)w->dim[1])) * PLUMB_U;
 }
 
 static double matmul_tolerance(const struct plumb_call *c) { return plumb_product_tolerance(c, c->in[1]); }
 
-#define CASE(text, m, n, k, bias) { .name = text, .out = { PLUMB_F32, 2, { m, n } }, \
-	.in = { { PLUMB_F32, 2, { m, k } }, { PLUMB_F32, 2, { n, k } }, { PLUMB_F32, bias, { n } } } }
+#define CASE(text, m, n, k, bias) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { m, n } }, .in = { \
+			{ PLUMB_F32, 2, { m, k } }, \
+			{ PLUMB_F32, 2, { n, k } }, \
+			{ PLUMB_F32, bias, { n } } \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("q_proj decode", 1, 896, 896, 1),
 	CASE("k_proj decode", 1, 128, 896, 1),
@@ -92,7 +105,16 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_matmul = {
-	.name = "matmul", .weights = 2, .index = -1, .rows = 1, .columns = 2 | 4,
-	.check = matmul_check, .ref = matmul_ref,
-	.flops = matmul_flops, .bytes = plumb_bytes_all, .tolerance = matmul_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "matmul",
+	.weights = 2,
+	.index = -1,
+	.rows = 1,
+	.columns = 2 | 4,
+	.check = matmul_check,
+	.ref = matmul_ref,
+	.flops = matmul_flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = matmul_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

@@ -4,10 +4,11 @@
 
 enum { X, WEIGHT, R };
 
-enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	const struct plumb_tensor *r)
+enum plumb_status plumb_matmul_add(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *x, const struct plumb_tensor *w, const struct plumb_tensor *r)
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul_add, .out = y, .in = { x, w, r } });
+	return plumb_dispatch(
+		ctx, &(struct plumb_call){ .op = PLUMB_OP_matmul_add, .out = y, .in = { x, w, r } });
 }
 
 static enum plumb_status matmul_add_check(const struct plumb_call *c)
@@ -29,19 +30,38 @@ static enum plumb_status matmul_add_check(const struct plumb_call *c)
 static enum plumb_status matmul_add_steps(struct plumb_steps *s, const struct plumb_call *c)
 {
 	struct plumb_tensor *product = plumb_steps_temp(s, c, c->out->dim[0], c->out->dim[1]);
-	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = product, .in = { c->in[X], c->in[WEIGHT] } });
+	plumb_step(
+		s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = product, .in = { c->in[X], c->in[WEIGHT] } });
 	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_add, .out = c->out, .in = { c->in[R], product } });
 	return plumb_steps_end(s);
 }
 
-static enum plumb_status matmul_add_compose(struct plumb_context *ctx, const struct plumb_call *c) { return matmul_add_steps(&(struct plumb_steps){ .ctx = ctx }, c); }
-static enum plumb_status matmul_add_ref(struct plumb_driver *driver, const struct plumb_call *c) { return matmul_add_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
+static enum plumb_status matmul_add_compose(struct plumb_context *ctx, const struct plumb_call *c)
+{
+	return matmul_add_steps(&(struct plumb_steps){ .ctx = ctx }, c);
+}
+static enum plumb_status matmul_add_ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	return matmul_add_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c);
+}
 
-static double matmul_add_flops(const struct plumb_call *c) { return (2.0 * (double)c->in[X]->dim[1] + 1) * (double)plumb_tensor_count(c->out); }
-static double matmul_add_tolerance(const struct plumb_call *c) { return plumb_product_tolerance(c, c->in[WEIGHT]) + PLUMB_U; }
+static double matmul_add_flops(const struct plumb_call *c)
+{
+	return (2.0 * (double)c->in[X]->dim[1] + 1) * (double)plumb_tensor_count(c->out);
+}
+static double matmul_add_tolerance(const struct plumb_call *c)
+{
+	return plumb_product_tolerance(c, c->in[WEIGHT]) + PLUMB_U;
+}
 
-#define CASE(text, m, n, k) { .name = text, .out = { PLUMB_F32, 2, { m, n } }, \
-	.in = { { PLUMB_F32, 2, { m, k } }, { PLUMB_F32, 2, { n, k } }, { PLUMB_F32, 2, { m, n } } } }
+#define CASE(text, m, n, k) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { m, n } }, .in = { \
+			{ PLUMB_F32, 2, { m, k } }, \
+			{ PLUMB_F32, 2, { n, k } }, \
+			{ PLUMB_F32, 2, { m, n } } \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("ffn_down decode", 1, 896, 4864),
 	CASE("o_proj prefill", 64, 300, 896),
@@ -54,8 +74,19 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_matmul_add = {
-	.name = "matmul_add", .fused = true, .parts = 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_add, .weights = 1u << WEIGHT, .index = -1, .alias = 1u << R,
+	.name = "matmul_add",
+	.fused = true,
+	.parts = 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_add,
+	.weights = 1u << WEIGHT,
+	.index = -1,
+	.alias = 1u << R,
 	.rows = 1 | 4,
-	.check = matmul_add_check, .ref = matmul_add_ref, .compose = matmul_add_compose, .flops = matmul_add_flops, .bytes = plumb_bytes_all, .tolerance = matmul_add_tolerance, .cases = cases,
+	.check = matmul_add_check,
+	.ref = matmul_add_ref,
+	.compose = matmul_add_compose,
+	.flops = matmul_add_flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = matmul_add_tolerance,
+	.cases = cases,
 	.case_count = sizeof cases / sizeof *cases,
 };

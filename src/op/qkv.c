@@ -4,10 +4,15 @@
 
 enum { X, NORM, WEIGHT, BIAS = WEIGHT + 3 };
 
-enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
-	const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3])
+enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *norm, double eps, const struct plumb_tensor *const w[3],
+	const struct plumb_tensor *const b[3])
 {
-	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_qkv, .out = y, .in = { x, norm, w[0], w[1], w[2], b[0], b[1], b[2] }, .s = { .eps = eps } });
+	return plumb_dispatch(ctx,
+		&(struct plumb_call){ .op = PLUMB_OP_qkv,
+			.out = y,
+			.in = { x, norm, w[0], w[1], w[2], b[0], b[1], b[2] },
+			.s = { .eps = eps } });
 }
 
 static enum plumb_status qkv_check(const struct plumb_call *c)
@@ -31,22 +36,33 @@ static enum plumb_status qkv_steps(struct plumb_steps *s, const struct plumb_cal
 	const struct plumb_tensor *x = c->in[X];
 	struct plumb_tensor *normed = plumb_steps_temp(s, c, x->dim[0], x->dim[1]);
 	int64_t first = 0;
-	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
+	plumb_step(s,
+		&(struct plumb_call){
+			.op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor y;
 		plumb_tensor_view(&y, c->out, first, x->dim[0], c->in[WEIGHT + i]->dim[0]);
 		first += plumb_tensor_count(&y);
-		plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &y, .in = { normed, c->in[WEIGHT + i], c->in[BIAS + i] } });
+		plumb_step(s,
+			&(struct plumb_call){
+				.op = PLUMB_OP_matmul, .out = &y, .in = { normed, c->in[WEIGHT + i], c->in[BIAS + i] } });
 	}
 	return plumb_steps_end(s);
 }
 
-static enum plumb_status qkv_compose(struct plumb_context *ctx, const struct plumb_call *c) { return qkv_steps(&(struct plumb_steps){ .ctx = ctx }, c); }
-static enum plumb_status qkv_ref(struct plumb_driver *driver, const struct plumb_call *c) { return qkv_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c); }
+static enum plumb_status qkv_compose(struct plumb_context *ctx, const struct plumb_call *c)
+{
+	return qkv_steps(&(struct plumb_steps){ .ctx = ctx }, c);
+}
+static enum plumb_status qkv_ref(struct plumb_driver *driver, const struct plumb_call *c)
+{
+	return qkv_steps(&(struct plumb_steps){ .ctx = driver->ctx, .ref = driver }, c);
+}
 
 static double qkv_flops(const struct plumb_call *c)
 {
-	return 4.0 * (double)plumb_tensor_count(c->in[X]) + 2.0 * (double)c->in[X]->dim[1] * (double)plumb_tensor_count(c->out);
+	return 4.0 * (double)plumb_tensor_count(c->in[X]) +
+		2.0 * (double)c->in[X]->dim[1] * (double)plumb_tensor_count(c->out);
 }
 
 static double qkv_tolerance(const struct plumb_call *c)
@@ -57,9 +73,19 @@ static double qkv_tolerance(const struct plumb_call *c)
 	return most + plumb_norm_tolerance(c->in[X]);
 }
 
-#define CASE(text, n, d, q, g, bias) { .name = text, .out = { PLUMB_F32, 2, { n, (q) + 2 * (g) } }, .scalars.s.eps = 1e-6, \
-	.in = { { PLUMB_F32, 2, { n, d } }, { PLUMB_F32, 1, { d } }, { PLUMB_F32, 2, { q, d } }, { PLUMB_F32, 2, { g, d } }, { PLUMB_F32, 2, { g, d } }, \
-		{ PLUMB_F32, bias, { q } }, { PLUMB_F32, bias, { g } }, { PLUMB_F32, bias, { g } } } }
+#define CASE(text, n, d, q, g, bias) \
+	{ \
+		.name = text, .out = { PLUMB_F32, 2, { n, (q) + 2 * (g) } }, .scalars.s.eps = 1e-6, .in = { \
+			{ PLUMB_F32, 2, { n, d } }, \
+			{ PLUMB_F32, 1, { d } }, \
+			{ PLUMB_F32, 2, { q, d } }, \
+			{ PLUMB_F32, 2, { g, d } }, \
+			{ PLUMB_F32, 2, { g, d } }, \
+			{ PLUMB_F32, bias, { q } }, \
+			{ PLUMB_F32, bias, { g } }, \
+			{ PLUMB_F32, bias, { g } } \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", 1, 896, 896, 128, 1),
 	CASE("prefill", 70, 512, 100, 64, 1),
@@ -72,8 +98,19 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_qkv = {
-	.name = "qkv", .fused = true, .parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul, .weights = 7u << WEIGHT, .index = -1, .rows = 1, .columns = 0xfc,
+	.name = "qkv",
+	.fused = true,
+	.parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul,
+	.weights = 7u << WEIGHT,
+	.index = -1,
+	.rows = 1,
+	.columns = 0xfc,
 	.check = qkv_check,
-	.ref = qkv_ref, .compose = qkv_compose, .flops = qkv_flops, .bytes = plumb_bytes_all, .tolerance = qkv_tolerance, .cases = cases,
+	.ref = qkv_ref,
+	.compose = qkv_compose,
+	.flops = qkv_flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = qkv_tolerance,
+	.cases = cases,
 	.case_count = sizeof cases / sizeof *cases,
 };

@@ -2,7 +2,8 @@
 /* softmax: along the last dimension, shifted by the maximum. Contract and truth. */
 #include "op/op.h"
 
-enum plumb_status plumb_softmax(struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
+enum plumb_status plumb_softmax(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x)
 {
 	return plumb_dispatch(ctx, &(struct plumb_call){ .op = PLUMB_OP_softmax, .out = y, .in = { x } });
 }
@@ -15,7 +16,8 @@ static enum plumb_status softmax_check(const struct plumb_call *c)
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
 	PLUMB_TRY(plumb_need_activation(x, "x", y));
 	if (!plumb_shape_same(y, x))
-		return plumb_fail(PLUMB_E_SHAPE, "x is %s, not of the output's shape", plumb_shape_text(x, shape, sizeof shape));
+		return plumb_fail(
+			PLUMB_E_SHAPE, "x is %s, not of the output's shape", plumb_shape_text(x, shape, sizeof shape));
 	return plumb_need_apart(y, x, "x", true);
 }
 
@@ -43,7 +45,12 @@ static double softmax_tolerance(const struct plumb_call *c)
 	return (16 + sqrt((double)c->in[0]->dim[c->in[0]->rank - 1]) / 2) * PLUMB_U;
 }
 
-#define CASE(text, rank, ...) { .name = text, .out = { PLUMB_F32, rank, { __VA_ARGS__ } }, .in = { { PLUMB_F32, rank, { __VA_ARGS__ } } } }
+#define CASE(text, rank, ...) \
+	{ \
+		.name = text, .out = { PLUMB_F32, rank, { __VA_ARGS__ } }, .in = { \
+			{ PLUMB_F32, rank, { __VA_ARGS__ } } \
+		} \
+	}
 static const struct plumb_case cases[] = {
 	CASE("qwen2.5-0.5b decode", 3, 14, 1, 201),
 	CASE("prefill", 3, 14, 19, 19),
@@ -52,7 +59,15 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_softmax = {
-	.name = "softmax", .index = -1, .alias = 1, .rows = 1,
-	.check = softmax_check, .ref = softmax_ref,
-	.flops = softmax_flops, .bytes = plumb_bytes_all, .tolerance = softmax_tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "softmax",
+	.index = -1,
+	.alias = 1,
+	.rows = 1,
+	.check = softmax_check,
+	.ref = softmax_ref,
+	.flops = softmax_flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = softmax_tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

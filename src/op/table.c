@@ -42,14 +42,18 @@ enum plumb_status plumb_prepare(struct plumb_context *ctx, struct plumb_tensor *
 
 static enum plumb_status table_ref_open(struct plumb_driver *driver)
 {
-	snprintf(driver->note, sizeof driver->note, "double precision, %d threads", plumb_pool_threads(driver->ctx->pool));
+	snprintf(driver->note, sizeof driver->note, "double precision, %d threads",
+		plumb_pool_threads(driver->ctx->pool));
 	return PLUMB_OK;
 }
 
 /* One thin function per operator, since a descriptor's member is no constant expression. */
 #define PLUMB_FUSED(name, inputs, formula)
 #define PLUMB_OP(name, inputs, formula) \
-	static enum plumb_status ref_##name(struct plumb_driver *d, const struct plumb_call *c) { return plumb_op_##name.ref(d, c); }
+	static enum plumb_status ref_##name(struct plumb_driver *d, const struct plumb_call *c) \
+	{ \
+		return plumb_op_##name.ref(d, c); \
+	}
 #include <plumb/ops.def>
 
 const struct plumb_driver_class plumb_ref_class = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One operator of one driver against its float64 truth, on random numbers that are the same every time: for the doctor
- * and for the first use of a kernel. Says how far off it is; what follows from that is the caller's business. */
+/* One operator of one driver against its float64 truth, on random numbers that are the same every time: for
+ * the doctor and for the first use of a kernel. Says how far off it is; what follows from that is the
+ * caller's business. */
 #include "op/op.h"
 
 #define MOST_WORK 2e6 /* operations or bytes of a case; the larger ones are for tests */
@@ -13,8 +14,8 @@ enum plumb_status plumb_op_run_alone(struct plumb_driver *driver, const struct p
 	return plumb_buffer_to_host(call->out->buffer);
 }
 
-static enum plumb_status verify_case(struct plumb_driver *driver, struct plumb_context *truth, int op, const struct plumb_case *shape,
-	enum plumb_type weight, double *error, double *tolerance)
+static enum plumb_status verify_case(struct plumb_driver *driver, struct plumb_context *truth, int op,
+	const struct plumb_case *shape, enum plumb_type weight, double *error, double *tolerance)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	struct plumb_case_args ours, theirs = { .call.out = NULL };
@@ -33,7 +34,8 @@ static enum plumb_status verify_case(struct plumb_driver *driver, struct plumb_c
 	return s ? plumb_fail_in(s, "%s \"%s\"", desc->name, shape->name) : PLUMB_OK;
 }
 
-static bool verify_fits(const struct plumb_op_desc *desc, const struct plumb_case *shape, enum plumb_type weight)
+static bool verify_fits(
+	const struct plumb_op_desc *desc, const struct plumb_case *shape, enum plumb_type weight)
 {
 	double outs = 1, work = 0;
 	for (int i = 0; i < shape->out.rank; i++)
@@ -45,7 +47,9 @@ static bool verify_fits(const struct plumb_op_desc *desc, const struct plumb_cas
 		work = fmax(work, n * (desc->weights >> i & 1 ? (double)shape->out.dim[0] : 1));
 	}
 	/* A lone sum may cancel by chance, and the error is relative to it. */
-	return work <= MOST_WORK && (!desc->weights || (outs >= 8 && shape->in[plumb_desc_weight(desc)].dim[1] % plumb_type_block(weight) == 0));
+	return work <= MOST_WORK &&
+		(!desc->weights ||
+			(outs >= 8 && shape->in[plumb_desc_weight(desc)].dim[1] % plumb_type_block(weight) == 0));
 }
 
 /* Past its tolerance by how much: to find the worst case. */
@@ -54,7 +58,8 @@ static double verify_excess(double error, double tolerance)
 	return error == 0 ? 0 : tolerance == 0 ? INFINITY : error / tolerance;
 }
 
-enum plumb_status plumb_op_verify(struct plumb_driver *driver, struct plumb_context *truth, int op, enum plumb_type weight, double *error, double *tolerance)
+enum plumb_status plumb_op_verify(struct plumb_driver *driver, struct plumb_context *truth, int op,
+	enum plumb_type weight, double *error, double *tolerance)
 {
 	const struct plumb_op_desc *desc = plumb_op_table[op];
 	*error = *tolerance = 0;

@@ -6,7 +6,8 @@
 /* One word of a shell's command line. */
 static void command_put_word(struct plumb_string *s, const char *text)
 {
-	if (*text && !text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%")]) {
+	if (*text &&
+		!text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+=:,@%")]) {
 		plumb_string_put(s, text);
 		return;
 	}
@@ -32,5 +33,6 @@ void plumb_report_command(struct plumb_string *s, const json_t *report)
 		command_put_word(s, plumb_field_text(report, "fault"));
 	}
 	for (size_t i = 0; i < json_array_size(tokens); i++)
-		plumb_string_format(s, "%s%lld", i ? "," : " --tokens ", (long long)json_integer_value(json_array_get(tokens, i)));
+		plumb_string_format(
+			s, "%s%lld", i ? "," : " --tokens ", (long long)json_integer_value(json_array_get(tokens, i)));
 }

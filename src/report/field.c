@@ -38,10 +38,7 @@ const char *plumb_element_text(const json_t *array, size_t i)
 	return text ? text : "";
 }
 
-bool plumb_field_true(const json_t *root, const char *path)
-{
-	return json_is_true(plumb_field(root, path));
-}
+bool plumb_field_true(const json_t *root, const char *path) { return json_is_true(plumb_field(root, path)); }
 
 int plumb_layer_count(const json_t *layers)
 {

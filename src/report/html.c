@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One self-contained page from the JSON of a report, or of several: no script, no request. Everything that may come from a file is escaped. */
+/* One self-contained page from the JSON of a report, or of several: no script, no request. Everything that
+ * may come from a file is escaped. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +33,12 @@ static void html_put_verdict(struct plumb_string *s, const json_t *verdict, cons
 	plumb_string_put(s, "<div class=\"verdict ");
 	plumb_html_text(s, plumb_field_text(verdict, "word"));
 	plumb_string_format(s, "\">\n<%s>", heading);
-	plumb_html_text(s, *plumb_field_text(verdict, "text") ? plumb_field_text(verdict, "text") : "No verdict could be made.");
+	plumb_html_text(s,
+		*plumb_field_text(verdict, "text") ? plumb_field_text(verdict, "text") : "No verdict could be made.");
 	plumb_string_format(s, "</%s>\n", heading);
 	html_put_list(s, plumb_field(verdict, "sentences"));
-	html_element(s, "<p class=soft>In one word: <span class=word>", plumb_field_text(verdict, "word"), "</span>");
+	html_element(
+		s, "<p class=soft>In one word: <span class=word>", plumb_field_text(verdict, "word"), "</span>");
 	if (!isnan(code))
 		plumb_string_format(s, " (exit code %.0f)", code);
 	plumb_string_put(s, *plumb_field_text(verdict, "word") ? "</p>\n</div>\n" : "</div>\n");
@@ -43,20 +46,25 @@ static void html_put_verdict(struct plumb_string *s, const json_t *verdict, cons
 
 static void html_put_facts(struct plumb_string *s, const json_t *report)
 {
-	double positions = plumb_field_number(report, "reference.positions"), seconds = plumb_field_number(report, "seconds");
+	double positions = plumb_field_number(report, "reference.positions"),
+		   seconds = plumb_field_number(report, "seconds");
 	plumb_string_put(s, "<dl>\n");
 	html_element(s, "<dt>Model</dt><dd>", plumb_field_text(report, "model.name"), "");
-	plumb_string_format(s, "%s%.0f layers, width %.0f", *plumb_field_text(report, "model.name") ? "; " : "<dt>Model</dt><dd>",
+	plumb_string_format(s, "%s%.0f layers, width %.0f",
+		*plumb_field_text(report, "model.name") ? "; " : "<dt>Model</dt><dd>",
 		plumb_field_number(report, "model.layers"), plumb_field_number(report, "model.hidden"));
 	html_element(s, "<br><code>", plumb_field_text(report, "model.file"), "</code>");
 	plumb_string_put(s, "</dd>\n");
 	html_element(s, "<dt>Port</dt><dd>", plumb_field_text(report, "driver"), "");
 	html_element(s, ", broken on purpose: <code>", plumb_field_text(report, "fault"), "</code>");
-	html_element(s, *plumb_field_text(report, "driver") ? "</dd>\n<dt>Trusted</dt><dd>" : "<dt>Trusted</dt><dd>", plumb_field_text(report, "trusted"), "</dd>\n");
+	html_element(s,
+		*plumb_field_text(report, "driver") ? "</dd>\n<dt>Trusted</dt><dd>" : "<dt>Trusted</dt><dd>",
+		plumb_field_text(report, "trusted"), "</dd>\n");
 	html_element(s, "<dt>Reference</dt><dd><code>", plumb_field_text(report, "reference.path"), "</code>");
 	if (*plumb_field_text(report, "reference.format")) {
 		html_element(s, "<br>", plumb_field_text(report, "reference.format"), "");
-		plumb_string_format(s, ", %.0f tensors, %.0f position%s", plumb_field_number(report, "reference.tensors"), positions, positions == 1 ? "" : "s");
+		plumb_string_format(s, ", %.0f tensors, %.0f position%s",
+			plumb_field_number(report, "reference.tensors"), positions, positions == 1 ? "" : "s");
 		html_element(s, ", stored as ", plumb_field_text(report, "precision.stored"), "");
 	}
 	plumb_string_put(s, "</dd>\n");
@@ -64,7 +72,8 @@ static void html_put_facts(struct plumb_string *s, const json_t *report)
 	if (json_array_size(tokens))
 		plumb_string_put(s, "<dt>Tokens</dt><dd>");
 	for (size_t i = 0; i < json_array_size(tokens); i++)
-		plumb_string_format(s, "%s%lld", i ? ", " : "", (long long)json_integer_value(json_array_get(tokens, i)));
+		plumb_string_format(
+			s, "%s%lld", i ? ", " : "", (long long)json_integer_value(json_array_get(tokens, i)));
 	plumb_string_put(s, json_array_size(tokens) ? "</dd>\n" : "");
 	if (!isnan(seconds))
 		plumb_string_format(s, "<dt>Took</dt><dd>%.1f s</dd>\n", seconds);
@@ -96,8 +105,12 @@ static void html_put_blind(struct plumb_string *s, const json_t *part)
 			if (plumb_field_true(one, "seen") != (bool)seen)
 				continue;
 			if (!n++)
-				plumb_string_put(s, seen ? "<h3>It would notice</h3>\n<ul>\n" : "<h3>It cannot notice</h3>\n<ul>\n");
-			html_element(s, "<li>", *plumb_field_text(one, "what") ? plumb_field_text(one, "what") : plumb_field_text(one, "name"), "");
+				plumb_string_put(
+					s, seen ? "<h3>It would notice</h3>\n<ul>\n" : "<h3>It cannot notice</h3>\n<ul>\n");
+			html_element(s, "<li>",
+				*plumb_field_text(one, "what") ? plumb_field_text(one, "what")
+											   : plumb_field_text(one, "name"),
+				"");
 			html_element(s, ": ", seen ? "" : plumb_field_text(one, "why"), "");
 			plumb_string_put(s, "</li>\n");
 		}
@@ -111,17 +124,24 @@ static void html_put_causes(struct plumb_string *s, const json_t *part)
 	plumb_string_put(s, "<ul class=bars>\n");
 	for (size_t i = 0; i < json_array_size(causes) && i < 8; i++) {
 		const json_t *one = json_array_get(causes, i);
-		double score = fmin(fmax(plumb_field_number(one, "score"), 0), 1), layer = plumb_field_number(one, "layer");
-		html_element(s, "<li>", *plumb_field_text(one, "what") ? plumb_field_text(one, "what") : plumb_field_text(one, "name"), "");
+		double score = fmin(fmax(plumb_field_number(one, "score"), 0), 1),
+			   layer = plumb_field_number(one, "layer");
+		html_element(s, "<li>",
+			*plumb_field_text(one, "what") ? plumb_field_text(one, "what") : plumb_field_text(one, "name"),
+			"");
 		if (layer >= 0)
 			plumb_string_format(s, ", layer %.0f", layer);
-		plumb_string_format(s, ": <b>%.2f</b><span class=bar><span style=\"width:%.0f%%\"></span></span></li>\n", score, 100 * score);
+		plumb_string_format(s,
+			": <b>%.2f</b><span class=bar><span style=\"width:%.0f%%\"></span></span></li>\n", score,
+			100 * score);
 	}
-	plumb_string_put(s, "</ul>\n<p class=soft>1: the error has exactly the pattern that this break makes; 0: nothing in common.</p>\n");
+	plumb_string_put(s,
+		"</ul>\n<p class=soft>1: the error has exactly the pattern that this break makes; 0: nothing in common.</p>\n");
 }
 
 /* What a check has besides its text and tables. */
-static void html_put_figure(struct plumb_string *s, enum plumb_figure figure, const json_t *result, const json_t *report)
+static void html_put_figure(
+	struct plumb_string *s, enum plumb_figure figure, const json_t *result, const json_t *report)
 {
 	switch (figure) {
 	case PLUMB_FIGURE_NONE: return;
@@ -137,11 +157,14 @@ static void html_put_figure(struct plumb_string *s, enum plumb_figure figure, co
 	}
 }
 
-static void html_put_check(struct plumb_string *s, const struct plumb_check_row *row, const json_t *result, const json_t *report)
+static void html_put_check(
+	struct plumb_string *s, const struct plumb_check_row *row, const json_t *result, const json_t *report)
 {
 	const json_t *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
 	html_put_list(s, lead);
-	if (!json_array_size(lead) && !json_array_size(plumb_field(result, "channels"))) /* else the tables show it, or the first channel's picture */
+	if (!json_array_size(lead) &&
+		!json_array_size(
+			plumb_field(result, "channels"))) /* else the tables show it, or the first channel's picture */
 		html_element(s, "<p class=lines>", plumb_field_text(result, "text"), "</p>\n");
 	if (*plumb_field_text(result, "failed")) {
 		html_element(s, "<p>This part could not be done: ", plumb_field_text(result, "failed"), "</p>\n");
@@ -171,13 +194,15 @@ static void html_put_report(struct plumb_string *s, const json_t *report, int nu
 {
 	const struct plumb_check_row *row;
 	plumb_string_format(s, "<article id=r%d>\n<p class=kicker>", number);
-	html_element(s, alone ? "plumb diag report: " : "Reference ", plumb_field_text(report, "reference.path"), "");
+	html_element(
+		s, alone ? "plumb diag report: " : "Reference ", plumb_field_text(report, "reference.path"), "");
 	plumb_string_put(s, "</p>\n");
 	html_put_verdict(s, plumb_field(report, "verdict"), alone ? "h1" : "h2");
 	plumb_string_put(s, "<nav aria-label=Parts><ul>\n");
 	for (int i = 0; (row = plumb_check_row(i)); i++)
 		if (plumb_report_section(report, row))
-			plumb_string_format(s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, row->check->name, row->title);
+			plumb_string_format(
+				s, "<li><a href=\"#r%d-%s\">%s</a></li>\n", number, row->check->name, row->title);
 	plumb_string_put(s, "</ul></nav>\n");
 	html_put_checks(s, report, number);
 	plumb_string_put(s, "<section><h2>What was compared</h2>\n");
@@ -195,8 +220,12 @@ static void html_put_page(struct plumb_string *s, const json_t *root)
 {
 	size_t n = json_array_size(root);
 	const json_t *first = json_is_array(root) ? json_array_get(root, 0) : root;
-	plumb_string_put(s, "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
-	plumb_html_text(s, n > 1 ? "plumb: several references" : *plumb_field_text(first, "verdict.text") ? plumb_field_text(first, "verdict.text") : "plumb: report");
+	plumb_string_put(s,
+		"<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
+	plumb_html_text(s,
+		n > 1                                          ? "plumb: several references"
+			: *plumb_field_text(first, "verdict.text") ? plumb_field_text(first, "verdict.text")
+													   : "plumb: report");
 	plumb_string_put(s, "</title>\n<style>\n");
 	plumb_string_put(s, plumb_html_style);
 	plumb_string_put(s, "</style>\n</head>\n<body>\n<main>\n");
@@ -215,7 +244,8 @@ static void html_put_page(struct plumb_string *s, const json_t *root)
 		html_put_report(s, json_is_array(root) ? json_array_get(root, i) : root, (int)i, n < 2);
 	plumb_string_put(s, "</main>\n<footer>Made by plumb ");
 	plumb_html_text(s, plumb_field_text(first, "plumb"));
-	plumb_string_put(s, ". This page holds everything it shows and asks for nothing.</footer>\n</body>\n</html>\n");
+	plumb_string_put(
+		s, ". This page holds everything it shows and asks for nothing.</footer>\n</body>\n</html>\n");
 }
 
 static bool html_is_report(const json_t *root)

@@ -27,8 +27,8 @@ struct plumb_mark {
 struct plumb_chart {
 	const char *title, *x, *y; /* y with its unit */
 	bool log;
-	int n;                     /* values of each series, at x = 0, 1 ... */
-	int count;                 /* series */
+	int n;     /* values of each series, at x = 0, 1 ... */
+	int count; /* series */
 	struct plumb_series series[4];
 	int marks;
 	struct plumb_mark mark[24];

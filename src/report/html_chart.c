@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Line charts as inline SVG: axes with units, a name at the end of each line instead of a legend, a <title> on each point. */
+/* Line charts as inline SVG: axes with units, a name at the end of each line instead of a legend, a <title>
+ * on each point. */
 #include <math.h>
 #include <string.h>
 #include "report/svg.h"
@@ -17,10 +18,7 @@ struct frame {
 	int n;
 };
 
-static double html_chart_scaled(const struct frame *f, double y)
-{
-	return f->log ? log10(y) : y;
-}
+static double html_chart_scaled(const struct frame *f, double y) { return f->log ? log10(y) : y; }
 
 static double html_chart_at_y(const struct frame *f, double y)
 {
@@ -32,10 +30,7 @@ static double html_chart_at_x(const struct frame *f, int i)
 	return LEFT + (WIDTH - LEFT - RIGHT) * (f->n > 1 ? (double)i / (f->n - 1) : 0.5);
 }
 
-static bool html_chart_shown(const struct frame *f, double y)
-{
-	return isfinite(y) && (!f->log || y > 0);
-}
+static bool html_chart_shown(const struct frame *f, double y) { return isfinite(y) && (!f->log || y > 0); }
 
 static bool html_chart_find_range(struct frame *f, const struct plumb_chart *c)
 {
@@ -84,7 +79,10 @@ static void html_chart_grid(struct plumb_string *s, const struct frame *f)
 		return;
 	}
 	double rough = (f->high - f->low) / 5, unit = pow(10, floor(log10(rough)));
-	double step = rough / unit < 1.5 ? unit : rough / unit < 3.5 ? 2 * unit : rough / unit < 7.5 ? 5 * unit : 10 * unit;
+	double step = rough / unit < 1.5 ? unit
+		: rough / unit < 3.5         ? 2 * unit
+		: rough / unit < 7.5         ? 5 * unit
+									 : 10 * unit;
 	for (double k = ceil(f->low / step); k * step <= f->high; k++)
 		html_chart_grid_line(s, f, k == 0 ? 0 : k * step); /* not -0 */
 }
@@ -92,8 +90,10 @@ static void html_chart_grid(struct plumb_string *s, const struct frame *f)
 static void html_chart_axes(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
 {
 	char title[120];
-	plumb_string_format(s, "<path class=axis d=\"M%.0f %.0fH%.0f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
-	plumb_svg_layers(s, f->n, html_chart_at_x(f, 0), f->n > 1 ? html_chart_at_x(f, 1) - html_chart_at_x(f, 0) : 0, HEIGHT - BOTTOM, c->x);
+	plumb_string_format(
+		s, "<path class=axis d=\"M%.0f %.0fH%.0f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
+	plumb_svg_layers(s, f->n, html_chart_at_x(f, 0),
+		f->n > 1 ? html_chart_at_x(f, 1) - html_chart_at_x(f, 0) : 0, HEIGHT - BOTTOM, c->x);
 	plumb_format(title, sizeof title, "%s%s", c->y, c->log ? " (log scale)" : "");
 	plumb_svg_text(s, "soft", PLUMB_ANCHOR_START, 0, 12, title);
 }
@@ -105,14 +105,16 @@ static void html_chart_line(struct plumb_string *s, const struct frame *f, const
 	for (int i = 0; i < f->n; i++) {
 		bool here = html_chart_shown(f, series->v[i]);
 		if (here)
-			plumb_string_format(s, "%s%.1f %.1f", pen ? "L" : "M", html_chart_at_x(f, i), html_chart_at_y(f, series->v[i]));
+			plumb_string_format(
+				s, "%s%.1f %.1f", pen ? "L" : "M", html_chart_at_x(f, i), html_chart_at_y(f, series->v[i]));
 		pen = here;
 	}
 	plumb_string_put(s, "\"/>\n");
 	for (int i = 0; i < f->n; i++)
 		if (html_chart_shown(f, series->v[i]))
-			plumb_string_format(s, "<circle class=%s cx=%.1f cy=%.1f r=2.5><title>%d: %.4g, %s</title></circle>", series->look, html_chart_at_x(f, i),
-				html_chart_at_y(f, series->v[i]), i, series->v[i], series->label);
+			plumb_string_format(s,
+				"<circle class=%s cx=%.1f cy=%.1f r=2.5><title>%d: %.4g, %s</title></circle>", series->look,
+				html_chart_at_x(f, i), html_chart_at_y(f, series->v[i]), i, series->v[i], series->label);
 	plumb_string_put(s, "\n");
 }
 
@@ -137,8 +139,8 @@ static void html_chart_names(struct plumb_string *s, const struct frame *f, cons
 		y[order[i]] = fmax(y[order[i]], y[order[i - 1]] + 14);
 	double below = n ? y[order[n - 1]] - (HEIGHT - BOTTOM) : 0;
 	for (int i = 0; i < n; i++)
-		plumb_svg_text(s, c->series[order[i]].look, PLUMB_ANCHOR_START, WIDTH - RIGHT + 8, y[order[i]] + 4 - (below > 0 ? below : 0),
-			c->series[order[i]].label);
+		plumb_svg_text(s, c->series[order[i]].look, PLUMB_ANCHOR_START, WIDTH - RIGHT + 8,
+			y[order[i]] + 4 - (below > 0 ? below : 0), c->series[order[i]].label);
 }
 
 static void html_chart_marks(struct plumb_string *s, const struct frame *f, const struct plumb_chart *c)
@@ -151,8 +153,9 @@ static void html_chart_marks(struct plumb_string *s, const struct frame *f, cons
 			continue;
 		up = x - right < 15 && !up;
 		right = x;
-		plumb_string_format(s, "<path class=mark d=\"M%.1f %.0fV%.0f\"/><text x=%.1f y=%.0f text-anchor=middle font-weight=700><title>", x, TOP - (up ? 13 : 0),
-			HEIGHT - BOTTOM, x, TOP - (up ? 16 : 4));
+		plumb_string_format(s,
+			"<path class=mark d=\"M%.1f %.0fV%.0f\"/><text x=%.1f y=%.0f text-anchor=middle font-weight=700><title>",
+			x, TOP - (up ? 13 : 0), HEIGHT - BOTTOM, x, TOP - (up ? 16 : 4));
 		plumb_html_text(s, c->mark[i].title);
 		plumb_string_put(s, "</title>");
 		plumb_html_text(s, c->mark[i].sign);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is drawn over the layers: error and its floor, std and maximum, roles, and the values of massive channels. */
+/* What is drawn over the layers: error and its floor, std and maximum, roles, and the values of massive
+ * channels. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,10 +37,13 @@ static void html_growth_mark_jumps(struct plumb_chart *c, const json_t *jumps)
 	}
 }
 
-struct wanted { const char *label, *look, *path; };
+struct wanted {
+	const char *label, *look, *path;
+};
 
 /* A chart with one series for each of `wanted`, which ends with label NULL. */
-static void html_growth_chart_of(struct plumb_string *s, const json_t *growth, struct plumb_chart c, const struct wanted *wanted)
+static void html_growth_chart_of(
+	struct plumb_string *s, const json_t *growth, struct plumb_chart c, const struct wanted *wanted)
 {
 	const json_t *layers = plumb_field(growth, "layers");
 	double *v[4] = { NULL };
@@ -74,12 +78,14 @@ static void html_growth_roles(struct plumb_string *s, const json_t *layers)
 		plumb_html_text(s, role);
 		plumb_string_format(s, "\"><b>%.0f", plumb_field_number(json_array_get(layers, i), "layer"));
 		if (end > i + 1)
-			plumb_string_format(s, "&ndash;%.0f", plumb_field_number(json_array_get(layers, end - 1), "layer"));
+			plumb_string_format(
+				s, "&ndash;%.0f", plumb_field_number(json_array_get(layers, end - 1), "layer"));
 		plumb_string_put(s, "</b> ");
 		plumb_html_text(s, role);
 		plumb_string_put(s, "</li>\n");
 	}
-	plumb_string_put(s, "</ul>\n<p class=soft>A <b>culprit</b> makes an error of its own when it gets the reference's input; a <b>victim</b> only passes on one that came in; "
+	plumb_string_put(s,
+		"</ul>\n<p class=soft>A <b>culprit</b> makes an error of its own when it gets the reference's input; a <b>victim</b> only passes on one that came in; "
 		"an <b>amplifier</b> enlarges it, an <b>absorber</b> reduces it; <b>clean</b> is the rest.</p>\n");
 }
 
@@ -102,24 +108,39 @@ static void html_growth_jump_list(struct plumb_string *s, const json_t *jumps)
 void plumb_html_growth(struct plumb_string *s, const json_t *growth)
 {
 	plumb_string_put(s, "<div class=figures>\n");
-	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Relative error after each layer", .y = "|ours - reference| / |reference|", .log = true },
+	html_growth_chart_of(s, growth,
+		(struct plumb_chart){ .title = "Relative error after each layer",
+			.y = "|ours - reference| / |reference|",
+			.log = true },
 		(const struct wanted[]){ { "all layers", "ours", "measure.rel" }, { "floor", "floor", "floor" },
-		{ "this layer", "isolated", "isolated.rel" }, { NULL, NULL, NULL } });
-	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Mean absolute error after each layer", .y = "mean |ours - reference|, in units of the values", .log = true },
-		(const struct wanted[]){ { "as given", "ours", "raw.mean_abs" }, { "corrected", "isolated", "measure.mean_abs" },
-		{ NULL, NULL, NULL } });
-	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Spread of the values: standard deviation", .y = "std of the layer's output", .log = true },
-		(const struct wanted[]){ { "ours", "ours", "std_ours" }, { "reference", "reference", "std_reference" }, { NULL, NULL, NULL } });
-	html_growth_chart_of(s, growth, (struct plumb_chart){ .title = "Largest value", .y = "max |value| of the layer's output", .log = true },
-		(const struct wanted[]){ { "ours", "ours", "max_ours" }, { "reference", "reference", "max_reference" }, { NULL, NULL, NULL } });
-	plumb_string_put(s, "</div>\n<p class=soft>&ldquo;all layers&rdquo; is the error of the whole run so far, &ldquo;this layer&rdquo; that of the layer alone when it gets the "
+			{ "this layer", "isolated", "isolated.rel" }, { NULL, NULL, NULL } });
+	html_growth_chart_of(s, growth,
+		(struct plumb_chart){ .title = "Mean absolute error after each layer",
+			.y = "mean |ours - reference|, in units of the values",
+			.log = true },
+		(const struct wanted[]){ { "as given", "ours", "raw.mean_abs" },
+			{ "corrected", "isolated", "measure.mean_abs" }, { NULL, NULL, NULL } });
+	html_growth_chart_of(s, growth,
+		(struct plumb_chart){ .title = "Spread of the values: standard deviation",
+			.y = "std of the layer's output",
+			.log = true },
+		(const struct wanted[]){ { "ours", "ours", "std_ours" },
+			{ "reference", "reference", "std_reference" }, { NULL, NULL, NULL } });
+	html_growth_chart_of(s, growth,
+		(struct plumb_chart){
+			.title = "Largest value", .y = "max |value| of the layer's output", .log = true },
+		(const struct wanted[]){ { "ours", "ours", "max_ours" },
+			{ "reference", "reference", "max_reference" }, { NULL, NULL, NULL } });
+	plumb_string_put(s,
+		"</div>\n<p class=soft>&ldquo;all layers&rdquo; is the error of the whole run so far, &ldquo;this layer&rdquo; that of the layer alone when it gets the "
 		"reference's input; the floor is what a right port shows against a reference of this precision. "
 		"&ldquo;As given&rdquo; takes the files at their word, &ldquo;corrected&rdquo; undoes their conventions.</p>\n");
 	html_growth_jump_list(s, plumb_field(growth, "jumps"));
 	html_growth_roles(s, plumb_field(growth, "layers"));
 }
 
-static void html_growth_mark_events(struct plumb_chart *c, const json_t *events, const char *sign, const char *title)
+static void html_growth_mark_events(
+	struct plumb_chart *c, const json_t *events, const char *sign, const char *title)
 {
 	for (size_t i = 0; i < json_array_size(events) && c->marks < 24; i++) {
 		double layer = plumb_field_number(json_array_get(events, i), "layer");
@@ -143,9 +164,15 @@ static void html_growth_channel(struct plumb_string *s, const json_t *one)
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		v[i] = json_is_number(json_array_get(life, i)) ? json_number_value(json_array_get(life, i)) : (double)NAN;
-	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
-	struct plumb_chart c = { .title = title, .x = "layers passed (0: embeddings)", .y = "value of the channel, in units of the values", .n = n < 4096 ? (int)n : 0, .count = 1,
+		v[i] = json_is_number(json_array_get(life, i)) ? json_number_value(json_array_get(life, i))
+													   : (double)NAN;
+	plumb_format(title, sizeof title, "Channel %.0f at position %.0f", plumb_field_number(one, "channel"),
+		plumb_field_number(one, "token"));
+	struct plumb_chart c = { .title = title,
+		.x = "layers passed (0: embeddings)",
+		.y = "value of the channel, in units of the values",
+		.n = n < 4096 ? (int)n : 0,
+		.count = 1,
 		.series = { { "ours", "ours", v } } };
 	html_growth_mark_events(&c, plumb_field(one, "written"), "\xe2\x96\xb2", "written here");
 	html_growth_mark_events(&c, plumb_field(one, "removed"), "\xe2\x96\xbc", "taken back here");
@@ -158,7 +185,8 @@ static void html_growth_channel(struct plumb_string *s, const json_t *one)
 		plumb_html_text(s, text ? text : "");
 		plumb_string_put(s, "</li>\n");
 	}
-	plumb_string_put(s, "</ol>\n<p class=soft>In the chart &#9650; is where it is written, &#9660; where it is taken back.</p></div>\n</div>\n");
+	plumb_string_put(s,
+		"</ol>\n<p class=soft>In the chart &#9650; is where it is written, &#9660; where it is taken back.</p></div>\n</div>\n");
 	free(v);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The page's style sheet. Colours are variables, so that light and dark differ in one place; no line relies on colour alone. */
+/* The page's style sheet. Colours are variables, so that light and dark differ in one place; no line relies
+ * on colour alone. */
 #include "report/html.h"
 
 const char plumb_html_style[] =

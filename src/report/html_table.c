@@ -4,11 +4,12 @@
 #include <string.h>
 #include "report/html.h"
 
-#define LONG 48   /* characters from which on a cell may be broken into lines, but not too narrow */
+#define LONG 48 /* characters from which on a cell may be broken into lines, but not too narrow */
 #define SHORT 16
 #define FOLDED 12 /* rows from which on a table begins folded */
 
-static void html_table_put_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
+static void html_table_put_row(
+	void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct plumb_string *s = user, cell = { NULL, 0, 0, false };
 	plumb_string_put(s, "<tr>");
@@ -18,7 +19,11 @@ static void html_table_put_row(void *user, const struct plumb_table *table, cons
 		plumb_table_cell(&cell, c, outer, row);
 		if (cell.failed)
 			break;
-		plumb_string_put(s, plumb_table_right(c) ? "<td class=n>" : cell.n > LONG ? "<td class=\"t long\">" : cell.n > SHORT ? "<td class=\"t mid\">" : "<td class=t>");
+		plumb_string_put(s,
+			plumb_table_right(c) ? "<td class=n>"
+				: cell.n > LONG  ? "<td class=\"t long\">"
+				: cell.n > SHORT ? "<td class=\"t mid\">"
+								 : "<td class=t>");
 		plumb_html_text(s, cell.text);
 		plumb_string_put(s, "</td>");
 	}
@@ -27,7 +32,8 @@ static void html_table_put_row(void *user, const struct plumb_table *table, cons
 	free(cell.text);
 }
 
-static void html_table_put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
+static void html_table_put_table(
+	struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
 {
 	plumb_string_put(s, "<div class=scroll tabindex=0><table>");
 	if (caption)
@@ -44,7 +50,8 @@ static void html_table_put_table(struct plumb_string *s, const struct plumb_tabl
 
 void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part)
 {
-	size_t rows = plumb_table_rows(table, part, false, NULL, NULL), shown = plumb_table_rows(table, part, true, NULL, NULL);
+	size_t rows = plumb_table_rows(table, part, false, NULL, NULL),
+		   shown = plumb_table_rows(table, part, true, NULL, NULL);
 	bool fold = rows && (table->folded || (shown == rows && rows >= FOLDED));
 	if (shown && !fold)
 		html_table_put_table(s, table, part, true, true);

@@ -3,35 +3,29 @@
 #include <math.h>
 #include "report/svg.h"
 
-static double svg_tenth(double x)
-{
-	return nearbyint(x * 10) / 10 + 0; /* no -0 */
-}
+static double svg_tenth(double x) { return nearbyint(x * 10) / 10 + 0; /* no -0 */ }
 
-void plumb_svg_begin(struct plumb_string *s, const char *title, const char *note,
-	const char *label, double height)
+void plumb_svg_begin(
+	struct plumb_string *s, const char *title, const char *note, const char *label, double height)
 {
 	plumb_string_put(s, "<figure><figcaption>");
 	plumb_html_text(s, title);
 	if (note)
 		plumb_string_format(s, "<small>%s</small>", note);
-	plumb_string_format(s, "</figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"",
-		PLUMB_SVG_WIDTH, height);
+	plumb_string_format(
+		s, "</figcaption>\n<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"", PLUMB_SVG_WIDTH, height);
 	plumb_html_text(s, label);
 	plumb_string_put(s, "\">\n");
 }
 
-void plumb_svg_end(struct plumb_string *s)
-{
-	plumb_string_put(s, "</svg></figure>\n");
-}
+void plumb_svg_end(struct plumb_string *s) { plumb_string_put(s, "</svg></figure>\n"); }
 
-void plumb_svg_text(struct plumb_string *s, const char *look, enum plumb_anchor anchor,
-	double x, double y, const char *text)
+void plumb_svg_text(
+	struct plumb_string *s, const char *look, enum plumb_anchor anchor, double x, double y, const char *text)
 {
 	static const char *const anchors[] = { "", " text-anchor=middle", " text-anchor=end" };
-	plumb_string_format(s, "<text%s%s x=%.6g y=%.6g%s>", *look ? " class=" : "", look,
-		svg_tenth(x), svg_tenth(y), anchors[anchor]);
+	plumb_string_format(s, "<text%s%s x=%.6g y=%.6g%s>", *look ? " class=" : "", look, svg_tenth(x),
+		svg_tenth(y), anchors[anchor]);
 	plumb_html_text(s, text);
 	plumb_string_put(s, "</text>\n");
 }

@@ -4,12 +4,14 @@
 #include <string.h>
 #include "report/report.h"
 
-size_t plumb_table_rows(const struct plumb_table *table, const json_t *part, bool brief, plumb_table_fn see, void *user)
+size_t plumb_table_rows(
+	const struct plumb_table *table, const json_t *part, bool brief, plumb_table_fn see, void *user)
 {
 	const json_t *outer = plumb_field(part, table->rows);
 	size_t count = 0;
 	for (size_t i = 0; i < json_array_size(outer); i++) {
-		const json_t *one = json_array_get(outer, i), *inner = table->inner ? plumb_field(one, table->inner) : NULL;
+		const json_t *one = json_array_get(outer, i),
+					 *inner = table->inner ? plumb_field(one, table->inner) : NULL;
 		for (size_t j = 0, n = table->inner ? json_array_size(inner) : 1; j < n; j++) {
 			const json_t *row = table->inner ? json_array_get(inner, j) : one;
 			if ((table->of && !table->of(row)) || (brief && table->brief && !table->brief(row)))
@@ -44,7 +46,8 @@ static void table_put_value(struct plumb_string *s, const json_t *value)
 		plumb_string_put(s, json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
 }
 
-void plumb_table_cell(struct plumb_string *s, const struct plumb_column *column, const json_t *outer, const json_t *row)
+void plumb_table_cell(
+	struct plumb_string *s, const struct plumb_column *column, const json_t *outer, const json_t *row)
 {
 	const char *path = column->path;
 	const json_t *value = *path == '^' ? plumb_field(outer, path + 1) : plumb_field(row, path);

@@ -42,7 +42,9 @@ static size_t text_fitting(const char *text, size_t width)
 static void text_wrap(struct plumb_string *s, const char *text, size_t at, size_t indent)
 {
 	for (bool first = true; *text || first; first = false) {
-		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent) : NARROWEST / 2, n = text_fitting(text, room);
+		size_t room = WIDTH > (first ? at : indent) + NARROWEST / 2 ? WIDTH - (first ? at : indent)
+																	: NARROWEST / 2,
+			   n = text_fitting(text, room);
 		if (!first)
 			plumb_string_format(s, "%*s", (int)indent, "");
 		plumb_string_bytes(s, text, n);
@@ -103,7 +105,8 @@ static void text_measure(void *user, const struct plumb_table *table, const json
 	}
 }
 
-static void text_write_row(void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
+static void text_write_row(
+	void *user, const struct plumb_table *table, const json_t *outer, const json_t *row)
 {
 	struct layout *l = user;
 	size_t at = 0;
@@ -112,7 +115,8 @@ static void text_write_row(void *user, const struct plumb_table *table, const js
 		text_cell(l, c, outer, row);
 		if (l->cell.failed)
 			return;
-		size_t width = text_characters(l->cell.text, l->cell.n), pad = l->width[i] > width ? l->width[i] - width : 0;
+		size_t width = text_characters(l->cell.text, l->cell.n),
+			   pad = l->width[i] > width ? l->width[i] - width : 0;
 		if (i == l->columns - 1 && !plumb_table_right(c)) {
 			text_wrap(l->s, l->cell.text, at, at);
 			return;
@@ -142,12 +146,15 @@ static void text_head(struct layout *l, const struct plumb_table *table)
 	plumb_string_put(l->s, "\n");
 }
 
-static void text_put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
+static void text_put_table(
+	struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
 {
 	struct layout l = { .s = s };
 	size_t rows = plumb_table_rows(table, part, false, NULL, NULL);
 	while (table->column[l.columns].title)
-		l.width[l.columns] = text_characters(table->column[l.columns].title, strlen(table->column[l.columns].title)), l.columns++;
+		l.width[l.columns] = text_characters(
+			table->column[l.columns].title, strlen(table->column[l.columns].title)),
+		l.columns++;
 	size_t shown = plumb_table_rows(table, part, brief, text_measure, &l);
 	if (shown) {
 		plumb_string_format(s, "\n%s", table->title);
@@ -167,7 +174,8 @@ static void text_put_lives(struct plumb_string *s, const json_t *channels, size_
 	for (size_t i = 0; i < json_array_size(channels) && i < most; i++) {
 		const json_t *one = json_array_get(channels, i), *sentences = plumb_field(one, "chapters");
 		if (json_array_size(sentences))
-			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n", plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
+			plumb_string_format(s, "\nLife of channel %.0f at position %.0f\n",
+				plumb_field_number(one, "channel"), plumb_field_number(one, "token"));
 		for (size_t j = 0; j < json_array_size(sentences); j++) {
 			plumb_string_format(s, "%3zu. ", j + 1);
 			text_wrap(s, plumb_element_text(sentences, j), 5, 5);
@@ -184,17 +192,20 @@ static void text_put_list(struct plumb_string *s, const json_t *sentences)
 }
 
 /* said: its text was among the sentences of the verdict. */
-static void text_put_check(struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
+static void text_put_check(
+	struct plumb_string *s, const char *name, const json_t *result, bool brief, bool said)
 {
 	const struct plumb_check_row *row = plumb_check_named(name);
-	const json_t *channels = plumb_field(result, "channels"), *lead = plumb_field(result, "lead"), *others = plumb_field(result, "others");
+	const json_t *channels = plumb_field(result, "channels"), *lead = plumb_field(result, "lead"),
+				 *others = plumb_field(result, "others");
 	if (*plumb_field_text(result, "failed")) {
 		plumb_string_put(s, "This part could not be done: ");
 		text_wrap(s, plumb_field_text(result, "failed"), 29, 2);
 		return;
 	}
 	text_put_list(s, lead);
-	if (!said && !json_array_size(lead) && !json_array_size(channels)) /* else the tables show it, or the chapters of the first channel */
+	if (!said && !json_array_size(lead) &&
+		!json_array_size(channels)) /* else the tables show it, or the chapters of the first channel */
 		text_paragraph(s, plumb_field_text(result, "text"));
 	for (size_t i = 0; !said && i < json_array_size(others); i++)
 		text_paragraph(s, plumb_element_text(others, i));
@@ -210,7 +221,8 @@ static void text_put_verdict(struct plumb_string *s, const json_t *verdict)
 	text_paragraph(s, plumb_field_text(verdict, "text"));
 	text_put_list(s, plumb_field(verdict, "sentences"));
 	if (!isnan(plumb_field_number(verdict, "code")))
-		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"), plumb_field_number(verdict, "code"));
+		plumb_string_format(s, "  (%s; exit code %.0f)\n", plumb_field_text(verdict, "word"),
+			plumb_field_number(verdict, "code"));
 }
 
 static void text_put_reference(struct plumb_string *s, const json_t *reference)
@@ -220,7 +232,8 @@ static void text_put_reference(struct plumb_string *s, const json_t *reference)
 		const json_t *one = json_array_get(problems, i);
 		struct plumb_string line = { NULL, 0, 0, false };
 		const char *file = plumb_field_text(one, "file");
-		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_field_text(one, "problem"), plumb_field_text(one, "consequence"));
+		plumb_string_format(&line, "%s%s%s; %s", file, *file ? ": " : "", plumb_field_text(one, "problem"),
+			plumb_field_text(one, "consequence"));
 		text_fact(s, i ? "" : "Problems", line.text ? line.text : "");
 		free(line.text);
 	}
@@ -229,18 +242,24 @@ static void text_put_reference(struct plumb_string *s, const json_t *reference)
 static void text_put_facts(struct plumb_string *s, const json_t *report)
 {
 	struct plumb_string line = { NULL, 0, 0, false };
-	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_field_text(report, "model.name"), plumb_field_number(report, "model.layers"),
-		plumb_field_text(report, "model.file"));
+	plumb_string_format(&line, "%s, %.0f layers, %s", plumb_field_text(report, "model.name"),
+		plumb_field_number(report, "model.layers"), plumb_field_text(report, "model.file"));
 	text_fact(s, "Model", line.failed ? "" : line.text);
 	line.n = 0;
-	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_field_text(report, "driver"), *plumb_field_text(report, "fault") ? ", broken on purpose: " : "",
-		plumb_field_text(report, "fault"), plumb_field_text(report, "trusted"));
+	plumb_string_format(&line, "%s%s%s; trusted: %s", plumb_field_text(report, "driver"),
+		*plumb_field_text(report, "fault") ? ", broken on purpose: " : "", plumb_field_text(report, "fault"),
+		plumb_field_text(report, "trusted"));
 	text_fact(s, "Port", line.failed ? "" : line.text);
 	line.n = 0;
-	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s", plumb_field_text(report, "reference.path"),
-		plumb_field_text(report, "reference.format"), plumb_field_number(report, "reference.tensors"), plumb_field_number(report, "reference.positions"),
-		plumb_field_number(report, "reference.positions") == 1 ? "" : "s", plumb_field_text(report, "precision.stored"));
-	text_fact(s, "Reference", line.failed || !*plumb_field_text(report, "reference.format") ? plumb_field_text(report, "reference.path") : line.text);
+	plumb_string_format(&line, "%s (%s): %.0f tensors, %.0f position%s, %s",
+		plumb_field_text(report, "reference.path"), plumb_field_text(report, "reference.format"),
+		plumb_field_number(report, "reference.tensors"), plumb_field_number(report, "reference.positions"),
+		plumb_field_number(report, "reference.positions") == 1 ? "" : "s",
+		plumb_field_text(report, "precision.stored"));
+	text_fact(s, "Reference",
+		line.failed || !*plumb_field_text(report, "reference.format")
+			? plumb_field_text(report, "reference.path")
+			: line.text);
 	text_put_reference(s, plumb_field(report, "reference"));
 	line.n = 0;
 	plumb_report_command(&line, report);

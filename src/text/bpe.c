@@ -24,7 +24,9 @@ enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id)
 }
 
 /* A piece is a linked list of symbols; a symbol that was merged into its left neighbour has id -1. */
-struct symbol { int32_t id, prev, next; };
+struct symbol {
+	int32_t id, prev, next;
+};
 
 struct encoder {
 	const struct plumb_tokenizer *tok;
@@ -116,7 +118,8 @@ static enum plumb_status bpe_encode_piece(void *user, const char *piece, size_t 
 	for (size_t i = 0; i < n; i++) {
 		int32_t id = e->tok->byte_id[(unsigned char)piece[i]];
 		if (id < 0)
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "the vocabulary has no token for the byte 0x%02x, which the text holds",
+			return plumb_fail(PLUMB_E_UNSUPPORTED,
+				"the vocabulary has no token for the byte 0x%02x, which the text holds",
 				(unsigned char)piece[i]);
 		e->symbol[i] = (struct symbol){ id, (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1 };
 	}
@@ -155,10 +158,13 @@ enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tok
 	size_t from = 0;
 	enum plumb_status status;
 	if (size > MAX_TEXT)
-		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
+		return plumb_fail(
+			PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
 	status = plumb_utf8_check("text", text, size);
 	for (size_t i = 0; !status && i < size;) {
-		int32_t id = tok->special_first[(unsigned char)text[i]] ? plumb_special_at(tok, text + i, size - i, specials) : -1;
+		int32_t id = tok->special_first[(unsigned char)text[i]]
+			? plumb_special_at(tok, text + i, size - i, specials)
+			: -1;
 		if (id < 0) {
 			i++;
 			continue;

@@ -10,11 +10,18 @@
 #define START "<|im_start|>"
 #define END "<|im_end|>"
 #define USER "<\xef\xbd\x9cUser\xef\xbd\x9c>"
-#define ASSISTANT "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>"
-#define END_OF_SENTENCE "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
+#define ASSISTANT \
+	"<\xef\xbd\x9c" \
+	"Assistant\xef\xbd\x9c>"
+#define END_OF_SENTENCE \
+	"<\xef\xbd\x9c" \
+	"end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"
 #define THOUGHT_END "</think>"
 
-struct buffer { char *p; size_t n, room; };
+struct buffer {
+	char *p;
+	size_t n, room;
+};
 
 static enum plumb_status chat_put(struct buffer *b, const char *text, size_t n)
 {
@@ -63,7 +70,10 @@ static enum plumb_status chat_put_id(struct sink *s, int32_t id)
 	return status ? status : plumb_ids_add(s->ids, id);
 }
 
-static enum plumb_status chat_put_text(struct sink *s, const char *text) { return chat_put(&s->text, text, strlen(text)); }
+static enum plumb_status chat_put_text(struct sink *s, const char *text)
+{
+	return chat_put(&s->text, text, strlen(text));
+}
 
 /* A marker of the template's own; as text it needs no token. */
 static enum plumb_status chat_put_marker(struct sink *s, const char *text)
@@ -71,8 +81,11 @@ static enum plumb_status chat_put_marker(struct sink *s, const char *text)
 	int32_t id = plumb_special_find(s->tok, text);
 	if (!s->ids)
 		return chat_put_text(s, text);
-	return id < 0 ? plumb_fail(PLUMB_E_UNSUPPORTED, "the chat template %s needs the token %s, which is not a special token of this "
-		"vocabulary", s->tok->template->name, text) : chat_put_id(s, id);
+	return id < 0 ? plumb_fail(PLUMB_E_UNSUPPORTED,
+						"the chat template %s needs the token %s, which is not a special token of this "
+						"vocabulary",
+						s->tok->template->name, text)
+				  : chat_put_id(s, id);
 }
 
 /* "<think>" is a token where the vocabulary has it, else text. */
@@ -106,13 +119,18 @@ static enum plumb_status chat_put_opening(struct sink *s, const char *role)
 static enum plumb_status chat_put_message(struct sink *s, const char *role, const char *content)
 {
 	enum plumb_status status;
-	if ((status = chat_put_opening(s, role)) || (status = chat_put_text(s, content)) || (status = chat_put_marker(s, END)))
+	if ((status = chat_put_opening(s, role)) || (status = chat_put_text(s, content)) ||
+		(status = chat_put_marker(s, END)))
 		return status;
 	return chat_put_text(s, "\n");
 }
 
 /* A conversation's part that is to be written. */
-struct part { const struct plumb_message *m; size_t first, count; bool answer; };
+struct part {
+	const struct plumb_message *m;
+	size_t first, count;
+	bool answer;
+};
 
 static bool chat_is_role(const struct plumb_message *m, const char *role) { return !strcmp(m->role, role); }
 
@@ -123,8 +141,9 @@ static enum plumb_status chat_write_chatml(struct sink *s, const struct part *p)
 	if (!p->first && t->system && (!p->count || !chat_is_role(p->m, "system")))
 		status = chat_put_message(s, "system", t->system);
 	for (size_t i = p->first; !status && i < p->count; i++)
-		status = chat_put_message(s, p->m[i].role, chat_is_role(&p->m[i], "assistant") ? chat_without_thought(t, p->m[i].content, i + 1 == p->count) :
-			p->m[i].content);
+		status = chat_put_message(s, p->m[i].role,
+			chat_is_role(&p->m[i], "assistant") ? chat_without_thought(t, p->m[i].content, i + 1 == p->count)
+												: p->m[i].content);
 	if (!status && p->answer)
 		status = chat_put_opening(s, "assistant");
 	return !status && p->answer && t->think ? chat_put_think(s) : status;
@@ -138,7 +157,8 @@ static enum plumb_status chat_write_deepseek(struct sink *s, const struct part *
 	for (size_t i = 0; i < p->count; i++)
 		if (chat_is_role(&p->m[i], "system")) {
 			if (p->first && i >= p->first)
-				return plumb_fail(PLUMB_E_ARGUMENT, "message %zu: the template puts a system message at the beginning, which is written already",
+				return plumb_fail(PLUMB_E_ARGUMENT,
+					"message %zu: the template puts a system message at the beginning, which is written already",
 					i);
 			system = p->m[i].content;
 		}
@@ -151,7 +171,8 @@ static enum plumb_status chat_write_deepseek(struct sink *s, const struct part *
 		if (chat_is_role(&p->m[i], "system"))
 			continue;
 		if (!(status = chat_put_marker(s, user ? USER : ASSISTANT)))
-			status = chat_put_text(s, user ? p->m[i].content : chat_without_thought(s->tok->template, p->m[i].content, false));
+			status = chat_put_text(
+				s, user ? p->m[i].content : chat_without_thought(s->tok->template, p->m[i].content, false));
 		if (!status && !user)
 			status = chat_put_marker(s, END_OF_SENTENCE);
 	}
@@ -165,8 +186,8 @@ static bool chat_known_role(const char *role)
 	return role && (!strcmp(role, "system") || !strcmp(role, "user") || !strcmp(role, "assistant"));
 }
 
-static enum plumb_status chat_write_chat(struct sink *s, const struct plumb_message *messages, size_t first, size_t count,
-	bool answer)
+static enum plumb_status chat_write_chat(
+	struct sink *s, const struct plumb_message *messages, size_t first, size_t count, bool answer)
 {
 	struct part part = { messages, first, count, answer };
 	enum plumb_status status = plumb_template_need(s->tok);
@@ -176,15 +197,17 @@ static enum plumb_status chat_write_chat(struct sink *s, const struct plumb_mess
 		return plumb_fail(PLUMB_E_ARGUMENT, "messages from %zu on, but there are %zu", first, count);
 	for (size_t i = 0; i < count; i++) {
 		if (!chat_known_role(messages[i].role))
-			return plumb_fail(PLUMB_E_ARGUMENT, "message %zu has the role \"%.32s\", expected system, user or assistant",
-				i, messages[i].role ? messages[i].role : "(none)");
+			return plumb_fail(PLUMB_E_ARGUMENT,
+				"message %zu has the role \"%.32s\", expected system, user or assistant", i,
+				messages[i].role ? messages[i].role : "(none)");
 		if (!messages[i].content)
 			return plumb_fail(PLUMB_E_ARGUMENT, "message %zu has no content", i);
 		/* Here and not when all is encoded, so that the offset is that of the message. */
 		if ((status = plumb_utf8_check("message", messages[i].content, strlen(messages[i].content))))
 			return plumb_fail_in(status, "message %zu (%s)", i, messages[i].role);
 	}
-	status = s->tok->template->form == PLUMB_FORM_DEEPSEEK ? chat_write_deepseek(s, &part) : chat_write_chatml(s, &part);
+	status = s->tok->template->form == PLUMB_FORM_DEEPSEEK ? chat_write_deepseek(s, &part)
+														   : chat_write_chatml(s, &part);
 	return status ? status : chat_flush(s);
 }
 

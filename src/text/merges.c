@@ -31,8 +31,8 @@ static int32_t merges_find_normal(const struct plumb_tokenizer *tok, struct plum
 }
 
 /* Why a merge is left out, or NULL when it is in m. */
-static const char *merges_parse_merge(const struct plumb_tokenizer *tok, struct plumb_span s, struct plumb_merge *m,
-	const int16_t *alphabet, char *scratch)
+static const char *merges_parse_merge(const struct plumb_tokenizer *tok, struct plumb_span s,
+	struct plumb_merge *m, const int16_t *alphabet, char *scratch)
 {
 	const char *space = s.n ? memchr(s.p, ' ', s.n) : NULL;
 	struct plumb_span left = { scratch, 0 }, right;
@@ -42,18 +42,21 @@ static const char *merges_parse_merge(const struct plumb_tokenizer *tok, struct 
 	if (!plumb_alphabet_decode(alphabet, (struct plumb_span){ s.p, n }, scratch, &left.n))
 		return "has a left side that is not of the byte alphabet";
 	right.p = scratch + left.n;
-	if (!plumb_alphabet_decode(alphabet, (struct plumb_span){ space + 1, s.n - n - 1 }, scratch + left.n, &right.n))
+	if (!plumb_alphabet_decode(
+			alphabet, (struct plumb_span){ space + 1, s.n - n - 1 }, scratch + left.n, &right.n))
 		return "has a right side that is not of the byte alphabet";
 	m->left = merges_find_normal(tok, left, (struct plumb_span){ "", 0 });
 	m->right = merges_find_normal(tok, right, (struct plumb_span){ "", 0 });
 	m->result = merges_find_normal(tok, left, right);
-	return m->left < 0 ? "has a left side that is not a normal token" :
-		m->right < 0 ? "has a right side that is not a normal token" :
-		m->result < 0 ? "has a result that is not a normal token" : NULL;
+	return m->left < 0  ? "has a left side that is not a normal token"
+		: m->right < 0  ? "has a right side that is not a normal token"
+		: m->result < 0 ? "has a result that is not a normal token"
+						: NULL;
 }
 
 /* Of two merges of the same pair the first counts, as in llama.cpp. */
-static void merges_read_merge(struct plumb_tokenizer *tok, struct plumb_span s, size_t i, const int16_t *alphabet, char *scratch)
+static void merges_read_merge(
+	struct plumb_tokenizer *tok, struct plumb_span s, size_t i, const int16_t *alphabet, char *scratch)
 {
 	struct plumb_merge m = { -1, -1, -1 };
 	const char *why = merges_parse_merge(tok, s, &m, alphabet, scratch);
@@ -72,7 +75,8 @@ static void merges_read_merge(struct plumb_tokenizer *tok, struct plumb_span s, 
 	tok->merge[i] = m;
 }
 
-enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+enum plumb_status plumb_merges_read(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
 {
 	size_t longest = 0;
 	if (v->merges > INT32_MAX)

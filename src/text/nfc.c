@@ -36,7 +36,7 @@ static enum plumb_status nfc_sort_run(int32_t *run, size_t n)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to order %zu combining marks", n);
 	for (size_t i = 0; i < n; i++)
 		at[nfc_mark_class(run[i]) & 255]++;
-	for (int class = 0; class < 256; class++) {
+	for (int class = 0; class < 256; class ++) {
 		size_t here = at[class];
 		at[class] = sum;
 		sum += here;
@@ -82,7 +82,8 @@ static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out
 				return plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
 			*out = more;
 		}
-		made = c < 0xc0 ? ((*out)[used] = c, 1) : utf8proc_decompose_char(c, *out + used, 32, FORM, &boundclass);
+		made = c < 0xc0 ? ((*out)[used] = c, 1)
+						: utf8proc_decompose_char(c, *out + used, 32, FORM, &boundclass);
 		if (made < 0 || made > 32)
 			return plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(made));
 		used += (size_t)made;

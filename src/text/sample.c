@@ -12,19 +12,23 @@
 #define DEFAULT_WINDOW 64
 #define MAX_WINDOW (1 << 20)
 
-struct pick { double logit, weight; int32_t id; };
+struct pick {
+	double logit, weight;
+	int32_t id;
+};
 
 struct plumb_sampler {
 	struct plumb_sampling how;
 	uint64_t state[4];
 	int32_t *recent; /* ring of `window` ids */
 	int window, seen, next;
-	double *logit;   /* after the penalty */
+	double *logit; /* after the penalty */
 	struct pick *pick;
 	int32_t room;
 };
 
-/* The state of xoshiro256** (Blackman, Vigna 2018). The text that a seed gives is promised, so this stays what it is. */
+/* The state of xoshiro256** (Blackman, Vigna 2018). The text that a seed gives is promised, so this stays
+ * what it is. */
 static void sample_seed_state(uint64_t *state, uint64_t seed)
 {
 	for (int i = 0; i < 4; i++)
@@ -73,7 +77,8 @@ static enum plumb_status sample_check_sampling(const struct plumb_sampling *how)
 	if (!(how->min_p >= 0 && how->min_p <= 1))
 		return plumb_fail(PLUMB_E_ARGUMENT, "min_p %g, expected 0 (off) to 1", how->min_p);
 	if (!(how->repeat_penalty > 0) || isinf(how->repeat_penalty))
-		return plumb_fail(PLUMB_E_ARGUMENT, "repeat_penalty %g, expected above 0 (1: off)", how->repeat_penalty);
+		return plumb_fail(
+			PLUMB_E_ARGUMENT, "repeat_penalty %g, expected above 0 (1: off)", how->repeat_penalty);
 	if (how->repeat_window < 0 || how->repeat_window > MAX_WINDOW)
 		return plumb_fail(PLUMB_E_ARGUMENT, "repeat_window %d, expected 0 (%d) to %d", how->repeat_window,
 			DEFAULT_WINDOW, MAX_WINDOW);

@@ -26,8 +26,9 @@ static void specials_sort_specials(const struct plumb_tokenizer *tok, int32_t *a
 	specials_sort_specials(tok, a, spare, half);
 	specials_sort_specials(tok, a + half, spare, n - half);
 	for (size_t k = 0; k < n; k++) {
-		bool left = j == n || (i < half &&
-			specials_compare_spans(plumb_token_bytes(tok, a[i]), plumb_token_bytes(tok, a[j])) < 0);
+		bool left = j == n ||
+			(i < half &&
+				specials_compare_spans(plumb_token_bytes(tok, a[i]), plumb_token_bytes(tok, a[j])) < 0);
 		spare[k] = left ? a[i++] : a[j++];
 	}
 	memcpy(a, spare, n * sizeof *a);
@@ -35,7 +36,8 @@ static void specials_sort_specials(const struct plumb_tokenizer *tok, int32_t *a
 
 static bool specials_is_parsed(const struct plumb_tokenizer *tok, size_t i)
 {
-	return (tok->kind[i] == PLUMB_TOKEN_CONTROL || tok->kind[i] == PLUMB_TOKEN_USER) && tok->start[i] < tok->start[i + 1];
+	return (tok->kind[i] == PLUMB_TOKEN_CONTROL || tok->kind[i] == PLUMB_TOKEN_USER) &&
+		tok->start[i] < tok->start[i + 1];
 }
 
 enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok)
@@ -58,7 +60,8 @@ enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok)
 }
 
 /* The sorted list is walked like a trie: each byte narrows the range [lo, hi) by two searches. */
-int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials)
+int32_t plumb_special_at(
+	const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials)
 {
 	size_t lo = 0, hi = tok->specials;
 	int32_t best = -1;
@@ -82,7 +85,7 @@ int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_
 		hi = edge[1];
 		/* The shortest of the range comes first: it is a match if it ends here. */
 		if (lo < hi && plumb_token_bytes(tok, tok->special[lo]).n == d + 1 &&
-		    (specials == PLUMB_SPECIALS_PARSE || tok->kind[tok->special[lo]] == PLUMB_TOKEN_USER))
+			(specials == PLUMB_SPECIALS_PARSE || tok->kind[tok->special[lo]] == PLUMB_TOKEN_USER))
 			best = tok->special[lo];
 	}
 	return best;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stop texts in a stream of bytes. Each text is looked for by Knuth, Morris and Pratt's automaton, whose state is the length of the
- * text's longest beginning that ends the bytes so far; so what must be held back is known after each byte, and the result does
- * not depend on how the bytes came in pieces. */
+/* Stop texts in a stream of bytes. Each text is looked for by Knuth, Morris and Pratt's automaton, whose
+ * state is the length of the text's longest beginning that ends the bytes so far; so what must be held back
+ * is known after each byte, and the result does not depend on how the bytes came in pieces. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -47,7 +47,8 @@ enum plumb_status plumb_stop_new(struct plumb_stop **out, const struct plumb_spa
 		if (!texts[i].n)
 			return plumb_fail(PLUMB_E_ARGUMENT, "stop text %zu is empty", i);
 		if (texts[i].n > MOST_TEXT)
-			return plumb_fail(PLUMB_E_LIMIT, "stop text %zu has %zu bytes, at most %zu", i, texts[i].n, MOST_TEXT);
+			return plumb_fail(
+				PLUMB_E_LIMIT, "stop text %zu has %zu bytes, at most %zu", i, texts[i].n, MOST_TEXT);
 	}
 	struct plumb_stop *s = calloc(1, sizeof *s);
 	bool good = s && (s->one = calloc(count + 1, sizeof *s->one));
@@ -77,7 +78,8 @@ void plumb_stop_free(struct plumb_stop *s)
 	free(s);
 }
 
-/* Take a byte; the longest text that ends with it has been met: s->hit. Returns the longest beginning of a text that ends the bytes. */
+/* Take a byte; the longest text that ends with it has been met: s->hit. Returns the longest beginning of a
+ * text that ends the bytes. */
 static size_t stop_step(struct plumb_stop *s, char byte)
 {
 	size_t longest = 0, met = 0;
@@ -95,7 +97,8 @@ static size_t stop_step(struct plumb_stop *s, char byte)
 	return met ? met : longest;
 }
 
-enum plumb_status plumb_stop_feed(struct plumb_stop *s, const char *text, size_t n, struct plumb_span *out, int *hit)
+enum plumb_status plumb_stop_feed(
+	struct plumb_stop *s, const char *text, size_t n, struct plumb_span *out, int *hit)
 {
 	*out = (struct plumb_span){ "", 0 };
 	*hit = s->hit;

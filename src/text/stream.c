@@ -32,7 +32,8 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 	size_t need = 0;
 	*written = 0;
 	if (id < 0 || (size_t)id >= plumb_tokenizer_size(tok)) /* an empty token is one, too */
-		return plumb_fail(PLUMB_E_ARGUMENT, "token id %d, expected 0 to %zu", (int)id, plumb_tokenizer_size(tok) - 1);
+		return plumb_fail(
+			PLUMB_E_ARGUMENT, "token id %d, expected 0 to %zu", (int)id, plumb_tokenizer_size(tok) - 1);
 	if (stream->count < 0 || stream->count > 3)
 		return plumb_fail(PLUMB_E_ARGUMENT, "the stream holds %d bytes, expected 0 to 3 (zero-initialise it)",
 			stream->count);
@@ -41,7 +42,8 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 	for (size_t i = 0; i < token.n; i++)
 		need += stream_take_byte(&probe, (unsigned char)token.p[i], NULL);
 	if (need > size)
-		return plumb_fail(PLUMB_E_ARGUMENT, "token %d needs %zu bytes of output, there are %zu", (int)id, need, size);
+		return plumb_fail(
+			PLUMB_E_ARGUMENT, "token %d needs %zu bytes of output, there are %zu", (int)id, need, size);
 	for (size_t i = 0; i < token.n; i++)
 		*written += stream_take_byte(stream, (unsigned char)token.p[i], out + *written);
 	return PLUMB_OK;

@@ -22,41 +22,49 @@ enum plumb_token_kind {
 /* More kinds than there are calls of plumb_warn and plumb_tokenizer_warn. */
 #define PLUMB_WARNINGS 24
 #define PLUMB_WARNING_MORE 48 /* room for how many more there are */
-struct plumb_warning { const char *format; char text[256]; size_t n, more; };
+struct plumb_warning {
+	const char *format;
+	char text[256];
+	size_t n, more;
+};
 
-struct plumb_merge { int32_t left, right, result; };
+struct plumb_merge {
+	int32_t left, right, result;
+};
 
 struct plumb_tokenizer {
 	size_t tokens;
-	char *bytes;            /* of all tokens, one after the other */
-	uint32_t *start;        /* tokens + 1 offsets into bytes */
+	char *bytes;     /* of all tokens, one after the other */
+	uint32_t *start; /* tokens + 1 offsets into bytes */
 	uint8_t *kind;
-	uint32_t *by_bytes;     /* open addressing: id + 1, 0 is free */
+	uint32_t *by_bytes; /* open addressing: id + 1, 0 is free */
 	size_t by_bytes_mask;
-	uint64_t seed;          /* of both tables; core/hash.h */
-	int32_t byte_id[256];   /* token of each single byte */
+	uint64_t seed;        /* of both tables; core/hash.h */
+	int32_t byte_id[256]; /* token of each single byte */
 	size_t merges;
 	struct plumb_merge *merge; /* index is rank */
-	uint32_t *by_pair;      /* open addressing: rank + 1, 0 is free */
+	uint32_t *by_pair;         /* open addressing: rank + 1, 0 is free */
 	size_t by_pair_mask;
-	int32_t *special;       /* kinds CONTROL and USER, sorted by bytes */
+	int32_t *special; /* kinds CONTROL and USER, sorted by bytes */
 	size_t specials;
-	bool special_first[256]; /* bytes that begin a special */
+	bool special_first[256];                       /* bytes that begin a special */
 	int32_t bos, eos, im_start, im_end, endoftext; /* -1: none */
 	bool add_bos, nfc;
 	struct plumb_split *split;
 	const struct plumb_template *template; /* NULL: none, or not known */
-	char unknown[160];      /* what the file's own is called in a refusal; empty: it has none */
-	char name[64];          /* of the model, as a terminal may see it */
+	char unknown[160]; /* what the file's own is called in a refusal; empty: it has none */
+	char name[64];     /* of the model, as a terminal may see it */
 	struct plumb_warning warning[PLUMB_WARNINGS];
 	int warnings;
 };
 
 /* --- tokens.c --- */
 #define PLUMB_ALPHABET 324 /* code points of GPT-2's byte alphabet are below this */
-/* alphabet[c] becomes the byte of code point c, -1 for none: printable bytes stand for themselves, the others are counted up from U+0100. */
+/* alphabet[c] becomes the byte of code point c, -1 for none: printable bytes stand for themselves, the others
+ * are counted up from U+0100. */
 void plumb_alphabet_fill(int16_t alphabet[PLUMB_ALPHABET]);
-enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
+enum plumb_status plumb_tokens_read(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
 /* Translate a span of the byte alphabet into bytes (never longer). False: not of the alphabet. */
 bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *out, size_t *n);
 /* Slot of the token whose bytes are a followed by b, or the free slot where it belongs. */
@@ -65,14 +73,16 @@ uint32_t *plumb_token_slot(const struct plumb_tokenizer *tok, struct plumb_span 
 uint32_t *plumb_table_new(size_t n, size_t *mask);
 
 /* --- merges.c --- */
-enum plumb_status plumb_merges_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
+enum plumb_status plumb_merges_read(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
 /* Rank of the merge of two tokens; UINT32_MAX: they do not merge. */
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right);
 
 /* --- specials.c --- */
 enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok);
 /* Longest special that is a prefix of p (of TEXT: longest user-defined one); -1: none. */
-int32_t plumb_special_at(const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials);
+int32_t plumb_special_at(
+	const struct plumb_tokenizer *tok, const char *p, size_t n, enum plumb_specials specials);
 /* The special of exactly this text; -1: none. */
 int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text);
 
@@ -81,7 +91,10 @@ int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text);
 void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- bpe.c --- */
-struct plumb_ids { int32_t *p; size_t n, room; };
+struct plumb_ids {
+	int32_t *p;
+	size_t n, room;
+};
 enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id);
 /* Encode without BOS and append. */
 enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
@@ -92,8 +105,8 @@ typedef enum plumb_status (*plumb_piece_fn)(void *user, const char *piece, size_
 enum plumb_status plumb_split_new(struct plumb_split **split, const char *name);
 void plumb_split_free(struct plumb_split *split);
 /* Call fn for each piece of valid UTF-8, in order; the pieces cover the text. */
-enum plumb_status plumb_split_run(const struct plumb_split *split, const char *text, size_t n, plumb_piece_fn fn,
-	void *user);
+enum plumb_status plumb_split_run(
+	const struct plumb_split *split, const char *text, size_t n, plumb_piece_fn fn, void *user);
 
 /* --- nfc.c --- */
 /* NFC of valid UTF-8. *out is malloc'ed, or NULL when the text is NFC as it is. */
@@ -105,15 +118,15 @@ void plumb_sha256(const char *text, size_t n, char hex[PLUMB_SHA256_HEX]);
 
 /* --- template.c --- */
 enum plumb_form { PLUMB_FORM_CHATML, PLUMB_FORM_DEEPSEEK };
-/* What is kept of "<think> ... </think>" in answers: all; all of an answer that is the last message; nothing, nor line
- * breaks after it; nothing, but the line breaks. */
+/* What is kept of "<think> ... </think>" in answers: all; all of an answer that is the last message; nothing,
+ * nor line breaks after it; nothing, but the line breaks. */
 enum plumb_thought { PLUMB_THOUGHT_ALL, PLUMB_THOUGHT_LAST, PLUMB_THOUGHT_NONE, PLUMB_THOUGHT_CUT };
 struct plumb_template {
 	const char *name;
 	enum plumb_form form;
 	const char *system; /* default system message, or NULL */
 	enum plumb_thought thought;
-	bool think;         /* the prompt for an answer ends with "<think>\n" */
+	bool think; /* the prompt for an answer ends with "<think>\n" */
 };
 /* The one place where a text becomes a renderer; NULL: not known. hex receives its SHA-256. */
 const struct plumb_template *plumb_template_of(const char *text, size_t n, char hex[PLUMB_SHA256_HEX]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tokenizer: built from a vocabulary, asked and freed. What a vocabulary can have wrong is found when it is built, here, in
- * tokens.c, merges.c and specials.c: an error where encoding needs it, else a warning. Encoding is in bpe.c. */
+/* A tokenizer: built from a vocabulary, asked and freed. What a vocabulary can have wrong is found when it is
+ * built, here, in tokens.c, merges.c and specials.c: an error where encoding needs it, else a warning.
+ * Encoding is in bpe.c. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -15,15 +16,19 @@ static bool tokenizer_is_id(const struct plumb_tokenizer *tok, int32_t id)
 static enum plumb_status tokenizer_read_ids(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
 {
 	if (!tokenizer_is_id(tok, v->eos))
-		return plumb_fail(PLUMB_E_FORMAT, "the eos token is %d, expected an id below %zu", (int)v->eos, tok->tokens);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "the eos token is %d, expected an id below %zu", (int)v->eos, tok->tokens);
 	if (v->add_bos && v->bos == -1)
 		return plumb_fail(PLUMB_E_FORMAT, "a bos token is to be added, but there is none");
 	if (v->add_bos && !tokenizer_is_id(tok, v->bos))
-		return plumb_fail(PLUMB_E_FORMAT, "the bos token is %d, expected an id below %zu", (int)v->bos, tok->tokens);
+		return plumb_fail(
+			PLUMB_E_FORMAT, "the bos token is %d, expected an id below %zu", (int)v->bos, tok->tokens);
 	if (!tokenizer_is_id(tok, v->bos))
-		plumb_warn(tok, "the bos token is %d, there are %zu tokens; no text begins with it", (int)v->bos, tok->tokens);
+		plumb_warn(tok, "the bos token is %d, there are %zu tokens; no text begins with it", (int)v->bos,
+			tok->tokens);
 	if (!tokenizer_is_id(tok, v->pad))
-		plumb_warn(tok, "the padding token is %d, there are %zu tokens; plumb never needs it", (int)v->pad, tok->tokens);
+		plumb_warn(tok, "the padding token is %d, there are %zu tokens; plumb never needs it", (int)v->pad,
+			tok->tokens);
 	tok->bos = tokenizer_is_id(tok, v->bos) ? v->bos : -1;
 	tok->eos = v->eos;
 	tok->add_bos = v->add_bos;
@@ -41,7 +46,8 @@ enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct
 	plumb_alphabet_fill(alphabet);
 	memset(tok->byte_id, -1, sizeof tok->byte_id);
 	if ((s = plumb_split_new(&tok->split, v->split)) || (s = plumb_tokens_read(tok, v, alphabet)) ||
-	    (s = plumb_merges_read(tok, v, alphabet)) || (s = plumb_specials_read(tok)) || (s = tokenizer_read_ids(tok, v)))
+		(s = plumb_merges_read(tok, v, alphabet)) || (s = plumb_specials_read(tok)) ||
+		(s = tokenizer_read_ids(tok, v)))
 		goto fail;
 	tok->im_start = plumb_special_find(tok, "<|im_start|>");
 	tok->im_end = plumb_special_find(tok, "<|im_end|>");

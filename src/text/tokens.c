@@ -56,7 +56,8 @@ int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char *bytes, s
 {
 	if (!size)
 		return -1;
-	return (int32_t)*plumb_token_slot(tok, (struct plumb_span){ bytes, size }, (struct plumb_span){ "", 0 }) - 1;
+	return (int32_t)*plumb_token_slot(tok, (struct plumb_span){ bytes, size }, (struct plumb_span){ "", 0 }) -
+		1;
 }
 
 uint32_t *plumb_table_new(size_t n, size_t *mask)
@@ -71,9 +72,16 @@ uint32_t *plumb_table_new(size_t n, size_t *mask)
 /* Tokens that open and close the turns of a conversation. Marked as anything but control, whoever types one
  * would forge a turn, and the model would never see its own markers. */
 static const char *const control_name[] = {
-	"<|im_start|>", "<|im_end|>", "<|endoftext|>",
-	"<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>",
+	"<|im_start|>",
+	"<|im_end|>",
+	"<|endoftext|>",
+	"<\xef\xbd\x9c"
+	"begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9c"
+	"end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9cUser\xef\xbd\x9c>",
+	"<\xef\xbd\x9c"
+	"Assistant\xef\xbd\x9c>",
 };
 
 /* The name when the token is a marker of turns, whatever it is marked as; else NULL. */
@@ -91,8 +99,9 @@ static int32_t tokens_kind_of(struct plumb_tokenizer *tok, const struct plumb_vo
 	int32_t kind = v->kind ? v->kind[i] : PLUMB_TOKEN_NORMAL;
 	const char *control = kind == PLUMB_TOKEN_CONTROL ? NULL : tokens_control(v->token[i]);
 	if (control) {
-		plumb_warn(tok, "token %zu, %s, is not marked as a control token (kind %d, not 3); it is handled as one", i, control,
-			(int)kind);
+		plumb_warn(tok,
+			"token %zu, %s, is not marked as a control token (kind %d, not 3); it is handled as one", i,
+			control, (int)kind);
 		return PLUMB_TOKEN_CONTROL;
 	}
 	if (kind >= PLUMB_TOKEN_NORMAL && kind <= PLUMB_TOKEN_UNUSED)
@@ -101,21 +110,25 @@ static int32_t tokens_kind_of(struct plumb_tokenizer *tok, const struct plumb_vo
 	return PLUMB_TOKEN_NORMAL;
 }
 
-/* Two tokens of the same bytes. An error where text could become either; *keep: the later one takes the slot. */
-static enum plumb_status tokens_meet_twin(struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i, size_t twin, bool *keep)
+/* Two tokens of the same bytes. An error where text could become either; *keep: the later one takes the slot.
+ */
+static enum plumb_status tokens_meet_twin(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, size_t i, size_t twin, bool *keep)
 {
 	struct plumb_span a = v->token[i], b = v->token[twin];
 	bool same = a.n == b.n && !memcmp(a.p, b.p, a.n);
 	if (same && tok->kind[i] <= PLUMB_TOKEN_USER && tok->kind[twin] <= PLUMB_TOKEN_USER)
 		return plumb_fail(PLUMB_E_FORMAT, "token %zu is the same as token %zu", i, twin);
 	/* A normal token is found by its bytes, a special one by its text; the others are found by nothing. */
-	*keep = tok->kind[i] == PLUMB_TOKEN_NORMAL || (tok->kind[twin] > PLUMB_TOKEN_USER && tok->kind[i] < tok->kind[twin]);
-	plumb_warn(tok, "token %zu has the bytes of token %zu; text becomes token %zu", i, twin, *keep ? i : twin);
+	*keep = tok->kind[i] == PLUMB_TOKEN_NORMAL ||
+		(tok->kind[twin] > PLUMB_TOKEN_USER && tok->kind[i] < tok->kind[twin]);
+	plumb_warn(
+		tok, "token %zu has the bytes of token %zu; text becomes token %zu", i, twin, *keep ? i : twin);
 	return PLUMB_OK;
 }
 
-static enum plumb_status tokens_read_token(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet,
-	size_t i)
+static enum plumb_status tokens_read_token(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet, size_t i)
 {
 	struct plumb_span s = v->token[i];
 	int32_t kind = tokens_kind_of(tok, v, i);
@@ -125,7 +138,8 @@ static enum plumb_status tokens_read_token(struct plumb_tokenizer *tok, const st
 	enum plumb_status status = PLUMB_OK;
 	if (s.n && (kind != PLUMB_TOKEN_NORMAL || !plumb_alphabet_decode(alphabet, s, out, &n))) {
 		if (kind == PLUMB_TOKEN_NORMAL) {
-			plumb_warn(tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
+			plumb_warn(
+				tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
 			kind = PLUMB_TOKEN_LITERAL;
 		}
 		n = s.n;
@@ -148,14 +162,16 @@ static enum plumb_status tokens_read_token(struct plumb_tokenizer *tok, const st
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+enum plumb_status plumb_tokens_read(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
 {
 	uint64_t total = 0;
 	if (!v->tokens || v->tokens > INT32_MAX / 4)
 		return plumb_fail(PLUMB_E_FORMAT, "%zu tokens, expected 256 to %d", v->tokens, INT32_MAX / 4);
 	for (size_t i = 0; i < v->tokens; i++) {
 		if (v->token[i].n > 1 << 20)
-			return plumb_fail(PLUMB_E_FORMAT, "token %zu has %zu bytes, at most 1 MiB is taken", i, v->token[i].n);
+			return plumb_fail(
+				PLUMB_E_FORMAT, "token %zu has %zu bytes, at most 1 MiB is taken", i, v->token[i].n);
 		total += v->token[i].n;
 	}
 	if (total > INT32_MAX)
@@ -176,6 +192,7 @@ enum plumb_status plumb_tokens_read(struct plumb_tokenizer *tok, const struct pl
 	}
 	for (int b = 0; b < 256; b++)
 		if (tok->byte_id[b] < 0)
-			plumb_warn(tok, "there is no token for the byte 0x%02x; text that holds it is refused", (unsigned)b);
+			plumb_warn(
+				tok, "there is no token for the byte 0x%02x; text that holds it is refused", (unsigned)b);
 	return PLUMB_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is odd in a vocabulary and was set right or left out: one text per kind of oddity, with the index of the
- * first and how many more there are. Held in the tokenizer itself, so that a warning cannot fail. */
+/* What is odd in a vocabulary and was set right or left out: one text per kind of oddity, with the index of
+ * the first and how many more there are. Held in the tokenizer itself, so that a warning cannot fail. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Contexts that a child of the process has inherited: closing them must not wait for threads that are not there. */
+/* Contexts that a child of the process has inherited: closing them must not wait for threads that are not
+ * there. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,7 +69,8 @@ static int open_another(struct plumb_context *ctx)
 	float sum;
 	struct plumb_context *own;
 	plumb_close(ctx);
-	int good = !plumb_open(&own, PLUMB_OPTIONS(.driver = "native", .threads = 3)) && !add(own, &sum) && sum == expected;
+	int good = !plumb_open(&own, PLUMB_OPTIONS(.driver = "native", .threads = 3)) && !add(own, &sum) &&
+		sum == expected;
 	plumb_close(own);
 	return good ? 9 : 1;
 }
@@ -77,7 +79,8 @@ static int close_in_grandchild(struct plumb_context *ctx) { return in_child(clos
 
 START_TEST(a_child_closes_and_uses_a_context)
 {
-	static int (*const fn[])(struct plumb_context *) = { close_it, use_it, close_in_grandchild, open_another };
+	static int (*const fn[])(
+		struct plumb_context *) = { close_it, use_it, close_in_grandchild, open_another };
 	static const int code[] = { 7, 8, 7, 9 };
 	struct plumb_context *ctx;
 	float sum;

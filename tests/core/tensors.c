@@ -10,19 +10,30 @@ static struct plumb_context *open_native(void)
 	return ctx;
 }
 
-static const struct { enum plumb_type type; int rank; int64_t dim[4]; enum plumb_status status; const char *text; } shapes[] = {
+static const struct {
+	enum plumb_type type;
+	int rank;
+	int64_t dim[4];
+	enum plumb_status status;
+	const char *text;
+} shapes[] = {
 	{ PLUMB_F32, 0, { 1 }, PLUMB_E_SHAPE, "rank 0" }, { PLUMB_F32, 5, { 1 }, PLUMB_E_SHAPE, "rank 5" },
-	{ PLUMB_F32, 2, { 0, 4 }, PLUMB_E_SHAPE, "dimension 0 is 0" }, { PLUMB_F32, 2, { 4, -1 }, PLUMB_E_SHAPE, "dimension 1 is -1" },
-	{ PLUMB_F32, 2, { INT64_MAX, 2 }, PLUMB_E_SHAPE, "overflow" }, { PLUMB_F32, 1, { INT64_MAX }, PLUMB_E_SHAPE, "overflow" },
-	{ PLUMB_Q8_0, 2, { 4, 33 }, PLUMB_E_SHAPE, "whole blocks" }, { (enum plumb_type)77, 1, { 1 }, PLUMB_E_TYPE, "77" },
-	{ PLUMB_F32, 1, { INT64_C(1) << 60 }, PLUMB_E_MEMORY, "the system gave no" }, /* past the address space: refused with any overcommitment */
+	{ PLUMB_F32, 2, { 0, 4 }, PLUMB_E_SHAPE, "dimension 0 is 0" },
+	{ PLUMB_F32, 2, { 4, -1 }, PLUMB_E_SHAPE, "dimension 1 is -1" },
+	{ PLUMB_F32, 2, { INT64_MAX, 2 }, PLUMB_E_SHAPE, "overflow" },
+	{ PLUMB_F32, 1, { INT64_MAX }, PLUMB_E_SHAPE, "overflow" },
+	{ PLUMB_Q8_0, 2, { 4, 33 }, PLUMB_E_SHAPE, "whole blocks" },
+	{ (enum plumb_type)77, 1, { 1 }, PLUMB_E_TYPE, "77" },
+	{ PLUMB_F32, 1, { INT64_C(1) << 60 }, PLUMB_E_MEMORY,
+		"the system gave no" }, /* past the address space: refused with any overcommitment */
 };
 
 START_TEST(bad_shapes)
 {
 	struct plumb_context *ctx = open_native();
 	struct plumb_tensor t;
-	ck_bad(plumb_tensor_new(ctx, &t, shapes[_i].type, shapes[_i].rank, shapes[_i].dim), shapes[_i].status, shapes[_i].text);
+	ck_bad(plumb_tensor_new(ctx, &t, shapes[_i].type, shapes[_i].rank, shapes[_i].dim), shapes[_i].status,
+		shapes[_i].text);
 	ck_assert_ptr_null(t.buffer);
 	plumb_tensor_free(&t);
 	plumb_close(ctx);
@@ -68,7 +79,8 @@ START_TEST(wrapped)
 	ck_assert_uint_eq(now, 0);
 	ck_bad(plumb_tensor_write(&t, data, sizeof data), PLUMB_E_ARGUMENT, "read-only");
 	ck_bad(plumb_add(ctx, &t, &t, &t), PLUMB_E_ARGUMENT, "read-only");
-	ck_bad(plumb_tensor_wrap(ctx, &y, PLUMB_F32, 1, (int64_t[]){ 5 }, data, sizeof data), PLUMB_E_SHAPE, "needs 20");
+	ck_bad(plumb_tensor_wrap(ctx, &y, PLUMB_F32, 1, (int64_t[]){ 5 }, data, sizeof data), PLUMB_E_SHAPE,
+		"needs 20");
 	ck_bad(plumb_tensor_wrap(ctx, &y, PLUMB_F32, 1, (int64_t[]){ 5 }, NULL, 20), PLUMB_E_ARGUMENT, "no data");
 	plumb_tensor_free(&t);
 	plumb_close(ctx);
@@ -85,7 +97,8 @@ START_TEST(memory_limit)
 	ck_assert_uint_eq(limit, 64 << 20);
 	uint64_t base = now;
 	ck_good(plumb_tensor_new(ctx, &a, PLUMB_F32, 1, (int64_t[]){ 10 << 20 }));
-	ck_bad(plumb_tensor_new(ctx, &b, PLUMB_F32, 1, (int64_t[]){ 10 << 20 }), PLUMB_E_LIMIT, "AR_HARDWARE_MEMORY_SCALE");
+	ck_bad(plumb_tensor_new(ctx, &b, PLUMB_F32, 1, (int64_t[]){ 10 << 20 }), PLUMB_E_LIMIT,
+		"AR_HARDWARE_MEMORY_SCALE");
 	ck_assert_msg(strstr(plumb_last_error(), "67.1 MB") != NULL, "%s", plumb_last_error());
 	plumb_tensor_free(&a);
 	plumb_memory(ctx, &now, &peak, &limit);

@@ -6,7 +6,11 @@
 
 /* --- pool --- */
 
-struct tally { _Atomic int hits[10000]; int threads; _Atomic bool wrong_thread; };
+struct tally {
+	_Atomic int hits[10000];
+	int threads;
+	_Atomic bool wrong_thread;
+};
 
 static void count(void *arg, int64_t i, int thread)
 {
@@ -54,18 +58,31 @@ static void put_file(const char *root, const char *path, const char *text)
 	ck_assert_int_eq(fclose(f), 0);
 }
 
-static const struct { const char *files[4][2]; int cpus; } groups[] = {
+static const struct {
+	const char *files[4][2];
+	int cpus;
+} groups[] = {
 	{ { { NULL } }, 256 }, /* no control groups */
 	{ { { "proc/self/cgroup", "0::/\n" } }, 256 },
 	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "200000 100000\n" } }, 2 },
-	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "150000 100000\n" } }, 2 }, /* a begun one counts */
+	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "150000 100000\n" } },
+		2 }, /* a begun one counts */
 	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "max 100000\n" } }, 256 },
-	{ { { "proc/self/cgroup", "0::/a/b\n" }, { "sys/fs/cgroup/a/b/cpu.max", "max 100000\n" }, { "sys/fs/cgroup/a/cpu.max", "300000 100000\n" } }, 3 },
+	{ { { "proc/self/cgroup", "0::/a/b\n" }, { "sys/fs/cgroup/a/b/cpu.max", "max 100000\n" },
+		  { "sys/fs/cgroup/a/cpu.max", "300000 100000\n" } },
+		3 },
 	{ { { "proc/self/cgroup", "0::/not/here\n" }, { "sys/fs/cgroup/cpu.max", "100000 100000\n" } }, 1 },
-	{ { { "proc/self/cgroup", "2:memory:/\n4:cpuacct,cpu:/x\n" }, { "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "400000\n" },
-		{ "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n" } }, 4 },
-	{ { { "proc/self/cgroup", "4:cpu:/\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } }, 256 },
-	{ { { "proc/self/cgroup", "4:cpuset:/\nnonsense\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } }, 256 },
+	{ { { "proc/self/cgroup", "2:memory:/\n4:cpuacct,cpu:/x\n" },
+		  { "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "400000\n" },
+		  { "sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n" } },
+		4 },
+	{ { { "proc/self/cgroup", "4:cpu:/\n" }, { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n" },
+		  { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } },
+		256 },
+	{ { { "proc/self/cgroup", "4:cpuset:/\nnonsense\n" },
+		  { "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "100000\n" },
+		  { "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n" } },
+		256 },
 	{ { { "proc/self/cgroup", "0::/\n" }, { "sys/fs/cgroup/cpu.max", "100 0\n" } }, 256 },
 };
 

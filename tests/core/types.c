@@ -25,15 +25,15 @@ START_TEST(halves)
 	ck_assert_uint_eq(plumb_f32_to_f16(65520.f), 0x7c00);
 	ck_assert_uint_eq(plumb_f32_to_f16(-INFINITY), 0xfc00);
 	ck_assert_uint_eq(plumb_f32_to_f16(1e-30f), 0);
-	ck_assert_uint_eq(plumb_f32_to_bf16(1.0f + 0x1p-8f), 0x3f80);         /* tie to even */
+	ck_assert_uint_eq(plumb_f32_to_bf16(1.0f + 0x1p-8f), 0x3f80); /* tie to even */
 	ck_assert_uint_eq(plumb_f32_to_bf16(1.0f + 0x1p-7f + 0x1p-8f), 0x3f82);
 	ck_assert(isnan(plumb_bf16_to_f32(plumb_f32_to_bf16(NAN))));
 }
 END_TEST
 
 /* Against the gguf Python package, bit for bit (tools/make-type-vectors.py). */
-static const enum plumb_type vector_types[] = { PLUMB_F16, PLUMB_BF16, PLUMB_Q8_0, PLUMB_Q4_0, PLUMB_Q4_1, PLUMB_Q5_0, PLUMB_Q5_1,
-	PLUMB_Q4_K, PLUMB_Q5_K, PLUMB_Q6_K };
+static const enum plumb_type vector_types[] = { PLUMB_F16, PLUMB_BF16, PLUMB_Q8_0, PLUMB_Q4_0, PLUMB_Q4_1,
+	PLUMB_Q5_0, PLUMB_Q5_1, PLUMB_Q4_K, PLUMB_Q5_K, PLUMB_Q6_K };
 
 START_TEST(dequantisation)
 {
@@ -55,7 +55,8 @@ START_TEST(dequantisation)
 		memcpy(&a, &got[i], 4);
 		memcpy(&b, (const char *)want->data + 4 * i, 4);
 		bool both_nan = (a & 0x7fffffff) > 0x7f800000 && (b & 0x7fffffff) > 0x7f800000;
-		ck_assert_msg(a == b || both_nan, "%s element %lld: %08x, expected %08x", plumb_type_name(type), (long long)i, a, b);
+		ck_assert_msg(a == b || both_nan, "%s element %lld: %08x, expected %08x", plumb_type_name(type),
+			(long long)i, a, b);
 	}
 	free(got);
 	plumb_file_close(file);
@@ -69,7 +70,7 @@ START_TEST(type_errors)
 	ck_bad(plumb_type_to_f32(PLUMB_Q8_0, f, f, 31), PLUMB_E_SHAPE, "31");
 	ck_bad(plumb_type_from_f32(PLUMB_Q8_0, f, f, 32), PLUMB_E_TYPE, "q8_0");
 	ck_bad(plumb_type_to_f32((enum plumb_type)99, f, f, 1), PLUMB_E_TYPE, "?");
-	ck_assert_str_eq(plumb_type_name((enum plumb_type)-1), "?");
+	ck_assert_str_eq(plumb_type_name((enum plumb_type) - 1), "?");
 }
 END_TEST
 

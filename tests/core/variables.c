@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every variable says what its values are, and what is none is refused by name; the CPUs of a mask that is larger than libc's. */
+/* Every variable says what its values are, and what is none is refused by name; the CPUs of a mask that is
+ * larger than libc's. */
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
@@ -40,13 +41,16 @@ START_TEST(garbage_is_refused_by_name)
 	ck_assert_msg(kind != 0, "%s does not say what its values are", row.name);
 	for (size_t g = 0; g < sizeof garbage / sizeof *garbage; g++) {
 		enum plumb_status s = open_with(row.name, garbage[g]);
-		if (kind == PLUMB_ENV_TEXT || (of_cl(_i) && !has_cl)) { /* any text is good; a driver that is not there reads nothing */
+		if (kind == PLUMB_ENV_TEXT ||
+			(of_cl(_i) && !has_cl)) { /* any text is good; a driver that is not there reads nothing */
 			ck_assert_msg(!s, "%s=%s: %s", row.name, garbage[g], plumb_last_error());
 			continue;
 		}
 		ck_assert_int_eq(s, _i == PLUMB_ENV_DRIVER ? PLUMB_E_DRIVER : PLUMB_E_ARGUMENT);
-		ck_assert_msg(strstr(plumb_last_error(), row.name) != NULL, "%s=%s: %s", row.name, garbage[g], plumb_last_error());
-		ck_assert_msg(strstr(plumb_last_error(), garbage[g]) != NULL, "%s=%s: %s", row.name, garbage[g], plumb_last_error());
+		ck_assert_msg(strstr(plumb_last_error(), row.name) != NULL, "%s=%s: %s", row.name, garbage[g],
+			plumb_last_error());
+		ck_assert_msg(strstr(plumb_last_error(), garbage[g]) != NULL, "%s=%s: %s", row.name, garbage[g],
+			plumb_last_error());
 	}
 }
 END_TEST
@@ -70,9 +74,24 @@ START_TEST(doctor_and_devices_refuse)
 }
 END_TEST
 
-static const struct { const char *text; int value; } flags[] = {
-	{ "0", 0 }, { "no", 0 }, { "OFF", 0 }, { "False", 0 }, { "1", 1 }, { "Yes", 1 }, { "on", 1 }, { "TRUE", 1 }, { NULL, 7 },
-	{ "2", -1 }, { "00", -1 }, { "y", -1 }, { "yes ", -1 }, { "maybe", -1 },
+static const struct {
+	const char *text;
+	int value;
+} flags[] = {
+	{ "0", 0 },
+	{ "no", 0 },
+	{ "OFF", 0 },
+	{ "False", 0 },
+	{ "1", 1 },
+	{ "Yes", 1 },
+	{ "on", 1 },
+	{ "TRUE", 1 },
+	{ NULL, 7 },
+	{ "2", -1 },
+	{ "00", -1 },
+	{ "y", -1 },
+	{ "yes ", -1 },
+	{ "maybe", -1 },
 };
 
 START_TEST(flags_have_one_parser)
@@ -90,7 +109,11 @@ END_TEST
 
 START_TEST(strict_means_what_it_says)
 {
-	static const struct { const char *text; bool strict; } is[] = { { "no", false }, { "0", false }, { "Off", false }, { "", false }, { "yes", true }, { "1", true } };
+	static const struct {
+		const char *text;
+		bool strict;
+	} is[] = { { "no", false }, { "0", false }, { "Off", false }, { "", false }, { "yes", true },
+		{ "1", true } };
 	for (size_t i = 0; i < sizeof is / sizeof *is; i++) {
 		struct plumb_context *ctx;
 		setenv("PLUMB_STRICT", is[i].text, 1);
@@ -119,7 +142,9 @@ static int many(size_t bytes, void *mask)
 	return 0;
 }
 
-static const struct { int system, allowed; } masks[] = { { 64, 3 }, { 1024, 1024 }, { 1088, 1088 }, { 2048, 5 }, { 8192, 6000 }, { 1 << 20, 70000 } };
+static const struct {
+	int system, allowed;
+} masks[] = { { 64, 3 }, { 1024, 1024 }, { 1088, 1088 }, { 2048, 5 }, { 8192, 6000 }, { 1 << 20, 70000 } };
 
 START_TEST(masks_of_many_cpus)
 {

@@ -7,7 +7,8 @@
 static struct plumb_diag *plain(const char *fault)
 {
 	struct plumb_diag *d;
-	ck_good(plumb_diag_new(&d, model, NULL, NULL, PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&d, model, NULL, NULL,
+		PLUMB_DIAG_OPTIONS(.tokens = prompt, .token_count = N, .layer = -1, .fault = fault)));
 	return d;
 }
 
@@ -23,7 +24,8 @@ START_TEST(dumps_are_read_bit_for_bit)
 	char mark[32];
 	plumb_model_fingerprint(plumb_model_file(model), mark);
 	ck_assert_int_eq(r->problems.n, 0);
-	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position == LAST && !strcmp(r->dtype, "float32") && !strcmp(r->convention, "raw"));
+	ck_assert(r->token_count == N && !memcmp(r->tokens, prompt, sizeof prompt) && r->position == LAST &&
+		!strcmp(r->dtype, "float32") && !strcmp(r->convention, "raw"));
 	ck_assert_str_eq(r->model_hash, mark);
 	plumb_reference_place(&r->raw, r->position, N);
 	int n = 0;
@@ -31,7 +33,8 @@ START_TEST(dumps_are_read_bit_for_bit)
 		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point);
 		const float *a, *b;
 		int64_t count;
-		ck_assert(plumb_captured_common(p, plumb_capture_at(&trusted_run, layer, point), &a, &b, &count) && count == p->rows * p->width);
+		ck_assert(plumb_captured_common(p, plumb_capture_at(&trusted_run, layer, point), &a, &b, &count) &&
+			count == p->rows * p->width);
 		ck_assert(bins || p->rows == plumb_capture_at(&trusted_run, layer, point)->rows);
 		ck_assert_mem_eq(a, b, 4 * (size_t)count);
 	}
@@ -53,8 +56,10 @@ START_TEST(dumps_some_points)
 	ck_good(plumb_diag_dump(d, to, false, 1u << PLUMB_POINT_K_PROJ));
 	ck_good(plumb_reference_open(&r, to, config));
 	ck_assert_int_eq(r->files.n, 3);
-	const float *broken = plumb_capture_at(&r->raw, 1, PLUMB_POINT_K_PROJ)->v, *fine = plumb_capture_at(&r->raw, 0, PLUMB_POINT_K_PROJ)->v;
-	ck_assert(!memcmp(fine, plumb_capture_at(&trusted_run, 0, PLUMB_POINT_K_PROJ)->v, 4 * 32) && memcmp(broken, plumb_capture_at(&trusted_run, 1, PLUMB_POINT_K_PROJ)->v, 4 * 32));
+	const float *broken = plumb_capture_at(&r->raw, 1, PLUMB_POINT_K_PROJ)->v,
+				*fine = plumb_capture_at(&r->raw, 0, PLUMB_POINT_K_PROJ)->v;
+	ck_assert(!memcmp(fine, plumb_capture_at(&trusted_run, 0, PLUMB_POINT_K_PROJ)->v, 4 * 32) &&
+		memcmp(broken, plumb_capture_at(&trusted_run, 1, PLUMB_POINT_K_PROJ)->v, 4 * 32));
 	plumb_reference_free(r);
 	ck_bad(plumb_diag_dump(d, to, true, 1u << PLUMB_POINT_K_PROJ), PLUMB_E_ARGUMENT, "no point");
 	plumb_diag_free(d);
@@ -94,7 +99,8 @@ START_TEST(dumps_leave_nothing_half_written)
 		setrlimit(RLIMIT_FSIZE, &tight);
 		enum plumb_status s = plumb_diag_dump(d, to, bins, PLUMB_POINTS_ALL);
 		setrlimit(RLIMIT_FSIZE, &before);
-		ck_assert_msg(s == PLUMB_E_IO && strstr(plumb_last_error(), "File too large; nothing is left of it"), "%d: %s", s, plumb_last_error());
+		ck_assert_msg(s == PLUMB_E_IO && strstr(plumb_last_error(), "File too large; nothing is left of it"),
+			"%d: %s", s, plumb_last_error());
 		ck_assert_int_eq(entries(dir), 0);
 	}
 	plumb_diag_free(d);

@@ -9,8 +9,9 @@
 
 #define N 7
 static const int32_t prompt[N] = { 3, 47, 12, 0, 31, 8, 20 };
-static const struct made form = { .name = "all", .key = 8, .value = 3, .biases = 255, .vectors = PLUMB_BF16,
-	.factor = 4, .turns = 4 };
+static const struct made form = {
+	.name = "all", .key = 8, .value = 3, .biases = 255, .vectors = PLUMB_BF16, .factor = 4, .turns = 4
+};
 static struct made_model numbers;
 static struct plumb_context *ctx;
 static struct plumb_model *model;
@@ -19,8 +20,13 @@ static struct plumb_capture clean;
 static void capture(struct plumb_capture *c, const char *fault)
 {
 	struct plumb_fault f;
-	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true,
-		.points = PLUMB_POINTS_ALL, .out = c };
+	struct plumb_run run = { .model = model,
+		.tokens = prompt,
+		.n = N,
+		.last_layer = -1,
+		.all_logits = true,
+		.points = PLUMB_POINTS_ALL,
+		.out = c };
 	memset(c, 0, sizeof *c);
 	if (fault) {
 		ck_good(plumb_fault_parse(&f, fault, plumb_model_config(model)));
@@ -48,8 +54,8 @@ static void teardown(void)
 
 static double differs(const struct plumb_capture *c, int layer, int point)
 {
-	const struct plumb_captured *x = plumb_capture_at(c, layer, point), *y = plumb_capture_at(&clean, layer,
-		point);
+	const struct plumb_captured *x = plumb_capture_at(c, layer, point),
+								*y = plumb_capture_at(&clean, layer, point);
 	ck_assert(x && y && x->rows == y->rows && x->width == y->width);
 	return relative_l2(x->v, y->v, x->rows * x->width);
 }
@@ -75,11 +81,17 @@ START_TEST(right_parameters)
 }
 END_TEST
 
-static const struct { const char *fault; int point, matrix; } lacking[] = {
-	{ "q_bias@1", PLUMB_POINT_Q_PROJ, MADE_Q }, { "k_bias@1", PLUMB_POINT_K_PROJ, MADE_K }, { "v_bias@1",
-		PLUMB_POINT_V_PROJ, MADE_V },
-	{ "o_bias@1", PLUMB_POINT_ATTN_OUT, MADE_O }, { "gate_bias@1", PLUMB_POINT_FFN_GATE, MADE_GATE },
-	{ "up_bias@1", PLUMB_POINT_FFN_UP, MADE_UP }, { "down_bias@1", PLUMB_POINT_FFN_DOWN, MADE_DOWN },
+static const struct {
+	const char *fault;
+	int point, matrix;
+} lacking[] = {
+	{ "q_bias@1", PLUMB_POINT_Q_PROJ, MADE_Q },
+	{ "k_bias@1", PLUMB_POINT_K_PROJ, MADE_K },
+	{ "v_bias@1", PLUMB_POINT_V_PROJ, MADE_V },
+	{ "o_bias@1", PLUMB_POINT_ATTN_OUT, MADE_O },
+	{ "gate_bias@1", PLUMB_POINT_FFN_GATE, MADE_GATE },
+	{ "up_bias@1", PLUMB_POINT_FFN_UP, MADE_UP },
+	{ "down_bias@1", PLUMB_POINT_FFN_DOWN, MADE_DOWN },
 	{ "logit_bias", PLUMB_POINT_LOGITS, MADE_MATRICES },
 };
 
@@ -92,8 +104,8 @@ START_TEST(a_bias_is_the_files)
 	const struct plumb_captured *x = plumb_capture_at(&faulty, layer, lacking[_i].point);
 	const struct plumb_captured *y = plumb_capture_at(&clean, layer, lacking[_i].point);
 	for (int64_t i = 0; i < x->rows * x->width; i++)
-		ck_assert_msg(fabs(x->v[i] + bias[i % x->width] - y->v[i]) < 1e-5, "%s: value %d", lacking[_i].fault,
-			(int)i);
+		ck_assert_msg(
+			fabs(x->v[i] + bias[i % x->width] - y->v[i]) < 1e-5, "%s: value %d", lacking[_i].fault, (int)i);
 	plumb_capture_free(&faulty);
 }
 END_TEST

@@ -37,7 +37,8 @@ START_TEST(measures_what_is_not_finite)
 	ck_good(plumb_measure(&m, c, b, 4, PLUMB_F32));
 	ck_assert(isinf(m.max_abs) && isinf(m.rel) && m.worst == 3);
 	json_t *j = plumb_measure_json(&m);
-	ck_assert(json_is_null(json_object_get(j, "rel")) && json_integer_value(json_object_get(j, "count")) == 4);
+	ck_assert(
+		json_is_null(json_object_get(j, "rel")) && json_integer_value(json_object_get(j, "count")) == 4);
 	json_decref(j);
 }
 END_TEST

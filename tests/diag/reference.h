@@ -23,7 +23,14 @@ static char dir[64];
 
 static inline void capture(struct plumb_capture *c, const struct plumb_fault *fault)
 {
-	struct plumb_run run = { .model = model, .tokens = prompt, .n = N, .last_layer = -1, .all_logits = true, .points = PLUMB_POINTS_ALL, .fault = fault, .out = c };
+	struct plumb_run run = { .model = model,
+		.tokens = prompt,
+		.n = N,
+		.last_layer = -1,
+		.all_logits = true,
+		.points = PLUMB_POINTS_ALL,
+		.fault = fault,
+		.out = c };
 	ck_good(plumb_run_watched(&run));
 }
 
@@ -58,10 +65,7 @@ static inline void write_bytes(const char *name, const void *bytes, size_t n)
 	ck_assert(f && fwrite(bytes, 1, n, f) == n && !fclose(f));
 }
 
-static inline void write_text(const char *name, const char *text)
-{
-	write_bytes(name, text, strlen(text));
-}
+static inline void write_text(const char *name, const char *text) { write_bytes(name, text, strlen(text)); }
 
 /* A count as it is told, and n values. */
 static inline void write_values(const char *name, uint32_t count, const float *v, int64_t n)
@@ -81,7 +85,8 @@ static inline const float *row(const struct plumb_capture *c, int layer, int poi
 
 static inline const float *out(int layer)
 {
-	return layer < 0 ? row(&trusted_run, -1, PLUMB_POINT_EMBEDDINGS, LAST) : row(&trusted_run, layer, PLUMB_POINT_OUTPUT, LAST);
+	return layer < 0 ? row(&trusted_run, -1, PLUMB_POINT_EMBEDDINGS, LAST)
+					 : row(&trusted_run, layer, PLUMB_POINT_OUTPUT, LAST);
 }
 
 /* The .bin files of the last position, all good, with a manifest. */
@@ -95,7 +100,8 @@ static inline void good_bins(void)
 	write_text("reference.json", text);
 }
 
-static inline bool declared(const struct plumb_problems *list, const char *file, const char *problem, const char *consequence)
+static inline bool declared(
+	const struct plumb_problems *list, const char *file, const char *problem, const char *consequence)
 {
 	for (int i = 0; i < list->n; i++) {
 		const struct plumb_problem *p = &list->problem[i];
@@ -122,13 +128,18 @@ static inline const char *text(json_t *o, const char *key)
 	return t ? t : "";
 }
 
-struct opened { struct plumb_reference *r; struct plumb_diag *d; json_t *part; };
+struct opened {
+	struct plumb_reference *r;
+	struct plumb_diag *d;
+	json_t *part;
+};
 
 static inline struct opened judge(const int32_t *tokens, const char *fault)
 {
 	struct opened o;
 	ck_good(plumb_reference_open(&o.r, dir, config));
-	ck_good(plumb_diag_new(&o.d, model, NULL, o.r, PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = tokens ? N : 0, .layer = -1, .fault = fault)));
+	ck_good(plumb_diag_new(&o.d, model, NULL, o.r,
+		PLUMB_DIAG_OPTIONS(.tokens = tokens, .token_count = tokens ? N : 0, .layer = -1, .fault = fault)));
 	ck_good(plumb_diag_result(o.d, "convention", &o.part));
 	return o;
 }

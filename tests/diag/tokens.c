@@ -27,7 +27,8 @@ START_TEST(finds_tokens) /* in every weight type */
 	free(found);
 	for (int64_t i = 0; i < p->width; i++) /* the last row is now of no token */
 		p->v[(N - 1) * p->width + i] = (float)((i * 37) % 11) - 5;
-	ck_bad(plumb_reference_find_tokens(r, gguf, &c, &found, &n), PLUMB_E_FORMAT, "row 10 of its embeddings is near no row");
+	ck_bad(plumb_reference_find_tokens(r, gguf, &c, &found, &n), PLUMB_E_FORMAT,
+		"row 10 of its embeddings is near no row");
 	plumb_reference_free(r);
 	plumb_file_close(made);
 	plumb_file_close(gguf);
@@ -42,8 +43,10 @@ START_TEST(tokens_of_one_row)
 	struct plumb_reference *r;
 	struct plumb_diag *d;
 	ck_good(plumb_reference_open(&r, dir, config));
-	ck_bad(plumb_diag_new(&d, model, NULL, r, &(const struct plumb_diag_options){ .layer = -1 }), PLUMB_E_ARGUMENT, "struct plumb_diag_options: size is 0");
-	ck_bad(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)), PLUMB_E_ARGUMENT, "does not declare the tokens before it");
+	ck_bad(plumb_diag_new(&d, model, NULL, r, &(const struct plumb_diag_options){ .layer = -1 }),
+		PLUMB_E_ARGUMENT, "struct plumb_diag_options: size is 0");
+	ck_bad(plumb_diag_new(&d, model, NULL, r, PLUMB_DIAG_OPTIONS(.layer = -1)), PLUMB_E_ARGUMENT,
+		"does not declare the tokens before it");
 	plumb_reference_free(r);
 	unlink(in("reference.json"));
 	ck_good(plumb_reference_open(&r, dir, config));
@@ -63,12 +66,15 @@ START_TEST(other_tokens_and_models)
 	memcpy(wrong, prompt, sizeof wrong);
 	wrong[LAST] = 77;
 	struct opened o = judge(wrong, NULL);
-	ck_assert(json_integer_value(json_array_get(json_object_get(o.part, "other_tokens"), 0)) == prompt[LAST] && !json_is_true(json_object_get(o.part, "other_model")));
+	ck_assert(
+		json_integer_value(json_array_get(json_object_get(o.part, "other_tokens"), 0)) == prompt[LAST] &&
+		!json_is_true(json_object_get(o.part, "other_model")));
 	ck_assert(strstr(text(o.part, "text"), "token 258 where the prompt has 77") != NULL);
 	finish(&o);
 	struct plumb_capture noise = { 0 };
 	capture(&noise, NULL);
-	for (int layer = -1, point = -1; plumb_capture_next(&noise, &layer, &point);) { /* the same sizes, other numbers */
+	for (int layer = -1, point = -1;
+		 plumb_capture_next(&noise, &layer, &point);) { /* the same sizes, other numbers */
 		struct plumb_captured *p = plumb_capture_at(&noise, layer, point);
 		for (int64_t i = 0; i < p->rows * p->width; i++)
 			p->v[i] = (float)((i * 7919 + layer * 31 + point) % 101) / 50 - 1;
@@ -96,12 +102,14 @@ START_TEST(other_weights)
 	write_values("after_embeddings.bin", 64, v, 64);
 	plumb_model_fingerprint(plumb_model_file(model), mark);
 	for (int same = 0; same < 2; same++) {
-		snprintf(told_mark, sizeof told_mark, "{\"model_hash\": \"%s\"}", same ? mark : "fnv1a64:0123456789abcdef");
+		snprintf(told_mark, sizeof told_mark, "{\"model_hash\": \"%s\"}",
+			same ? mark : "fnv1a64:0123456789abcdef");
 		write_text("reference.json", told_mark);
 		struct opened o = judge(prompt, NULL);
 		double differ = json_real_value(json_object_get(o.part, "weights_differ"));
 		ck_assert_msg(differ > 0.029 && differ < 0.031, "%g", differ);
-		ck_assert(json_is_boolean(json_object_get(o.part, "same_file")) && json_is_true(json_object_get(o.part, "same_file")) == same);
+		ck_assert(json_is_boolean(json_object_get(o.part, "same_file")) &&
+			json_is_true(json_object_get(o.part, "same_file")) == same);
 		ck_assert((strstr(text(o.part, "text"), "made from another file of weights") == NULL) == same);
 		ck_assert(strstr(text(o.part, "text"), "another quantisation") != NULL);
 		finish(&o);

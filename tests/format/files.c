@@ -31,7 +31,8 @@ START_TEST(mapped_file)
 	plumb_file_close(file);
 	ck_assert_int_eq(open_written(g.bytes, g.n - 1, &file), PLUMB_E_FORMAT);
 	ck_assert_ptr_null(file);
-	ck_assert_msg(strncmp(plumb_last_error(), "check_format.", 13) == 0, "no path in '%s'", plumb_last_error());
+	ck_assert_msg(
+		strncmp(plumb_last_error(), "check_format.", 13) == 0, "no path in '%s'", plumb_last_error());
 	ck_assert_int_eq(open_written("", 0, &file), PLUMB_E_FORMAT);
 	plumb_file_close(NULL);
 }
@@ -39,9 +40,14 @@ END_TEST
 
 START_TEST(not_a_file)
 {
-	static const struct { const char *path, *words; } cases[] = {
-		{".", ".: a directory, expected a regular file"}, {"/dev/null", "device"}, {"check_format.fifo", "pipe"},
-		{"no/such/file", "no/such/file: cannot open: No such file"}, {"", "cannot open"},
+	static const struct {
+		const char *path, *words;
+	} cases[] = {
+		{ ".", ".: a directory, expected a regular file" },
+		{ "/dev/null", "device" },
+		{ "check_format.fifo", "pipe" },
+		{ "no/such/file", "no/such/file: cannot open: No such file" },
+		{ "", "cannot open" },
 	};
 	struct plumb_file *file;
 	unlink("check_format.fifo");
@@ -49,7 +55,8 @@ START_TEST(not_a_file)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		ck_assert_int_eq(plumb_file_open(&file, cases[i].path), PLUMB_E_IO);
 		ck_assert_ptr_null(file);
-		ck_assert_msg(strstr(plumb_last_error(), cases[i].words) != NULL, "%s: %s", cases[i].path, plumb_last_error());
+		ck_assert_msg(
+			strstr(plumb_last_error(), cases[i].words) != NULL, "%s: %s", cases[i].path, plumb_last_error());
 	}
 	unlink("check_format.fifo");
 	ck_assert_int_eq(plumb_file_open(&file, NULL), PLUMB_E_ARGUMENT);

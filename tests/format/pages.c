@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Giving back the pages of weights that are laid out anew, where a page is larger than this machine's: whole pages of that size only, or the
- * kernel refuses all of it and the file stays in memory. */
+/* Giving back the pages of weights that are laid out anew, where a page is larger than this machine's: whole
+ * pages of that size only, or the kernel refuses all of it and the file stays in memory. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,11 @@
 #include "format/format.h"
 
 static size_t page; /* 0: the real size, and real advice */
-static struct { const unsigned char *from; size_t bytes; int advice, calls; } given;
+static struct {
+	const unsigned char *from;
+	size_t bytes;
+	int advice, calls;
+} given;
 
 /* In the place of libc's, for this program. */
 long sysconf(int name)
@@ -47,7 +51,8 @@ START_TEST(whole_pages)
 	snprintf(path, sizeof path, "%s/tests/data/tiny-f32.gguf", getenv("srcdir") ? getenv("srcdir") : ".");
 	ck_assert_int_eq(plumb_file_open(&file, path), PLUMB_OK);
 	ck_assert(file->mapped && file->size > 600000);
-	const size_t at = 70001, bytes = 500000, size = sizes[_i], first = (at + size - 1) / size * size, end = (at + bytes) / size * size;
+	const size_t at = 70001, bytes = 500000, size = sizes[_i], first = (at + size - 1) / size * size,
+				 end = (at + bytes) / size * size;
 	page = size;
 	given.calls = 0;
 	plumb_file_release(file, file->base + at, bytes);

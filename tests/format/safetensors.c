@@ -20,20 +20,27 @@ static size_t put(unsigned char out[MOST], const char *header, size_t data)
 	return 8 + n + data;
 }
 
-static const char good[] =
-	"{\"__metadata__\":{\"format\":\"pt\",\"ids\":\"[9707]\"},"
-	"\"half\":{\"dtype\":\"F16\",\"shape\":[1,1,2,1],\"data_offsets\":[28,32]},"
-	"\"b\\u00e9\\\"\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[32,36]},"
-	"\"wide\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]},"
-	"\"w\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[8,24]},"
-	"\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]}}";
+static const char good[] = "{\"__metadata__\":{\"format\":\"pt\",\"ids\":\"[9707]\"},"
+						   "\"half\":{\"dtype\":\"F16\",\"shape\":[1,1,2,1],\"data_offsets\":[28,32]},"
+						   "\"b\\u00e9\\\"\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[32,36]},"
+						   "\"wide\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]},"
+						   "\"w\":{\"dtype\":\"F32\",\"shape\":[2,2],\"data_offsets\":[8,24]},"
+						   "\"scalar\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[24,28]}}";
 
 START_TEST(good_file)
 {
-	static const struct { const char *name; enum plumb_type type; int rank; int64_t dim[4]; size_t at, bytes; } want[] = {
-		{"wide", PLUMB_F64, 1, {1, 1, 1, 1}, 0, 8}, {"w", PLUMB_F32, 2, {2, 2, 1, 1}, 8, 16},
-		{"scalar", PLUMB_I32, 1, {1, 1, 1, 1}, 24, 4}, {"half", PLUMB_F16, 4, {1, 1, 2, 1}, 28, 4},
-		{"b\303\251\"", PLUMB_BF16, 1, {2, 1, 1, 1}, 32, 4},
+	static const struct {
+		const char *name;
+		enum plumb_type type;
+		int rank;
+		int64_t dim[4];
+		size_t at, bytes;
+	} want[] = {
+		{ "wide", PLUMB_F64, 1, { 1, 1, 1, 1 }, 0, 8 },
+		{ "w", PLUMB_F32, 2, { 2, 2, 1, 1 }, 8, 16 },
+		{ "scalar", PLUMB_I32, 1, { 1, 1, 1, 1 }, 24, 4 },
+		{ "half", PLUMB_F16, 4, { 1, 1, 2, 1 }, 28, 4 },
+		{ "b\303\251\"", PLUMB_BF16, 1, { 2, 1, 1, 1 }, 32, 4 },
 	};
 	unsigned char bytes[MOST];
 	struct plumb_file *file;
@@ -85,39 +92,49 @@ START_TEST(every_bit_flip)
 }
 END_TEST
 
-#define ENTRY(dtype, shape, offsets) "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define ENTRY(dtype, shape, offsets) \
+	"{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 #define ONE(dtype, shape, offsets) "{\"w\":" ENTRY(dtype, shape, offsets) "}"
 #define TWO(a, b) "{\"v\":" ENTRY("F32", "[2]", a) ",\"w\":" ENTRY("F32", "[2]", b) "}"
 
-static const struct { const char *header; size_t data; enum plumb_status status; const char *words; } bad[] = {
-	{"{\"w\": ", 8, PLUMB_E_FORMAT, "header is not JSON"},
-	{"{\"\377\": 1}", 0, PLUMB_E_FORMAT, "header is not JSON: unable to decode byte 0xff"},
-	{"{\"w\": {}, \"w\": {}}", 0, PLUMB_E_FORMAT, "duplicate object key"},
-	{"{} x", 0, PLUMB_E_FORMAT, "header is not JSON"},
-	{"{\"w\": 3}", 0, PLUMB_E_FORMAT, "'w': 'dtype' is missing"},
-	{"{\"w\": {\"dtype\":\"F32\"}}", 0, PLUMB_E_FORMAT, "'w': 'shape' is missing"},
-	{"{\"w\": {\"dtype\":\"F32\",\"shape\":[1]}}", 0, PLUMB_E_FORMAT, "'w': 'data_offsets' is missing"},
-	{"{\"__metadata__\": 1}", 0, PLUMB_E_FORMAT, "'__metadata__' is not an object"},
-	{"{\"__metadata__\": {\"a\": 1}}", 0, PLUMB_E_FORMAT, "metadata 'a' is not a string"},
-	{ONE("I64", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type I64"},
-	{ONE("F9\\u001b", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type F9?"},
-	{ONE("F32", "[1,1,1,1,1]", "[0,4]"), 4, PLUMB_E_UNSUPPORTED, "'w' has 5 dimensions"},
-	{ONE("F32", "[2,0]", "[0,0]"), 0, PLUMB_E_UNSUPPORTED, "dimension 1 is 0"},
-	{ONE("F32", "[-2]", "[0,8]"), 8, PLUMB_E_FORMAT, "is -2, it must be at least 1"},
-	{ONE("F32", "[2.0]", "[0,8]"), 8, PLUMB_E_FORMAT, "dimension 0 is not an integer"},
-	{ONE("F32", "[4294967296,4294967296]", "[0,8]"), 8, PLUMB_E_FORMAT, "product of its dimensions overflows"},
-	{ONE("F32", "[4611686018427387904]", "[0,8]"), 8, PLUMB_E_FORMAT, "size of 4611686018427387904 elements"},
-	{ONE("F32", "[2]", "[0,12]"), 8, PLUMB_E_FORMAT, "offsets [0, 12], expected a range within [0, 8]"},
-	{ONE("F32", "[2]", "[8,0]"), 8, PLUMB_E_FORMAT, "offsets [8, 0], expected a range within"},
-	{ONE("F32", "[2]", "[-8,0]"), 8, PLUMB_E_FORMAT, "offsets [-8, 0], expected a range within"},
-	{ONE("F32", "[2]", "[0,8,8]"), 8, PLUMB_E_FORMAT, "not two integers"},
-	{ONE("F32", "[2]", "[0,\\\"8\\\"]"), 8, PLUMB_E_FORMAT, "header is not JSON"},
-	{ONE("F32", "[3]", "[0,8]"), 8, PLUMB_E_FORMAT, "are 8 bytes, its shape and type need 12"},
-	{ONE("F32", "[2]", "[0,8]"), 9, PLUMB_E_FORMAT, "the tensors hold 8 bytes, the data from byte 64 on has 9"},
-	{ONE("F32", "[2]", "[1,9]"), 9, PLUMB_E_UNSUPPORTED, "'w' begins at byte 65, expected a multiple of 4"},
-	{TWO("[0,8]", "[4,12]"), 12, PLUMB_E_FORMAT, "'w' begins at byte 124, inside tensor 'v', which ends at byte 128"},
-	{TWO("[0,8]", "[0,8]"), 8, PLUMB_E_FORMAT, "inside tensor"},
-	{TWO("[0,8]", "[12,20]"), 20, PLUMB_E_FORMAT, "must have no holes"},
+static const struct {
+	const char *header;
+	size_t data;
+	enum plumb_status status;
+	const char *words;
+} bad[] = {
+	{ "{\"w\": ", 8, PLUMB_E_FORMAT, "header is not JSON" },
+	{ "{\"\377\": 1}", 0, PLUMB_E_FORMAT, "header is not JSON: unable to decode byte 0xff" },
+	{ "{\"w\": {}, \"w\": {}}", 0, PLUMB_E_FORMAT, "duplicate object key" },
+	{ "{} x", 0, PLUMB_E_FORMAT, "header is not JSON" },
+	{ "{\"w\": 3}", 0, PLUMB_E_FORMAT, "'w': 'dtype' is missing" },
+	{ "{\"w\": {\"dtype\":\"F32\"}}", 0, PLUMB_E_FORMAT, "'w': 'shape' is missing" },
+	{ "{\"w\": {\"dtype\":\"F32\",\"shape\":[1]}}", 0, PLUMB_E_FORMAT, "'w': 'data_offsets' is missing" },
+	{ "{\"__metadata__\": 1}", 0, PLUMB_E_FORMAT, "'__metadata__' is not an object" },
+	{ "{\"__metadata__\": {\"a\": 1}}", 0, PLUMB_E_FORMAT, "metadata 'a' is not a string" },
+	{ ONE("I64", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type I64" },
+	{ ONE("F9\\u001b", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type F9?" },
+	{ ONE("F32", "[1,1,1,1,1]", "[0,4]"), 4, PLUMB_E_UNSUPPORTED, "'w' has 5 dimensions" },
+	{ ONE("F32", "[2,0]", "[0,0]"), 0, PLUMB_E_UNSUPPORTED, "dimension 1 is 0" },
+	{ ONE("F32", "[-2]", "[0,8]"), 8, PLUMB_E_FORMAT, "is -2, it must be at least 1" },
+	{ ONE("F32", "[2.0]", "[0,8]"), 8, PLUMB_E_FORMAT, "dimension 0 is not an integer" },
+	{ ONE("F32", "[4294967296,4294967296]", "[0,8]"), 8, PLUMB_E_FORMAT,
+		"product of its dimensions overflows" },
+	{ ONE("F32", "[4611686018427387904]", "[0,8]"), 8, PLUMB_E_FORMAT,
+		"size of 4611686018427387904 elements" },
+	{ ONE("F32", "[2]", "[0,12]"), 8, PLUMB_E_FORMAT, "offsets [0, 12], expected a range within [0, 8]" },
+	{ ONE("F32", "[2]", "[8,0]"), 8, PLUMB_E_FORMAT, "offsets [8, 0], expected a range within" },
+	{ ONE("F32", "[2]", "[-8,0]"), 8, PLUMB_E_FORMAT, "offsets [-8, 0], expected a range within" },
+	{ ONE("F32", "[2]", "[0,8,8]"), 8, PLUMB_E_FORMAT, "not two integers" },
+	{ ONE("F32", "[2]", "[0,\\\"8\\\"]"), 8, PLUMB_E_FORMAT, "header is not JSON" },
+	{ ONE("F32", "[3]", "[0,8]"), 8, PLUMB_E_FORMAT, "are 8 bytes, its shape and type need 12" },
+	{ ONE("F32", "[2]", "[0,8]"), 9, PLUMB_E_FORMAT,
+		"the tensors hold 8 bytes, the data from byte 64 on has 9" },
+	{ ONE("F32", "[2]", "[1,9]"), 9, PLUMB_E_UNSUPPORTED, "'w' begins at byte 65, expected a multiple of 4" },
+	{ TWO("[0,8]", "[4,12]"), 12, PLUMB_E_FORMAT,
+		"'w' begins at byte 124, inside tensor 'v', which ends at byte 128" },
+	{ TWO("[0,8]", "[0,8]"), 8, PLUMB_E_FORMAT, "inside tensor" },
+	{ TWO("[0,8]", "[12,20]"), 20, PLUMB_E_FORMAT, "must have no holes" },
 };
 
 START_TEST(bad_file)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Split models: opened whole from any part, refused by the name of the part that is wrong; a file system that cannot map;
- * types that are listed though plumb lacks them. */
+/* Split models: opened whole from any part, refused by the name of the part that is wrong; a file system that
+ * cannot map; types that are listed though plumb lacks them. */
 #include <check.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,7 +31,10 @@ static void write_bytes(const char *path, const struct gguf_builder *g)
 }
 
 /* What differs in a broken set; NONE or 0: nothing. said: by every part, or by said_by alone. */
-struct flaw { int missing, wrong_no, wrong_count, same_name, no_no, said, said_by; const char *ending, *text; };
+struct flaw {
+	int missing, wrong_no, wrong_count, same_name, no_no, said, said_by;
+	const char *ending, *text;
+};
 
 static void write_part(int part, const struct flaw *w)
 {
@@ -69,7 +72,11 @@ static void remove_parts(const char *ending)
 	rmdir(folder);
 }
 
-#define GOOD { .missing = NONE, .wrong_no = NONE, .wrong_count = NONE, .same_name = NONE, .no_no = NONE, .ending = "gguf" }
+#define GOOD \
+	{ \
+		.missing = NONE, .wrong_no = NONE, .wrong_count = NONE, .same_name = NONE, .no_no = NONE, \
+		.ending = "gguf" \
+	}
 
 static void check_whole(const char *path)
 {
@@ -99,13 +106,15 @@ START_TEST(whole_from_any_part)
 END_TEST
 
 static const struct flaw flaws[] = {
-	{ 1, NONE, NONE, NONE, NONE, 0, 0, "gguf", "part 2 of 3" }, { 2, NONE, NONE, NONE, NONE, 0, 0, "gguf", "m-00003-of-00003.gguf: cannot open" },
+	{ 1, NONE, NONE, NONE, NONE, 0, 0, "gguf", "part 2 of 3" },
+	{ 2, NONE, NONE, NONE, NONE, 0, 0, "gguf", "m-00003-of-00003.gguf: cannot open" },
 	{ NONE, 2, NONE, NONE, NONE, 0, 0, "gguf", "m-00003-of-00003.gguf: says that it is part 1 of 3" },
 	{ NONE, NONE, 1, NONE, NONE, 0, 0, "gguf", "m-00002-of-00003.gguf: says that it is part 2 of 4" },
 	{ NONE, NONE, NONE, 2, NONE, 0, 0, "gguf", "tensor 'tensor.0' is there twice" },
 	{ NONE, NONE, NONE, NONE, 1, 0, 0, "gguf", "the key split.no is missing" },
 	{ NONE, NONE, NONE, NONE, NONE, 7, 0, "gguf", "the parts hold 3 tensors, split.tensors.count says 7" },
-	{ NONE, NONE, NONE, NONE, NONE, 7, 2, "gguf", "part 3: the parts hold 3 tensors, split.tensors.count says 7" },
+	{ NONE, NONE, NONE, NONE, NONE, 7, 2, "gguf",
+		"part 3: the parts hold 3 tensors, split.tensors.count says 7" },
 	{ NONE, NONE, NONE, NONE, NONE, 0, 0, "bin", "must end in -00001-of-00003.gguf" },
 };
 
@@ -114,9 +123,11 @@ START_TEST(parts_that_are_wrong)
 	struct plumb_file *file;
 	write_parts(&flaws[_i]);
 	enum plumb_status s = plumb_file_open(&file, part_path(0, PARTS, flaws[_i].ending));
-	ck_assert_msg(s == (flaws[_i].missing == NONE ? PLUMB_E_FORMAT : PLUMB_E_IO), "status %d: %s", s, plumb_last_error());
+	ck_assert_msg(s == (flaws[_i].missing == NONE ? PLUMB_E_FORMAT : PLUMB_E_IO), "status %d: %s", s,
+		plumb_last_error());
 	ck_assert_ptr_null(file);
-	ck_assert_msg(strstr(plumb_last_error(), flaws[_i].text) != NULL, "\"%s\" does not say \"%s\"", plumb_last_error(), flaws[_i].text);
+	ck_assert_msg(strstr(plumb_last_error(), flaws[_i].text) != NULL, "\"%s\" does not say \"%s\"",
+		plumb_last_error(), flaws[_i].text);
 	ck_assert_msg(!strstr(plumb_last_error(), "fetch it again"), "%s", plumb_last_error());
 	remove_parts(flaws[_i].ending);
 }
@@ -156,9 +167,20 @@ END_TEST
 /* --- types --- */
 
 /* Number in the file, name, elements and bytes of a block. */
-static const struct { uint32_t ggml; const char *name; uint64_t elements, bytes; } lacking[] = {
-	{ 10, "Q2_K", 256, 84 }, { 11, "Q3_K", 256, 110 }, { 20, "IQ4_NL", 32, 18 }, { 23, "IQ4_XS", 256, 136 }, { 27, "I64", 1, 8 },
-	{ 34, "TQ1_0", 256, 54 }, { 39, "MXFP4", 32, 17 }, { 40, "NVFP4", 64, 36 }, { 41, "Q1_0", 128, 18 },
+static const struct {
+	uint32_t ggml;
+	const char *name;
+	uint64_t elements, bytes;
+} lacking[] = {
+	{ 10, "Q2_K", 256, 84 },
+	{ 11, "Q3_K", 256, 110 },
+	{ 20, "IQ4_NL", 32, 18 },
+	{ 23, "IQ4_XS", 256, 136 },
+	{ 27, "I64", 1, 8 },
+	{ 34, "TQ1_0", 256, 54 },
+	{ 39, "MXFP4", 32, 17 },
+	{ 40, "NVFP4", 64, 36 },
+	{ 41, "Q1_0", 128, 18 },
 };
 
 START_TEST(types_that_are_listed)

@@ -20,8 +20,8 @@ static struct plumb_tokenizer *built_in(const char *split)
 {
 	static const char *const tokens[] = { "ab", "bc", "abc", "aa", "aaaa", "\xc4\xa0\xc4\xa0", "\xc4\xa0\x61",
 		"\xc3\xa4\xc2\xb8", "\xc3\xa4\xc2\xb8\xc4\xb8" };
-	static const char *const merges[] = { "b c", "a bc", "a b", "a a", "aa aa", "\xc4\xa0 \xc4\xa0", "\xc4\xa0 a",
-		"\xc3\xa4 \xc2\xb8", "\xc3\xa4\xc2\xb8 \xc4\xb8" };
+	static const char *const merges[] = { "b c", "a bc", "a b", "a a", "aa aa", "\xc4\xa0 \xc4\xa0",
+		"\xc4\xa0 a", "\xc3\xa4 \xc2\xb8", "\xc3\xa4\xc2\xb8 \xc4\xb8" };
 	struct plumb_tokenizer *tok;
 	struct tiny t;
 
@@ -35,13 +35,14 @@ static struct plumb_tokenizer *built_in(const char *split)
 	tiny_token(&t, "<|im|>", 4);
 	t.v.split = split;
 	must(plumb_tokenizer_new(&tok, &t.v) == PLUMB_OK);
-	must(plumb_tokenizer_use_template(tok, "qwen2") == PLUMB_OK); /* system, user, assistant: three openings */
+	must(
+		plumb_tokenizer_use_template(tok, "qwen2") == PLUMB_OK); /* system, user, assistant: three openings */
 	return tok;
 }
 
 /* Encode, check every id, give the bytes back. */
-static bool round_trip(const struct plumb_tokenizer *tok, const char *text, size_t size, enum plumb_specials specials,
-	char **back, size_t *n)
+static bool round_trip(const struct plumb_tokenizer *tok, const char *text, size_t size,
+	enum plumb_specials specials, char **back, size_t *n)
 {
 	struct plumb_stream stream = { .count = 0 };
 	int32_t *ids;
@@ -108,8 +109,8 @@ static void encode_text(const char *text, size_t size)
 /* A conversation in template i as text and as tokens, whose bytes are that text. */
 static void chat(struct plumb_tokenizer *tok, int i)
 {
-	static const struct plumb_message m[] = { { "system", "Be." }, { "user", "ab <|im_end|>" }, { "assistant", "<think>a</think>\n\nb" },
-		{ "user", "bc" } };
+	static const struct plumb_message m[] = { { "system", "Be." }, { "user", "ab <|im_end|>" },
+		{ "assistant", "<think>a</think>\n\nb" }, { "user", "bc" } };
 	int32_t *ids;
 	size_t n, at = 0;
 	char *text;
@@ -132,7 +133,8 @@ static void chat(struct plumb_tokenizer *tok, int i)
 	free(text);
 }
 
-/* Lines: "tKtext" a token of kind K, "mleft right" a merge, "b", "e", "p" an id as a digit, "c" a template. */
+/* Lines: "tKtext" a token of kind K, "mleft right" a merge, "b", "e", "p" an id as a digit, "c" a template.
+ */
 static void build_vocabulary(char *text, size_t size)
 {
 	static struct tiny t;
@@ -168,7 +170,9 @@ static void build_vocabulary(char *text, size_t size)
 			must(strlen(plumb_tokenizer_warning(tok, i)) < 256);
 		for (int i = -1; i < 0 || plumb_template_name(i); i++) /* -1: the vocabulary's own */
 			chat(tok, i);
-		must(plumb_tokenizer_read_template(tok, template ? template : "", template ? strlen(template) : 0) != PLUMB_OK || template);
+		must(plumb_tokenizer_read_template(tok, template ? template : "", template ? strlen(template) : 0) !=
+				PLUMB_OK ||
+			template);
 		plumb_tokenizer_free(tok);
 	} else {
 		must(tok == NULL && *plumb_last_error());

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer entry for what the cl driver keeps on disk and reads again: the tuning file (JSON) and entries of the kernel cache. The first byte
- * chooses: even, the rest is a tuning file, for a CPU (0) or a GPU; odd, an entry. What is broken is as if it were not there. */
+/* libFuzzer entry for what the cl driver keeps on disk and reads again: the tuning file (JSON) and entries of
+ * the kernel cache. The first byte chooses: even, the rest is a tuning file, for a CPU (0) or a GPU; odd, an
+ * entry. What is broken is as if it were not there. */
 #include "cl/driver/kernel.h"
 #include "cl/tune/tune.h"
 #include "folder.h"
 
-static struct plumb_cl_state cl = { .device = { .info = { .platform = "Platform", .name = "Device", .version = "OpenCL 3.0", .driver = "1.0" } } };
+static struct plumb_cl_state cl = { .device = { .info = { .platform = "Platform",
+													.name = "Device",
+													.version = "OpenCL 3.0",
+													.driver = "1.0" } } };
 
 /* Kernels of one line: the key holds a hash of their text, which must not change with ours. */
 static void remove_kernels(void)
@@ -28,8 +32,10 @@ static void make_kernels(void)
 
 static void insist_row(const struct plumb_tune_row *r)
 {
-	insist((int)r->type >= 0 && r->type < PLUMB_TYPE_COUNT && r->n > 0 && r->k > 0 && r->m > 0 && r->m_low > 0 && r->m_high >= 0);
-	insist(plumb_tune_variant(r->fixed) && plumb_tune_variant(r->chosen) && (cl.cpu || r->chosen != PLUMB_CL_MT8));
+	insist((int)r->type >= 0 && r->type < PLUMB_TYPE_COUNT && r->n > 0 && r->k > 0 && r->m > 0 &&
+		r->m_low > 0 && r->m_high >= 0);
+	insist(plumb_tune_variant(r->fixed) && plumb_tune_variant(r->chosen) &&
+		(cl.cpu || r->chosen != PLUMB_CL_MT8));
 	for (int i = 0; i < PLUMB_TUNE_VARIANTS; i++)
 		insist(r->variant[i].seconds >= 0 && r->variant[i].timings >= 0);
 }
@@ -37,10 +43,12 @@ static void insist_row(const struct plumb_tune_row *r)
 /* A product of the row's shape takes a variant that this device has. */
 static void choose(struct plumb_driver *driver, const struct plumb_tune_row *r)
 {
-	struct plumb_tensor x = { .rank = 2, .dim = { r->m, r->k } }, w = { .type = r->type, .rank = 2, .dim = { r->n, r->k } };
+	struct plumb_tensor x = { .rank = 2, .dim = { r->m, r->k } },
+						w = { .type = r->type, .rank = 2, .dim = { r->n, r->k } };
 	const struct plumb_call call = { .op = PLUMB_OP_matmul, .in = { &x, &w } };
 	struct plumb_cl_choice choice;
-	insist(plumb_cl_choice_product(driver, &call, &choice) == PLUMB_OK && plumb_cl_variant_can(&cl, choice.variant));
+	insist(plumb_cl_choice_product(driver, &call, &choice) == PLUMB_OK &&
+		plumb_cl_variant_can(&cl, choice.variant));
 }
 
 static void forget(void)
@@ -72,7 +80,8 @@ static void tuning(const uint8_t *data, size_t size, bool cpu)
 		insist(plumb_cl_file_write(&driver) == PLUMB_OK);
 		forget();
 		plumb_cl_file_read(&driver);
-		insist(cl.tuning.count == count && cl.tuning.rows[0].n == first.n && cl.tuning.rows[0].chosen == first.chosen && cl.tuning.rows[0].m_high == first.m_high);
+		insist(cl.tuning.count == count && cl.tuning.rows[0].n == first.n &&
+			cl.tuning.rows[0].chosen == first.chosen && cl.tuning.rows[0].m_high == first.m_high);
 	}
 	forget();
 	insist(!unlink(cl.tuning.file));

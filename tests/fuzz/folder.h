@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For fuzz entries of readers that take a path: a folder of their own, in memory where there is such a place. */
+/* For fuzz entries of readers that take a path: a folder of their own, in memory where there is such a place.
+ */
 #ifndef FUZZ_FOLDER_H
 #define FUZZ_FOLDER_H
 
@@ -19,10 +20,7 @@ static inline void insist(int holds)
 
 static char folder[64];
 
-static inline void folder_remove(void)
-{
-	insist(!rmdir(folder));
-}
+static inline void folder_remove(void) { insist(!rmdir(folder)); }
 
 /* Made once, empty, and away when the program ends. */
 static inline const char *folder_path(void)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer entry for GGUF bytes, and for what the model families read in them; inputs of the other format are
- * left to safetensors.c. */
+/* libFuzzer entry for GGUF bytes, and for what the model families read in them; inputs of the other format
+ * are left to safetensors.c. */
 #include <plumb/model.h>
 #include "walk.h"
 
-/* Of every entry a use with a reason, unless it is read; the check refuses if and only if one of them is refused. */
+/* Of every entry a use with a reason, unless it is read; the check refuses if and only if one of them is
+ * refused. */
 static void understand(const struct plumb_file *file)
 {
 	struct plumb_config config;
@@ -23,8 +24,8 @@ static void understand(const struct plumb_file *file)
 	}
 	insist(!plumb_model_check(file) == !refused);
 	if (plumb_config_read(&config, file) == PLUMB_OK)
-		insist(config.layers > 0 && config.heads % config.kv_heads == 0 && config.head_dim > 0 && config.value_dim > 0 &&
-			config.rope_factor > 0);
+		insist(config.layers > 0 && config.heads % config.kv_heads == 0 && config.head_dim > 0 &&
+			config.value_dim > 0 && config.rope_factor > 0);
 	if (plumb_tokenizer_from_file(&tokenizer, file) == PLUMB_OK)
 		plumb_tokenizer_free(tokenizer);
 }

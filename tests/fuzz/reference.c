@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer entry for references: a folder of .bin files, a safetensors file, a manifest beside them. The input is a list of files: a byte
- * that chooses the name, two bytes of size (little-endian), the bytes; the last may be cut. It is opened as a folder, and its safetensors file by itself. */
+/* libFuzzer entry for references: a folder of .bin files, a safetensors file, a manifest beside them. The
+ * input is a list of files: a byte that chooses the name, two bytes of size (little-endian), the bytes; the
+ * last may be cut. It is opened as a folder, and its safetensors file by itself. */
 #include <math.h>
 #include "diag/diag.h"
 #include "folder.h"
 
 /* As the models of tests/data. */
-static const struct plumb_config config = { .family = "qwen2", .layers = 3, .hidden = 64, .ffn = 160, .heads = 4, .kv_heads = 2, .head_dim = 16,
-	.value_dim = 16, .vocab = 320, .context = 256, .rope_base = 1e6, .rope_factor = 1, .norm_eps = 1e-6 };
+static const struct plumb_config config = { .family = "qwen2",
+	.layers = 3,
+	.hidden = 64,
+	.ffn = 160,
+	.heads = 4,
+	.kv_heads = 2,
+	.head_dim = 16,
+	.value_dim = 16,
+	.vocab = 320,
+	.context = 256,
+	.rope_base = 1e6,
+	.rope_factor = 1,
+	.norm_eps = 1e-6 };
 
-static const char *const names[] = { "reference.json", "meta.json", "r.safetensors", "s.safetensors", "after_embeddings.bin", "after_layer_0.bin", "after_layer_1.bin",
-	"after_layer_2.bin", "after_layer_3.bin", "final_norm.bin", "final_logits.bin", "logits.bin", "L0.q_proj.bin", "L1.attn_scores.bin", "L2.ffn_act.bin",
-	"other.bin" };
+static const char *const names[] = { "reference.json", "meta.json", "r.safetensors", "s.safetensors",
+	"after_embeddings.bin", "after_layer_0.bin", "after_layer_1.bin", "after_layer_2.bin",
+	"after_layer_3.bin", "final_norm.bin", "final_logits.bin", "logits.bin", "L0.q_proj.bin",
+	"L1.attn_scores.bin", "L2.ffn_act.bin", "other.bin" };
 enum { NAMES = sizeof names / sizeof *names, SAFETENSORS = 2 };
 
 /* {320, 64} of halves: row i is i everywhere, so that embeddings of whole numbers are found. */
@@ -19,7 +32,8 @@ static const struct plumb_file *matrix(void)
 {
 	static struct plumb_file *file;
 	static uint8_t bytes[8 + 88 + 320 * 64 * 2];
-	static const char head[] = "{\"model.embed_tokens.weight\":{\"dtype\":\"F16\",\"shape\":[320,64],\"data_offsets\":[0,40960]}}";
+	static const char head[] =
+		"{\"model.embed_tokens.weight\":{\"dtype\":\"F16\",\"shape\":[320,64],\"data_offsets\":[0,40960]}}";
 	if (file)
 		return file;
 	memset(bytes + 8, ' ', 88);
@@ -42,7 +56,8 @@ static void look_at_planes(struct plumb_reference *r)
 		const struct plumb_captured *p = plumb_capture_at(&r->raw, layer, point);
 		int64_t width = plumb_point_width(&config, point);
 		bool zero = true;
-		insist(layer <= config.layers && p->rows > 0 && p->width > 0 && p->first >= 0 && (!width || p->width == width));
+		insist(layer <= config.layers && p->rows > 0 && p->width > 0 && p->first >= 0 &&
+			(!width || p->width == width));
 		for (int64_t i = 0; i < p->rows * p->width; i++) {
 			insist(isfinite(p->v[i]) || (point == PLUMB_POINT_ATTN_SCORES && p->v[i] == -INFINITY));
 			zero &= p->v[i] == 0;
@@ -80,8 +95,9 @@ static void open_one(const char *path)
 	struct plumb_reference *r;
 	enum plumb_status s = plumb_reference_open(&r, path, &config);
 	if (s) {
-		insist(!r && *plumb_last_error() && (s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_IO || s == PLUMB_E_LIMIT ||
-			s == PLUMB_E_UNSUPPORTED));
+		insist(!r && *plumb_last_error() &&
+			(s == PLUMB_E_FORMAT || s == PLUMB_E_SHAPE || s == PLUMB_E_TYPE || s == PLUMB_E_IO ||
+				s == PLUMB_E_LIMIT || s == PLUMB_E_UNSUPPORTED));
 		return;
 	}
 	look_at(r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libFuzzer entry for results of the diagnosis, which come back to the library as JSON: text for a terminal, and a page. Whatever stands in
- * them, a terminal is told nothing and a page runs nothing. */
+/* libFuzzer entry for results of the diagnosis, which come back to the library as JSON: text for a terminal,
+ * and a page. Whatever stands in them, a terminal is told nothing and a page runs nothing. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +30,11 @@ static void show_text(const char *json)
 /* Every "<" of the page is followed by a name of ours, none of which runs or fetches anything. */
 static void show_page(const char *json)
 {
-	static const char *const tags[] = { "!DOCTYPE", "a", "article", "b", "body", "br", "caption", "circle", "code", "dd", "details", "div", "dl", "dt", "figcaption", "figure",
-		"footer", "g", "h1", "h2", "h3", "h4", "head", "html", "i", "li", "line", "main", "meta", "nav", "ol", "p", "path", "polygon", "polyline", "pre", "rect",
-		"section", "small", "span", "style", "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul" };
+	static const char *const tags[] = { "!DOCTYPE", "a", "article", "b", "body", "br", "caption", "circle",
+		"code", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "footer", "g", "h1", "h2", "h3",
+		"h4", "head", "html", "i", "li", "line", "main", "meta", "nav", "ol", "p", "path", "polygon",
+		"polyline", "pre", "rect", "section", "small", "span", "style", "summary", "svg", "table", "tbody",
+		"td", "text", "th", "thead", "title", "tr", "ul" };
 	char *page;
 	enum plumb_status s = plumb_diag_html(json, &page);
 	if (s) {

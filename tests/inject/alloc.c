@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* malloc and its family, of which the Nth call fails; and what else runs out: threads, anonymous maps. Everything in the
- * process goes through here: the C library's own allocations, jansson's, PCRE2's. */
+/* malloc and its family, of which the Nth call fails; and what else runs out: threads, anonymous maps.
+ * Everything in the process goes through here: the C library's own allocations, jansson's, PCRE2's. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -42,15 +42,9 @@ static void *given(void *p)
 	return p;
 }
 
-void *malloc(size_t size)
-{
-	return fails(ENOMEM) ? NULL : given(__libc_malloc(size));
-}
+void *malloc(size_t size) { return fails(ENOMEM) ? NULL : given(__libc_malloc(size)); }
 
-void *calloc(size_t count, size_t size)
-{
-	return fails(ENOMEM) ? NULL : given(__libc_calloc(count, size));
-}
+void *calloc(size_t count, size_t size) { return fails(ENOMEM) ? NULL : given(__libc_calloc(count, size)); }
 
 void *realloc(void *p, size_t size)
 {
@@ -64,10 +58,7 @@ void *memalign(size_t align, size_t size)
 	return fails(ENOMEM) ? NULL : given(__libc_memalign(align, size));
 }
 
-void *aligned_alloc(size_t align, size_t size)
-{
-	return memalign(align, size);
-}
+void *aligned_alloc(size_t align, size_t size) { return memalign(align, size); }
 
 int posix_memalign(void **out, size_t align, size_t size)
 {
@@ -88,12 +79,14 @@ void free(void *p)
 typedef int create_fn(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg);
 int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg)
 {
-	return fails(EAGAIN) ? EAGAIN : ((create_fn *)dlsym(RTLD_NEXT, "pthread_create"))(thread, attr, start, arg);
+	return fails(EAGAIN) ? EAGAIN
+						 : ((create_fn *)dlsym(RTLD_NEXT, "pthread_create"))(thread, attr, start, arg);
 }
 
 typedef void *mmap_fn(void *at, size_t size, int protection, int flags, int fd, off_t offset);
 void *mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
-	return fails(ENOMEM) ? MAP_FAILED : ((mmap_fn *)dlsym(RTLD_NEXT, "mmap"))(at, size, protection, flags, fd, offset);
+	return fails(ENOMEM) ? MAP_FAILED
+						 : ((mmap_fn *)dlsym(RTLD_NEXT, "mmap"))(at, size, protection, flags, fd, offset);
 }
 #endif

@@ -23,7 +23,10 @@ struct inject_state {
 extern struct inject_state *inject;
 
 /* --- trap.c: system calls of this process, through seccomp --- */
-struct inject_kind { const char *name; int error; }; /* error 0: the call does half of its bytes */
+struct inject_kind {
+	const char *name;
+	int error;
+}; /* error 0: the call does half of its bytes */
 /* The kinds: {name, errno} per failure. Those of one name count the same calls. */
 extern const struct inject_kind inject_kinds[];
 extern const int inject_kinds_count;

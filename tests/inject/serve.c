@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into a program (LD_PRELOAD): before main() it forks once for every point of failure, lets the child run the program with
- * that failure, and judges what came out. Then it prints a line and ends; the program itself runs in the children only.
+/* Preloaded into a program (LD_PRELOAD): before main() it forks once for every point of failure, lets the
+ * child run the program with that failure, and judges what came out. Then it prints a line and ends; the
+ * program itself runs in the children only.
  *
- * Right is: the program ends by itself, in time. Either with the exit code and the output of a run without failure, or with another
- * code and a line "plumb: ..." on stderr (with the word memory, if that ran out). No file is there that a good run does not leave, and
- * a file that is there is whole.
+ * Right is: the program ends by itself, in time. Either with the exit code and the output of a run without
+ * failure, or with another code and a line "plumb: ..." on stderr (with the word memory, if that ran out). No
+ * file is there that a good run does not leave, and a file that is there is whole.
  *
- * INJECT: alloc, alloc+ (all from the Nth on) or io. INJECT_BOX: an empty folder, where the program runs. INJECT_NAME: for the line.
- * INJECT_MOST: points per kind, 0 for all; past it they are spread, from INJECT_SEED on. INJECT_STDIN: a file.
- * INJECT_TIMES: results hold times so coarse that two good runs may agree by chance: shapes are compared. INJECT_FINDS: the program looks for
- * failures (doctor): its findings are as good as success. INJECT_ONLY=N (and INJECT_KIND): this point alone, aborting there, for a debugger. */
+ * INJECT: alloc, alloc+ (all from the Nth on) or io. INJECT_BOX: an empty folder, where the program runs.
+ * INJECT_NAME: for the line. INJECT_MOST: points per kind, 0 for all; past it they are spread, from
+ * INJECT_SEED on. INJECT_STDIN: a file. INJECT_TIMES: results hold times so coarse that two good runs may
+ * agree by chance: shapes are compared. INJECT_FINDS: the program looks for failures (doctor): its findings
+ * are as good as success. INJECT_ONLY=N (and INJECT_KIND): this point alone, aborting there, for a debugger.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +30,15 @@
 #define SECONDS 60 /* a run that takes longer hangs */
 #define MOST_FILES 32
 
-struct file { char *name, *bytes; size_t size; };
-struct outcome { int code, signal; struct file file[MOST_FILES]; int files; };
+struct file {
+	char *name, *bytes;
+	size_t size;
+};
+struct outcome {
+	int code, signal;
+	struct file file[MOST_FILES];
+	int files;
+};
 
 static const char *box, *name;
 static char *standard_in;
@@ -107,7 +117,8 @@ static char *shape(const struct file *f, size_t *size)
 			k++;
 		while (space < f->size && f->bytes[space] == ' ')
 			space++;
-		if (k > i && strpbrk(f->bytes + i, "0123456789") && strpbrk(f->bytes + i, "0123456789") < f->bytes + k)
+		if (k > i && strpbrk(f->bytes + i, "0123456789") &&
+			strpbrk(f->bytes + i, "0123456789") < f->bytes + k)
 			s[n++] = '#', i = k;
 		else if (space > i)
 			s[n++] = ' ', i = space;
@@ -136,7 +147,8 @@ static bool same(const struct file *a, const struct file *b, bool by_shape)
 
 static void in_child(long at, bool onward, int kind)
 {
-	int in = open(standard_in ? standard_in : "/dev/null", O_RDONLY), out = open("stdout", O_WRONLY | O_CREAT | O_TRUNC, 0666),
+	int in = open(standard_in ? standard_in : "/dev/null", O_RDONLY),
+		out = open("stdout", O_WRONLY | O_CREAT | O_TRUNC, 0666),
 		err = open("stderr", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666);
 	dup2(in, 0);
 	dup2(out, 1);
@@ -169,14 +181,16 @@ static bool run(struct outcome *o, long at, bool onward, int kind)
 	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	inject->armed = false; /* the page is shared: from here on the calls are our own */
-	*o = (struct outcome){ .code = WIFEXITED(status) ? WEXITSTATUS(status) : -1, .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
+	*o = (struct outcome){ .code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+		.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0 };
 	collect(o, "");
 	return false;
 }
 
 /* --- judging --- */
 
-static const char *const reasons[] = { "memory", "the system gave no", "thread", "standard output" }; /* of running out */
+static const char *const reasons[] = { "memory", "the system gave no", "thread",
+	"standard output" }; /* of running out */
 
 static const char *judge(const struct outcome *o, const struct outcome *clean)
 {
@@ -184,16 +198,19 @@ static const char *judge(const struct outcome *o, const struct outcome *clean)
 	const struct file *err = find(o, "stderr");
 	if (o->signal)
 		return o->signal == SIGALRM ? "hangs" : strsignal(o->signal);
-	/* A reference that cannot be read is unusable, with the reason; of one of its files a report says so beside its verdict. */
+	/* A reference that cannot be read is unusable, with the reason; of one of its files a report says so
+	 * beside its verdict. */
 	if (io && (o->code == 23 || o->code == clean->code)) {
 		const struct file *out = find(o, "stdout");
 		for (int i = 0; out && i < inject_kinds_count; i++)
-			if (strstr(out->bytes, strerror(inject_kinds[i].error)) || (err && strstr(err->bytes, strerror(inject_kinds[i].error))))
+			if (strstr(out->bytes, strerror(inject_kinds[i].error)) ||
+				(err && strstr(err->bytes, strerror(inject_kinds[i].error))))
 				return NULL;
 	}
 	for (int i = 0; i < o->files; i++) {
 		const struct file *f = &o->file[i], *good = find(clean, f->name);
-		bool stream = !strcmp(f->name, "stdout") || !strcmp(f->name, "stderr"), cache = !strncmp(f->name, ".cache/", 7);
+		bool stream = !strcmp(f->name, "stdout") || !strcmp(f->name, "stderr"),
+			 cache = !strncmp(f->name, ".cache/", 7);
 		snprintf(why, sizeof why, "%s is left behind", f->name);
 		if (!good)
 			return why;
@@ -201,7 +218,9 @@ static const char *judge(const struct outcome *o, const struct outcome *clean)
 		if (!stream && !cache && !same(f, good, shape_only))
 			return why;
 	}
-	if (o->code == 127 && err && strstr(err->bytes, "cannot allocate memory for thread-local data")) /* so the C library ends a program by itself */
+	if (o->code == 127 && err &&
+		strstr(err->bytes,
+			"cannot allocate memory for thread-local data")) /* so the C library ends a program by itself */
 		return NULL;
 	if (o->code >= 10 && o->code <= 15 && getenv("INJECT_FINDS")) /* what fails is then the very finding */
 		return NULL;
@@ -215,7 +234,8 @@ static const char *judge(const struct outcome *o, const struct outcome *clean)
 				return NULL;
 		return io ? NULL : "memory is not named";
 	}
-	for (int i = 0; i < clean->files && (!clean->code || clean->code >= 10); i++) { /* else it fails anyway, and says why */
+	for (int i = 0; i < clean->files && (!clean->code || clean->code >= 10);
+		 i++) { /* else it fails anyway, and says why */
 		const struct file *good = &clean->file[i], *f = find(o, good->name);
 		if (!strcmp(good->name, "stderr") || !strncmp(good->name, ".cache/", 7))
 			continue;
@@ -245,8 +265,13 @@ static bool point(const struct outcome *clean, long at, bool onward, int kind)
 	points++;
 	const char *why = judge(&o, clean);
 	if (why && ++wrong <= 20) {
-		printf("# %s, %s %ld%s%s%s: %s (exit code %d)\n", name, kind < 0 ? "allocation" : inject_kinds[kind].name, at, onward ? " and all after" : "",
-			kind < 0 ? "" : ", ", kind < 0 ? "" : inject_kinds[kind].error ? strerror(inject_kinds[kind].error) : "half of the bytes", why, o.code);
+		printf("# %s, %s %ld%s%s%s: %s (exit code %d)\n", name,
+			kind < 0 ? "allocation" : inject_kinds[kind].name, at, onward ? " and all after" : "",
+			kind < 0 ? "" : ", ",
+			kind < 0                       ? ""
+				: inject_kinds[kind].error ? strerror(inject_kinds[kind].error)
+										   : "half of the bytes",
+			why, o.code);
 		show(&o, "stderr");
 		if (getenv("INJECT_VERBOSE"))
 			show(&o, "stdout");
@@ -258,7 +283,8 @@ static bool point(const struct outcome *clean, long at, bool onward, int kind)
 /* The first half of the points as they come, the rest spread over the others. */
 static bool sweep(const struct outcome *clean, long count, bool onward, int kind, long most, long seed)
 {
-	long dense = !most || count <= most ? count : most / 2, step = most && count > most ? (count - dense) / (most - dense) + 1 : 1;
+	long dense = !most || count <= most ? count : most / 2,
+		 step = most && count > most ? (count - dense) / (most - dense) + 1 : 1;
 	for (long at = 1; at <= count; at += at < dense ? 1 : at == dense ? 1 + seed % step : step)
 		if (point(clean, at, onward, kind))
 			return true;
@@ -271,7 +297,8 @@ static long number(const char *variable, long otherwise)
 	return text && *text ? strtol(text, NULL, 10) : otherwise;
 }
 
-/* Two good runs tell what is compared: bytes, or only their shape where numbers are times. True in a child. */
+/* Two good runs tell what is compared: bytes, or only their shape where numbers are times. True in a child.
+ */
 static bool measure(struct outcome *clean, long counts[INJECT_MOST_KINDS])
 {
 	struct outcome again;
@@ -284,7 +311,8 @@ static bool measure(struct outcome *clean, long counts[INJECT_MOST_KINDS])
 		const struct file *b = find(&again, clean->file[i].name);
 		if (strcmp(clean->file[i].name, "stderr") && (!b || !same(&clean->file[i], b, false)))
 			shape_only = true;
-		if (strcmp(clean->file[i].name, "stderr") && strncmp(clean->file[i].name, ".cache/", 7) && (!b || !same(&clean->file[i], b, true))) {
+		if (strcmp(clean->file[i].name, "stderr") && strncmp(clean->file[i].name, ".cache/", 7) &&
+			(!b || !same(&clean->file[i], b, true))) {
 			printf("# %s: two good runs differ in %s\n", name, clean->file[i].name);
 			wrong++;
 		}
@@ -299,7 +327,8 @@ static bool measure(struct outcome *clean, long counts[INJECT_MOST_KINDS])
 __attribute__((constructor)) static void serve(void)
 {
 	const char *what = getenv("INJECT");
-	long most = number("INJECT_MOST", 0), seed = number("INJECT_SEED", 0), only = number("INJECT_ONLY", 0), counts[INJECT_MOST_KINDS] = { 0 };
+	long most = number("INJECT_MOST", 0), seed = number("INJECT_SEED", 0), only = number("INJECT_ONLY", 0),
+		 counts[INJECT_MOST_KINDS] = { 0 };
 	struct outcome clean = { .files = 0 };
 	if (!what)
 		return;
@@ -333,7 +362,8 @@ __attribute__((constructor)) static void serve(void)
 			return;
 	if (wrong)
 		show(&clean, "stdout");
-	printf("%s: %ld points, %ld not survived, exit code without a failure %d\n", name, points, wrong, clean.code);
+	printf("%s: %ld points, %ld not survived, exit code without a failure %d\n", name, points, wrong,
+		clean.code);
 	fflush(stdout);
 	_exit(wrong || !points);
 }

@@ -3,7 +3,14 @@
 #include <unistd.h>
 #include "made.h"
 
-struct patch { const char *after; size_t skip; uint64_t value; size_t width; enum plumb_status status; const char *text; };
+struct patch {
+	const char *after;
+	size_t skip;
+	uint64_t value;
+	size_t width;
+	enum plumb_status status;
+	const char *text;
+};
 static const struct patch patches[] = {
 	/* a key's value follows its name and 4 bytes of type */
 	{ "qwen2.block_count", 4, 0, 4, PLUMB_E_FORMAT, "block_count is 0" },
@@ -67,8 +74,8 @@ START_TEST(broken_models)
 	ck_assert_msg(at != NULL, "%s is not in the file", p->after);
 	memcpy(at, &p->value, p->width); /* little-endian, like the file */
 	enum plumb_status s = load_bytes(bytes, size);
-	ck_assert_msg(s == p->status && (!s || strstr(plumb_last_error(), p->text)), "%s = %llu: %s (%s)", p->after,
-		(unsigned long long)p->value, plumb_strerror(s), plumb_last_error());
+	ck_assert_msg(s == p->status && (!s || strstr(plumb_last_error(), p->text)), "%s = %llu: %s (%s)",
+		p->after, (unsigned long long)p->value, plumb_strerror(s), plumb_last_error());
 	free(bytes);
 }
 END_TEST

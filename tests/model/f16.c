@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Precision FP16: a model's values are those of the float64 truth rounded to float16 at every point, and who first overflows is named. */
+/* Precision FP16: a model's values are those of the float64 truth rounded to float16 at every point, and who
+ * first overflows is named. */
 #include "made.h"
 #include "model/model.h"
 
@@ -15,14 +16,20 @@ static void hear(void *user, const char *line)
 	snprintf(heard, sizeof heard, "%s", line);
 }
 
-struct run { struct plumb_context *ctx; struct plumb_model *model; struct plumb_session *session; };
+struct run {
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	struct plumb_session *session;
+};
 
 static struct run open_tiny(const char *precision)
 {
 	struct run r;
 	heard[0] = 0;
 	lines = 0;
-	ck_good(plumb_open(&r.ctx, PLUMB_OPTIONS(.driver = precision[2] == '6' ? "native" : test_driver(), .precision = precision, .mode = "exact", .notice = hear)));
+	ck_good(plumb_open(&r.ctx,
+		PLUMB_OPTIONS(.driver = precision[2] == '6' ? "native" : test_driver(), .precision = precision,
+			.mode = "exact", .notice = hear)));
 	ck_good(plumb_model_load(&r.model, r.ctx, data_path("tiny-f32.gguf"), NULL, NULL));
 	ck_good(plumb_session_new(&r.session, r.model, PLUMB_SESSION_OPTIONS(.batch = 8)));
 	return r;
@@ -35,9 +42,16 @@ static void close_tiny(struct run *r)
 	plumb_close(r->ctx);
 }
 
-/* What was shown, in order: of the truth, rounded before it goes on, then what a run in FP16 shows beside it. */
+/* What was shown, in order: of the truth, rounded before it goes on, then what a run in FP16 shows beside it.
+ */
 enum { MOST = 200 };
-struct shown { int count, at; float *value[MOST]; int64_t n[MOST]; double worst; char where[64]; };
+struct shown {
+	int count, at;
+	float *value[MOST];
+	int64_t n[MOST];
+	double worst;
+	char where[64];
+};
 
 static enum plumb_status round_truth(void *user, int layer, enum plumb_point point, struct plumb_tensor *t)
 {
@@ -62,7 +76,8 @@ static enum plumb_status compare_half(void *user, int layer, enum plumb_point po
 	ck_assert(s->at < s->count && n == s->n[s->at]);
 	ck_good(plumb_tensor_read_f32(t, have, n));
 	for (int64_t i = 0; i < n; i++)
-		ck_assert_msg(have[i] == plumb_f16_to_f32(plumb_f32_to_f16(have[i])), "%g is no half", (double)have[i]);
+		ck_assert_msg(
+			have[i] == plumb_f16_to_f32(plumb_f32_to_f16(have[i])), "%g is no half", (double)have[i]);
 	double error = relative_l2(have, s->value[s->at++], n);
 	if (!(error <= s->worst)) {
 		s->worst = error;
@@ -85,7 +100,8 @@ START_TEST(rounds_every_point)
 	plumb_session_tap(r.session, PLUMB_POINTS_ALL, compare_half, &s);
 	ck_good(plumb_session_eval(r.session, ids, 11, PLUMB_LOGITS_LAST));
 	ck_assert_int_eq(s.at, s.count);
-	fprintf(stderr, "  FP16, tiny-f32: %d tensors, worst relative error %.3g at %s\n", s.count, s.worst, s.where);
+	fprintf(
+		stderr, "  FP16, tiny-f32: %d tensors, worst relative error %.3g at %s\n", s.count, s.worst, s.where);
 	ck_assert_msg(s.worst <= TOLERANCE, "relative error %.3g at %s", s.worst, s.where);
 	ck_assert(!plumb_session_overflow(r.session) && !lines);
 	close_tiny(&r);
@@ -110,16 +126,19 @@ static void spoil(struct run *r, struct plumb_tensor *t, int64_t first, int64_t 
 	*t = mine;
 }
 
-static void is_named(const struct plumb_session *session, const char *op, enum plumb_point point, int layer, int64_t position)
+static void is_named(
+	const struct plumb_session *session, const char *op, enum plumb_point point, int layer, int64_t position)
 {
 	const struct plumb_overflow *o = plumb_session_overflow(session);
 	char text[128];
 	ck_assert_ptr_nonnull(o);
 	ck_assert_str_eq(o->op, op);
-	ck_assert_msg(o->point == point && o->layer == layer && o->position == position && o->rows > 0, "%s of layer %d at %lld (%lld rows)",
-		plumb_point_name(o->point), o->layer, (long long)o->position, (long long)o->rows);
+	ck_assert_msg(o->point == point && o->layer == layer && o->position == position && o->rows > 0,
+		"%s of layer %d at %lld (%lld rows)", plumb_point_name(o->point), o->layer, (long long)o->position,
+		(long long)o->rows);
 	ck_assert(fabs(o->value) >= (double)PLUMB_F16_ENDS && isfinite(o->value));
-	snprintf(text, sizeof text, "operator %s (%s), at position %lld", op, plumb_point_name(point), (long long)position);
+	snprintf(text, sizeof text, "operator %s (%s), at position %lld", op, plumb_point_name(point),
+		(long long)position);
 	ck_assert_msg(lines == 1 && strstr(heard, text), "%d lines: %s", lines, heard);
 	ck_assert(layer < 0 || strstr(heard, "in layer "));
 }

@@ -5,12 +5,11 @@
 #include "made.h"
 
 #define QKV (PLUMB_BIAS_Q | PLUMB_BIAS_K | PLUMB_BIAS_V)
-#define OTHERS (PLUMB_BIAS_ATTN_OUT | PLUMB_BIAS_FFN_GATE | PLUMB_BIAS_FFN_UP | PLUMB_BIAS_FFN_DOWN | \
-	PLUMB_BIAS_OUTPUT)
+#define OTHERS \
+	(PLUMB_BIAS_ATTN_OUT | PLUMB_BIAS_FFN_GATE | PLUMB_BIAS_FFN_UP | PLUMB_BIAS_FFN_DOWN | PLUMB_BIAS_OUTPUT)
 #define TOLERANCE 1e-5
 static const int32_t tokens[MADE_TOKENS] = { 3, 47, 12, 0, 31, 8, 8, 20, 41, 5, 30, 17, 2, 44, 9, 9, 26, 11,
-	38, 1, 22, 13, 40, 7, 35, 19, 4, 28, 46, 15, 33, 6, 24, 10, 43,
-	18, 29, 0, 37, 21 };
+	38, 1, 22, 13, 40, 7, 35, 19, 4, 28, 46, 15, 33, 6, 24, 10, 43, 18, 29, 0, 37, 21 };
 
 static void window_of_no_layer(struct gguf_builder *g)
 {
@@ -59,7 +58,12 @@ static const struct made forms[] = {
 	{ .name = "a tensor without use", .biases = QKV, .extra = "blk.0.attn_rot_embd.weight" },
 };
 
-static const struct { const char *precision, *mode; int64_t batch; bool tap; double tolerance; } ways[] = {
+static const struct {
+	const char *precision, *mode;
+	int64_t batch;
+	bool tap;
+	double tolerance;
+} ways[] = {
 	{ NULL, "exact", 0, false, TOLERANCE },
 	{ NULL, "default", 0, false, TOLERANCE },
 	{ NULL, "default", 1, false, TOLERANCE },
@@ -87,7 +91,7 @@ static void compare(const struct made *m, int way, const char *path, const float
 	int seen = 0;
 	ck_good(plumb_open(&ctx,
 		PLUMB_OPTIONS(.driver = ways[way].precision ? "native" : test_driver(), .threads = 2,
-		.precision = ways[way].precision, .mode = ways[way].mode)));
+			.precision = ways[way].precision, .mode = ways[way].mode)));
 	ck_good(plumb_model_load(&model, ctx, path, NULL, NULL));
 	ck_assert_uint_eq(plumb_model_config(model)->biases, m->biases);
 	ck_good(plumb_session_new(&session, model, PLUMB_SESSION_OPTIONS(.batch = ways[way].batch)));
@@ -98,8 +102,7 @@ static void compare(const struct made *m, int way, const char *path, const float
 		ck_good(plumb_session_logits(session, &logits, &rows));
 		double error = relative_l2(logits, right + i * MADE_VOCAB, rows * MADE_VOCAB);
 		ck_assert_msg(error <= ways[way].tolerance, "%s, %s %s, batch %d: %.3g", m->name, ways[way].mode,
-			ways[way].precision ? "FP64" : "",
-			(int)ways[way].batch, error);
+			ways[way].precision ? "FP64" : "", (int)ways[way].batch, error);
 	}
 	ck_assert(!ways[way].tap || seen > 0);
 	plumb_session_free(session);
@@ -258,10 +261,19 @@ START_TEST(keys_of_files)
 END_TEST
 
 static const char *const refused_tensors[] = {
-	"blk.0.attn_q_norm.weight", "blk.1.attn_k_norm.weight", "rope_freqs.weight", "blk.0.attn_norm.bias",
-		"output_norm.bias", "blk.1.ffn_gate_inp.weight",
-	"blk.0.ffn_up_exps.weight", "blk.0.attn_q.scale", "blk.2.attn_norm.weight", "blk.01.attn_q.bias",
-		"nobody.knows.it", "token_embd.bias", "blk.0.attn_q.weight.lora_a",
+	"blk.0.attn_q_norm.weight",
+	"blk.1.attn_k_norm.weight",
+	"rope_freqs.weight",
+	"blk.0.attn_norm.bias",
+	"output_norm.bias",
+	"blk.1.ffn_gate_inp.weight",
+	"blk.0.ffn_up_exps.weight",
+	"blk.0.attn_q.scale",
+	"blk.2.attn_norm.weight",
+	"blk.01.attn_q.bias",
+	"nobody.knows.it",
+	"token_embd.bias",
+	"blk.0.attn_q.weight.lora_a",
 };
 
 START_TEST(tensors_of_files)

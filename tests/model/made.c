@@ -10,8 +10,12 @@ static void size_of(const struct made *m, int matrix, int64_t *rows, int64_t *co
 {
 	const int64_t key = key_width(m), value = value_width(m);
 	const int64_t sizes[MADE_MATRICES][2] = {
-		{ MADE_HEADS * key, MADE_HIDDEN }, { MADE_KV * key, MADE_HIDDEN }, { MADE_KV * value, MADE_HIDDEN },
-		{ MADE_HIDDEN, MADE_HEADS * value }, { MADE_FFN, MADE_HIDDEN }, { MADE_FFN, MADE_HIDDEN },
+		{ MADE_HEADS * key, MADE_HIDDEN },
+		{ MADE_KV * key, MADE_HIDDEN },
+		{ MADE_KV * value, MADE_HIDDEN },
+		{ MADE_HIDDEN, MADE_HEADS * value },
+		{ MADE_FFN, MADE_HIDDEN },
+		{ MADE_FFN, MADE_HIDDEN },
 		{ MADE_HIDDEN, MADE_FFN },
 	};
 	*rows = sizes[matrix][0];
@@ -26,7 +30,11 @@ static double random_value(void) /* -1 to 1 */
 	return (double)(int32_t)(plumb_random(&state) >> 32) / 0x1p31;
 }
 
-struct writer { struct gguf_builder head, data; const struct made *m; int tensors; };
+struct writer {
+	struct gguf_builder head, data;
+	const struct made *m;
+	int tensors;
+};
 
 /* Numbers with few digits, so that no type rounds them. */
 static void tensor(struct writer *w, const char *name, enum plumb_type type, int64_t rows, int64_t columns,
@@ -45,8 +53,8 @@ static void tensor(struct writer *w, const char *name, enum plumb_type type, int
 	if (w->m->without && !strcmp(w->m->without, name))
 		return;
 	ck_good(plumb_type_from_f32(type, values, bytes, n));
-	g_tensor(&w->head, name, ggml, columns ? (uint64_t)columns : (uint64_t)rows,
-		columns ? (uint64_t)rows : 0, w->data.n);
+	g_tensor(&w->head, name, ggml, columns ? (uint64_t)columns : (uint64_t)rows, columns ? (uint64_t)rows : 0,
+		w->data.n);
 	g_bytes(&w->data, bytes, (size_t)n * (type == PLUMB_F32 ? 4 : 2));
 	while (w->data.n % 32)
 		g_uint(&w->data, 0, 1);
@@ -55,7 +63,8 @@ static void tensor(struct writer *w, const char *name, enum plumb_type type, int
 
 static void layer_tensors(struct writer *w, struct made_model *numbers, int layer)
 {
-	static const char *const names[] = { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down" };
+	static const char *const names[] = { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
+		"ffn_down" };
 	static const char *const norms[] = { "attn_norm", "ffn_norm" };
 	char name[64];
 	for (int i = 0; i < 2; i++) {
@@ -174,8 +183,8 @@ static void norm(double *y, const double *x, const double *w)
 		y[i] = w[i] * x[i] / sqrt(sum / MADE_HIDDEN + (double)1e-5f);
 }
 
-static void product(double *y, const double *x, const double *w, const double *b, int64_t rows,
-	int64_t columns)
+static void product(
+	double *y, const double *x, const double *w, const double *b, int64_t rows, int64_t columns)
 {
 	for (int64_t i = 0; i < rows; i++) {
 		y[i] = b ? b[i] : 0;
@@ -194,7 +203,9 @@ static void turn(double *x, int64_t heads, int64_t width, double position)
 		}
 }
 
-struct cache { double k[MADE_TOKENS][MADE_MOST], v[MADE_TOKENS][MADE_MOST]; };
+struct cache {
+	double k[MADE_TOKENS][MADE_MOST], v[MADE_TOKENS][MADE_MOST];
+};
 
 static void attention(double *y, const double *q, const struct cache *c, int seen, int64_t key, int64_t value)
 {
@@ -215,8 +226,8 @@ static void attention(double *y, const double *q, const struct cache *c, int see
 	}
 }
 
-static void one_layer(const struct made *m, const struct made_model *n, int layer, struct cache *c,
-	int position, double *x)
+static void one_layer(
+	const struct made *m, const struct made_model *n, int layer, struct cache *c, int position, double *x)
 {
 	double y[MADE_MATRICES][MADE_MOST], normed[MADE_HIDDEN], mix[MADE_MOST];
 	int64_t rows, columns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Zeros where weights should be: what an interrupted download leaves is refused, what may be meant is named. Files that are no
- * model are called what they are. */
+/* Zeros where weights should be: what an interrupted download leaves is refused, what may be meant is named.
+ * Files that are no model are called what they are. */
 #include <unistd.h>
 #include "made.h"
 #include "model/model.h"
@@ -13,11 +13,14 @@ static void hear(void *user, const char *line)
 	snprintf(heard, sizeof heard, "%s", line);
 }
 
-/* Load a made file with some of its bytes set to 0: those of a tensor, from a share of it on, and all behind it where `rest`. */
+/* Load a made file with some of its bytes set to 0: those of a tensor, from a share of it on, and all behind
+ * it where `rest`. */
 static enum plumb_status load_with_zeros(const char *tensor, double from, bool rest)
 {
 	static struct made_model numbers;
-	static const struct made plain = { .name = "plain", .vectors = PLUMB_F32, .turns = 1, .own_output = true };
+	static const struct made plain = {
+		.name = "plain", .vectors = PLUMB_F32, .turns = 1, .own_output = true
+	};
 	struct plumb_context *ctx;
 	struct plumb_model *model;
 	struct plumb_file *file;
@@ -51,13 +54,19 @@ static enum plumb_status load_with_zeros(const char *tensor, double from, bool r
 	return s;
 }
 
-static const struct { const char *tensor; double from; bool rest, refused; const char *text; } cases[] = {
+static const struct {
+	const char *tensor;
+	double from;
+	bool rest, refused;
+	const char *text;
+} cases[] = {
 	{ "blk.0.ffn_up.weight", 0, true, true, "from byte 0 of the tensor blk.0.ffn_up.weight" },
 	{ "blk.0.ffn_up.weight", 0.5, true, true, "of the tensor blk.0.ffn_up.weight to the end of the file" },
 	{ "blk.1.ffn_down.weight", 0, false, false, "1 weight is all zero: blk.1.ffn_down.weight" },
 	{ "blk.0.attn_norm.weight", 0, false, false, "1 weight is all zero: blk.0.attn_norm.weight" },
 	{ "blk.0.attn_norm.weight", 0.5, false, false, "" },
-	{ "blk.0.ffn_up.weight", 0.5, false, false, "1 weight is zero in part, as after an interrupted download: "
+	{ "blk.0.ffn_up.weight", 0.5, false, false,
+		"1 weight is zero in part, as after an interrupted download: "
 		"blk.0.ffn_up.weight from byte " },
 	{ "token_embd.weight", 0.25, false, false, "token_embd.weight from byte " },
 	{ "blk.0.ffn_up.weight", 0.9, false, false, "" }, /* as rows of padding tokens */
@@ -66,9 +75,11 @@ static const struct { const char *tensor; double from; bool rest, refused; const
 START_TEST(zeros_in_weights)
 {
 	enum plumb_status s = load_with_zeros(cases[_i].tensor, cases[_i].from, cases[_i].rest);
-	ck_assert_msg(s == (cases[_i].refused ? PLUMB_E_FORMAT : PLUMB_OK), "status %d: %s", s, plumb_last_error());
+	ck_assert_msg(
+		s == (cases[_i].refused ? PLUMB_E_FORMAT : PLUMB_OK), "status %d: %s", s, plumb_last_error());
 	const char *text = cases[_i].refused ? plumb_last_error() : heard;
-	ck_assert_msg(strstr(text, cases[_i].text) && !*text == !*cases[_i].text, "\"%s\" does not say \"%s\"", text, cases[_i].text);
+	ck_assert_msg(strstr(text, cases[_i].text) && !*text == !*cases[_i].text, "\"%s\" does not say \"%s\"",
+		text, cases[_i].text);
 }
 END_TEST
 
@@ -96,8 +107,9 @@ START_TEST(zeros_at_the_end_of_a_part)
 	}
 	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
 	ck_good(plumb_file_open(&file, path[0]));
-	ck_bad(plumb_zeros_check(ctx, file, path[0]), PLUMB_E_FORMAT, _i ? "byte 100 of the tensor second to the end of part 2 of 2"
-		: "byte 100 of the tensor first to the end of part 1 of 2");
+	ck_bad(plumb_zeros_check(ctx, file, path[0]), PLUMB_E_FORMAT,
+		_i ? "byte 100 of the tensor second to the end of part 2 of 2"
+		   : "byte 100 of the tensor first to the end of part 1 of 2");
 	plumb_file_close(file);
 	plumb_close(ctx);
 	for (int part = 0; part < 2; part++)
@@ -106,9 +118,15 @@ START_TEST(zeros_at_the_end_of_a_part)
 }
 END_TEST
 
-static const struct { const char *key, *value, *text; bool vocabulary; } kinds[] = {
-	{ "general.type", "adapter", "an adapter", false }, { "adapter.type", "lora", "a LoRA adapter", false },
-	{ "general.type", "mmproj", "mmproj", false }, { "general.architecture", "clip", "clip", false }, { "x", "y", "a vocabulary only", true },
+static const struct {
+	const char *key, *value, *text;
+	bool vocabulary;
+} kinds[] = {
+	{ "general.type", "adapter", "an adapter", false },
+	{ "adapter.type", "lora", "a LoRA adapter", false },
+	{ "general.type", "mmproj", "mmproj", false },
+	{ "general.architecture", "clip", "clip", false },
+	{ "x", "y", "a vocabulary only", true },
 };
 
 START_TEST(files_that_are_no_model)

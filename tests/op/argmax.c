@@ -4,9 +4,14 @@
 
 #define D 21
 
-static const struct { const char *name; float value[D]; int32_t want; } rows[] = {
+static const struct {
+	const char *name;
+	float value[D];
+	int32_t want;
+} rows[] = {
 	{ "a tie goes to the first", { 0, 3, 1, 3, 3, [20] = 3 }, 1 },
-	{ "a tie with the tail", { -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 5, 5 }, 19 },
+	{ "a tie with the tail",
+		{ -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 5, 5 }, 19 },
 	{ "all equal", { 0 }, 0 },
 	{ "zeros of both signs are equal", { -0.0f, 0.0f, -0.0f }, 0 },
 	{ "NaN first", { NAN, 1, 2 }, 2 },
@@ -27,8 +32,8 @@ START_TEST(test_rows)
 		memcpy((float *)plumb_host(&x) + i * D, rows[i].value, sizeof rows[i].value);
 	OK(plumb_argmax(ctx, &y, &x));
 	for (int i = 0; i < ROWS; i++)
-		ck_assert_msg(((const int32_t *)plumb_host(&y))[i] == rows[i].want, "%s: %d, must be %d", rows[i].name,
-			((const int32_t *)plumb_host(&y))[i], rows[i].want);
+		ck_assert_msg(((const int32_t *)plumb_host(&y))[i] == rows[i].want, "%s: %d, must be %d",
+			rows[i].name, ((const int32_t *)plumb_host(&y))[i], rows[i].want);
 	plumb_tensor_free(&x);
 	plumb_tensor_free(&y);
 	plumb_close(ctx);

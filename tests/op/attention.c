@@ -7,10 +7,14 @@
 #define G 2
 #define D 64
 
-struct setup { struct plumb_tensor q, k, v, y; struct plumb_attn a; };
+struct setup {
+	struct plumb_tensor q, k, v, y;
+	struct plumb_attn a;
+};
 
 /* Noise for n queries at pos, caches of `rows` rows. */
-static struct setup make(struct plumb_context *ctx, enum plumb_type act, enum plumb_type cache, int64_t n, int64_t pos, int64_t rows, float loud)
+static struct setup make(struct plumb_context *ctx, enum plumb_type act, enum plumb_type cache, int64_t n,
+	int64_t pos, int64_t rows, float loud)
 {
 	float *x = malloc(sizeof *x * (size_t)(rows * G * D + n * H * D));
 	struct setup s = { .a = { pos, H, G, 0.125 } };
@@ -40,15 +44,22 @@ START_TEST(test_first_position)
 	struct setup s = make(ctx, PLUMB_F32, PLUMB_F32, 1, 0, 5, 30);
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	for (int h = 0; h < H; h++)
-		ck_assert_msg(!memcmp((float *)plumb_host(&s.y) + h * D, (float *)plumb_host(&s.v) + h / (H / G) * D, D * sizeof(float)), "head %d", h);
+		ck_assert_msg(!memcmp((float *)plumb_host(&s.y) + h * D, (float *)plumb_host(&s.v) + h / (H / G) * D,
+						  D * sizeof(float)),
+			"head %d", h);
 	drop(&s);
 	plumb_close(ctx);
 }
 END_TEST
 
-static const struct { int64_t n, pos; enum plumb_type cache; float loud; } longs[] = {
-	{ 1, 1022, PLUMB_F32, 2 }, { 1, 1023, PLUMB_F32, 2 }, { 1, 1024, PLUMB_F32, 2 }, { 2, 1023, PLUMB_F16, 2 }, { 4, 2046, PLUMB_F32, 2 },
-	{ 1, 5000, PLUMB_F32, 2 }, { 3, 4094, PLUMB_F16, 2 }, { 5, 1500, PLUMB_F32, 2 }, { 1, 3000, PLUMB_F32, 100 } /* one key has it all */
+static const struct {
+	int64_t n, pos;
+	enum plumb_type cache;
+	float loud;
+} longs[] = {
+	{ 1, 1022, PLUMB_F32, 2 }, { 1, 1023, PLUMB_F32, 2 }, { 1, 1024, PLUMB_F32, 2 },
+	{ 2, 1023, PLUMB_F16, 2 }, { 4, 2046, PLUMB_F32, 2 }, { 1, 5000, PLUMB_F32, 2 },
+	{ 3, 4094, PLUMB_F16, 2 }, { 5, 1500, PLUMB_F32, 2 }, { 1, 3000, PLUMB_F32, 100 } /* one key has it all */
 };
 
 START_TEST(test_long_cache)
@@ -61,11 +72,13 @@ START_TEST(test_long_cache)
 	struct setup t = make(truth, PLUMB_F64, longs[c].cache, longs[c].n, longs[c].pos, rows, longs[c].loud);
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	OK(plumb_attention(truth, &t.y, &t.q, &t.k, &t.v, &t.a));
-	double tolerance = plumb_op_table[PLUMB_OP_attention]->tolerance(&(struct plumb_call){ .op = PLUMB_OP_attention, .out = &s.y, .in = { &s.q, &s.k, &s.v }, .s = { .attn = s.a } });
+	double tolerance = plumb_op_table[PLUMB_OP_attention]->tolerance(&(struct plumb_call){
+		.op = PLUMB_OP_attention, .out = &s.y, .in = { &s.q, &s.k, &s.v }, .s = { .attn = s.a } });
 	/* a score of size 100 carries an error 100 times larger into the exponent */
 	tolerance *= longs[c].loud > 2 ? longs[c].loud : 1;
 	double distance = special_distance(plumb_host(&s.y), plumb_host(&t.y), n);
-	ck_assert_msg(distance <= tolerance, "n %d pos %d: %g > %g", (int)longs[c].n, (int)longs[c].pos, distance, tolerance);
+	ck_assert_msg(distance <= tolerance, "n %d pos %d: %g > %g", (int)longs[c].n, (int)longs[c].pos, distance,
+		tolerance);
 	drop(&s);
 	drop(&t);
 	plumb_close(ctx);
@@ -84,7 +97,9 @@ START_TEST(test_later_is_unseen)
 	memcpy(clean, plumb_host(&s.y), sizeof clean);
 	for (int64_t t = BAD; t < POS + N + 9; t++)
 		for (int j = 0; j < G * D; j++)
-			((float *)plumb_host(&s.k))[t * G * D + j] = ((float *)plumb_host(&s.v))[t * G * D + j] = j % 2 ? NAN : INFINITY;
+			((float *)plumb_host(&s.k))[t * G * D + j] = ((float *)plumb_host(&s.v))[t * G * D + j] = j % 2
+				? NAN
+				: INFINITY;
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	const float *y = plumb_host(&s.y);
 	for (int64_t i = 0; i < N; i++) {
@@ -112,7 +127,8 @@ START_TEST(test_minus_infinity)
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	for (int h = 0; h < H; h++)
 		for (int j = 0; j < D; j++)
-			ck_assert(((float *)plumb_host(&s.y))[h * D + j] == ((float *)plumb_host(&s.v))[(POS * G + h / (H / G)) * D + j]);
+			ck_assert(((float *)plumb_host(&s.y))[h * D + j] ==
+				((float *)plumb_host(&s.v))[(POS * G + h / (H / G)) * D + j]);
 	drop(&s);
 	plumb_close(ctx);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* f16_round and f16_overflow: every half and what lies between. Precision FP16: the operators' results, overflow and who is named. */
+/* f16_round and f16_overflow: every half and what lies between. Precision FP16: the operators' results,
+ * overflow and who is named. */
 #include "f16_values.h"
 #include "op/special.h"
 
@@ -17,10 +18,12 @@ START_TEST(test_note)
 	struct plumb_context *ctx;
 	float a[3][4] = { { 60000, 1, INFINITY, 1 }, { 1, 1, 1, 40000 }, { 1, 60000, -40000, 1 } }, y[3][4];
 	OK(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .precision = "FP16")));
-	struct plumb_tensor x = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]), twice = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]);
+	struct plumb_tensor x = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]),
+						twice = special_tensor(ctx, PLUMB_F32, 2, DIMS(3, 4), a[0]);
 	OK(plumb_add(ctx, &twice, &x, &x));
 	OK(plumb_tensor_read(&twice, y, sizeof y));
-	ck_assert(isinf(y[0][0]) && isinf(y[1][3]) && isinf(y[2][1]) && isinf(y[2][2]) && y[2][2] < 0 && y[0][1] == 2);
+	ck_assert(
+		isinf(y[0][0]) && isinf(y[1][3]) && isinf(y[2][1]) && isinf(y[2][2]) && y[2][2] < 0 && y[0][1] == 2);
 	ck_assert_int_eq(ctx->f16.rows, 3);
 	ck_assert_str_eq(ctx->f16.op, "add");
 	ck_assert(ctx->f16.row == 0 && ctx->f16.value == 120000 && !ctx->f16.absolute);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qkv, gate_up and matmul_add on packed weights: the bits of the basic operators they stand for, in every mode that has such weights,
- * with any number of rows and threads. */
+/* qkv, gate_up and matmul_add on packed weights: the bits of the basic operators they stand for, in every
+ * mode that has such weights, with any number of rows and threads. */
 #include <stdio.h>
 #include "op/special.h"
 #include "op/op.h"
@@ -12,18 +12,30 @@ static const int64_t rows[] = { 1, 2, 5, 32, 33, 70, MOST };
 #define ROWS ((int)(sizeof rows / sizeof *rows))
 
 /* Types of q, k and v; the first two are those of gate and up, the last that of matmul_add. */
-static const struct { enum plumb_type type[3]; bool exact; } mixes[] = {
-	{ { PLUMB_Q5_0, PLUMB_Q5_0, PLUMB_Q8_0 }, true }, { { PLUMB_Q5_0, PLUMB_Q5_0, PLUMB_Q6_K }, false }, { { PLUMB_Q4_0, PLUMB_Q4_1, PLUMB_Q5_1 }, false },
-	{ { PLUMB_Q4_K, PLUMB_Q4_K, PLUMB_Q6_K }, true }, { { PLUMB_Q8_0, PLUMB_Q5_1, PLUMB_Q4_0 }, true }, { { PLUMB_Q6_K, PLUMB_Q5_K, PLUMB_Q4_K }, false },
-	{ { PLUMB_Q4_1, PLUMB_Q8_0, PLUMB_Q5_0 }, false }, { { PLUMB_Q5_K, PLUMB_Q4_1, PLUMB_Q5_K }, true },
+static const struct {
+	enum plumb_type type[3];
+	bool exact;
+} mixes[] = {
+	{ { PLUMB_Q5_0, PLUMB_Q5_0, PLUMB_Q8_0 }, true },
+	{ { PLUMB_Q5_0, PLUMB_Q5_0, PLUMB_Q6_K }, false },
+	{ { PLUMB_Q4_0, PLUMB_Q4_1, PLUMB_Q5_1 }, false },
+	{ { PLUMB_Q4_K, PLUMB_Q4_K, PLUMB_Q6_K }, true },
+	{ { PLUMB_Q8_0, PLUMB_Q5_1, PLUMB_Q4_0 }, true },
+	{ { PLUMB_Q6_K, PLUMB_Q5_K, PLUMB_Q4_K }, false },
+	{ { PLUMB_Q4_1, PLUMB_Q8_0, PLUMB_Q5_0 }, false },
+	{ { PLUMB_Q5_K, PLUMB_Q4_1, PLUMB_Q5_K }, true },
 };
 #define MIXES ((int)(sizeof mixes / sizeof *mixes))
 
 /* Any bits, and scales that are sane halves. */
-static struct plumb_tensor weight(struct plumb_context *ctx, enum plumb_type type, int64_t n, int64_t k, bool exact)
+static struct plumb_tensor weight(
+	struct plumb_context *ctx, enum plumb_type type, int64_t n, int64_t k, bool exact)
 {
-	static const int halves[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 }, [PLUMB_Q5_1] = { 0, 2 }, [PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 }, [PLUMB_Q6_K] = { 208, 208 } };
+	static const int halves[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
+		[PLUMB_Q5_1] = { 0, 2 },
+		[PLUMB_Q4_K] = { 0, 2 },
+		[PLUMB_Q5_K] = { 0, 2 },
+		[PLUMB_Q6_K] = { 208, 208 } };
 	struct plumb_tensor t;
 	OK(plumb_tensor_new(ctx, &t, type, 2, DIMS(n, k)));
 	unsigned char *bytes = plumb_host(&t);
@@ -50,15 +62,20 @@ static struct plumb_tensor noise(struct plumb_context *ctx, int64_t m, int64_t n
 	return t;
 }
 
-struct set { struct plumb_tensor x, norm, w[3], b[3], gate, up, r, y, normed, out, want; };
+struct set {
+	struct plumb_tensor x, norm, w[3], b[3], gate, up, r, y, normed, out, want;
+};
 
-static void check_bits(const struct set *s, struct plumb_context *ctx, enum plumb_op op, uint64_t before, const char *text)
+static void check_bits(
+	const struct set *s, struct plumb_context *ctx, enum plumb_op op, uint64_t before, const char *text)
 {
 	const float *have = plumb_host(&s->y), *want = plumb_host(&s->want);
-	ck_assert_msg(plumb_placement(ctx, (int)op, 0) == before + 1, "%s, %s: composed", plumb_op_name((int)op), text);
+	ck_assert_msg(
+		plumb_placement(ctx, (int)op, 0) == before + 1, "%s, %s: composed", plumb_op_name((int)op), text);
 	for (int64_t i = 0; i < plumb_tensor_count(&s->want); i++)
 		if (memcmp(&have[i], &want[i], sizeof *have))
-			ck_abort_msg("%s, %s: value %lld is %.9g, the basic operators make %.9g", plumb_op_name((int)op), text, (long long)i, (double)have[i], (double)want[i]);
+			ck_abort_msg("%s, %s: value %lld is %.9g, the basic operators make %.9g", plumb_op_name((int)op),
+				text, (long long)i, (double)have[i], (double)want[i]);
 }
 
 static void new_results(struct plumb_context *ctx, struct set *s, int64_t m, int64_t n)
@@ -79,7 +96,8 @@ static void try_qkv(struct plumb_context *ctx, struct set *s, int64_t m, const c
 	const uint64_t before = plumb_placement(ctx, PLUMB_OP_qkv, 0);
 	int64_t first = 0;
 	new_results(ctx, s, m, Q + 2 * G);
-	OK(plumb_qkv(ctx, &s->y, &s->x, &s->norm, 1e-6, (const struct plumb_tensor *[]){ &s->w[0], &s->w[1], &s->w[2] },
+	OK(plumb_qkv(ctx, &s->y, &s->x, &s->norm, 1e-6,
+		(const struct plumb_tensor *[]){ &s->w[0], &s->w[1], &s->w[2] },
 		(const struct plumb_tensor *[]){ &s->b[0], NULL, &s->b[2] }));
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor part;
@@ -143,7 +161,8 @@ static void try_mix(struct plumb_context *ctx, int mix, const char *mode, int th
 	s.norm = noise(ctx, 0, k, false);
 	for (int r = 0; r < ROWS; r++) {
 		char text[128];
-		snprintf(text, sizeof text, "mix %d, %lld rows, %s, %d threads", mix, (long long)rows[r], mode, threads);
+		snprintf(
+			text, sizeof text, "mix %d, %lld rows, %s, %d threads", mix, (long long)rows[r], mode, threads);
 		s.x = noise(ctx, rows[r], k, r % 2);
 		OK(plumb_tensor_new(ctx, &s.normed, PLUMB_F32, 2, DIMS(rows[r], k)));
 		OK(plumb_rmsnorm(ctx, &s.normed, &s.x, &s.norm, 1e-6));
@@ -179,8 +198,11 @@ START_TEST(test_composed)
 {
 	struct plumb_context *ctx = special_open_in(_i, 2, "default");
 	rng = 77;
-	struct set s = { .x = noise(ctx, 3, SMALL, false), .norm = noise(ctx, 0, SMALL, false), .gate = weight(ctx, PLUMB_Q5_0, F, SMALL, true) };
-	const struct plumb_tensor up[] = { weight(ctx, PLUMB_Q5_0, F, SMALL, false), noise(ctx, F, SMALL, false) };
+	struct set s = { .x = noise(ctx, 3, SMALL, false),
+		.norm = noise(ctx, 0, SMALL, false),
+		.gate = weight(ctx, PLUMB_Q5_0, F, SMALL, true) };
+	const struct plumb_tensor up[] = { weight(ctx, PLUMB_Q5_0, F, SMALL, false),
+		noise(ctx, F, SMALL, false) };
 	OK(plumb_tensor_new(ctx, &s.y, PLUMB_F32, 2, DIMS(3, F)));
 	for (int i = 0; i < 2; i++) {
 		OK(plumb_gate_up(ctx, &s.y, &s.x, &s.norm, 1e-6, &s.gate, &up[i]));

@@ -6,7 +6,8 @@
 #include "op/op.h"
 #include "native/native.h"
 
-static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b, int64_t m, int64_t n, int64_t k)
+static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b,
+	int64_t m, int64_t n, int64_t k)
 {
 	const float *have = plumb_host(y);
 	for (int64_t i = 0; i < m; i++)
@@ -20,7 +21,8 @@ static void check_against_double(const struct plumb_tensor *y, const float *x, c
 			if (m > 3 && k > 64)
 				bound = 260 * 0x1p-24 * size; /* a tile adds one after the other, in blocks of 256 */
 			if (!(fabs(have[i * n + j] - sum) <= bound))
-				ck_abort_msg("m %d n %d k %d: y[%d][%d] is %.9g, must be %.9g", (int)m, (int)n, (int)k, (int)i, (int)j, (double)have[i * n + j], sum);
+				ck_abort_msg("m %d n %d k %d: y[%d][%d] is %.9g, must be %.9g", (int)m, (int)n, (int)k,
+					(int)i, (int)j, (double)have[i * n + j], sum);
 		}
 }
 
@@ -38,7 +40,8 @@ START_TEST(test_small)
 			if (k > 62)
 				for (int64_t i = 0; i < m; i++)
 					x[i * k + 62] = 1e4f; /* the massive channel */
-			struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, k), x), tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(n, k), w);
+			struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, k), x),
+								tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(n, k), w);
 			struct plumb_tensor tb = special_tensor(ctx, PLUMB_F32, 1, DIMS(n), b), y;
 			OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, n)));
 			OK(plumb_matmul(ctx, &y, &tx, &tw, &tb));
@@ -63,7 +66,8 @@ START_TEST(test_nan)
 	for (int64_t m = 2; m <= 8; m++) { /* both ways of computing */
 		special_noise(x, m * K, 1, 1);
 		special_noise(w, N * K, 1, 2);
-		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x), tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(N, K), w), y;
+		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x),
+							tw = special_tensor(ctx, PLUMB_F32, 2, DIMS(N, K), w), y;
 		OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, N)));
 		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
 		memcpy(clean, plumb_host(&y), sizeof *clean * (size_t)(m * N));
@@ -71,7 +75,8 @@ START_TEST(test_nan)
 		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
 		for (int64_t i = 0; i < m * N; i++) {
 			float have = ((float *)plumb_host(&y))[i];
-			ck_assert_msg(i / N == 1 ? isnan(have) : have == clean[i], "m %d: y[%d][%d] is %g", (int)m, (int)(i / N), (int)(i % N), (double)have);
+			ck_assert_msg(i / N == 1 ? isnan(have) : have == clean[i], "m %d: y[%d][%d] is %g", (int)m,
+				(int)(i / N), (int)(i % N), (double)have);
 		}
 		plumb_tensor_free(&tx);
 		plumb_tensor_free(&tw);
@@ -93,8 +98,8 @@ static void draw_q8(unsigned char *bytes, double *w, int64_t count)
 	}
 }
 
-/* Activations in 16-bit integers: rows with one value far above the others, weights that must stay exact, and as many rows as make
- * passes in registers, panels, and with the second rows the one or the other. */
+/* Activations in 16-bit integers: rows with one value far above the others, weights that must stay exact, and
+ * as many rows as make passes in registers, panels, and with the second rows the one or the other. */
 START_TEST(test_second_rows)
 {
 	enum { N = 45, K = 288, MOST = 40 };
@@ -110,7 +115,8 @@ START_TEST(test_second_rows)
 		x[i * K + 62] = 1e4f;
 	for (int c = 0; c < 2 * (int)(sizeof rows / sizeof *rows); c++) {
 		int64_t m = rows[c / 2];
-		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x), tb = special_tensor(ctx, PLUMB_F32, 1, DIMS(N), b), tw, y;
+		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(m, K), x),
+							tb = special_tensor(ctx, PLUMB_F32, 1, DIMS(N), b), tw, y;
 		OK(plumb_tensor_new(ctx, &tw, PLUMB_Q8_0, 2, DIMS(N, K)));
 		OK(plumb_tensor_write(&tw, bytes, sizeof bytes));
 		OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(m, N)));
@@ -122,8 +128,10 @@ START_TEST(test_second_rows)
 				for (int64_t l = 0; l < K; l++)
 					want[j] += x[i * K + l] * w[j * K + l];
 			}
-			double off = special_distance((float *)plumb_host(&y) + i * N, want, N), bound = (c % 2 ? 0 : PLUMB_MODE_LOSS) + (2 + sqrt(K)) * PLUMB_U;
-			ck_assert_msg(off <= bound, "%s, row %d of %d is off by %.2e, may be %.2e", c % 2 ? "exact" : "default", (int)i, (int)m, off, bound);
+			double off = special_distance((float *)plumb_host(&y) + i * N, want, N),
+				   bound = (c % 2 ? 0 : PLUMB_MODE_LOSS) + (2 + sqrt(K)) * PLUMB_U;
+			ck_assert_msg(off <= bound, "%s, row %d of %d is off by %.2e, may be %.2e",
+				c % 2 ? "exact" : "default", (int)i, (int)m, off, bound);
 		}
 		plumb_tensor_free(&tx);
 		plumb_tensor_free(&tb);
@@ -134,8 +142,8 @@ START_TEST(test_second_rows)
 }
 END_TEST
 
-/* How many rows of x meet a panel depends on the cache; the bits do not. Rows in one block and in several, with and without
- * second rows, in integers of both sizes. */
+/* How many rows of x meet a panel depends on the cache; the bits do not. Rows in one block and in several,
+ * with and without second rows, in integers of both sizes. */
 START_TEST(test_blocks)
 {
 	enum { N = 45, K = 288, M = 1571 };
@@ -161,7 +169,8 @@ START_TEST(test_blocks)
 			((struct plumb_native *)ctx->driver[0].state)->cache = fit * 2 * 2 * K;
 			OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
 			for (int i = 0; i < M * N; i++)
-				if (memcmp(&have[i], (float *)plumb_host(&y) + i, sizeof *have)) /* an assertion per element is slow: Check writes each down */
+				if (memcmp(&have[i], (float *)plumb_host(&y) + i,
+						sizeof *have)) /* an assertion per element is slow: Check writes each down */
 					ck_abort_msg("cache for %zu rows, row %d: other bits", fit, i / N);
 		}
 	}
@@ -172,7 +181,12 @@ START_TEST(test_blocks)
 }
 END_TEST
 
-static const struct { const char *name; enum plumb_type y, x, w; int64_t ym, yn, xm, xk, wn, wk; enum plumb_status want; } bad[] = {
+static const struct {
+	const char *name;
+	enum plumb_type y, x, w;
+	int64_t ym, yn, xm, xk, wn, wk;
+	enum plumb_status want;
+} bad[] = {
 	{ "inner sizes differ", PLUMB_F32, PLUMB_F32, PLUMB_F32, 2, 3, 2, 32, 3, 64, PLUMB_E_SHAPE },
 	{ "rows of y", PLUMB_F32, PLUMB_F32, PLUMB_F32, 3, 3, 2, 32, 3, 32, PLUMB_E_SHAPE },
 	{ "columns of y", PLUMB_F32, PLUMB_F32, PLUMB_Q8_0, 2, 4, 2, 32, 3, 32, PLUMB_E_SHAPE },
@@ -192,10 +206,13 @@ START_TEST(test_refused)
 	OK(plumb_tensor_new(ctx, &w, bad[c].w, 2, DIMS(bad[c].wn, bad[c].wk)));
 	OK(plumb_tensor_new(ctx, &y, bad[c].y, 2, DIMS(bad[c].ym, bad[c].yn)));
 	memset(plumb_host(&y), 0x5a, plumb_tensor_bytes(&y));
-	ck_assert_msg(plumb_matmul(ctx, &y, &x, &w, NULL) == bad[c].want, "%s: %s", bad[c].name, plumb_last_error());
-	ck_assert_msg(strstr(plumb_last_error(), "matmul"), "%s: \"%s\" does not name the operator", bad[c].name, plumb_last_error());
+	ck_assert_msg(
+		plumb_matmul(ctx, &y, &x, &w, NULL) == bad[c].want, "%s: %s", bad[c].name, plumb_last_error());
+	ck_assert_msg(strstr(plumb_last_error(), "matmul"), "%s: \"%s\" does not name the operator", bad[c].name,
+		plumb_last_error());
 	for (size_t i = 0; i < plumb_tensor_bytes(&y); i++)
-		ck_assert_msg(((unsigned char *)plumb_host(&y))[i] == 0x5a, "%s: byte %zu of y was written", bad[c].name, i);
+		ck_assert_msg(
+			((unsigned char *)plumb_host(&y))[i] == 0x5a, "%s: byte %zu of y was written", bad[c].name, i);
 	plumb_tensor_free(&x);
 	plumb_tensor_free(&w);
 	plumb_tensor_free(&y);

@@ -6,7 +6,8 @@
 
 static void run(struct plumb_context *ctx, const float *x, const float *w, double eps, float *y)
 {
-	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(1, D), x), tw = special_tensor(ctx, PLUMB_F32, 1, DIMS(D), w), ty;
+	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(1, D), x),
+						tw = special_tensor(ctx, PLUMB_F32, 1, DIMS(D), w), ty;
 	OK(plumb_tensor_new(ctx, &ty, PLUMB_F32, 2, DIMS(1, D)));
 	OK(plumb_rmsnorm(ctx, &ty, &tx, &tw, eps));
 	OK(plumb_tensor_read(&ty, y, D * sizeof *y));
@@ -31,10 +32,11 @@ START_TEST(test_massive)
 		for (int i = 0; i < D; i++)
 			sum += (double)x[i] * x[i];
 		run(ctx, x, w, eps, y);
-		for (int i = 0; i < D; i++) { /* each element by itself: scale, two products, each rounded; an allowance for subnormals */
+		for (int i = 0; i < D; i++) { /* each element by itself: scale, two products, each rounded; an
+										 allowance for subnormals */
 			double want = x[i] / sqrt(sum / D + eps) * w[i];
-			ck_assert_msg(fabs(y[i] - want) <= 4 * 0x1p-24 * fabs(want) + 0x1p-148 + fabs(x[i]) * 0x1p-148, "%g: y[%d] is %g, must be %g",
-				(double)massive[c], i, (double)y[i], want);
+			ck_assert_msg(fabs(y[i] - want) <= 4 * 0x1p-24 * fabs(want) + 0x1p-148 + fabs(x[i]) * 0x1p-148,
+				"%g: y[%d] is %g, must be %g", (double)massive[c], i, (double)y[i], want);
 		}
 	}
 	plumb_close(ctx);

@@ -16,11 +16,14 @@ START_TEST(test_far)
 		for (int h = 0; h < 2; h++)
 			for (int j = 0; j < HD / 2; j++) {
 				int a = h * HD + (pairs ? 2 * j : j), b = a + (pairs ? 1 : HD / 2);
-				double angle = 32767 * pow(1e6, -2.0 * j / HD), c = cos(angle), s = sin(angle), want = x[a] * c - x[b] * s;
+				double angle = 32767 * pow(1e6, -2.0 * j / HD), c = cos(angle), s = sin(angle),
+					   want = x[a] * c - x[b] * s;
 				/* float32 angles would be off by 32767 * 2^-24 = 2e-3 */
-				ck_assert_msg(fabs(((float *)plumb_host(&y))[a] - want) <= 2e-7, "pair %d: %g, must be %g", j, (double)((float *)plumb_host(&y))[a], want);
+				ck_assert_msg(fabs(((float *)plumb_host(&y))[a] - want) <= 2e-7, "pair %d: %g, must be %g", j,
+					(double)((float *)plumb_host(&y))[a], want);
 				want = x[b] * c + x[a] * s;
-				ck_assert_msg(fabs(((float *)plumb_host(&y))[b] - want) <= 2e-7, "pair %d: %g, must be %g", j, (double)((float *)plumb_host(&y))[b], want);
+				ck_assert_msg(fabs(((float *)plumb_host(&y))[b] - want) <= 2e-7, "pair %d: %g, must be %g", j,
+					(double)((float *)plumb_host(&y))[b], want);
 			}
 	}
 	OK(plumb_rope(ctx, &y, &tx, 0, HD, 1e6, 1, PLUMB_ROPE_HALF));

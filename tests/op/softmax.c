@@ -10,13 +10,13 @@ START_TEST(test_rows)
 	float x[5 * D];
 	special_noise(x, 5 * D, 10, 8);
 	for (int j = 0; j < D; j++) {
-		x[j] = -INFINITY;               /* nothing to choose */
+		x[j] = -INFINITY; /* nothing to choose */
 		if (j > 3)
-			x[D + j] = -INFINITY;       /* masked after 3 */
-		x[2 * D + j] *= 1e30f;          /* exp without the shift overflows */
+			x[D + j] = -INFINITY; /* masked after 3 */
+		x[2 * D + j] *= 1e30f;    /* exp without the shift overflows */
 	}
 	x[3 * D + 26] = NAN;
-	x[4 * D + 5] = INFINITY;            /* inf - inf */
+	x[4 * D + 5] = INFINITY; /* inf - inf */
 	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(5, D), x), y;
 	OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(5, D)));
 	OK(plumb_softmax(ctx, &y, &tx));
@@ -28,7 +28,9 @@ START_TEST(test_rows)
 	for (int j = 0; j < D; j++) {
 		ck_assert_msg(isnan(p[j]), "a row of -inf gave %g", (double)p[j]);
 		double want = exp((double)x[D + j]) / sum;
-		ck_assert_msg(j > 3 ? p[D + j] == 0 && !signbit(p[D + j]) : fabs(p[D + j] - want) < 30 * 0x1p-24 * want, "masked row: %d is %g", j, (double)p[D + j]);
+		ck_assert_msg(
+			j > 3 ? p[D + j] == 0 && !signbit(p[D + j]) : fabs(p[D + j] - want) < 30 * 0x1p-24 * want,
+			"masked row: %d is %g", j, (double)p[D + j]);
 		total += p[D + j];
 		ck_assert(p[2 * D + j] == 0 || p[2 * D + j] == 1);
 		ones += p[2 * D + j] == 1;

@@ -19,15 +19,20 @@ struct plumb_context *special_open_in(int set, int threads, const char *mode);
 /* A context of the float64 truth. */
 struct plumb_context *special_truth(void);
 /* A tensor holding n = its count floats, rounded to its type. */
-struct plumb_tensor special_tensor(struct plumb_context *ctx, enum plumb_type type, int rank, const int64_t *dim, const float *data);
+struct plumb_tensor special_tensor(
+	struct plumb_context *ctx, enum plumb_type type, int rank, const int64_t *dim, const float *data);
 /* Seeded noise in [-most, most). */
 void special_noise(float *x, int64_t n, float most, unsigned seed);
 /* Relative L2 distance of two rows of floats. */
 double special_distance(const float *have, const double *want, int64_t n);
 
-#define DIMS(...) (int64_t[]){ __VA_ARGS__ }
-#define OK(call) do { enum plumb_status ok_status = (call); \
-	ck_assert_msg(ok_status == PLUMB_OK, "%s: %s", #call, ok_status ? plumb_last_error() : ""); } while (0)
+#define DIMS(...) \
+	(int64_t[]) { __VA_ARGS__ }
+#define OK(call) \
+	do { \
+		enum plumb_status ok_status = (call); \
+		ck_assert_msg(ok_status == PLUMB_OK, "%s: %s", #call, ok_status ? plumb_last_error() : ""); \
+	} while (0)
 
 TCase *special_argmax(void);
 TCase *special_attention(void);

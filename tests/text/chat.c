@@ -29,7 +29,8 @@ static struct plumb_stream stream_bytes(const char *bytes, size_t n, char *out)
 /* Text cut at every byte: what comes out is the whole characters before, then U+FFFD if one was cut. */
 START_TEST(stream_every_cut)
 {
-	static const char text[] = "a\xf0\x9f\x99\x82\xe4\xb8\x96\xc3\xa9\xf0\x9f\x91\xa9\xe2\x80\x8d!\xed\x95\x9c";
+	static const char text[] =
+		"a\xf0\x9f\x99\x82\xe4\xb8\x96\xc3\xa9\xf0\x9f\x91\xa9\xe2\x80\x8d!\xed\x95\x9c";
 	char out[64], end[16], expected[64];
 
 	for (size_t cut = 0; cut < sizeof(text); cut++) {
@@ -49,11 +50,24 @@ START_TEST(stream_every_cut)
 END_TEST
 
 #define BAD "\xef\xbf\xbd"
-static const struct { const char *bytes, *out; int held; } streams[] = {
-	{ "\x80", BAD, 0 }, { "\xc0\xaf", BAD BAD, 0 }, { "\xe4x", BAD "x", 0 }, { "\xe4\xb8x", BAD "x", 0 },
-	{ "\xf0\x9f\x99\xf0\x9f\x99\x82", BAD "\xf0\x9f\x99\x82", 0 }, { "\xed\xa0\x80", BAD BAD BAD, 0 },
-	{ "\xf4\x90\x80\x80", BAD BAD BAD BAD, 0 }, { "\xe0\x80\x80", BAD BAD BAD, 0 }, { "\xff\xfe" "a", BAD BAD "a", 0 },
-	{ "\xe4\xe4\xb8\x96", BAD "\xe4\xb8\x96", 0 }, { "\xf0\x9f\xc3", BAD, 1 }, { "ok\xf0\x9f\x99", "ok", 3 },
+static const struct {
+	const char *bytes, *out;
+	int held;
+} streams[] = {
+	{ "\x80", BAD, 0 },
+	{ "\xc0\xaf", BAD BAD, 0 },
+	{ "\xe4x", BAD "x", 0 },
+	{ "\xe4\xb8x", BAD "x", 0 },
+	{ "\xf0\x9f\x99\xf0\x9f\x99\x82", BAD "\xf0\x9f\x99\x82", 0 },
+	{ "\xed\xa0\x80", BAD BAD BAD, 0 },
+	{ "\xf4\x90\x80\x80", BAD BAD BAD BAD, 0 },
+	{ "\xe0\x80\x80", BAD BAD BAD, 0 },
+	{ "\xff\xfe"
+	  "a",
+		BAD BAD "a", 0 },
+	{ "\xe4\xe4\xb8\x96", BAD "\xe4\xb8\x96", 0 },
+	{ "\xf0\x9f\xc3", BAD, 1 },
+	{ "ok\xf0\x9f\x99", "ok", 3 },
 };
 
 START_TEST(stream_invalid)
@@ -72,11 +86,13 @@ START_TEST(stream_tokens)
 	char out[600], end[16];
 	size_t written, size;
 
-	ck_bad(plumb_stream_token(&s, qwen2, -1, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT, "token id -1");
+	ck_bad(plumb_stream_token(&s, qwen2, -1, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT,
+		"token id -1");
 	ck_bad(plumb_stream_token(&s, qwen2, 151936, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT,
 		"token id 151936");
 	ck_bad(plumb_stream_token(&s, qwen2, 9707, false, out, 4, &written), PLUMB_E_ARGUMENT, "needs 5 bytes");
-	ck_bad(plumb_stream_token(&bad, qwen2, 9707, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT, "holds 4 bytes");
+	ck_bad(plumb_stream_token(&bad, qwen2, 9707, false, out, sizeof(out), &written), PLUMB_E_ARGUMENT,
+		"holds 4 bytes");
 	ck_good(plumb_stream_token(&s, qwen2, 9707, false, out, 5, &written));
 	ck_assert_uint_eq(written, 5);
 	ck_assert_mem_eq(out, "Hello", 5);
@@ -84,7 +100,8 @@ START_TEST(stream_tokens)
 	ck_assert_uint_eq(written, 0);
 	ck_good(plumb_stream_token(&s, qwen2, 151645, true, out, sizeof(out), &written));
 	ck_assert_uint_eq(written, 10);
-	ck_good(plumb_stream_token(&s, qwen2, 151657, false, out, sizeof(out), &written)); /* <tool_call> is said */
+	ck_good(
+		plumb_stream_token(&s, qwen2, 151657, false, out, sizeof(out), &written)); /* <tool_call> is said */
 	ck_assert_uint_eq(written, 11);
 	/* Every token of the vocabulary fits into its size + 16, whatever came before. */
 	for (int32_t id = 0; id < 151936; id++) {
@@ -158,9 +175,19 @@ static struct plumb_tokenizer *with_template(const char *text)
 
 	tiny_init(&t);
 	tiny_token(&t, "<|im_start|>", 3), tiny_token(&t, "<|im_end|>", 3), tiny_token(&t, "<think>", 4);
-	tiny_token(&t, "<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", 3);
-	tiny_token(&t, "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", 3);
-	tiny_token(&t, "<\xef\xbd\x9cUser\xef\xbd\x9c>", 3), tiny_token(&t, "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>", 3);
+	tiny_token(&t,
+		"<\xef\xbd\x9c"
+		"begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+		3);
+	tiny_token(&t,
+		"<\xef\xbd\x9c"
+		"end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+		3);
+	tiny_token(&t, "<\xef\xbd\x9cUser\xef\xbd\x9c>", 3),
+		tiny_token(&t,
+			"<\xef\xbd\x9c"
+			"Assistant\xef\xbd\x9c>",
+			3);
 	t.v.bos = 259;
 	t.v.name = "Tiny\033";
 	t.v.chat_template = text;
@@ -168,7 +195,8 @@ static struct plumb_tokenizer *with_template(const char *text)
 	return tok;
 }
 
-/* Every row of the table of known texts, against what jinja2 made of the text; as text, and as tokens whose bytes are that text. */
+/* Every row of the table of known texts, against what jinja2 made of the text; as text, and as tokens whose
+ * bytes are that text. */
 START_TEST(templates_render_as_jinja)
 {
 	json_t *list = load("text/templates.json", 14), *row, *talks, *talk, *said;
@@ -177,7 +205,8 @@ START_TEST(templates_render_as_jinja)
 	json_array_foreach(list, at, row) {
 		struct plumb_tokenizer *tok = with_template(json_string_value(json_object_get(row, "template")));
 		const char *name = json_string_value(json_object_get(row, "name"));
-		ck_assert_msg(plumb_tokenizer_template(tok) && !strcmp(plumb_tokenizer_template(tok), name), "row %zu is %s", at, name);
+		ck_assert_msg(plumb_tokenizer_template(tok) && !strcmp(plumb_tokenizer_template(tok), name),
+			"row %zu is %s", at, name);
 		talks = json_object_get(row, "talks");
 		ck_assert_uint_ge(json_array_size(talks), 9);
 		json_array_foreach(talks, t, talk) {
@@ -188,7 +217,8 @@ START_TEST(templates_render_as_jinja)
 			int32_t *ids;
 			size_t n, size;
 			json_array_foreach(json_array_get(talk, 0), i, said)
-				m[i] = (struct plumb_message){ json_string_value(json_array_get(said, 0)), json_string_value(json_array_get(said, 1)) };
+				m[i] = (struct plumb_message){ json_string_value(json_array_get(said, 0)),
+					json_string_value(json_array_get(said, 1)) };
 			ck_good(plumb_chat_render(tok, m, 0, i, answer, &ours));
 			ck_assert_msg(!strcmp(ours, right), "%s, talk %zu:\n%s\nright:\n%s", name, t, ours, right);
 			free(ours);
@@ -204,14 +234,21 @@ START_TEST(templates_render_as_jinja)
 }
 END_TEST
 
-static const struct { const char *text, *words; } strangers[] = {
+static const struct {
+	const char *text, *words;
+} strangers[] = {
 	{ NULL, "the model \"Tiny?\" has no chat template" },
 	{ "", "the model \"Tiny?\" has a chat template that plumb does not know" },
-	{ "{# '<|im_start|>system\nold text<|im_end|>' #}\n{% for m in messages %}", "(\"{# '<|im_start|>system old text<|im_end| ...\", SHA-256 " },
+	{ "{# '<|im_start|>system\nold text<|im_end|>' #}\n{% for m in messages %}",
+		"(\"{# '<|im_start|>system old text<|im_end| ...\", SHA-256 " },
 	{ "\033[2J<|im_start|>", "(\" [2J<|im_start|>\", SHA-256 " },
-	{ "a\x7f" "b\xc2\x9b" "2J~", "(\"a b  2J~\", SHA-256 " },
+	{ "a\x7f"
+	  "b\xc2\x9b"
+	  "2J~",
+		"(\"a b  2J~\", SHA-256 " },
 	{ "0123456789012345678901234567890123456789", "(\"0123456789012345678901234567890123456789\", SHA-256 " },
-	{ "01234567890123456789012345678901234567890", "(\"0123456789012345678901234567890123456789 ...\", SHA-256 " },
+	{ "01234567890123456789012345678901234567890",
+		"(\"0123456789012345678901234567890123456789 ...\", SHA-256 " },
 };
 
 /* Nothing is guessed from a part; another template can be chosen. */
@@ -227,7 +264,8 @@ START_TEST(templates_not_known)
 	ck_bad(plumb_chat_render(tok, &m, 0, 1, true, &text), PLUMB_E_UNSUPPORTED, strangers[_i].words);
 	ck_bad(plumb_chat_tokenize(tok, &m, 0, 1, true, &ids, &n), PLUMB_E_UNSUPPORTED, strangers[_i].words);
 	ck_bad(plumb_tokenizer_use_template(tok, "chatm"), PLUMB_E_ARGUMENT, "\"chatm\"");
-	ck_bad(plumb_tokenizer_read_template(tok, "x\n", 2), PLUMB_E_UNSUPPORTED, "does not know the chat template \"x \" (SHA-256 2d711642b726b044)");
+	ck_bad(plumb_tokenizer_read_template(tok, "x\n", 2), PLUMB_E_UNSUPPORTED,
+		"does not know the chat template \"x \" (SHA-256 2d711642b726b044)");
 	for (int i = 0; plumb_template_name(i); i++) {
 		ck_good(plumb_tokenizer_use_template(tok, plumb_template_name(i)));
 		ck_assert_str_eq(plumb_tokenizer_template(tok), plumb_template_name(i));
@@ -278,9 +316,11 @@ START_TEST(template_without_its_tokens)
 	tiny_token(&t, "<|im_start|>", 3);
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
 	ck_good(plumb_tokenizer_use_template(tok, "chatml"));
-	ck_bad(plumb_chat_tokenize(tok, m, 0, 1, true, &ids, &n), PLUMB_E_UNSUPPORTED, "chatml needs the token <|im_end|>");
+	ck_bad(plumb_chat_tokenize(tok, m, 0, 1, true, &ids, &n), PLUMB_E_UNSUPPORTED,
+		"chatml needs the token <|im_end|>");
 	ck_good(plumb_tokenizer_use_template(tok, "deepseek-r1"));
-	ck_bad(plumb_chat_tokenize(tok, m, 0, 1, true, &ids, &n), PLUMB_E_UNSUPPORTED, "deepseek-r1 needs the token <");
+	ck_bad(plumb_chat_tokenize(tok, m, 0, 1, true, &ids, &n), PLUMB_E_UNSUPPORTED,
+		"deepseek-r1 needs the token <");
 	ck_bad(plumb_chat_render(tok, m, 1, 2, true, &text), PLUMB_E_ARGUMENT, "message 1");
 	plumb_tokenizer_free(tok);
 }
@@ -305,7 +345,11 @@ END_TEST
 
 START_TEST(chat_errors)
 {
-	static const struct { struct plumb_message m[2]; size_t first; const char *words; } rows[] = {
+	static const struct {
+		struct plumb_message m[2];
+		size_t first;
+		const char *words;
+	} rows[] = {
 		{ { { "user", "a" }, { "robot", "b" } }, 0, "message 1 has the role \"robot\"" },
 		{ { { NULL, "a" }, { "user", "b" } }, 0, "message 0 has the role \"(none)\"" },
 		{ { { "user", "a" }, { "user", NULL } }, 1, "message 1 has no content" },
@@ -316,11 +360,14 @@ START_TEST(chat_errors)
 	int32_t *ids;
 	size_t n;
 
-	ck_bad(plumb_chat_render(qwen2, rows[_i].m, rows[_i].first, 2, true, &text), PLUMB_E_ARGUMENT, rows[_i].words);
+	ck_bad(plumb_chat_render(qwen2, rows[_i].m, rows[_i].first, 2, true, &text), PLUMB_E_ARGUMENT,
+		rows[_i].words);
 	ck_assert_ptr_null(text);
-	ck_bad(plumb_chat_tokenize(qwen2, rows[_i].m, rows[_i].first, 2, true, &ids, &n), PLUMB_E_ARGUMENT, rows[_i].words);
+	ck_bad(plumb_chat_tokenize(qwen2, rows[_i].m, rows[_i].first, 2, true, &ids, &n), PLUMB_E_ARGUMENT,
+		rows[_i].words);
 	ck_bad(plumb_chat_tokenize(qwen2, &bad, 0, 1, true, &ids, &n), PLUMB_E_ARGUMENT, "not valid UTF-8");
-	ck_bad(plumb_chat_render(qwen2_nfc, rows[0].m, 0, 1, true, &text), PLUMB_E_UNSUPPORTED, "no chat template");
+	ck_bad(
+		plumb_chat_render(qwen2_nfc, rows[0].m, 0, 1, true, &text), PLUMB_E_UNSUPPORTED, "no chat template");
 }
 END_TEST
 

@@ -14,22 +14,31 @@ struct plumb_tokenizer *text_small(struct tiny *t)
 	tiny_init(t);
 	tiny_token(t, "ab", 1), tiny_token(t, "bc", 1), tiny_token(t, "abc", 1), tiny_token(t, "aa", 1);
 	tiny_token(t, "aaa", 1), tiny_token(t, "<x>", 3), tiny_token(t, "<x>y", 4), tiny_token(t, "<u>", 5);
-	tiny_merge(t, "b c"), tiny_merge(t, "a b"), tiny_merge(t, "a bc"), tiny_merge(t, "a a"), tiny_merge(t, "aa a");
+	tiny_merge(t, "b c"), tiny_merge(t, "a b"), tiny_merge(t, "a bc"), tiny_merge(t, "a a"),
+		tiny_merge(t, "aa a");
 	ck_good(plumb_tokenizer_new(&tok, &t->v));
 	return tok;
 }
 
-static const struct { const char *text; enum plumb_specials specials; size_t n; int32_t id[8]; } encoded[] = {
-	{ "abc", 0, 1, { 258 } },              /* bc first (rank 0), then a bc; never ab */
+static const struct {
+	const char *text;
+	enum plumb_specials specials;
+	size_t n;
+	int32_t id[8];
+} encoded[] = {
+	{ "abc", 0, 1, { 258 } }, /* bc first (rank 0), then a bc; never ab */
 	{ "ab", 0, 1, { 256 } },
-	{ "aaaa", 0, 2, { 259, 259 } },        /* equal ranks: leftmost first, twice, before aa a */
+	{ "aaaa", 0, 2, { 259, 259 } }, /* equal ranks: leftmost first, twice, before aa a */
 	{ "aaaaa", 0, 2, { 259, 260 } },
-	{ "aab", 0, 2, { 'a', 256 } },         /* a b has the lower rank */
+	{ "aab", 0, 2, { 'a', 256 } }, /* a b has the lower rank */
 	{ "b c", 0, 3, { 'b', ' ', 'c' } },
-	{ "<x>", 0, 1, { 261 } }, { "<x>y", 0, 1, { 262 } }, { "<x>z", 0, 2, { 261, 'z' } },
-	{ "<x><x>y<x", 0, 4, { 261, 262, '<', 'x' } }, { "ab<x>c", 0, 3, { 256, 261, 'c' } },
-	{ "<u>", 0, 3, { '<', 'u', '>' } },    /* unused tokens are not parsed */
-	{ "<x>y", PLUMB_SPECIALS_TEXT, 1, { 262 } }, /* user-defined: a token in any text */
+	{ "<x>", 0, 1, { 261 } },
+	{ "<x>y", 0, 1, { 262 } },
+	{ "<x>z", 0, 2, { 261, 'z' } },
+	{ "<x><x>y<x", 0, 4, { 261, 262, '<', 'x' } },
+	{ "ab<x>c", 0, 3, { 256, 261, 'c' } },
+	{ "<u>", 0, 3, { '<', 'u', '>' } },                         /* unused tokens are not parsed */
+	{ "<x>y", PLUMB_SPECIALS_TEXT, 1, { 262 } },                /* user-defined: a token in any text */
 	{ "<x>z", PLUMB_SPECIALS_TEXT, 4, { '<', 'x', '>', 'z' } }, /* control: text */
 	{ "", 0, 0, { 0 } },
 };
@@ -42,7 +51,8 @@ START_TEST(merges_by_hand)
 	size_t n;
 
 	for (int bos = 0; bos < 2; bos++) {
-		ck_good(plumb_tokenize(tok, encoded[_i].text, strlen(encoded[_i].text), encoded[_i].specials, &ids, &n));
+		ck_good(
+			plumb_tokenize(tok, encoded[_i].text, strlen(encoded[_i].text), encoded[_i].specials, &ids, &n));
 		ck_assert_uint_eq(n, encoded[_i].n + (size_t)bos);
 		if (bos)
 			ck_assert_int_eq(ids[0], 261);

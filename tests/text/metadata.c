@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests of a tokenizer from a file's metadata: each key that is missing, of another type or at odds with the others. */
+/* Tests of a tokenizer from a file's metadata: each key that is missing, of another type or at odds with the
+ * others. */
 #include <stdlib.h>
 #include <string.h>
 #include <plumb/model.h>
@@ -9,7 +10,13 @@
 #include "tiny.h"
 
 /* What to write of each key; NULL leaves the key out. */
-struct keys { const char *model, *pre, *tokens, *merges; uint32_t types; int eos; const char *add_bos, *family; int64_t pad; };
+struct keys {
+	const char *model, *pre, *tokens, *merges;
+	uint32_t types;
+	int eos;
+	const char *add_bos, *family;
+	int64_t pad;
+};
 
 static void put_key(struct gguf_builder *g, const char *key, const char *text)
 {
@@ -41,25 +48,41 @@ static void put_array(struct gguf_builder *g, const char *key, const char *text,
 	}
 }
 
-static const struct { struct keys k; enum plumb_status status; const char *words; } metas[] = {
+static const struct {
+	struct keys k;
+	enum plumb_status status;
+	const char *words;
+} metas[] = {
 	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
-	{ { NULL, "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.model is missing" },
+	{ { NULL, "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.model is missing" },
 	{ { "llama", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"llama\"" },
-	{ { "number", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "model is an integer, expected a string" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
+	{ { "number", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"model is an integer, expected a string" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK,
+		"tokenizer.ggml.pre is missing" },
 	{ { "gpt2", "", "good", "good", 264, 261, NULL, "qwen2", 0 }, PLUMB_OK, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "llama", 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.pre is missing" },
-	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 4294967295 }, PLUMB_OK, "padding_token_id is 4294967295" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.pre is missing" },
+	{ { "gpt2", NULL, "good", "good", 264, 261, NULL, "llama", 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.pre is missing" },
+	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 4294967295 }, PLUMB_OK,
+		"padding_token_id is 4294967295" },
 	{ { "gpt2", "qwen2", "good", "good", 264, 261, NULL, NULL, 264 }, PLUMB_OK, "the padding token is 264" },
 	{ { "gpt2", "deepseek-r1-qwen", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_OK, "" },
 	{ { "gpt2", "tekken", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"tekken\"" },
-	{ { "gpt2", "qwen2", NULL, "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.tokens is missing" },
-	{ { "gpt2", "qwen2", "text", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokens is a string, expected an array" },
-	{ { "gpt2", "qwen2", "floats", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", NULL, 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "tokenizer.ggml.merges is missing" },
-	{ { "gpt2", "qwen2", "good", "floats", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "each is a float, expected a string" },
-	{ { "gpt2", "qwen2", "good", "good", 263, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT, "263 token types for 264 tokens" },
+	{ { "gpt2", "qwen2", NULL, "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.tokens is missing" },
+	{ { "gpt2", "qwen2", "text", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokens is a string, expected an array" },
+	{ { "gpt2", "qwen2", "floats", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"each is a float, expected a string" },
+	{ { "gpt2", "qwen2", "good", NULL, 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.merges is missing" },
+	{ { "gpt2", "qwen2", "good", "floats", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"each is a float, expected a string" },
+	{ { "gpt2", "qwen2", "good", "good", 263, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"263 token types for 264 tokens" },
 	{ { "gpt2", "qwen2", "good", "good", 264, 264, NULL, NULL, 0 }, PLUMB_E_FORMAT, "the eos token is 264" },
 	{ { "gpt2", "qwen2", "good", "good", 264, -5, NULL, NULL, 0 }, PLUMB_E_FORMAT, "eos_token_id is -5" },
 	{ { "gpt2", "qwen2", "good", "good", 264, 261, "yes", NULL, 0 }, PLUMB_E_FORMAT,
@@ -75,7 +98,9 @@ START_TEST(from_metadata)
 	struct tiny t;
 
 	ours = text_small(&t);
-	g_header(&g, 3, 0, 1 + !!k->model + !!k->pre + !!k->tokens + !!k->merges + !!k->types + !!k->add_bos + !!k->family + !!k->pad);
+	g_header(&g, 3, 0,
+		1 + !!k->model + !!k->pre + !!k->tokens + !!k->merges + !!k->types + !!k->add_bos + !!k->family +
+			!!k->pad);
 	put_key(&g, "general.architecture", k->family);
 	if (k->pad) {
 		g_key(&g, "tokenizer.ggml.padding_token_id", G_U32);
@@ -100,7 +125,8 @@ START_TEST(from_metadata)
 	} else {
 		ck_good(plumb_tokenizer_from_file(&tok, file));
 		const char *warning = plumb_tokenizer_warning(tok, 0);
-		ck_assert_msg(warning ? *metas[_i].words && strstr(warning, metas[_i].words) : !*metas[_i].words, "%s", warning ? warning : "none");
+		ck_assert_msg(warning ? *metas[_i].words && strstr(warning, metas[_i].words) : !*metas[_i].words,
+			"%s", warning ? warning : "none");
 		ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
 		plumb_file_close(file); /* all is copied */
 		file = NULL;
@@ -137,7 +163,8 @@ START_TEST(rows_and_tokens)
 	g_data(&g, 32, (size_t)rows[_i] * 32);
 	ck_good(plumb_file_from_memory(&file, g.bytes, g.n));
 	if (_i == 2) {
-		ck_bad(plumb_tokenizer_from_file(&tok, file), PLUMB_E_FORMAT, "has 256 tokens, token_embd.weight has rows for the first 255");
+		ck_bad(plumb_tokenizer_from_file(&tok, file), PLUMB_E_FORMAT,
+			"has 256 tokens, token_embd.weight has rows for the first 255");
 	} else {
 		ck_good(plumb_tokenizer_from_file(&tok, file));
 		const char *warning = plumb_tokenizer_warning(tok, 0);

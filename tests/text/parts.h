@@ -8,7 +8,10 @@
 #include "../suite.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-static inline void text_add_loop(TCase *c, const TTest *test, size_t n) { tcase_add_loop_test(c, test, 0, (int)n); }
+static inline void text_add_loop(TCase *c, const TTest *test, size_t n)
+{
+	tcase_add_loop_test(c, test, 0, (int)n);
+}
 
 TCase *text_sample_case(void);
 TCase *text_vocab_case(void);

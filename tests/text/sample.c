@@ -7,7 +7,9 @@
 #include "parts.h"
 
 static const struct plumb_sampling greedy = { .size = sizeof greedy, .top_p = 1, .repeat_penalty = 1 };
-static const struct plumb_sampling plain = { .size = sizeof plain, .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 1 };
+static const struct plumb_sampling plain = {
+	.size = sizeof plain, .temperature = 1, .top_p = 1, .repeat_penalty = 1, .seed = 1
+};
 
 static struct plumb_sampler *new_sampler(struct plumb_sampling how)
 {
@@ -28,10 +30,17 @@ static int32_t choose(struct plumb_sampler *s, const float *logits, int32_t n)
 
 START_TEST(greedy_takes_lowest_of_equals)
 {
-	static const struct { float logit[5]; int32_t id; } rows[] = {
-		{ { 1, 3, 2, 3, 3 }, 1 }, { { 0, 0, 0, 0, 0 }, 0 }, { { -5, -4, -3, -2, -1 }, 4 },
-		{ { -INFINITY, -INFINITY, -1, -INFINITY, -INFINITY }, 2 }, { { 1, 2, INFINITY, 3, INFINITY }, 2 },
-		{ { -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY }, 0 }, { { -0.f, 0.f, -1, -1, -1 }, 0 },
+	static const struct {
+		float logit[5];
+		int32_t id;
+	} rows[] = {
+		{ { 1, 3, 2, 3, 3 }, 1 },
+		{ { 0, 0, 0, 0, 0 }, 0 },
+		{ { -5, -4, -3, -2, -1 }, 4 },
+		{ { -INFINITY, -INFINITY, -1, -INFINITY, -INFINITY }, 2 },
+		{ { 1, 2, INFINITY, 3, INFINITY }, 2 },
+		{ { -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY }, 0 },
+		{ { -0.f, 0.f, -1, -1, -1 }, 0 },
 	};
 	struct plumb_sampler *s = new_sampler(greedy);
 
@@ -40,7 +49,8 @@ START_TEST(greedy_takes_lowest_of_equals)
 }
 END_TEST
 
-/* Computed with Python's integers and math.exp: xoshiro256** seeded by splitmix64, inverse CDF in id order. */
+/* Computed with Python's integers and math.exp: xoshiro256** seeded by splitmix64, inverse CDF in id order.
+ */
 START_TEST(seeds_give_known_tokens)
 {
 	static const int32_t with_42[16] = { 10, 38, 67, 90, 98, 79, 68, 87, 79, 60, 68, 30, 79, 30, 68, 90 };
@@ -86,14 +96,34 @@ START_TEST(frequencies_are_softmax)
 END_TEST
 
 /* Probabilities 0.4 0.3 0.15 0.1 0.05, at the ids 3 0 4 1 2. `mask`: the ids that may come out. */
-static const struct { int top_k; double top_p, min_p; unsigned mask; } filters[] = {
-	{ 0, 1, 0, 0x1f },      { 1, 1, 0, 0x08 },      { 2, 1, 0, 0x09 },      { 3, 1, 0, 0x19 },
-	{ 5, 1, 0, 0x1f },      { 99, 1, 0, 0x1f },     { 0, 0.39, 0, 0x08 },   { 0, 0.41, 0, 0x09 },
-	{ 0, 0.69, 0, 0x09 },   { 0, 0.71, 0, 0x19 },   { 0, 0.86, 0, 0x1b },   { 0, 0.999, 0, 0x1f },
-	{ 0, 1e-9, 0, 0x08 },   { 0, 1, 1, 0x08 },      { 0, 1, 0.74, 0x09 },   { 0, 1, 0.76, 0x08 },
-	{ 0, 1, 0.3, 0x19 },    { 0, 1, 0.12, 0x1f },   { 0, 1, 0.13, 0x1b },
-	{ 2, 0.56, 0, 0x08 },   /* 0.4 / 0.7 = 0.571: top_p sees what top_k left */
-	{ 2, 0.58, 0, 0x09 },   { 3, 0.9, 0.5, 0x09 },  { 4, 0.8, 0.3, 0x19 },
+static const struct {
+	int top_k;
+	double top_p, min_p;
+	unsigned mask;
+} filters[] = {
+	{ 0, 1, 0, 0x1f },
+	{ 1, 1, 0, 0x08 },
+	{ 2, 1, 0, 0x09 },
+	{ 3, 1, 0, 0x19 },
+	{ 5, 1, 0, 0x1f },
+	{ 99, 1, 0, 0x1f },
+	{ 0, 0.39, 0, 0x08 },
+	{ 0, 0.41, 0, 0x09 },
+	{ 0, 0.69, 0, 0x09 },
+	{ 0, 0.71, 0, 0x19 },
+	{ 0, 0.86, 0, 0x1b },
+	{ 0, 0.999, 0, 0x1f },
+	{ 0, 1e-9, 0, 0x08 },
+	{ 0, 1, 1, 0x08 },
+	{ 0, 1, 0.74, 0x09 },
+	{ 0, 1, 0.76, 0x08 },
+	{ 0, 1, 0.3, 0x19 },
+	{ 0, 1, 0.12, 0x1f },
+	{ 0, 1, 0.13, 0x1b },
+	{ 2, 0.56, 0, 0x08 }, /* 0.4 / 0.7 = 0.571: top_p sees what top_k left */
+	{ 2, 0.58, 0, 0x09 },
+	{ 3, 0.9, 0.5, 0x09 },
+	{ 4, 0.8, 0.3, 0x19 },
 };
 
 START_TEST(filters_keep_the_right_ids)
@@ -140,8 +170,16 @@ END_TEST
 START_TEST(large_and_flat)
 {
 	enum { N = 20000 };
-	static const struct { int top_k; double top_p; int32_t below; } rows[] = {
-		{ 7, 1, 7 }, { 0, 0.5, N / 2 }, { 0, 0.99, N / 100 * 99 }, { 1000, 0.5, 500 }, { 0, 0.001, 20 },
+	static const struct {
+		int top_k;
+		double top_p;
+		int32_t below;
+	} rows[] = {
+		{ 7, 1, 7 },
+		{ 0, 0.5, N / 2 },
+		{ 0, 0.99, N / 100 * 99 },
+		{ 1000, 0.5, 500 },
+		{ 0, 0.001, 20 },
 	};
 	struct plumb_sampling how = plain;
 	float *logits = calloc(N, sizeof(*logits));
@@ -169,24 +207,24 @@ START_TEST(penalty)
 	how.repeat_penalty = 1.5;
 	how.repeat_window = 2;
 	struct plumb_sampler *s = new_sampler(how);
-	plumb_sampler_saw(s, 0);                      /* 4 / 1.5 < 3 */
-	ck_assert_int_eq(choose(s, logits, 4), 1);    /* remembers 1 */
-	ck_assert_int_eq(choose(s, logits, 4), 0);    /* both punished once; the window is now 1 0 */
-	ck_assert_int_eq(choose(s, logits, 4), 0);    /* 2.67 > 2 */
-	ck_assert_int_eq(choose(s, logits, 4), 1);    /* only 0 in the window: 2.67 < 3 */
+	plumb_sampler_saw(s, 0);                   /* 4 / 1.5 < 3 */
+	ck_assert_int_eq(choose(s, logits, 4), 1); /* remembers 1 */
+	ck_assert_int_eq(choose(s, logits, 4), 0); /* both punished once; the window is now 1 0 */
+	ck_assert_int_eq(choose(s, logits, 4), 0); /* 2.67 > 2 */
+	ck_assert_int_eq(choose(s, logits, 4), 1); /* only 0 in the window: 2.67 < 3 */
 	plumb_sampler_free(s);
 
 	static const float negative[2] = { -1, -1.2f };
 	s = new_sampler(how);
-	plumb_sampler_saw(s, 0);                      /* -1 * 1.5 < -1.2 */
+	plumb_sampler_saw(s, 0); /* -1 * 1.5 < -1.2 */
 	ck_assert_int_eq(choose(s, negative, 2), 1);
 	plumb_sampler_free(s);
 
 	static const float close[2] = { 4, 2 };
 	s = new_sampler(how);
 	plumb_sampler_saw(s, 0);
-	plumb_sampler_saw(s, 0);                      /* twice in the window, punished once: 2.67 > 2 */
-	plumb_sampler_saw(s, -7);                     /* ids from elsewhere do no harm */
+	plumb_sampler_saw(s, 0);  /* twice in the window, punished once: 2.67 > 2 */
+	plumb_sampler_saw(s, -7); /* ids from elsewhere do no harm */
 	plumb_sampler_saw(s, INT32_MAX);
 	plumb_sampler_saw(s, 0);
 	plumb_sampler_saw(s, 0);
@@ -232,19 +270,33 @@ END_TEST
 
 START_TEST(bad_settings)
 {
-	static const struct { struct plumb_sampling how; const char *words; } rows[] = {
-		{ { .size = sizeof(struct plumb_sampling), .temperature = -1, .top_p = 1, .repeat_penalty = 1 }, "temperature -1" },
-		{ { .size = sizeof(struct plumb_sampling), .temperature = NAN, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
-		{ { .size = sizeof(struct plumb_sampling), .temperature = INFINITY, .top_p = 1, .repeat_penalty = 1 }, "temperature" },
-		{ { .size = sizeof(struct plumb_sampling), .top_k = -1, .top_p = 1, .repeat_penalty = 1 }, "top_k -1" },
-		{ { .size = sizeof(struct plumb_sampling), .top_p = 0, .repeat_penalty = 1 }, "top_p 0" }, { { .size = sizeof(struct plumb_sampling), .top_p = 1.5, .repeat_penalty = 1 }, "top_p 1.5" },
+	static const struct {
+		struct plumb_sampling how;
+		const char *words;
+	} rows[] = {
+		{ { .size = sizeof(struct plumb_sampling), .temperature = -1, .top_p = 1, .repeat_penalty = 1 },
+			"temperature -1" },
+		{ { .size = sizeof(struct plumb_sampling), .temperature = NAN, .top_p = 1, .repeat_penalty = 1 },
+			"temperature" },
+		{ { .size = sizeof(struct plumb_sampling), .temperature = INFINITY, .top_p = 1, .repeat_penalty = 1 },
+			"temperature" },
+		{ { .size = sizeof(struct plumb_sampling), .top_k = -1, .top_p = 1, .repeat_penalty = 1 },
+			"top_k -1" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 0, .repeat_penalty = 1 }, "top_p 0" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1.5, .repeat_penalty = 1 }, "top_p 1.5" },
 		{ { .size = sizeof(struct plumb_sampling), .top_p = NAN, .repeat_penalty = 1 }, "top_p" },
-		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .min_p = -0.1, .repeat_penalty = 1 }, "min_p -0.1" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .min_p = -0.1, .repeat_penalty = 1 },
+			"min_p -0.1" },
 		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .min_p = 2, .repeat_penalty = 1 }, "min_p 2" },
 		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 0 }, "repeat_penalty 0" },
 		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = NAN }, "repeat_penalty" },
-		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 1, .repeat_window = -1 }, "repeat_window -1" },
-		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 1, .repeat_window = 1 << 21 }, "repeat_window 2097152" },
+		{ { .size = sizeof(struct plumb_sampling), .top_p = 1, .repeat_penalty = 1, .repeat_window = -1 },
+			"repeat_window -1" },
+		{ { .size = sizeof(struct plumb_sampling),
+			  .top_p = 1,
+			  .repeat_penalty = 1,
+			  .repeat_window = 1 << 21 },
+			"repeat_window 2097152" },
 	};
 	struct plumb_sampler *s = (struct plumb_sampler *)&s;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stop texts: against a plain search of the whole text, however it is cut into pieces; and over the borders of real tokens. */
+/* Stop texts: against a plain search of the whole text, however it is cut into pieces; and over the borders
+ * of real tokens. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/random.h"
@@ -14,7 +15,8 @@ static size_t plain(const char *text, size_t n, const struct plumb_span *stop, s
 	for (size_t end = 1; end <= n; end++) {
 		size_t best = 0;
 		for (size_t i = 0; i < count; i++)
-			if (stop[i].n <= end && stop[i].n > best && !memcmp(text + end - stop[i].n, stop[i].p, stop[i].n)) {
+			if (stop[i].n <= end && stop[i].n > best &&
+				!memcmp(text + end - stop[i].n, stop[i].p, stop[i].n)) {
 				best = stop[i].n;
 				*hit = (int)i;
 			}
@@ -24,7 +26,8 @@ static size_t plain(const char *text, size_t n, const struct plumb_span *stop, s
 	return n;
 }
 
-/* Feed in pieces of the given lengths (each bit of `cuts` ends one); nothing that comes out may be taken back. */
+/* Feed in pieces of the given lengths (each bit of `cuts` ends one); nothing that comes out may be taken
+ * back. */
 static void feed(const char *text, size_t n, unsigned cuts, const struct plumb_span *stop, size_t count)
 {
 	struct plumb_stop *s;
@@ -45,14 +48,16 @@ static void feed(const char *text, size_t n, unsigned cuts, const struct plumb_s
 	out = plumb_stop_end(s);
 	memcpy(got + size, out.p, out.n);
 	size += out.n;
-	ck_assert_msg(size == right && hit == expected && !memcmp(got, text, size), "\"%.*s\" cut by %x: \"%.*s\" and stop %d, expected %zu bytes and %d",
-		(int)n, text, cuts, (int)size, got, hit, right, expected);
+	ck_assert_msg(size == right && hit == expected && !memcmp(got, text, size),
+		"\"%.*s\" cut by %x: \"%.*s\" and stop %d, expected %zu bytes and %d", (int)n, text, cuts, (int)size,
+		got, hit, right, expected);
 	plumb_stop_free(s);
 }
 
 START_TEST(any_cut_gives_the_same)
 {
-	static const char *const sets[][3] = { { "ab", "ba", "aab" }, { "aaa", "aabaa", "b" }, { "abab", "bb", "ababb" }, { "abc", "b", "" }, { "aa", "aa", "" }, { "", "", "" } };
+	static const char *const sets[][3] = { { "ab", "ba", "aab" }, { "aaa", "aabaa", "b" },
+		{ "abab", "bb", "ababb" }, { "abc", "b", "" }, { "aa", "aa", "" }, { "", "", "" } };
 	struct plumb_span stop[3];
 	size_t count = 0;
 	uint64_t random = 12345;
@@ -105,7 +110,8 @@ START_TEST(held_back_no_longer_than_needed)
 }
 END_TEST
 
-/* After a mismatch the text's own beginnings count, also those that begin within one: every word of two letters, in every longer one. */
+/* After a mismatch the text's own beginnings count, also those that begin within one: every word of two
+ * letters, in every longer one. */
 START_TEST(texts_that_overlap_themselves)
 {
 	for (size_t m = 1; m <= 7; m++)
@@ -119,21 +125,29 @@ START_TEST(texts_that_overlap_themselves)
 					stop[i] = "ab"[word >> i & 1];
 				for (size_t i = 0; i < 11; i++)
 					text[i] = "ab"[round >> i & 1];
-				bool good = !plumb_stop_new(&s, &one, 1) && !plumb_stop_feed(s, text, 11, &out, &hit); /* ck_assert is slow */
+				bool good = !plumb_stop_new(&s, &one, 1) &&
+					!plumb_stop_feed(s, text, 11, &out, &hit); /* ck_assert is slow */
 				size_t right = plain(text, 11, &one, 1, &expected);
 				if (!good || hit != expected || (hit >= 0 && out.n != right))
-					ck_abort_msg("\"%.*s\" in \"%.11s\": %d at %zu, expected %d at %zu", (int)m, stop, text, hit, out.n, expected, right);
+					ck_abort_msg("\"%.*s\" in \"%.11s\": %d at %zu, expected %d at %zu", (int)m, stop, text,
+						hit, out.n, expected, right);
 				plumb_stop_free(s);
 			}
 }
 END_TEST
 
-/* As a program does it: ids to whole characters to the filter. A stop text of characters that several tokens make. */
+/* As a program does it: ids to whole characters to the filter. A stop text of characters that several tokens
+ * make. */
 START_TEST(over_the_borders_of_tokens)
 {
-	static const struct { const char *text, *stop, *before; } rows[] = {
-		{ "int main(void) { return 0; } /* end */", "} /*", "int main(void) { return 0; " }, { "Grüße aus 東京🙂🙃!", "🙃", "Grüße aus 東京🙂" },
-		{ "Grüße aus 東京🙂🙃!", "京🙂🙃", "Grüße aus 東" }, { "ab\n\nUser: cd", "\nUser:", "ab\n" }, { "no such thing", "xyz", "no such thing" },
+	static const struct {
+		const char *text, *stop, *before;
+	} rows[] = {
+		{ "int main(void) { return 0; } /* end */", "} /*", "int main(void) { return 0; " },
+		{ "Grüße aus 東京🙂🙃!", "🙃", "Grüße aus 東京🙂" },
+		{ "Grüße aus 東京🙂🙃!", "京🙂🙃", "Grüße aus 東" },
+		{ "ab\n\nUser: cd", "\nUser:", "ab\n" },
+		{ "no such thing", "xyz", "no such thing" },
 		{ "held: \nUse", "\nUser:", "held: \nUse" },
 	};
 	struct plumb_stream stream = { { 0 }, 0 };
@@ -164,7 +178,8 @@ END_TEST
 START_TEST(bad_stop_texts)
 {
 	struct plumb_stop *s = (struct plumb_stop *)&s;
-	ck_bad(plumb_stop_new(&s, (struct plumb_span[]){ span("a"), span("") }, 2), PLUMB_E_ARGUMENT, "stop text 1 is empty");
+	ck_bad(plumb_stop_new(&s, (struct plumb_span[]){ span("a"), span("") }, 2), PLUMB_E_ARGUMENT,
+		"stop text 1 is empty");
 	ck_assert_ptr_null(s);
 	const size_t most = (size_t)1 << 20;
 	char *text = calloc(most, 1);
@@ -179,16 +194,23 @@ END_TEST
 /* The offset in an error is that of the text that the caller gave. */
 START_TEST(offsets_are_those_of_the_text)
 {
-	const struct plumb_message talk[] = { { "system", "fine" }, { "user", "caf\xe9 noir" }, { "user", "cut \xe6\x9d" } };
+	const struct plumb_message talk[] = { { "system", "fine" }, { "user", "caf\xe9 noir" },
+		{ "user", "cut \xe6\x9d" } };
 	int32_t *ids;
 	size_t n;
 	ck_assert_uint_eq(plumb_utf8_invalid("abc", 3), 3);
 	ck_assert_uint_eq(plumb_utf8_invalid("", 0), 0);
-	ck_assert_uint_eq(plumb_utf8_invalid("\xef\xbb\xbf" "a\0b\xff", 7), 6);
+	ck_assert_uint_eq(plumb_utf8_invalid("\xef\xbb\xbf"
+										 "a\0b\xff",
+						  7),
+		6);
 	ck_assert_uint_eq(plumb_utf8_invalid("\xf0\x9f\x99", 3), 0);
-	ck_bad(plumb_chat_tokenize(qwen2, talk, 0, 2, true, &ids, &n), PLUMB_E_ARGUMENT, "message 1 (user): the message is not valid UTF-8 at byte 3 (0xe9)");
-	ck_bad(plumb_chat_tokenize(qwen2, talk + 2, 0, 1, true, &ids, &n), PLUMB_E_ARGUMENT, "at byte 4 (0xe6, cut off at the end)");
-	ck_bad(plumb_tokenize(qwen2, talk[1].content, strlen(talk[1].content), PLUMB_SPECIALS_TEXT, &ids, &n), PLUMB_E_ARGUMENT, "at byte 3 (0xe9)");
+	ck_bad(plumb_chat_tokenize(qwen2, talk, 0, 2, true, &ids, &n), PLUMB_E_ARGUMENT,
+		"message 1 (user): the message is not valid UTF-8 at byte 3 (0xe9)");
+	ck_bad(plumb_chat_tokenize(qwen2, talk + 2, 0, 1, true, &ids, &n), PLUMB_E_ARGUMENT,
+		"at byte 4 (0xe6, cut off at the end)");
+	ck_bad(plumb_tokenize(qwen2, talk[1].content, strlen(talk[1].content), PLUMB_SPECIALS_TEXT, &ids, &n),
+		PLUMB_E_ARGUMENT, "at byte 3 (0xe9)");
 }
 END_TEST
 

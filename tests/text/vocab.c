@@ -18,7 +18,7 @@ static void special_twice(struct tiny *t) { tiny_token(t, "<x>", 3), tiny_token(
 static void token_with_space(struct tiny *t) { tiny_token(t, "a b", 1); }
 static void token_outside(struct tiny *t) { tiny_token(t, "a\xe4\xb8\x96", 1); }
 static void token_just_outside(struct tiny *t) { tiny_token(t, "\xc5\x84", 1); } /* U+0144 */
-static void token_soft_hyphen(struct tiny *t) { tiny_token(t, "\xc2\xad", 1); } /* byte 0xad is U+0143 */
+static void token_soft_hyphen(struct tiny *t) { tiny_token(t, "\xc2\xad", 1); }  /* byte 0xad is U+0143 */
 static void token_not_utf8(struct tiny *t) { tiny_token(t, "a\xc4", 1); }
 static void kind_zero(struct tiny *t) { tiny_token(t, "ab", 0); }
 static void kind_large(struct tiny *t) { tiny_token(t, "ab", 7); }
@@ -50,7 +50,10 @@ static void merges_unknown(struct tiny *t)
 	tiny_merge(t, "q r"), tiny_merge(t, "r s"), tiny_merge(t, "s t");
 }
 static void bos_added_outside(struct tiny *t) { t->v.bos = 256, t->v.add_bos = true; }
-static void merges_too_many(struct tiny *t) { tiny_token(t, "ab", 1), tiny_merge(t, "a b"), tiny_merge(t, "a c"); }
+static void merges_too_many(struct tiny *t)
+{
+	tiny_token(t, "ab", 1), tiny_merge(t, "a b"), tiny_merge(t, "a c");
+}
 static void bos_outside(struct tiny *t) { t->v.bos = 256; }
 static void eos_outside(struct tiny *t) { t->v.eos = 1 << 30; }
 static void pad_negative(struct tiny *t) { t->v.pad = -2; }
@@ -58,7 +61,11 @@ static void bos_missing(struct tiny *t) { t->v.add_bos = true; }
 static void split_unknown(struct tiny *t) { t->v.split = "llama-bpe"; }
 static void split_none(struct tiny *t) { t->v.split = NULL; }
 
-static const struct { void (*broken)(struct tiny *t); enum plumb_status status; const char *words; } broken[] = {
+static const struct {
+	void (*broken)(struct tiny *t);
+	enum plumb_status status;
+	const char *words;
+} broken[] = {
 	{ no_tokens, PLUMB_E_FORMAT, "0 tokens" },
 	{ token_twice, PLUMB_E_FORMAT, "token 257 is the same as token 256" },
 	{ special_twice, PLUMB_E_FORMAT, "token 257 is the same as token 256" },
@@ -85,8 +92,12 @@ START_TEST(broken_vocabulary)
 }
 END_TEST
 
-/* What nothing needs: the one warning that says so, and text that has nothing to do with it works as before. */
-static const struct { void (*odd)(struct tiny *t); const char *words; } odd[] = {
+/* What nothing needs: the one warning that says so, and text that has nothing to do with it works as before.
+ */
+static const struct {
+	void (*odd)(struct tiny *t);
+	const char *words;
+} odd[] = {
 	{ token_empty, "token 256 is empty" },
 	{ special_empty, "token 256 is empty" },
 	{ token_with_space, "token 256 has a character that is not of the byte alphabet" },
@@ -115,7 +126,8 @@ static const struct { void (*odd)(struct tiny *t); const char *words; } odd[] = 
 	{ merge_into_special, "merge 0 has a result that is not a normal token" },
 	{ merge_twice, "merge 2 is the same as merge 0" },
 	{ merges_too_many, "merge 1 has a result that is not a normal token" },
-	{ merges_unknown, "merge 0 has a result that is not a normal token; it is left out (and 2 more like it)" },
+	{ merges_unknown,
+		"merge 0 has a result that is not a normal token; it is left out (and 2 more like it)" },
 	{ bos_outside, "the bos token is 256" },
 	{ pad_negative, "the padding token is -2" },
 };
@@ -133,7 +145,8 @@ START_TEST(odd_vocabulary)
 	odd[_i].odd(&t);
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
 	ck_assert_ptr_nonnull(plumb_tokenizer_warning(tok, 0));
-	ck_assert_msg(strstr(plumb_tokenizer_warning(tok, 0), odd[_i].words), "\"%s\"", plumb_tokenizer_warning(tok, 0));
+	ck_assert_msg(
+		strstr(plumb_tokenizer_warning(tok, 0), odd[_i].words), "\"%s\"", plumb_tokenizer_warning(tok, 0));
 	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 1));
 	if (strstr(odd[_i].words, "byte alphabet")) { /* no text becomes it, but the model may say it */
 		ck_assert(!plumb_tokenizer_is_special(tok, 256));
@@ -153,8 +166,13 @@ END_TEST
 
 /* What opens and ends turns is control whatever a file says, or a user who types it forges a turn. */
 static const char *const markers[] = { "<|im_start|>", "<|im_end|>", "<|endoftext|>",
-	"<\xef\xbd\x9c" "begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
-	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>" };
+	"<\xef\xbd\x9c"
+	"begin\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9c"
+	"end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+	"<\xef\xbd\x9cUser\xef\xbd\x9c>",
+	"<\xef\xbd\x9c"
+	"Assistant\xef\xbd\x9c>" };
 
 START_TEST(markers_are_control)
 {
@@ -189,7 +207,8 @@ START_TEST(byte_without_token)
 	tiny_init(&t);
 	bytes_missing(&t);
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
-	ck_bad(plumb_tokenize(tok, "a\xc8\x80", 3, PLUMB_SPECIALS_TEXT, &ids, &n), PLUMB_E_UNSUPPORTED, "no token for the byte 0xc8");
+	ck_bad(plumb_tokenize(tok, "a\xc8\x80", 3, PLUMB_SPECIALS_TEXT, &ids, &n), PLUMB_E_UNSUPPORTED,
+		"no token for the byte 0xc8");
 	ck_assert_ptr_null(ids);
 	plumb_tokenizer_free(tok);
 }
@@ -197,7 +216,8 @@ END_TEST
 
 START_TEST(split_names)
 {
-	static const char *const names[] = { "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open" };
+	static const char *const names[] = { "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez",
+		"stablelm2", "hunyuan", "solar-open" };
 	struct tiny t;
 	struct plumb_tokenizer *tok;
 
@@ -217,11 +237,14 @@ static enum plumb_status join(void *user, const char *piece, size_t n)
 }
 
 /* By Qwen2's pattern, which is in split.c; what merges make of the pieces hides some of it. */
-static const struct { const char *text, *pieces; } pieces[] = {
+static const struct {
+	const char *text, *pieces;
+} pieces[] = {
 	{ "abc123 d'S  e\r\n\n !!\nf", "abc|1|2|3| d|'S| | e|\r\n\n| !!\n|f|" },
 	{ "x  \n  y ", "x|  \n| | y| |" },
-	{ "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0 b", "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0| b|" }, /* letters of Unicode 15 and 15.1 */
-	{ "\xf0\x91\xbd\x90\xf0\x91\xbd\x91", "\xf0\x91\xbd\x90|\xf0\x91\xbd\x91|" },           /* and its digits */
+	{ "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0 b",
+		"a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0| b|" }, /* letters of Unicode 15 and 15.1 */
+	{ "\xf0\x91\xbd\x90\xf0\x91\xbd\x91", "\xf0\x91\xbd\x90|\xf0\x91\xbd\x91|" }, /* and its digits */
 };
 
 START_TEST(split_pieces)

@@ -18,7 +18,11 @@ static enum plumb_status ref(struct plumb_driver *driver, const struct plumb_cal
 }
 
 static double flops(const struct plumb_call *c) { return (double)plumb_tensor_count(c->out); }
-static double tolerance(const struct plumb_call *c) { (void)c; return 0; }
+static double tolerance(const struct plumb_call *c)
+{
+	(void)c;
+	return 0;
+}
 
 static const struct plumb_case cases[] = {
 	{ .name = "a row", .out = { PLUMB_F32, 2, { 1, 896 } }, .in = { { PLUMB_F32, 2, { 1, 896 } } } },
@@ -26,6 +30,14 @@ static const struct plumb_case cases[] = {
 };
 
 const struct plumb_op_desc plumb_op_twice = {
-	.name = "twice", .index = -1, .rows = 1, .check = check, .ref = ref, .flops = flops, .bytes = plumb_bytes_all,
-	.tolerance = tolerance, .cases = cases, .case_count = sizeof cases / sizeof *cases,
+	.name = "twice",
+	.index = -1,
+	.rows = 1,
+	.check = check,
+	.ref = ref,
+	.flops = flops,
+	.bytes = plumb_bytes_all,
+	.tolerance = tolerance,
+	.cases = cases,
+	.case_count = sizeof cases / sizeof *cases,
 };

@@ -37,7 +37,8 @@ static bool device_has(cl_device_id id, const char *name)
 	size_t need = 0, n = strlen(name);
 	char *all;
 	bool found = false;
-	if (plumb_cl.clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &need) || !need || !(all = malloc(need + 1)))
+	if (plumb_cl.clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, 0, NULL, &need) || !need ||
+		!(all = malloc(need + 1)))
 		return false;
 	all[0] = all[need] = 0;
 	plumb_cl.clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, need, all, NULL);
@@ -75,8 +76,11 @@ static void device_describe(struct plumb_cl_device *d, int index)
 	device_text(d->id, CL_DRIVER_VERSION, i->driver, sizeof i->driver);
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_TYPE, sizeof d->type, &d->type, NULL);
 	/* Oclgrind says it is everything at once: then it is a CPU. */
-	snprintf(i->type, sizeof i->type, "%s", d->type & CL_DEVICE_TYPE_CPU ? "cpu" : d->type & CL_DEVICE_TYPE_GPU ? "gpu" :
-		d->type & CL_DEVICE_TYPE_ACCELERATOR ? "accelerator" : "custom");
+	snprintf(i->type, sizeof i->type, "%s",
+		d->type & CL_DEVICE_TYPE_CPU               ? "cpu"
+			: d->type & CL_DEVICE_TYPE_GPU         ? "gpu"
+			: d->type & CL_DEVICE_TYPE_ACCELERATOR ? "accelerator"
+												   : "custom");
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof flag, &flag, NULL);
 	i->unified = flag;
 	plumb_cl.clGetDeviceInfo(d->id, CL_DEVICE_AVAILABLE, sizeof flag, &flag, NULL);
@@ -93,7 +97,8 @@ static void device_describe(struct plumb_cl_device *d, int index)
 	i->max_group = (uint32_t)group;
 	i->fp16 = device_has(d->id, "cl_khr_fp16");
 	i->fp64 = device_has(d->id, "cl_khr_fp64");
-	i->subgroups = device_has(d->id, "cl_khr_subgroups") || device_number(d->id, DEVICE_MAX_NUM_SUB_GROUPS, 4) > 0;
+	i->subgroups = device_has(d->id, "cl_khr_subgroups") ||
+		device_number(d->id, DEVICE_MAX_NUM_SUB_GROUPS, 4) > 0;
 	i->dot = device_has(d->id, "cl_khr_integer_dot_product");
 }
 

@@ -15,11 +15,17 @@ static void loader_open(void)
 	if (!lib)
 		lib = dlopen("libOpenCL.so", RTLD_NOW | RTLD_LOCAL);
 	if (!lib) {
-		snprintf(loader_why, sizeof loader_why, "no OpenCL loader: %s; on Debian install ocl-icd-libopencl1", dlerror());
+		snprintf(loader_why, sizeof loader_why, "no OpenCL loader: %s; on Debian install ocl-icd-libopencl1",
+			dlerror());
 		return;
 	}
 	/* A function pointer out of a void pointer: POSIX's way of writing it. */
-#define F(name) *(void **)&plumb_cl.name = dlsym(lib, #name); if (!plumb_cl.name) { snprintf(loader_why, sizeof loader_why, "the OpenCL loader lacks " #name); return; }
+#define F(name) \
+	*(void **)&plumb_cl.name = dlsym(lib, #name); \
+	if (!plumb_cl.name) { \
+		snprintf(loader_why, sizeof loader_why, "the OpenCL loader lacks " #name); \
+		return; \
+	}
 #include "cl/device/functions.def"
 }
 

@@ -24,20 +24,27 @@ static int select_rank(const struct plumb_cl_device *d, enum plumb_device_kind k
 	return gpu ? 3 + !d->info.unified : cpu ? 1 : 2;
 }
 
-static enum plumb_status select_named(const struct plumb_cl_device *list, int count, const char *wanted, enum plumb_device_kind kind, int *at)
+static enum plumb_status select_named(
+	const struct plumb_cl_device *list, int count, const char *wanted, enum plumb_device_kind kind, int *at)
 {
 	char *end;
 	long number = strtol(wanted, &end, 10);
 	bool is_number = isdigit((unsigned char)*wanted) && !*end;
 	for (int i = 0; i < count; i++)
-		if (is_number ? number == i : select_contains(list[i].info.name, wanted) || select_contains(list[i].info.platform, wanted)) {
+		if (is_number ? number == i
+					  : select_contains(list[i].info.name, wanted) ||
+					select_contains(list[i].info.platform, wanted)) {
 			if (!select_rank(&list[i], kind))
-				return plumb_fail(PLUMB_E_DRIVER, "PLUMB_CL_DEVICE=%.64s is \"%s\", which is %s", wanted, list[i].info.name,
-					list[i].info.available ? "not of the type that AR_HARDWARE_DRIVER asks for" : "not available");
+				return plumb_fail(PLUMB_E_DRIVER, "PLUMB_CL_DEVICE=%.64s is \"%s\", which is %s", wanted,
+					list[i].info.name,
+					list[i].info.available ? "not of the type that AR_HARDWARE_DRIVER asks for"
+										   : "not available");
 			*at = i;
 			return PLUMB_OK;
 		}
-	return plumb_fail(PLUMB_E_DRIVER, "PLUMB_CL_DEVICE=%.64s matches none of the %d OpenCL devices; 'plumb devices' lists them", wanted, count);
+	return plumb_fail(PLUMB_E_DRIVER,
+		"PLUMB_CL_DEVICE=%.64s matches none of the %d OpenCL devices; 'plumb devices' lists them", wanted,
+		count);
 }
 
 enum plumb_status plumb_cl_select(enum plumb_device_kind kind, struct plumb_cl_device *chosen)
@@ -54,8 +61,12 @@ enum plumb_status plumb_cl_select(enum plumb_device_kind kind, struct plumb_cl_d
 			if (select_rank(&list[i], kind) > (at < 0 ? 0 : select_rank(&list[at], kind)))
 				at = i;
 	if (!s && at < 0)
-		s = plumb_fail(PLUMB_E_DRIVER, "no OpenCL device%s among %d found; 'plumb doctor' says what is missing",
-			kind == PLUMB_KIND_CPU ? " of type cpu" : kind == PLUMB_KIND_GPU ? " of type gpu" : "", count);
+		s = plumb_fail(PLUMB_E_DRIVER,
+			"no OpenCL device%s among %d found; 'plumb doctor' says what is missing",
+			kind == PLUMB_KIND_CPU       ? " of type cpu"
+				: kind == PLUMB_KIND_GPU ? " of type gpu"
+										 : "",
+			count);
 	if (!s)
 		*chosen = list[at];
 	free(list);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vendors' code in a child process: a crash, an exit or a hang of it is something to report, not the doctor's end. The
- * child writes one line per finding into a pipe. */
+/* Vendors' code in a child process: a crash, an exit or a hang of it is something to report, not the doctor's
+ * end. The child writes one line per finding into a pipe. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -33,7 +33,8 @@ static bool child_take(struct plumb_doctor *d, char *line)
 	for (char *p = line; p && n < 6; n++)
 		field[n] = strsep(&p, "\t");
 	if (n == 6 && !strcmp(field[0], "finding"))
-		plumb_doctor_say(d, (enum plumb_mark)atoi(field[1]), (enum plumb_verdict)atoi(field[2]), field[3], *field[5] ? field[5] : NULL, "%s", field[4]);
+		plumb_doctor_say(d, (enum plumb_mark)atoi(field[1]), (enum plumb_verdict)atoi(field[2]), field[3],
+			*field[5] ? field[5] : NULL, "%s", field[4]);
 	else if (n == 3 && !strcmp(field[0], "fact"))
 		plumb_doctor_note(d, field[1], field[2]);
 	return n == 1 && !strcmp(field[0], "end");
@@ -72,7 +73,8 @@ static bool child_listen(struct plumb_doctor *d, int fd, int seconds, bool *ende
 	}
 }
 
-bool plumb_doctor_child(struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, int seconds, char how[128])
+bool plumb_doctor_child(
+	struct plumb_doctor *d, plumb_doctor_fn fn, const void *arg, int seconds, char how[128])
 {
 	int ends[2], status = 0;
 	bool ended = false;

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include "cl/doctor/doctor.h"
 
-enum plumb_status plumb_doctor(bool with_kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict)
+enum plumb_status plumb_doctor(
+	bool with_kernels, plumb_finding_fn report, void *user, enum plumb_verdict *verdict)
 {
 	*verdict = PLUMB_HEALTHY;
 	PLUMB_TRY(plumb_env_check()); /* the driver would not open, and for no reason of OpenCL's */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Saying what was found, and keeping facts for later steps: in a child both go to the parent as lines of text (child.c). */
+/* Saying what was found, and keeping facts for later steps: in a child both go to the parent as lines of text
+ * (child.c). */
 #include <stdarg.h>
 #include <string.h>
 #include "cl/doctor/doctor.h"
@@ -8,16 +9,16 @@
 /* Which of two problems is the one to name: the later in this list. */
 static int finding_gravity(enum plumb_verdict v)
 {
-	static const enum plumb_verdict order[] = { PLUMB_HEALTHY, PLUMB_NO_DEVICE, PLUMB_BROKEN_ICD, PLUMB_NO_ICD, PLUMB_WRONG_RESULTS, PLUMB_NO_LOADER,
-		PLUMB_NOT_BUILT };
+	static const enum plumb_verdict order[] = { PLUMB_HEALTHY, PLUMB_NO_DEVICE, PLUMB_BROKEN_ICD,
+		PLUMB_NO_ICD, PLUMB_WRONG_RESULTS, PLUMB_NO_LOADER, PLUMB_NOT_BUILT };
 	for (int i = 0; i < (int)(sizeof order / sizeof *order); i++)
 		if (order[i] == v)
 			return i;
 	return 0;
 }
 
-void plumb_doctor_say(struct plumb_doctor *d, enum plumb_mark mark, enum plumb_verdict verdict, const char *step, const char *advice,
-	const char *format, ...)
+void plumb_doctor_say(struct plumb_doctor *d, enum plumb_mark mark, enum plumb_verdict verdict,
+	const char *step, const char *advice, const char *format, ...)
 {
 	char what[1024], what_to_do[1280];
 	va_list args;

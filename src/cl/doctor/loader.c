@@ -17,8 +17,10 @@ static void loader_check(struct plumb_doctor *d, const void *arg)
 	struct link_map *map = NULL;
 	(void)arg;
 	if (plumb_cl_load()) {
-		PLUMB_SAY_PROBLEM(d, PLUMB_NO_LOADER, "loader", "install an OpenCL loader: on Debian and Ubuntu `sudo apt install ocl-icd-libopencl1`, "
-			"on Fedora `sudo dnf install ocl-icd`, on Arch `sudo pacman -S ocl-icd`", "%s", plumb_last_error());
+		PLUMB_SAY_PROBLEM(d, PLUMB_NO_LOADER, "loader",
+			"install an OpenCL loader: on Debian and Ubuntu `sudo apt install ocl-icd-libopencl1`, "
+			"on Fedora `sudo dnf install ocl-icd`, on Arch `sudo pacman -S ocl-icd`",
+			"%s", plumb_last_error());
 		return;
 	}
 	void *library = loader_open();
@@ -27,7 +29,8 @@ static void loader_check(struct plumb_doctor *d, const void *arg)
 	plumb_doctor_note(d, "loader", "loads");
 }
 
-/* Separate, since asking makes some loaders load every driver: if that fails, the drivers' own checks will say so. */
+/* Separate, since asking makes some loaders load every driver: if that fails, the drivers' own checks will
+ * say so. */
 static void loader_ask_version(struct plumb_doctor *d, const void *arg)
 {
 	/* 2 is the version, 3 the name, 4 the vendor; ocl-icd and Khronos' loader have it. */
@@ -54,7 +57,8 @@ void plumb_doctor_loader(struct plumb_doctor *d)
 {
 	char how[128];
 	if (!plumb_doctor_child(d, loader_check, NULL, 30, how))
-		PLUMB_SAY_PROBLEM(d, PLUMB_NO_LOADER, "loader", "reinstall it: ocl-icd-libopencl1 on Debian", "the OpenCL loader %s", how);
+		PLUMB_SAY_PROBLEM(d, PLUMB_NO_LOADER, "loader", "reinstall it: ocl-icd-libopencl1 on Debian",
+			"the OpenCL loader %s", how);
 	if (plumb_doctor_fact(d, "loader", 0))
 		plumb_doctor_child(d, loader_ask_version, NULL, 30, how);
 }

@@ -19,7 +19,8 @@ static bool node_check(struct plumb_doctor *d, const char *path)
 		return true;
 	}
 	struct group *g = getgrgid(st.st_gid);
-	snprintf(advice, sizeof advice, "join the node's group and log in again: sudo usermod -aG %s $USER", g ? g->gr_name : "render");
+	snprintf(advice, sizeof advice, "join the node's group and log in again: sudo usermod -aG %s $USER",
+		g ? g->gr_name : "render");
 	PLUMB_SAY_WARNING(d, "node", advice, "%s may not be opened: %s", path, strerror(errno));
 	return true;
 }
@@ -44,5 +45,6 @@ void plumb_doctor_nodes(struct plumb_doctor *d)
 		found += node_check(d, path);
 	}
 	if (!found)
-		PLUMB_SAY_OK(d, "node", "no GPU shows (no /dev/dri/renderD*, /dev/kfd, /dev/nvidia*): only CPU devices can work");
+		PLUMB_SAY_OK(d, "node",
+			"no GPU shows (no /dev/dri/renderD*, /dev/kfd, /dev/nvidia*): only CPU devices can work");
 }

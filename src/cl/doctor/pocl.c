@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PoCL keeps what it compiles in a folder and, where that cannot be written, offers no device and says nothing. Found for `plumb doctor`. */
+/* PoCL keeps what it compiles in a folder and, where that cannot be written, offers no device and says
+ * nothing. Found for `plumb doctor`. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 /* The folder as PoCL chooses it (pocl_cache.c), and the variable that says so. */
 static const char *pocl_folder(char *path, size_t size)
 {
-	const char *own = plumb_env(PLUMB_ENV_POCL_CACHE), *cache = plumb_env(PLUMB_ENV_CACHE_HOME), *home = plumb_env(PLUMB_ENV_HOME);
+	const char *own = plumb_env(PLUMB_ENV_POCL_CACHE), *cache = plumb_env(PLUMB_ENV_CACHE_HOME),
+			   *home = plumb_env(PLUMB_ENV_HOME);
 	if (own)
 		snprintf(path, size, "%s", own);
 	else if (cache)
@@ -53,7 +55,9 @@ bool plumb_doctor_pocl_stopped(struct plumb_doctor *d)
 	if (!here || pocl_can_write(path))
 		return false;
 	const int why = errno;
-	snprintf(advice, sizeof advice, "set POCL_CACHE_DIR to a folder that can be written, such as /tmp/pocl-%ld", (long)getuid());
-	PLUMB_SAY_WARNING(d, "pocl", advice, "PoCL cannot write its cache %s (from %s): %s; it then offers no device", path, from, strerror(why));
+	snprintf(advice, sizeof advice,
+		"set POCL_CACHE_DIR to a folder that can be written, such as /tmp/pocl-%ld", (long)getuid());
+	PLUMB_SAY_WARNING(d, "pocl", advice,
+		"PoCL cannot write its cache %s (from %s): %s; it then offers no device", path, from, strerror(why));
 	return true;
 }

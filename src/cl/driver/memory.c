@@ -9,15 +9,18 @@ enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffe
 	cl_int code;
 	size_t bytes = buffer->bytes;
 	if (bytes > cl->max_alloc)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "a tensor of %.1f MB is over the device's limit of %.1f MB for one buffer",
-			(double)bytes / 1e6, (double)cl->max_alloc / 1e6);
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"a tensor of %.1f MB is over the device's limit of %.1f MB for one buffer", (double)bytes / 1e6,
+			(double)cl->max_alloc / 1e6);
 	void *host = NULL;
-	/* Not bytes that the caller lends: writing them, be it with what they hold, would fault in a mapped file. */
+	/* Not bytes that the caller lends: writing them, be it with what they hold, would fault in a mapped file.
+	 */
 	if (cl->delegate && !buffer->borrowed) {
 		PLUMB_TRY(plumb_buffer_host(buffer));
 		host = buffer->host;
 	}
-	cl_mem mem = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_WRITE | (host ? CL_MEM_USE_HOST_PTR : cl->place), bytes, host, &code);
+	cl_mem mem = plumb_cl.clCreateBuffer(
+		cl->context, CL_MEM_READ_WRITE | (host ? CL_MEM_USE_HOST_PTR : cl->place), bytes, host, &code);
 	if (code)
 		return plumb_cl_fail(code, "a buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
 	*handle = mem;
@@ -38,16 +41,20 @@ enum plumb_status plumb_cl_upload(struct plumb_driver *driver, void *handle, con
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	const cl_uchar zero = 0;
 	/* Blocking: src may change as soon as we return. Without src the content is zero bytes. */
-	cl_int code = src ? plumb_cl.clEnqueueWriteBuffer(cl->queue, handle, CL_TRUE, 0, bytes, src, 0, NULL, NULL) :
-		plumb_cl.clEnqueueFillBuffer(cl->queue, handle, &zero, 1, 0, bytes, 0, NULL, NULL);
-	return code ? plumb_cl_fail(code, "writing %.1f MB to %s", (double)bytes / 1e6, cl->device.info.name) : PLUMB_OK;
+	cl_int code = src
+		? plumb_cl.clEnqueueWriteBuffer(cl->queue, handle, CL_TRUE, 0, bytes, src, 0, NULL, NULL)
+		: plumb_cl.clEnqueueFillBuffer(cl->queue, handle, &zero, 1, 0, bytes, 0, NULL, NULL);
+	return code ? plumb_cl_fail(code, "writing %.1f MB to %s", (double)bytes / 1e6, cl->device.info.name)
+				: PLUMB_OK;
 }
 
-enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes)
+enum plumb_status plumb_cl_download(
+	struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	cl_int code = plumb_cl.clEnqueueReadBuffer(cl->queue, handle, CL_TRUE, offset, bytes, dst, 0, NULL, NULL);
-	return code ? plumb_cl_fail(code, "reading %.1f MB from %s", (double)bytes / 1e6, cl->device.info.name) : PLUMB_OK;
+	return code ? plumb_cl_fail(code, "reading %.1f MB from %s", (double)bytes / 1e6, cl->device.info.name)
+				: PLUMB_OK;
 }
 
 enum plumb_status plumb_cl_sync(struct plumb_driver *driver)
@@ -63,12 +70,14 @@ enum plumb_status plumb_cl_scratch(struct plumb_driver *driver, int index, size_
 	cl_int code;
 	if (cl->scratch_bytes[index] < bytes) {
 		if (cl->scratch[index])
-			plumb_cl.clReleaseMemObject(cl->scratch[index]); /* lives on until the kernels that use it have ended */
+			plumb_cl.clReleaseMemObject(
+				cl->scratch[index]); /* lives on until the kernels that use it have ended */
 		cl->scratch_bytes[index] = 0;
 		cl->scratch[index] = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
 		if (code) {
 			cl->scratch[index] = NULL;
-			return plumb_cl_fail(code, "a buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
+			return plumb_cl_fail(
+				code, "a buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
 		}
 		cl->scratch_bytes[index] = bytes;
 	}

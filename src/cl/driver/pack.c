@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layout of weights that cl/weights.cl reads: groups of eight rows side by side, bits planar, scales apart, the file's own
- * values. */
+/* The layout of weights that cl/weights.cl reads: groups of eight rows side by side, bits planar, scales
+ * apart, the file's own values. */
 #include <string.h>
 #include "cl/driver/weight.h"
 
@@ -43,7 +43,11 @@ size_t plumb_cl_pack_bytes(enum plumb_type type, int64_t k)
 
 /* --- one row of one record: q + offset (0 ... 2^bits - 1), scales, minima --- */
 
-struct pack_record { uint8_t q[COLUMNS]; float scale[2], min; uint16_t half_scale, half_min; };
+struct pack_record {
+	uint8_t q[COLUMNS];
+	float scale[2], min;
+	uint16_t half_scale, half_min;
+};
 
 static uint16_t pack_half(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
 
@@ -57,17 +61,21 @@ static void pack_small(enum plumb_type type, const uint8_t *b, struct pack_recor
 		memcpy(p->q, b + 2, COLUMNS);
 		return;
 	}
-	uint32_t bits = five ? (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 | (uint32_t)high[3] << 24 : 0;
+	uint32_t bits = five
+		? (uint32_t)high[0] | (uint32_t)high[1] << 8 | (uint32_t)high[2] << 16 | (uint32_t)high[3] << 24
+		: 0;
 	for (int i = 0; i < 16; i++) {
 		p->q[i] = (uint8_t)((low[i] & 15) | (bits >> i & 1) << 4);
 		p->q[i + 16] = (uint8_t)(low[i] >> 4 | (bits >> (i + 16) & 1) << 4);
 	}
 }
 
-static void pack_k45(enum plumb_type type, const uint8_t *b, int j, struct pack_record *p) /* sub-block j of 8 */
+static void pack_k45(
+	enum plumb_type type, const uint8_t *b, int j, struct pack_record *p) /* sub-block j of 8 */
 {
 	const uint8_t *s = b + 4, *high = b + 16, *q = b + (type == PLUMB_Q5_K ? 48 : 16) + j / 2 * 32;
-	int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4, min = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
+	int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4,
+		min = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
 	p->scale[0] = plumb_f16_to_f32(pack_half(b)) * (float)scale;
 	p->min = plumb_f16_to_f32(pack_half(b + 2)) * (float)min;
 	for (int i = 0; i < COLUMNS; i++) {
@@ -84,11 +92,13 @@ static void pack_k6(const uint8_t *b, int j, struct pack_record *p) /* columns 3
 		p->scale[i] = d * (float)(int8_t)b[192 + half * 8 + quarter * 2 + i];
 	for (int i = 0; i < COLUMNS; i++) {
 		uint8_t low = b[half * 64 + quarter % 2 * 32 + i];
-		p->q[i] = (uint8_t)((quarter < 2 ? low & 15 : low >> 4) | (b[128 + half * 32 + i] >> quarter * 2 & 3) << 4);
+		p->q[i] = (uint8_t)((quarter < 2 ? low & 15 : low >> 4) |
+			(b[128 + half * 32 + i] >> quarter * 2 & 3) << 4);
 	}
 }
 
-static void pack_put_scales(uint8_t *record, const struct pack_layout *l, int lane, const struct pack_record *p)
+static void pack_put_scales(
+	uint8_t *record, const struct pack_layout *l, int lane, const struct pack_record *p)
 {
 	uint16_t *halves = (uint16_t *)(void *)record;
 	float *floats = (float *)(void *)record;
@@ -121,7 +131,8 @@ static void pack_put(uint8_t *record, const struct pack_layout *l, int lane, con
 		int i = j / 4, b = j % 4;
 		plane[(i * LANES + lane) * 4 + b] = (uint8_t)((p->q[j] & 15) | (p->q[j + 16] & 15) << 4);
 		if (l->bits == 5)
-			bits[0] |= (uint32_t)(p->q[j] >> 4 & 1) << (8 * b + i) | (uint32_t)(p->q[j + 16] >> 4 & 1) << (8 * b + 4 + i);
+			bits[0] |= (uint32_t)(p->q[j] >> 4 & 1) << (8 * b + i) |
+				(uint32_t)(p->q[j + 16] >> 4 & 1) << (8 * b + 4 + i);
 		if (l->bits == 6) {
 			bits[0] |= (uint32_t)(p->q[j] >> 4 & 3) << (8 * b + 2 * i);
 			bits[1] |= (uint32_t)(p->q[j + 16] >> 4 & 3) << (8 * b + 2 * i);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From kernel text to a built program: the binary from the cache or built, each program once per context and only when a kernel of
- * it is wanted. */
+/* From kernel text to a built program: the binary from the cache or built, each program once per context and
+ * only when a kernel of it is wanted. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cl/driver/kernel.h"
 
-static enum plumb_status program_build_error(const struct plumb_cl_state *cl, cl_program program, cl_int code, const char *file, const char *options)
+static enum plumb_status program_build_error(
+	const struct plumb_cl_state *cl, cl_program program, cl_int code, const char *file, const char *options)
 {
 	size_t need = 0;
 	char *log = NULL;
@@ -14,8 +15,11 @@ static enum plumb_status program_build_error(const struct plumb_cl_state *cl, cl
 	if (need && (log = calloc(1, need + 1)))
 		plumb_cl.clGetProgramBuildInfo(program, cl->device.id, CL_PROGRAM_BUILD_LOG, need, log, NULL);
 	const char *error = log ? strstr(log, "error") : NULL;
-	enum plumb_status s = plumb_fail(PLUMB_E_DEVICE, "building %s.cl for %s (%s): %s (%d)\n%.700s", file, cl->device.info.name, options,
-		plumb_cl_error_name(code), (int)code, error && error - log > 80 ? error - 80 : log ? log : "");
+	enum plumb_status s = plumb_fail(PLUMB_E_DEVICE, "building %s.cl for %s (%s): %s (%d)\n%.700s", file,
+		cl->device.info.name, options, plumb_cl_error_name(code), (int)code,
+		error && error - log > 80 ? error - 80
+			: log                 ? log
+								  : "");
 	free(log);
 	return s;
 }
@@ -34,14 +38,16 @@ static unsigned char *program_binary_of(cl_program program, size_t *size)
 	return bytes;
 }
 
-static bool program_from_cache(const struct plumb_cl_state *cl, const char *key, const char *options, cl_program *program)
+static bool program_from_cache(
+	const struct plumb_cl_state *cl, const char *key, const char *options, cl_program *program)
 {
 	unsigned char *binary;
 	size_t size;
 	cl_int code, status;
 	if (!plumb_cl_cache_load(cl, key, &binary, &size))
 		return false;
-	*program = plumb_cl.clCreateProgramWithBinary(cl->context, 1, &cl->device.id, &size, (const unsigned char **)(uintptr_t)&binary, &status, &code);
+	*program = plumb_cl.clCreateProgramWithBinary(
+		cl->context, 1, &cl->device.id, &size, (const unsigned char **)(uintptr_t)&binary, &status, &code);
 	free(binary);
 	if (!code && status) {
 		plumb_cl.clReleaseProgram(*program);
@@ -54,8 +60,8 @@ static bool program_from_cache(const struct plumb_cl_state *cl, const char *key,
 	return !code;
 }
 
-static enum plumb_status program_from_source(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
-	cl_program *program)
+static enum plumb_status program_from_source(const struct plumb_cl_state *cl, const char *file,
+	const char *text, const char *key, const char *options, cl_program *program)
 {
 	cl_int code;
 	size_t size;
@@ -83,16 +89,19 @@ static enum plumb_status program_from_source(const struct plumb_cl_state *cl, co
 }
 
 /* One process compiles, the others wait and find its binary. */
-static enum plumb_status program_build_locked(const struct plumb_cl_state *cl, const char *file, const char *text, const char *key, const char *options,
-	cl_program *program)
+static enum plumb_status program_build_locked(const struct plumb_cl_state *cl, const char *file,
+	const char *text, const char *key, const char *options, cl_program *program)
 {
 	int lock = plumb_cl_cache_lock(cl);
-	enum plumb_status s = program_from_cache(cl, key, options, program) ? PLUMB_OK : program_from_source(cl, file, text, key, options, program);
+	enum plumb_status s = program_from_cache(cl, key, options, program)
+		? PLUMB_OK
+		: program_from_source(cl, file, text, key, options, program);
 	plumb_cl_cache_unlock(lock);
 	return s;
 }
 
-static enum plumb_status program_build_with(const struct plumb_cl_state *cl, const char *file, const char *text, const char *options, cl_program *program)
+static enum plumb_status program_build_with(const struct plumb_cl_state *cl, const char *file,
+	const char *text, const char *options, cl_program *program)
 {
 	char *key = plumb_cl_cache_key(&cl->device, file, options, text);
 	enum plumb_status s = PLUMB_OK;
@@ -104,17 +113,20 @@ static enum plumb_status program_build_with(const struct plumb_cl_state *cl, con
 	return s;
 }
 
-static enum plumb_status program_build(const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
+static enum plumb_status program_build(
+	const struct plumb_cl_state *cl, const char *file, const char *own, cl_program *program)
 {
 	char options[768], *text;
 	enum plumb_status s = PLUMB_E_DEVICE;
 	PLUMB_TRY(plumb_cl_source(cl, file, &text));
-	/* -w: some compilers count their warnings on a user's stderr. What they might say, tools/check-kernels has heard.
-	 * A file that names it, apart from types.cl before it, has such a variant. What does not build so, builds without. */
+	/* -w: some compilers count their warnings on a user's stderr. What they might say, tools/check-kernels
+	 * has heard. A file that names it, apart from types.cl before it, has such a variant. What does not build
+	 * so, builds without. */
 	snprintf(options, sizeof options, "#line 1 \"%s.cl\"", file);
 	const char *line = strstr(text, options);
 	if (cl->subgroups && line && strstr(line, "PLUMB_SUBGROUPS")) {
-		snprintf(options, sizeof options, "-cl-std=CL%d.0 -w -DPLUMB_CPU=%d -DPLUMB_SUBGROUPS=1 %s", cl->subgroups, cl->cpu, own);
+		snprintf(options, sizeof options, "-cl-std=CL%d.0 -w -DPLUMB_CPU=%d -DPLUMB_SUBGROUPS=1 %s",
+			cl->subgroups, cl->cpu, own);
 		s = program_build_with(cl, file, text, options, program);
 	}
 	if (s == PLUMB_E_DEVICE) {
@@ -125,7 +137,8 @@ static enum plumb_status program_build(const struct plumb_cl_state *cl, const ch
 	return s;
 }
 
-enum plumb_status plumb_cl_program(struct plumb_driver *driver, const char *file, const char *options, cl_program *program)
+enum plumb_status plumb_cl_program(
+	struct plumb_driver *driver, const char *file, const char *options, cl_program *program)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	char key[512];

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text of a program: types.cl and a kernel file, from PLUMB_CL_PATH or embedded, with what they include in the place of the
- * lines: a compiler at run time has no folder to include from. */
+/* The text of a program: types.cl and a kernel file, from PLUMB_CL_PATH or embedded, with what they include
+ * in the place of the lines: a compiler at run time has no folder to include from. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cl/driver/kernel.h"
 
-struct plumb_cl_embedded { const char *name; const char *text; size_t size; };
-extern const struct plumb_cl_embedded plumb_cl_embedded[]; /* made by tools/embed-cl.sh; ends with name NULL */
+struct plumb_cl_embedded {
+	const char *name;
+	const char *text;
+	size_t size;
+};
+extern const struct plumb_cl_embedded
+	plumb_cl_embedded[]; /* made by tools/embed-cl.sh; ends with name NULL */
 
 enum { MOST_BYTES = 1 << 20, MOST_DEPTH = 4 /* of files that include files */ };
 
@@ -24,10 +29,14 @@ static enum plumb_status source_read(const char *folder, const char *name, char 
 	size_t n = all ? fread(all, 1, MOST_BYTES + 1, f) : 0;
 	int error = ferror(f) ? errno : 0;
 	fclose(f);
-	enum plumb_status s = !all ? plumb_fail(PLUMB_E_MEMORY, "no memory for %s", path) :
-		error ? plumb_fail(PLUMB_E_IO, "%s: %s (PLUMB_CL_PATH)", path, strerror(error)) :
-		n > MOST_BYTES ? plumb_fail(PLUMB_E_FORMAT, "%s: over %d bytes, which no kernel file has (PLUMB_CL_PATH)", path, MOST_BYTES) :
-		memchr(all, 0, n) ? plumb_fail(PLUMB_E_FORMAT, "%s: a zero byte in what should be text (PLUMB_CL_PATH)", path) : PLUMB_OK;
+	enum plumb_status s = !all ? plumb_fail(PLUMB_E_MEMORY, "no memory for %s", path)
+		: error                ? plumb_fail(PLUMB_E_IO, "%s: %s (PLUMB_CL_PATH)", path, strerror(error))
+		: n > MOST_BYTES
+		? plumb_fail(
+			  PLUMB_E_FORMAT, "%s: over %d bytes, which no kernel file has (PLUMB_CL_PATH)", path, MOST_BYTES)
+		: memchr(all, 0, n)
+		? plumb_fail(PLUMB_E_FORMAT, "%s: a zero byte in what should be text (PLUMB_CL_PATH)", path)
+		: PLUMB_OK;
 	if (s) {
 		free(all);
 		return s;
@@ -62,13 +71,16 @@ static enum plumb_status source_put(FILE *out, const char *folder, const char *n
 	enum plumb_status s = PLUMB_OK;
 	int line = 1;
 	if (depth > MOST_DEPTH)
-		return plumb_fail(PLUMB_E_FORMAT, "%s: kernel files include each other more than %d deep; does one include itself?", name, MOST_DEPTH);
+		return plumb_fail(PLUMB_E_FORMAT,
+			"%s: kernel files include each other more than %d deep; does one include itself?", name,
+			MOST_DEPTH);
 	PLUMB_TRY(source_one(folder, name, &own));
 	fprintf(out, "#line 1 \"%s\"\n", name);
 	for (const char *p = own; !s && *p; line++) {
 		size_t n = strcspn(p, "\n");
 		n += p[n] == '\n';
-		bool found = n < 64 && !strncmp(p, include, sizeof include - 1) && sscanf(p + sizeof include - 1, "%31[a-z_.]\"", inner) == 1;
+		bool found = n < 64 && !strncmp(p, include, sizeof include - 1) &&
+			sscanf(p + sizeof include - 1, "%31[a-z_.]\"", inner) == 1;
 		if (found) {
 			s = source_put(out, folder, inner, depth + 1);
 			fprintf(out, "\n#line %d \"%s\"\n", line + 1, name);

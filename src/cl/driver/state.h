@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an open cl driver holds: its settings, its device, queue and buffers, and what other rooms keep in it. */
+/* What an open cl driver holds: its settings, its device, queue and buffers, and what other rooms keep in it.
+ */
 #ifndef PLUMB_CL_STATE_H
 #define PLUMB_CL_STATE_H
 
@@ -9,12 +10,12 @@
 
 /* --- settings.c: the driver's environment variables, read once, when it opens --- */
 struct plumb_cl_settings {
-	const char *class;   /* PLUMB_CL_CLASS, "cpu" or "gpu"; NULL: unset */
-	const char *matmul;  /* PLUMB_CL_MATMUL, the name of a variant or "own"; NULL: unset */
+	const char *class;  /* PLUMB_CL_CLASS, "cpu" or "gpu"; NULL: unset */
+	const char *matmul; /* PLUMB_CL_MATMUL, the name of a variant or "own"; NULL: unset */
 	bool profile, canary;
-	uint64_t max_alloc;  /* PLUMB_CL_MAX_ALLOC in bytes; UINT64_MAX: unset */
-	char *path;          /* PLUMB_CL_PATH, a copy; NULL: unset */
-	char libs[1024];     /* the folder of the cache; "": there is none */
+	uint64_t max_alloc;    /* PLUMB_CL_MAX_ALLOC in bytes; UINT64_MAX: unset */
+	char *path;            /* PLUMB_CL_PATH, a copy; NULL: unset */
+	char libs[1024];       /* the folder of the cache; "": there is none */
 	const char *libs_lost; /* the variable that is too long to be part of that folder's path; NULL: none */
 };
 /* PLUMB_E_ARGUMENT names the variable whose value is not understood. */
@@ -26,9 +27,15 @@ struct plumb_cl_program; /* driver/kernel.h */
 struct plumb_cl_verdict; /* canary.c */
 
 #define PLUMB_CL_BUCKETS 64 /* of the hash table of kernels */
-/* Device memory between the launches of one operator. The first two are any operator's; a fused operator, which runs others, has
- * the rest to itself. */
-enum { PLUMB_CL_SCRATCH_A, PLUMB_CL_SCRATCH_B, PLUMB_CL_SCRATCH_NORMED, PLUMB_CL_SCRATCH_UP, PLUMB_CL_SCRATCHES };
+/* Device memory between the launches of one operator. The first two are any operator's; a fused operator,
+ * which runs others, has the rest to itself. */
+enum {
+	PLUMB_CL_SCRATCH_A,
+	PLUMB_CL_SCRATCH_B,
+	PLUMB_CL_SCRATCH_NORMED,
+	PLUMB_CL_SCRATCH_UP,
+	PLUMB_CL_SCRATCHES
+};
 
 struct plumb_cl_state {
 	struct plumb_context *owner; /* its busy callback is called for compilations */
@@ -36,9 +43,9 @@ struct plumb_cl_state {
 	struct plumb_cl_device device;
 	cl_context context;
 	cl_command_queue queue;
-	bool cpu;           /* the class of kernels: a CPU's have one work-item per block of rows and no barriers */
-	bool wide;          /* the device has vectors of sixteen floats */
-	bool profile;       /* each launch is waited for and timed */
+	bool cpu;     /* the class of kernels: a CPU's have one work-item per block of rows and no barriers */
+	bool wide;    /* the device has vectors of sixteen floats */
+	bool profile; /* each launch is waited for and timed */
 	bool canary;
 	int subgroups;      /* plumb_cl_subgroups, or 0 once a kernel that uses them was wrong */
 	uint64_t max_alloc; /* bytes of the largest buffer: the device's limit or PLUMB_CL_MAX_ALLOC */
@@ -49,12 +56,12 @@ struct plumb_cl_state {
 	cl_mem scratch[PLUMB_CL_SCRATCHES];
 	size_t scratch_bytes[PLUMB_CL_SCRATCHES];
 	struct plumb_chunk *chunks; /* memory that the weights on a CPU lie in (weight.c) */
-	struct { /* cosines and sines by position (op/rope.c) */
+	struct {                    /* cosines and sines by position (op/rope.c) */
 		cl_mem table;
 		int64_t positions, head_dim;
 		double base, factor;
 	} rope;
-	struct { /* what was measured on this device (tune/file.c) */
+	struct {       /* what was measured on this device (tune/file.c) */
 		bool read; /* the file was looked for */
 		struct plumb_tune_row *rows;
 		int count;
@@ -62,18 +69,23 @@ struct plumb_cl_state {
 	} tuning;
 	struct plumb_cl_verdict *verdicts; /* canary.c */
 	int verdict_count;
-	bool clblast;       /* CLBlast has worked in this context */
-	bool no_clblast;    /* it was wrong, or failed, in the canary */
+	bool clblast;    /* CLBlast has worked in this context */
+	bool no_clblast; /* it was wrong, or failed, in the canary */
 };
-static inline struct plumb_cl_state *plumb_cl_state(const struct plumb_driver *driver) { return driver->state; }
+static inline struct plumb_cl_state *plumb_cl_state(const struct plumb_driver *driver)
+{
+	return driver->state;
+}
 
 /* --- memory.c: buffers on the device; these are functions of the driver class (core/core.h) --- */
 enum plumb_status plumb_cl_alloc(struct plumb_driver *driver, struct plumb_buffer *buffer, void **handle);
 void plumb_cl_free(struct plumb_driver *driver, void *handle);
 enum plumb_status plumb_cl_upload(struct plumb_driver *driver, void *handle, const void *src, size_t bytes);
-enum plumb_status plumb_cl_download(struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes);
+enum plumb_status plumb_cl_download(
+	struct plumb_driver *driver, void *dst, void *handle, size_t offset, size_t bytes);
 enum plumb_status plumb_cl_sync(struct plumb_driver *driver);
-/* Device memory of at least these bytes, PLUMB_CL_SCRATCH_x, whose content lasts until the next operator. The state owns it. */
+/* Device memory of at least these bytes, PLUMB_CL_SCRATCH_x, whose content lasts until the next operator. The
+ * state owns it. */
 enum plumb_status plumb_cl_scratch(struct plumb_driver *driver, int index, size_t bytes, cl_mem *mem);
 
 /* --- copy.c --- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights on the device, in the layout of pack.c. A matrix larger than the device's largest buffer is split by rows. */
+/* Weights on the device, in the layout of pack.c. A matrix larger than the device's largest buffer is split
+ * by rows. */
 #include <stdlib.h>
 #include <string.h>
 #include "cl/driver/weight.h"
@@ -7,7 +8,8 @@
 #define LANES 8 /* rows of a row group */
 
 /* The rows of a slice, which begins with row `first`, in a buffer of their own. */
-static enum plumb_status weight_slice(struct plumb_driver *driver, struct plumb_cl_weight *w, const struct plumb_cl_pack *whole, int64_t first)
+static enum plumb_status weight_slice(
+	struct plumb_driver *driver, struct plumb_cl_weight *w, const struct plumb_cl_pack *whole, int64_t first)
 {
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	struct plumb_cl_pack pack = *whole;
@@ -17,11 +19,15 @@ static enum plumb_status weight_slice(struct plumb_driver *driver, struct plumb_
 	pack.rows = whole->rows - first < w->slice_rows ? whole->rows - first : w->slice_rows;
 	size_t bytes = (size_t)plumb_cl_pack_groups(pack.rows) * plumb_cl_pack_bytes(pack.type, pack.k);
 	/* A CPU takes them where they are, so they may as well be in huge pages. */
-	void *host = strcmp(cl->device.info.type, "cpu") ? NULL : plumb_chunk_take(&cl->chunks, bytes, &w->chunk[i]);
-	w->buffer[i] = plumb_cl.clCreateBuffer(cl->context, CL_MEM_READ_ONLY | (host ? CL_MEM_USE_HOST_PTR : cl->place), bytes, host, &code);
+	void *host = strcmp(cl->device.info.type, "cpu") ? NULL
+													 : plumb_chunk_take(&cl->chunks, bytes, &w->chunk[i]);
+	w->buffer[i] = plumb_cl.clCreateBuffer(
+		cl->context, CL_MEM_READ_ONLY | (host ? CL_MEM_USE_HOST_PTR : cl->place), bytes, host, &code);
 	if (code)
-		return plumb_cl_fail(code, "a weight buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
-	pack.to = plumb_cl.clEnqueueMapBuffer(cl->queue, w->buffer[i], CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, bytes, 0, NULL, NULL, &code);
+		return plumb_cl_fail(
+			code, "a weight buffer of %.1f MB on %s", (double)bytes / 1e6, cl->device.info.name);
+	pack.to = plumb_cl.clEnqueueMapBuffer(
+		cl->queue, w->buffer[i], CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, bytes, 0, NULL, NULL, &code);
 	if (code)
 		return plumb_cl_fail(code, "mapping a weight buffer on %s", cl->device.info.name);
 	plumb_cl_pack(&pack, driver->ctx->pool);
@@ -45,15 +51,18 @@ void plumb_cl_unprepare(struct plumb_driver *driver, void *prepared)
 	free(w);
 }
 
-static enum plumb_status weight_make(struct plumb_driver *driver, const struct plumb_tensor *t, struct plumb_cl_weight *w)
+static enum plumb_status weight_make(
+	struct plumb_driver *driver, const struct plumb_tensor *t, struct plumb_cl_weight *w)
 {
 	size_t group = plumb_cl_pack_bytes(t->type, w->k);
 	const int most = PLUMB_CL_WEIGHT_BUFFERS;
-	int64_t groups = plumb_cl_pack_groups(w->rows), fit = (int64_t)(plumb_cl_state(driver)->max_alloc / group);
-	struct plumb_cl_pack pack = { t->type, t->buffer->host, plumb_tensor_bytes(t) / (size_t)w->rows, w->rows, w->k, NULL };
+	int64_t groups = plumb_cl_pack_groups(w->rows),
+			fit = (int64_t)(plumb_cl_state(driver)->max_alloc / group);
+	struct plumb_cl_pack pack = { t->type, t->buffer->host, plumb_tensor_bytes(t) / (size_t)w->rows, w->rows,
+		w->k, NULL };
 	if (fit < 1 || (groups + fit - 1) / fit > most)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "a weight of %.1f MB does not fit %d buffers of %.1f MB", (double)groups * (double)group / 1e6, most,
-			(double)plumb_cl_state(driver)->max_alloc / 1e6);
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "a weight of %.1f MB does not fit %d buffers of %.1f MB",
+			(double)groups * (double)group / 1e6, most, (double)plumb_cl_state(driver)->max_alloc / 1e6);
 	w->slice_rows = (groups < fit ? groups : fit) * LANES;
 	for (int64_t first = 0; first < w->rows; first += w->slice_rows)
 		PLUMB_TRY(weight_slice(driver, w, &pack, first));
@@ -88,7 +97,8 @@ enum plumb_status plumb_cl_prepare(struct plumb_driver *driver, struct plumb_ten
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_cl_weight_of(struct plumb_driver *driver, const struct plumb_tensor *t, const struct plumb_cl_weight **weight, int64_t *first)
+enum plumb_status plumb_cl_weight_of(struct plumb_driver *driver, const struct plumb_tensor *t,
+	const struct plumb_cl_weight **weight, int64_t *first)
 {
 	struct plumb_copy *copy = &t->buffer->copy[driver->index];
 	if (!copy->prepared) {
@@ -99,13 +109,15 @@ enum plumb_status plumb_cl_weight_of(struct plumb_driver *driver, const struct p
 	size_t row;
 	plumb_type_size(t->type, t->dim[1], &row);
 	if (w->type != t->type || w->k != t->dim[1] || t->offset % (row * LANES))
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "a view of weights that begins inside a row group, or another shape of them");
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"a view of weights that begins inside a row group, or another shape of them");
 	*weight = w;
 	*first = (int64_t)(t->offset / row);
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_cl_weight_whole(struct plumb_driver *driver, const struct plumb_tensor *w, cl_mem *mem, int64_t *group)
+enum plumb_status plumb_cl_weight_whole(
+	struct plumb_driver *driver, const struct plumb_tensor *w, cl_mem *mem, int64_t *group)
 {
 	const struct plumb_cl_weight *weight;
 	int64_t first;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* argmax on an OpenCL device. On a GPU a row is too wide for one work-group, so blocks of it are searched first. */
+/* argmax on an OpenCL device. On a GPU a row is too wide for one work-group, so blocks of it are searched
+ * first. */
 #include "cl/op/op.h"
 
 #define BLOCK 4096

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include "cl/op/op.h"
 
-/* Rows of a work-item on a CPU: as many as share its copies of keys and values, unless compute units would idle. */
+/* Rows of a work-item on a CPU: as many as share its copies of keys and values, unless compute units would
+ * idle. */
 static int64_t attention_rows(const struct plumb_cl_state *cl, int64_t rows, int64_t kv_heads)
 {
 	int64_t fair = rows * kv_heads / (2 * (int64_t)cl->device.info.units);
@@ -17,16 +18,20 @@ static void attention_bind(struct plumb_cl_args *a, const struct plumb_call *cal
 	plumb_cl_int(a, call->s.attn.pos);
 }
 
-/* The keys are split among work-groups, each a whole number of strides; a second kernel joins what they made. */
-static enum plumb_status attention_split(struct plumb_driver *driver, const struct plumb_call *call, const char *options)
+/* The keys are split among work-groups, each a whole number of strides; a second kernel joins what they made.
+ */
+static enum plumb_status attention_split(
+	struct plumb_driver *driver, const struct plumb_call *call, const char *options)
 {
 	struct plumb_cl_args first = PLUMB_CL_FIRST_ARGS(driver, call), second = PLUMB_CL_ARGS(driver);
 	const struct plumb_attn *attn = &call->s.attn;
-	int64_t n = call->in[0]->dim[0], keys = attn->pos + n, splits = plumb_cl_variant_splits(call), each = (keys + splits - 1) / splits;
+	int64_t n = call->in[0]->dim[0], keys = attn->pos + n, splits = plumb_cl_variant_splits(call),
+			each = (keys + splits - 1) / splits;
 	each = (each + PLUMB_CL_GROUP - 1) / PLUMB_CL_GROUP * PLUMB_CL_GROUP;
 	splits = (keys + each - 1) / each;
 	cl_mem partial;
-	PLUMB_TRY(plumb_cl_scratch(driver, PLUMB_CL_SCRATCH_A, (size_t)(n * splits * (call->in[0]->dim[1] + 2 * attn->heads)) * sizeof(cl_float), &partial));
+	PLUMB_TRY(plumb_cl_scratch(driver, PLUMB_CL_SCRATCH_A,
+		(size_t)(n * splits * (call->in[0]->dim[1] + 2 * attn->heads)) * sizeof(cl_float), &partial));
 	plumb_cl_mem(&first, partial);
 	attention_bind(&first, call);
 	plumb_cl_int(&first, attn->heads);
@@ -34,7 +39,8 @@ static enum plumb_status attention_split(struct plumb_driver *driver, const stru
 	plumb_cl_float(&first, attn->scale);
 	plumb_cl_int(&first, each);
 	PLUMB_TRY(plumb_cl_launch(&first, "attention", "attention_split", options, 3,
-		(size_t[]){ (size_t)splits * PLUMB_CL_GROUP, (size_t)attn->heads, (size_t)n }, (size_t[]){ PLUMB_CL_GROUP, 1, 1 }));
+		(size_t[]){ (size_t)splits * PLUMB_CL_GROUP, (size_t)attn->heads, (size_t)n },
+		(size_t[]){ PLUMB_CL_GROUP, 1, 1 }));
 	plumb_cl_tensor(&second, call->out);
 	plumb_cl_mem(&second, partial);
 	plumb_cl_int(&second, attn->heads);
@@ -52,8 +58,10 @@ enum plumb_status plumb_cl_attention(struct plumb_driver *driver, const struct p
 	int64_t rows = attention_rows(cl, group_rows, attn->kv_heads);
 	char options[64];
 	if (k->type != v->type)
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "keys are %s and values %s", plumb_type_name(k->type), plumb_type_name(v->type));
-	snprintf(options, sizeof options, "-DHD=%d%s", (int)(q->dim[1] / attn->heads), k->type == PLUMB_F16 ? " -DKV_F16=1" : "");
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "keys are %s and values %s", plumb_type_name(k->type),
+			plumb_type_name(v->type));
+	snprintf(options, sizeof options, "-DHD=%d%s", (int)(q->dim[1] / attn->heads),
+		k->type == PLUMB_F16 ? " -DKV_F16=1" : "");
 	if (plumb_cl_choice_attention(cl, call) == PLUMB_CL_SPLIT)
 		return attention_split(driver, call, options);
 	plumb_cl_tensor(&a, call->out);
@@ -65,5 +73,6 @@ enum plumb_status plumb_cl_attention(struct plumb_driver *driver, const struct p
 	plumb_cl_int(&a, rows);
 	if (!cl->cpu)
 		return plumb_cl_launch_rows(&a, "attention", "attention", options, attn->heads, n);
-	return plumb_cl_launch_rows(&a, "attention", "attention", options, (group_rows + rows - 1) / rows, attn->kv_heads);
+	return plumb_cl_launch_rows(
+		&a, "attention", "attention", options, (group_rows + rows - 1) / rows, attn->kv_heads);
 }

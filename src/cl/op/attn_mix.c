@@ -20,7 +20,8 @@ enum plumb_status plumb_cl_attn_mix(struct plumb_driver *driver, const struct pl
 	plumb_cl_int(&a, attn->heads);
 	plumb_cl_int(&a, attn->kv_heads);
 	if (plumb_cl_state(driver)->cpu)
-		return plumb_cl_launch(&a, "attn_mix", "attn_mix", options, 2, (size_t[]){ n, heads }, (size_t[]){ 1, 1 });
+		return plumb_cl_launch(
+			&a, "attn_mix", "attn_mix", options, 2, (size_t[]){ n, heads }, (size_t[]){ 1, 1 });
 	return plumb_cl_launch(&a, "attn_mix", "attn_mix", options, 3, (size_t[]){ (size_t)head_dim, n, heads },
 		(size_t[]){ PLUMB_CL_GROUP, 1, 1 });
 }

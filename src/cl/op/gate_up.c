@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gate_up on OpenCL: in one launch for one row, behind rmsnorm for many on a CPU; else through the kernels of the basic
- * operators that it is made of. */
+/* gate_up on OpenCL: in one launch for one row, behind rmsnorm for many on a CPU; else through the kernels of
+ * the basic operators that it is made of. */
 #include "cl/op/op.h"
 
 enum { X, NORM, GATE, UP };
@@ -35,16 +35,22 @@ static enum plumb_status gate_up_one(struct plumb_driver *driver, const struct p
 	PLUMB_TRY(gate_up_bind(&a, call));
 	plumb_cl_int(&a, each);
 	plumb_cl_variant_options(cl, call->in[GATE]->type, PLUMB_CL_MT1, options);
-	return plumb_cl_launch_rows(&a, "gate_up", "gate_up", options, (groups + each - 1) / each, call->in[X]->dim[0]);
+	return plumb_cl_launch_rows(
+		&a, "gate_up", "gate_up", options, (groups + each - 1) / each, call->in[X]->dim[0]);
 }
 
-static enum plumb_status gate_up_norm(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_tensor *normed)
+static enum plumb_status gate_up_norm(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_tensor *normed)
 {
-	const struct plumb_call norm = { .op = PLUMB_OP_rmsnorm, .out = normed, .in = { call->in[X], call->in[NORM] }, .s = { .eps = call->s.eps } };
+	const struct plumb_call norm = { .op = PLUMB_OP_rmsnorm,
+		.out = normed,
+		.in = { call->in[X], call->in[NORM] },
+		.s = { .eps = call->s.eps } };
 	return plumb_cl_fused_run(driver, &norm, (struct plumb_cl_choice){ .variant = PLUMB_CL_MT1 });
 }
 
-static enum plumb_status gate_up_block(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_tensor *normed)
+static enum plumb_status gate_up_block(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_tensor *normed)
 {
 	const struct plumb_cl_state *cl = plumb_cl_state(driver);
 	struct plumb_cl_args a = PLUMB_CL_FIRST_ARGS(driver, call);
@@ -56,19 +62,24 @@ static enum plumb_status gate_up_block(struct plumb_driver *driver, const struct
 	plumb_cl_int(&a, rows);
 	PLUMB_TRY(gate_up_norm(driver, call, normed));
 	plumb_cl_variant_options(cl, call->in[GATE]->type, PLUMB_CL_BLOCK, options);
-	return plumb_cl_launch_rows(&a, "gate_up", "gate_up_block", options, plumb_cl_pack_groups(call->out->dim[1]), (m + rows - 1) / rows);
+	return plumb_cl_launch_rows(&a, "gate_up", "gate_up_block", options,
+		plumb_cl_pack_groups(call->out->dim[1]), (m + rows - 1) / rows);
 }
 
-static enum plumb_status gate_up_fallback(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_tensor *normed,
-	struct plumb_cl_choice choice)
+static enum plumb_status gate_up_fallback(struct plumb_driver *driver, const struct plumb_call *call,
+	struct plumb_tensor *normed, struct plumb_cl_choice choice)
 {
 	struct plumb_tensor *y = call->out;
 	struct plumb_cl_fused_matrix up;
 	PLUMB_TRY(plumb_cl_fused_matrix(driver, PLUMB_CL_SCRATCH_UP, y->dim[0], y->dim[1], &up));
 	PLUMB_TRY(gate_up_norm(driver, call, normed));
-	PLUMB_TRY(plumb_cl_fused_run(driver, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = y, .in = { normed, call->in[GATE] } }, choice));
-	PLUMB_TRY(plumb_cl_fused_run(driver, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &up.tensor, .in = { normed, call->in[UP] } }, choice));
-	return plumb_cl_fused_run(driver, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = y, .in = { y, &up.tensor } }, choice);
+	PLUMB_TRY(plumb_cl_fused_run(driver,
+		&(struct plumb_call){ .op = PLUMB_OP_matmul, .out = y, .in = { normed, call->in[GATE] } }, choice));
+	PLUMB_TRY(plumb_cl_fused_run(driver,
+		&(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &up.tensor, .in = { normed, call->in[UP] } },
+		choice));
+	return plumb_cl_fused_run(
+		driver, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = y, .in = { y, &up.tensor } }, choice);
 }
 
 enum plumb_status plumb_cl_gate_up(struct plumb_driver *driver, const struct plumb_call *call)

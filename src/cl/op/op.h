@@ -9,7 +9,8 @@
 
 /* --- one file per operator, each a plumb_op_fn (core/core.h) --- */
 #define PLUMB_FUSED(name, inputs, formula)
-#define PLUMB_OP(name, inputs, formula) enum plumb_status plumb_cl_##name(struct plumb_driver *driver, const struct plumb_call *call);
+#define PLUMB_OP(name, inputs, formula) \
+	enum plumb_status plumb_cl_##name(struct plumb_driver *driver, const struct plumb_call *call);
 #include <plumb/ops.def>
 enum plumb_status plumb_cl_attention(struct plumb_driver *driver, const struct plumb_call *call);
 enum plumb_status plumb_cl_qkv(struct plumb_driver *driver, const struct plumb_call *call);
@@ -18,19 +19,27 @@ enum plumb_status plumb_cl_matmul_add(struct plumb_driver *driver, const struct 
 
 /* --- matmul.c --- */
 /* matmul by this variant, or matmul_add, whose input 2 is a matrix that is added like a bias. */
-enum plumb_status plumb_cl_matmul_by(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice);
+enum plumb_status plumb_cl_matmul_by(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice);
 
 /* --- clblast.c --- */
 /* The columns of y that a slice of the weight gives, through CLBlast. */
-enum plumb_status plumb_cl_clblast(struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_slice *slice);
+enum plumb_status plumb_cl_clblast(
+	struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_slice *slice);
 
 /* --- fused.c --- */
-struct plumb_cl_fused_matrix { struct plumb_buffer buffer; struct plumb_tensor tensor; };
+struct plumb_cl_fused_matrix {
+	struct plumb_buffer buffer;
+	struct plumb_tensor tensor;
+};
 /* A float32 matrix in scratch memory `index`. */
-enum plumb_status plumb_cl_fused_matrix(struct plumb_driver *driver, int index, int64_t rows, int64_t columns, struct plumb_cl_fused_matrix *m);
+enum plumb_status plumb_cl_fused_matrix(
+	struct plumb_driver *driver, int index, int64_t rows, int64_t columns, struct plumb_cl_fused_matrix *m);
 /* Runs a basic operator as a part of a fused one; a matmul by this variant. */
-enum plumb_status plumb_cl_fused_run(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice);
-/* PLUMB_E_UNSUPPORTED: a row of k elements is longer than a work-item on a CPU has room for, which norms it for itself. */
+enum plumb_status plumb_cl_fused_run(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice);
+/* PLUMB_E_UNSUPPORTED: a row of k elements is longer than a work-item on a CPU has room for, which norms it
+ * for itself. */
 enum plumb_status plumb_cl_fused_row(struct plumb_driver *driver, int64_t k);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qkv on OpenCL: one row in as many launches as its weights have types, several through the kernels of rmsnorm and matmul. */
+/* qkv on OpenCL: one row in as many launches as its weights have types, several through the kernels of
+ * rmsnorm and matmul. */
 #include "cl/op/op.h"
 
 enum { X, NORM, WEIGHT, BIAS = WEIGHT + 3 };
@@ -45,24 +46,32 @@ static enum plumb_status qkv_launch(struct plumb_driver *driver, const struct pl
 		if (absent)
 			continue;
 		groups += plumb_cl_pack_groups(w->dim[0]);
-		a.bytes += (double)plumb_tensor_bytes(w) + (double)plumb_tensor_bytes(&y) + (b ? (double)plumb_tensor_bytes(b) : 0);
+		a.bytes += (double)plumb_tensor_bytes(w) + (double)plumb_tensor_bytes(&y) +
+			(b ? (double)plumb_tensor_bytes(b) : 0);
 	}
 	int64_t each = plumb_cl_variant_groups(cl, groups);
 	plumb_cl_int(&a, groups);
 	plumb_cl_int(&a, each);
-	return plumb_cl_launch_rows(&a, "qkv", "qkv", plumb_cl_pack_options(type), (groups + each - 1) / each, x->dim[0]);
+	return plumb_cl_launch_rows(
+		&a, "qkv", "qkv", plumb_cl_pack_options(type), (groups + each - 1) / each, x->dim[0]);
 }
 
-static enum plumb_status qkv_fallback(struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice)
+static enum plumb_status qkv_fallback(
+	struct plumb_driver *driver, const struct plumb_call *call, struct plumb_cl_choice choice)
 {
 	const struct plumb_tensor *x = call->in[X];
 	struct plumb_cl_fused_matrix normed;
 	PLUMB_TRY(plumb_cl_fused_matrix(driver, PLUMB_CL_SCRATCH_NORMED, x->dim[0], x->dim[1], &normed));
-	const struct plumb_call norm = { .op = PLUMB_OP_rmsnorm, .out = &normed.tensor, .in = { x, call->in[NORM] }, .s = { .eps = call->s.eps } };
+	const struct plumb_call norm = { .op = PLUMB_OP_rmsnorm,
+		.out = &normed.tensor,
+		.in = { x, call->in[NORM] },
+		.s = { .eps = call->s.eps } };
 	PLUMB_TRY(plumb_cl_fused_run(driver, &norm, choice));
 	for (int i = 0; i < 3; i++) {
 		struct plumb_tensor y = qkv_output(call, i);
-		const struct plumb_call product = { .op = PLUMB_OP_matmul, .out = &y, .in = { &normed.tensor, call->in[WEIGHT + i], call->in[BIAS + i] } };
+		const struct plumb_call product = { .op = PLUMB_OP_matmul,
+			.out = &y,
+			.in = { &normed.tensor, call->in[WEIGHT + i], call->in[BIAS + i] } };
 		PLUMB_TRY(plumb_cl_fused_run(driver, &product, choice));
 	}
 	return PLUMB_OK;

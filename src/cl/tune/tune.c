@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Measuring the variants of a matmul on the device of a context. What is done with the result is in choice.c. */
+/* Measuring the variants of a matmul on the device of a context. What is done with the result is in choice.c.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +8,14 @@
 #include "core/random.h"
 
 /* A row of the file holds for these rows of activations; measured with m. One row has one variant. */
-static const struct tune_class { int64_t low, high, m; } classes[] = { { 2, 7, 4 }, { 8, 31, 16 }, { 32, 127, 64 }, { 128, 0, 256 } };
+static const struct tune_class {
+	int64_t low, high, m;
+} classes[] = { { 2, 7, 4 }, { 8, 31, 16 }, { 32, 127, 64 }, { 128, 0, 256 } };
 #define CLASSES ((int)(sizeof classes / sizeof *classes))
 #define MOST_TIMINGS 25
-#define WORTH 0.95 /* of the fixed variant's time, in the median and in the fastest run, which a busy machine disturbs least */
+#define WORTH \
+	0.95 /* of the fixed variant's time, in the median and in the fastest run, which a busy machine disturbs \
+			least */
 #define PAIRS 9    /* timings in turn with the fixed variant before another is taken; ... */
 #define WINS 8     /* ... it is faster in so many: by chance 2 in 100 */
 #define ENOUGH 0.1 /* seconds of each variant; short ones are timed more often */
@@ -38,7 +43,9 @@ static enum plumb_status tune_run(struct tune_bench *b, int64_t m, int variant, 
 	PLUMB_TRY(plumb_tensor_rows(&x, &b->x, 0, m));
 	PLUMB_TRY(plumb_tensor_rows(&y, &b->y, 0, m));
 	double start = plumb_seconds();
-	const struct plumb_call call = { .op = PLUMB_OP_matmul, .out = &y, .in = { &x, &b->w }, .variant = 1 + variant };
+	const struct plumb_call call = {
+		.op = PLUMB_OP_matmul, .out = &y, .in = { &x, &b->w }, .variant = 1 + variant
+	};
 	enum plumb_status s = b->driver->cls->op[call.op](b->driver, &call);
 	cl_int code = plumb_cl.clFinish(cl->queue);
 	*time = plumb_seconds() - start;
@@ -78,7 +85,8 @@ static int tune_best(const struct plumb_tune_row *row)
 {
 	int best = -1;
 	for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
-		if (tune_usable(&row->variant[i]) && (best < 0 || row->variant[i].seconds < row->variant[best].seconds))
+		if (tune_usable(&row->variant[i]) &&
+			(best < 0 || row->variant[i].seconds < row->variant[best].seconds))
 			best = i;
 	return best;
 }
@@ -92,15 +100,17 @@ static void tune_choose(struct plumb_tune_row *row, const bool *timed, const dou
 		return;
 	}
 	for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
-		if (timed[i] && row->variant[i].seconds <= WORTH * row->variant[f].seconds && fastest[i] <= WORTH * fastest[f] &&
+		if (timed[i] && row->variant[i].seconds <= WORTH * row->variant[f].seconds &&
+			fastest[i] <= WORTH * fastest[f] &&
 			(best == f || row->variant[i].seconds < row->variant[best].seconds))
 			best = i;
 	row->chosen = best;
 }
 
-/* What a first look found faster than the fixed variant is taken if it stays so, pair by pair: on a busy machine one of several
- * variants is soon ahead by chance. */
-static enum plumb_status tune_confirm(struct tune_bench *b, struct plumb_tune_row *row, const struct plumb_tune_options *o)
+/* What a first look found faster than the fixed variant is taken if it stays so, pair by pair: on a busy
+ * machine one of several variants is soon ahead by chance. */
+static enum plumb_status tune_confirm(
+	struct tune_bench *b, struct plumb_tune_row *row, const struct plumb_tune_options *o)
 {
 	int other = row->chosen, fixed = row->fixed, wins = 0;
 	double time[2][PAIRS], ratio[PAIRS];
@@ -126,7 +136,8 @@ static enum plumb_status tune_confirm(struct tune_bench *b, struct plumb_tune_ro
 	return PLUMB_OK;
 }
 
-/* The first run of each variant builds kernels and shows that it is right, the second one tells the hopeless. */
+/* The first run of each variant builds kernels and shows that it is right, the second one tells the hopeless.
+ */
 static enum plumb_status tune_warm_up(struct tune_bench *b, struct plumb_tune_row *row)
 {
 	const struct plumb_cl_state *cl = plumb_cl_state(b->driver);
@@ -147,7 +158,8 @@ static enum plumb_status tune_warm_up(struct tune_bench *b, struct plumb_tune_ro
 	return PLUMB_OK;
 }
 
-static enum plumb_status tune_measure(struct tune_bench *b, struct plumb_tune_row *row, const struct plumb_tune_options *o)
+static enum plumb_status tune_measure(
+	struct tune_bench *b, struct plumb_tune_row *row, const struct plumb_tune_options *o)
 {
 	double time[PLUMB_CL_VARIANTS][MOST_TIMINGS], fastest[PLUMB_CL_VARIANTS] = { 0 };
 	int count = o->timings ? o->timings : 5;
@@ -155,9 +167,12 @@ static enum plumb_status tune_measure(struct tune_bench *b, struct plumb_tune_ro
 	PLUMB_TRY(tune_warm_up(b, row));
 	int best = tune_best(row);
 	for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
-		again[i] = tune_usable(&row->variant[i]) && (i == row->fixed || row->variant[i].seconds < HOPELESS * row->variant[best].seconds);
+		again[i] = tune_usable(&row->variant[i]) &&
+			(i == row->fixed || row->variant[i].seconds < HOPELESS * row->variant[best].seconds);
 	if (best >= 0 && ENOUGH / row->variant[best].seconds > count)
-		count = ENOUGH / row->variant[best].seconds < MOST_TIMINGS ? (int)(ENOUGH / row->variant[best].seconds) : MOST_TIMINGS;
+		count = ENOUGH / row->variant[best].seconds < MOST_TIMINGS
+			? (int)(ENOUGH / row->variant[best].seconds)
+			: MOST_TIMINGS;
 	/* Turn by turn, so that a machine that slows down slows all of them. */
 	for (int t = 0; t < count; t++)
 		for (int i = 0; i < PLUMB_CL_VARIANTS; i++)
@@ -194,7 +209,8 @@ static enum plumb_status tune_open(struct tune_bench *b, const struct plumb_tune
 	int64_t m = classes[CLASSES - 1].m;
 	size_t bytes;
 	uint64_t seed = 9707;
-	if (!plumb_type_is_weight(s->type) || s->n < 1 || s->k < 1 || s->n > INT32_MAX || s->k > INT32_MAX || !plumb_type_size(s->type, s->n * s->k, &bytes) || !s->data)
+	if (!plumb_type_is_weight(s->type) || s->n < 1 || s->k < 1 || s->n > INT32_MAX || s->k > INT32_MAX ||
+		!plumb_type_size(s->type, s->n * s->k, &bytes) || !s->data)
 		return plumb_fail(PLUMB_E_ARGUMENT, "a shape to tune for that is no weight");
 	PLUMB_TRY(plumb_tensor_wrap(ctx, &b->w, s->type, 2, (int64_t[]){ s->n, s->k }, s->data, bytes));
 	PLUMB_TRY(plumb_tensor_new(ctx, &b->x, PLUMB_F32, 2, (int64_t[]){ m, s->k }));
@@ -204,26 +220,34 @@ static enum plumb_status tune_open(struct tune_bench *b, const struct plumb_tune
 	float *x = malloc((size_t)(m * s->k) * sizeof *x);
 	for (int64_t i = 0; x && i < m * s->k; i++)
 		x[i] = (float)(plumb_random(&seed) >> 40) / 0x1p23f - 1;
-	enum plumb_status status = b->right && b->got && x ? plumb_tensor_write(&b->x, x, (size_t)(m * s->k) * sizeof *x) :
-		plumb_fail(PLUMB_E_MEMORY, "no memory for measuring a matmul");
+	enum plumb_status status = b->right && b->got && x
+		? plumb_tensor_write(&b->x, x, (size_t)(m * s->k) * sizeof *x)
+		: plumb_fail(PLUMB_E_MEMORY, "no memory for measuring a matmul");
 	free(x);
 	if (!status)
 		status = plumb_buffer_resident(b->x.buffer, b->driver, true);
 	return status ? status : plumb_buffer_resident(b->y.buffer, b->driver, false);
 }
 
-static enum plumb_status tune_shape(struct plumb_driver *driver, const struct plumb_tune_shape *shape, int class, const struct plumb_tune_options *o,
-	struct plumb_tune_row *row)
+static enum plumb_status tune_shape(struct plumb_driver *driver, const struct plumb_tune_shape *shape,
+	int class, const struct plumb_tune_options *o, struct plumb_tune_row *row)
 {
 	const struct tune_class *c = &classes[class];
 	struct tune_bench b = { .driver = driver };
-	*row = (struct plumb_tune_row){ .type = shape->type, .n = shape->n, .k = shape->k, .m_low = c->low, .m_high = c->high, .m = c->m,
+	*row = (struct plumb_tune_row){ .type = shape->type,
+		.n = shape->n,
+		.k = shape->k,
+		.m_low = c->low,
+		.m_high = c->high,
+		.m = c->m,
 		.fixed = (int)plumb_cl_variant_fixed(plumb_cl_state(driver), c->m) };
 	enum plumb_status s = tune_open(&b, shape);
 	if (!s)
 		s = tune_measure(&b, row, o);
 	tune_close(&b);
-	return s ? plumb_fail_in(s, "tuning %s %lld x %lld", plumb_type_name(shape->type), (long long)shape->n, (long long)shape->k) : PLUMB_OK;
+	return s ? plumb_fail_in(s, "tuning %s %lld x %lld", plumb_type_name(shape->type), (long long)shape->n,
+				   (long long)shape->k)
+			 : PLUMB_OK;
 }
 
 /* --- all --- */
@@ -235,22 +259,27 @@ static int tune_join(struct plumb_tune_row *fresh, int count, const struct plumb
 	for (int i = 0; i < old_count; i++) {
 		bool replaced = false;
 		for (int j = 0; j < count && !replaced; j++)
-			replaced = fresh[j].type == old[i].type && fresh[j].n == old[i].n && fresh[j].k == old[i].k && fresh[j].m_low == old[i].m_low;
+			replaced = fresh[j].type == old[i].type && fresh[j].n == old[i].n && fresh[j].k == old[i].k &&
+				fresh[j].m_low == old[i].m_low;
 		if (!replaced)
 			fresh[all++] = old[i];
 	}
 	return all;
 }
 
-enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count, const struct plumb_tune_options *options)
+enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_shape *shapes, int count,
+	const struct plumb_tune_options *options)
 {
 	struct plumb_tune_options o;
 	PLUMB_TRY(plumb_options_take("plumb_tune_options", &o, sizeof o, sizeof o, options));
 	struct plumb_driver *driver = tune_driver(ctx);
 	if (!driver)
 		return PLUMB_E_UNSUPPORTED;
-	if (count < 1 || count > 1000 || o.timings < 0 || o.timings == 1 || o.timings == 2 || o.timings > MOST_TIMINGS)
-		return plumb_fail(PLUMB_E_ARGUMENT, "tuning takes 1 to 1000 shapes and 3 to %d timings (or 0), not %d and %d", MOST_TIMINGS, count, o.timings);
+	if (count < 1 || count > 1000 || o.timings < 0 || o.timings == 1 || o.timings == 2 ||
+		o.timings > MOST_TIMINGS)
+		return plumb_fail(PLUMB_E_ARGUMENT,
+			"tuning takes 1 to 1000 shapes and 3 to %d timings (or 0), not %d and %d", MOST_TIMINGS, count,
+			o.timings);
 	struct plumb_cl_state *cl = plumb_cl_state(driver);
 	plumb_cl_file_read(driver);
 	struct plumb_tune_row *rows = calloc((size_t)(count * CLASSES + cl->tuning.count), sizeof *rows);
@@ -258,8 +287,9 @@ enum plumb_status plumb_tune(struct plumb_context *ctx, const struct plumb_tune_
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for tuning");
 	enum plumb_status s = PLUMB_OK;
 	for (int i = 0; !s && i < count * CLASSES; i++) {
-		s = o.cancel && o.cancel(o.cancel_user) ? plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written") :
-			tune_shape(driver, &shapes[i / CLASSES], i % CLASSES, &o, &rows[i]);
+		s = o.cancel && o.cancel(o.cancel_user)
+			? plumb_fail(PLUMB_E_CANCELLED, "tuning was cancelled; nothing is written")
+			: tune_shape(driver, &shapes[i / CLASSES], i % CLASSES, &o, &rows[i]);
 		if (o.progress)
 			o.progress(o.user, (uint64_t)i + 1, (uint64_t)count * CLASSES);
 	}
@@ -290,7 +320,8 @@ enum plumb_status plumb_tune_rows(struct plumb_context *ctx, struct plumb_tune_r
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_tune_place(struct plumb_context *ctx, const char **device, const char **file, const char **no_clblast)
+enum plumb_status plumb_tune_place(
+	struct plumb_context *ctx, const char **device, const char **file, const char **no_clblast)
 {
 	struct plumb_driver *driver = tune_driver(ctx);
 	*device = *file = *no_clblast = NULL;

@@ -279,7 +279,8 @@ static enum plumb_status bisect_confirm(struct bisect_state *h, struct findings 
 	return s;
 }
 
-static enum plumb_status bisect_run(struct bisect_state *h, struct plumb_model *good, struct plumb_model *bad, char **json)
+static enum plumb_status bisect_run(
+	struct bisect_state *h, struct plumb_model *good, struct plumb_model *bad, char **json)
 {
 	struct findings v = { .after = NAN };
 	bool there = false;
@@ -292,7 +293,8 @@ static enum plumb_status bisect_run(struct bisect_state *h, struct plumb_model *
 	PLUMB_TRY(bisect_measure_bad(h, &v));
 	if (!v.trouble) {
 		struct things t = { .item = calloc((size_t)h->slots + PLUMB_OP_COUNT, sizeof *t.item) };
-		enum plumb_status s = t.item ? bisect_find(h, &t, &v) : plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
+		enum plumb_status s = t.item ? bisect_find(h, &t, &v)
+									 : plumb_fail(PLUMB_E_MEMORY, "no memory for a search");
 		free(t.item);
 		PLUMB_TRY(s);
 		PLUMB_TRY(bisect_confirm(h, &v));

@@ -34,6 +34,7 @@ struct findings {
 };
 
 /* --- bisect_tell.c --- */
-enum plumb_status plumb_bisect_describe(const struct bisect_state *state, const struct findings *findings, char **json);
+enum plumb_status plumb_bisect_describe(
+	const struct bisect_state *state, const struct findings *findings, char **json);
 
 #endif

@@ -12,7 +12,8 @@ static void bisect_describe_name_slot(char *text, size_t size, const struct bise
 		plumb_append(text, size, "layer %d", slot - 1);
 }
 
-static void bisect_describe_describe_operator(char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
+static void bisect_describe_describe_operator(
+	char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
 {
 	int n = 0;
 	plumb_append(text, size, "%s ", plumb_op_name(op));
@@ -72,7 +73,8 @@ static json_t *bisect_describe_set_of(const struct bisect_state *h, const struct
 }
 
 /* "AR_HARDWARE_DRIVER=cl,native PLUMB_AVOID=cl:rope,cl:swiglu" */
-static void bisect_describe_name_environment(char *text, size_t size, const struct bisect_state *h, unsigned operators)
+static void bisect_describe_name_environment(
+	char *text, size_t size, const struct bisect_state *h, unsigned operators)
 {
 	int n = 0;
 	for (int i = 0; operators && i < plumb_driver_count(h->ctx); i++)
@@ -97,11 +99,11 @@ enum plumb_status plumb_bisect_describe(const struct bisect_state *h, const stru
 	json_t *result = json_pack(
 		"{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect",
 		"good", h->good, "bad", h->bad, "runs", h->runs, "units", v->units, "repaired",
-		!v->trouble && v->after <= h->tolerance, "operators", operators, "set", bisect_describe_set_of(h, v, &lost),
-		"environment", environment, "tolerance", plumb_json_number(h->tolerance), "error_before",
-		plumb_json_number(v->bad), "error_after", plumb_json_number(v->after), "token_good",
-		(int)h->right_token, "token_before", (int)v->bad_token, "token_after", (int)v->after_token, "text",
-		plumb_json_text(text));
+		!v->trouble && v->after <= h->tolerance, "operators", operators, "set",
+		bisect_describe_set_of(h, v, &lost), "environment", environment, "tolerance",
+		plumb_json_number(h->tolerance), "error_before", plumb_json_number(v->bad), "error_after",
+		plumb_json_number(v->after), "token_good", (int)h->right_token, "token_before", (int)v->bad_token,
+		"token_after", (int)v->after_token, "text", plumb_json_text(text));
 	*json = result && !lost ? plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
 	json_decref(result);
 	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the result of bisect");

@@ -102,7 +102,8 @@ static void blindspot_feed(const struct study *s, struct plumb_run *run)
 	run->hook[run->hooks++] = (struct plumb_hook){ points, plumb_hook_feed, (void *)(uintptr_t)s->fixed };
 }
 
-static enum plumb_status blindspot_try_fault(struct study *s, const struct plumb_fault *fault, struct watch *w)
+static enum plumb_status blindspot_try_fault(
+	struct study *s, const struct plumb_fault *fault, struct watch *w)
 {
 	struct plumb_run run = blindspot_run_of(s);
 	run.fault = fault;
@@ -220,8 +221,8 @@ static void blindspot_describe(struct blindspots *r)
 		if (!blindspot_is_blind(row))
 			continue;
 		key |= row->one_key;
-		plumb_format(r->text + used, sizeof r->text - used, row->one_key ? "%s%s" : "%s%s (%s)", n++ ? "; " : "",
-			row->kind->what, row->why);
+		plumb_format(r->text + used, sizeof r->text - used, row->one_key ? "%s%s" : "%s%s (%s)",
+			n++ ? "; " : "", row->kind->what, row->why);
 	}
 	size_t used = strlen(r->text);
 	plumb_format(r->text + used, sizeof r->text - used,

@@ -81,7 +81,8 @@ static bool cancel_fades(const struct layer *l, int point)
 		: point == PLUMB_POINT_ATTN_RESIDUAL ? point
 											 : PLUMB_POINT_FFN_DOWN;
 	const struct plumb_captured *branch = plumb_capture_at(l->ours, l->layer, from);
-	double share = cancel_size_of(branch) / cancel_size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
+	double share = cancel_size_of(branch) /
+		cancel_size_of(plumb_capture_at(l->ours, l->layer, PLUMB_POINT_OUTPUT));
 	return (l->d->n > 1 || !(1u << point & BEFORE_SOFTMAX)) && gap->rel > LARGE &&
 		gap->rel * share > FADES * fmax(end->rel, end->floor);
 }
@@ -200,8 +201,8 @@ static const struct {
 #define REASONS ((int)(sizeof reasons / sizeof *reasons))
 
 /* Which reason makes our values the reference's; REASONS: none. */
-static enum plumb_status cancel_find_reason(
-	const struct plumb_diag *d, const struct plumb_captured *ours, const struct plumb_captured *theirs, int *reason)
+static enum plumb_status cancel_find_reason(const struct plumb_diag *d, const struct plumb_captured *ours,
+	const struct plumb_captured *theirs, int *reason)
 {
 	const float *a, *b;
 	int64_t n;

@@ -42,7 +42,8 @@ static int convention_vote_shift(const struct plumb_judge *j, int layers)
 		if (f->layer < 0)
 			continue;
 		for (int s = -1; s <= 1; s++)
-			votes[s + 1] += convention_least(f, s, true) * BETTER < convention_least(f, s, false) && isfinite(convention_least(f, s, false));
+			votes[s + 1] += convention_least(f, s, true) * BETTER < convention_least(f, s, false) &&
+				isfinite(convention_least(f, s, false));
 	}
 	for (int s = -1; s <= 1; s += 2)
 		if (votes[s + 1] >= 2 && votes[s + 1] > votes[1] && votes[s + 1] > votes[best + 1])
@@ -171,7 +172,8 @@ static enum plumb_status convention_settle(struct plumb_diag *d, struct plumb_fi
 	if (plumb_capture_at(&d->fixed, layer, point) && (layer != f->layer || point != f->point))
 		return PLUMB_OK;
 	struct plumb_captured *p;
-	PLUMB_TRY(plumb_capture_put(&d->fixed, layer, point, f->captured->rows, f->captured->width, w->first, &p));
+	PLUMB_TRY(
+		plumb_capture_put(&d->fixed, layer, point, f->captured->rows, f->captured->width, w->first, &p));
 	for (int64_t i = 0; i < p->rows * p->width; i++)
 		p->v[i] = w->scale == 1 ? f->captured->v[i] : (float)(f->captured->v[i] / w->scale);
 	f->real_layer = layer;

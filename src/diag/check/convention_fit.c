@@ -24,7 +24,8 @@ static void convention_fit_weigh(const float *v, int64_t n, bool all_alike, floa
 }
 
 /* ||a - b * scale|| / ||a||, weighted, where masked scores that agree do not count. */
-static double convention_fit_distance(const float *a, const float *b, const float *weight, int64_t n, double scale)
+static double convention_fit_distance(
+	const float *a, const float *b, const float *weight, int64_t n, double scale)
 {
 	double error = 0, size = 0;
 	for (int64_t i = 0; i < n; i++) {
@@ -128,8 +129,8 @@ static enum plumb_status convention_fit_try_scale(
 	double scale = size > 0 ? dot / size : 0;
 	if (isfinite(scale) && fabs(scale) > 1e-6 && fabs(scale - 1) > 0.01)
 		convention_fit_add_guess(f,
-			(struct plumb_guess){
-				shift, false, p->first, scale, convention_fit_distance(p->v, v, counts, p->rows * p->width, scale) });
+			(struct plumb_guess){ shift, false, p->first, scale,
+				convention_fit_distance(p->v, v, counts, p->rows * p->width, scale) });
 	return PLUMB_OK;
 }
 
@@ -142,7 +143,8 @@ static enum plumb_status convention_fit_consider_as(
 	if (!weight)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld weights", (long long)(t->rows * t->width));
 	for (int64_t r = 0; r < t->rows; r++)
-		convention_fit_weigh(t->v + r * t->width, t->width, plumb_point_square(f->point), weight + r * t->width);
+		convention_fit_weigh(
+			t->v + r * t->width, t->width, plumb_point_square(f->point), weight + r * t->width);
 	convention_fit_try_positions(f, t, weight, shift, normed);
 	if (!normed)
 		s = convention_fit_try_scale(f, t, weight, shift);

@@ -23,7 +23,8 @@ struct words {
 		text, sizeof text, 0 \
 	}
 
-static void convention_text_say(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void convention_text_say(struct words *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 static void convention_text_say(struct words *w, const char *format, ...)
 {
 	va_list args;
@@ -36,8 +37,8 @@ static void convention_text_say(struct words *w, const char *format, ...)
 static bool moved(const struct plumb_file_case *f) { return f->winner.first != f->declared; }
 
 /* "final-normed, position 3", or "raw". */
-static void convention_text_winner_name(const struct plumb_convention_result *j, const struct plumb_file_case *f,
-	const struct plumb_guess *g, struct words *w)
+static void convention_text_winner_name(const struct plumb_convention_result *j,
+	const struct plumb_file_case *f, const struct plumb_guess *g, struct words *w)
 {
 	if (g->shift == 1)
 		convention_text_say(w, "one layer later");
@@ -81,7 +82,8 @@ static const struct plumb_file_case *convention_text_find(const struct plumb_con
 	return NULL;
 }
 
-static bool convention_text_is_embeddings(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_embeddings(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	return j->shift && f->layer == 0 && f->real_layer < 0;
 }
@@ -91,31 +93,36 @@ static bool convention_text_is_first(const struct plumb_convention_result *j, co
 	return j->shift == -1 && f->layer == 0 && f->point == PLUMB_POINT_OUTPUT && f->winner.shift == -1;
 }
 
-static bool convention_text_is_normed_last(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_normed_last(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	return f->winner.normed && f->layer + f->winner.shift == j->layers - 1;
 }
 
-static bool convention_text_is_stored(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_stored(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	(void)j;
 	return *f->storage;
 }
 
-static bool convention_text_is_scaled(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_scaled(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	(void)j;
 	return f->winner.scale != 1;
 }
 
-static bool convention_text_is_of_embeddings(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_of_embeddings(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	(void)j;
 	return f->real_point == PLUMB_POINT_EMBEDDINGS;
 }
 
 /* What no word about the whole set covers. */
-static bool convention_text_is_single(const struct plumb_convention_result *j, const struct plumb_file_case *f)
+static bool convention_text_is_single(
+	const struct plumb_convention_result *j, const struct plumb_file_case *f)
 {
 	int shift = f->layer < 0 ? 0 : j->shift;
 	bool edge = f->winner.normed && convention_text_is_normed_last(j, f);
@@ -128,9 +135,11 @@ static void convention_text_name_set(const struct plumb_convention_result *j, st
 	const struct plumb_file_case *f;
 	if (j->shift)
 		convention_text_say(w, "%s",
-			j->shift > 0                                      ? "one layer later"
-				: convention_text_find(j, convention_text_is_first) || convention_text_find(j, convention_text_is_embeddings) ? "embeddings counted as layer 0"
-															  : "layers counted from 1");
+			j->shift > 0 ? "one layer later"
+				: convention_text_find(j, convention_text_is_first) ||
+					convention_text_find(j, convention_text_is_embeddings)
+				? "embeddings counted as layer 0"
+				: "layers counted from 1");
 	if (j->move)
 		convention_text_say(w, "%sposition %+lld", w->n ? ", " : "", (long long)j->move);
 	if (convention_text_find(j, convention_text_is_normed_last))
@@ -151,8 +160,8 @@ static void convention_text_describe_file(
 	char name[64];
 	plumb_convention_name(j, f, name);
 	if (isfinite(f->winner.error) && isfinite(f->raw_error))
-		convention_text_say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.", f->name, name,
-			f->winner.error, f->raw_error);
+		convention_text_say(w, " %s is %s: so read, it is %.2g from the trusted run, as its name says %.2g.",
+			f->name, name, f->winner.error, f->raw_error);
 	else
 		convention_text_say(w, " %s is %s.", f->name, name);
 }
@@ -162,23 +171,31 @@ static void convention_text_describe_set(const struct plumb_convention_result *j
 	const struct plumb_file_case *f;
 	int odd = 0, judged = 0;
 	for (int i = 0; i < j->files; i++) {
-		odd += j->file[i].winner.normed || j->file[i].winner.scale != 1 || convention_text_is_single(j, &j->file[i]);
+		odd += j->file[i].winner.normed || j->file[i].winner.scale != 1 ||
+			convention_text_is_single(j, &j->file[i]);
 		judged += isfinite(j->file[i].winner.error);
 	}
 	if (j->shift < 0)
-		convention_text_say(w, "The set counts layers one too high%s: what is called layer 1 is the output of layer 0.",
-			convention_text_find(j, convention_text_is_first) || convention_text_find(j, convention_text_is_embeddings) ? " (its layer 0 is the embeddings)" : "");
+		convention_text_say(w,
+			"The set counts layers one too high%s: what is called layer 1 is the output of layer 0.",
+			convention_text_find(j, convention_text_is_first) ||
+					convention_text_find(j, convention_text_is_embeddings)
+				? " (its layer 0 is the embeddings)"
+				: "");
 	else if (j->shift > 0)
-		convention_text_say(w, "The set counts layers one too low: what is called layer 0 is the output of layer 1.");
+		convention_text_say(
+			w, "The set counts layers one too low: what is called layer 0 is the output of layer 1.");
 	if (j->move)
-		convention_text_say(w, "%sThe set is of another position than declared: %+lld.", w->n ? " " : "", (long long)j->move);
+		convention_text_say(
+			w, "%sThe set is of another position than declared: %+lld.", w->n ? " " : "", (long long)j->move);
 	if ((f = convention_text_find(j, convention_text_is_normed_last))) {
 		convention_text_describe_file(j, f, w);
 		convention_text_say(w, " Transformers' hidden_states do that: the last one is already normed.");
 	}
 	for (int i = 0, declared = 0; i < j->files && declared < 4; i++) {
 		f = &j->file[i];
-		if (!convention_text_is_normed_last(j, f) && (f->winner.normed || f->winner.scale != 1 || convention_text_is_single(j, f))) {
+		if (!convention_text_is_normed_last(j, f) &&
+			(f->winner.normed || f->winner.scale != 1 || convention_text_is_single(j, f))) {
 			convention_text_describe_file(j, f, w);
 			declared++;
 		}
@@ -186,7 +203,8 @@ static void convention_text_describe_set(const struct plumb_convention_result *j
 	if ((f = convention_text_find(j, convention_text_is_stored)))
 		convention_text_say(w, " %s is stored with %s, and was read so.", f->name, f->storage);
 	if (!odd && !j->shift && !j->move)
-		convention_text_say(w, " Every value is what its name says (%d of %d could be judged).", judged, j->files);
+		convention_text_say(
+			w, " Every value is what its name says (%d of %d could be judged).", judged, j->files);
 	else if (judged < j->files)
 		convention_text_say(w, " %d of %d could be judged.", judged, j->files);
 }
@@ -207,9 +225,11 @@ static enum plumb_status convention_text_describe_weights(struct plumb_diag *d, 
 	double step = 0;
 	if (t)
 		PLUMB_TRY(plumb_weight_step(t, d->tokens, d->n, &step));
-	convention_text_say(w, " Its embeddings are %.2g from the model's: it was made from other weights, ", away);
+	convention_text_say(
+		w, " Its embeddings are %.2g from the model's: it was made from other weights, ", away);
 	if (step > 0 && away < 2 * step && away > step / 2)
-		convention_text_say(w, "those before they were rounded to %s as this file holds them (which explains %.2g).",
+		convention_text_say(w,
+			"those before they were rounded to %s as this file holds them (which explains %.2g).",
 			plumb_type_name(t->type), step);
 	else
 		convention_text_say(w, "such as another quantisation.");
@@ -283,14 +303,16 @@ enum plumb_status plumb_convention_describe(struct plumb_diag *d, struct plumb_c
 }
 
 /* --- as JSON --- */
-static json_t *convention_text_file_json(const struct plumb_convention_result *c, const struct plumb_file_case *f)
+static json_t *convention_text_file_json(
+	const struct plumb_convention_result *c, const struct plumb_file_case *f)
 {
 	char name[64], runner[64], text[256] = "";
 	struct words second = WORDS(runner), detail = WORDS(text);
 	plumb_convention_name(c, f, name);
 	convention_text_winner_name(c, f, &f->runner_up, &second);
 	if (moved(f))
-		convention_text_say(&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->declared);
+		convention_text_say(
+			&detail, "position %lld, not %lld", (long long)f->winner.first, (long long)f->declared);
 	if (f->winner.scale != 1)
 		convention_text_say(&detail, "%sby %.6g", detail.n ? "; " : "", f->winner.scale);
 	if (f->winner.shift || f->winner.normed)

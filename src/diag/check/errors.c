@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gaps of all points that the reference has: as they accumulate, of each layer alone and of each
- * component alone, each beside the gap that the control run shows when it is treated as if it were the reference.
- * Two kinds of control run, since a narrow reference was either computed so or only stored so; what either explains
- * is explained. */
+ * component alone, each beside the gap that the control run shows when it is treated as if it were the
+ * reference. Two kinds of control run, since a narrow reference was either computed so or only stored so;
+ * what either explains is explained. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,8 @@
 /* One reference, or what stands in for it, and the run that is compared with it. */
 struct side {
 	const struct plumb_capture *whole; /* the run as it is */
-	struct plumb_capture given;        /* the reference's captured tensors; of controls: the control run's values there */
+	struct plumb_capture
+		given; /* the reference's captured tensors; of controls: the control run's values there */
 	bool trusted;
 };
 
@@ -33,7 +34,7 @@ static enum plumb_status errors_masked(struct plumb_capture *out, const struct p
 	PLUMB_TRY(plumb_capture_new(out, like->layers));
 	while (plumb_capture_next(like, &layer, &point)) {
 		const struct plumb_captured *a = plumb_capture_at(from, layer, point),
-								 *b = plumb_capture_at(like, layer, point);
+									*b = plumb_capture_at(like, layer, point);
 		const float *va, *vb;
 		struct plumb_captured *p;
 		int64_t n;
@@ -104,14 +105,15 @@ static enum plumb_status errors_normed(
 	return s;
 }
 
-/* Compare a run with its side at one point; the first time measures, later ones (controls) raise the floor. */
-static enum plumb_status errors_compare_at(const struct plumb_diag *d, struct plumb_errors *e, struct plumb_gap *gap,
-	const struct plumb_capture *run, const struct side *side, int layer, int point)
+/* Compare a run with its side at one point; the first time measures, later ones (controls) raise the floor.
+ */
+static enum plumb_status errors_compare_at(const struct plumb_diag *d, struct plumb_errors *e,
+	struct plumb_gap *gap, const struct plumb_capture *run, const struct side *side, int layer, int point)
 {
 	bool scores = point == PLUMB_POINT_ATTN_SCORES,
 		 last = layer == d->config->layers - 1 && point == PLUMB_POINT_OUTPUT;
 	const struct plumb_captured *theirs = plumb_capture_at(&side->given, layer, point),
-							 *ours = plumb_capture_at(run, layer, point);
+								*ours = plumb_capture_at(run, layer, point);
 	struct plumb_captured own = { NULL, 0, 0, 0 };
 	bool through = last && !theirs;
 	enum plumb_status s = PLUMB_OK;

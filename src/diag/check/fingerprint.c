@@ -64,7 +64,8 @@ enum plumb_status plumb_first_wrong(struct plumb_diag *d, int *layer, int *bad)
 		if (fingerprint_layer_bad(e, l) && !(*bad)++ && *layer == PLUMB_NONE_WRONG)
 			*layer = l;
 	if (*layer == PLUMB_NONE_WRONG &&
-		(fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) || fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
+		(fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_FINAL_NORM) ||
+			fingerprint_gap_bad(e, kind, -1, PLUMB_POINT_LOGITS)))
 		*layer = (int)d->config->layers;
 	return PLUMB_OK;
 }
@@ -105,7 +106,7 @@ static enum plumb_status fingerprint_port_first_wrong(struct probe *p)
 	int layer = -1, point = -1, last = PLUMB_NONE_WRONG;
 	while (plumb_capture_next(p->observed, &layer, &point)) {
 		const struct plumb_captured *ours = plumb_capture_at(p->observed, layer, point),
-								 *trusted_run = plumb_capture_at(p->clean, layer, point);
+									*trusted_run = plumb_capture_at(p->clean, layer, point);
 		int place = layer >= 0 ? layer : point == PLUMB_POINT_EMBEDDINGS ? -1 : (int)d->config->layers;
 		struct plumb_gap gap;
 		double limit;
@@ -175,7 +176,7 @@ static enum plumb_status fingerprint_compare(void *user, struct plumb_live *live
 	int layers = (int)p->d->config->layers, point = (int)live->point;
 	bool head = live->layer < 0 && point != PLUMB_POINT_EMBEDDINGS && p->layer >= layers - 1;
 	const struct plumb_captured *clean = plumb_capture_at(p->clean, live->layer, point),
-							 *observed = plumb_capture_at(p->observed, live->layer, point);
+								*observed = plumb_capture_at(p->observed, live->layer, point);
 	struct plumb_captured here = { live->v, live->rows, live->width, live->first };
 	const float *o, *c, *v, *unused;
 	int64_t n, m;
@@ -210,7 +211,8 @@ static enum plumb_status fingerprint_compare(void *user, struct plumb_live *live
 static enum plumb_status fingerprint_try_fault(struct probe *p, struct plumb_cause *cause)
 {
 	struct plumb_fault fault;
-	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config) || plumb_fault_fits(cause->kind, p->d->trusted))
+	if (plumb_fault_make(&fault, cause->kind, cause->layer, p->d->config) ||
+		plumb_fault_fits(cause->kind, p->d->trusted))
 		return PLUMB_OK; /* such a model cannot have it */
 	struct plumb_run run = fingerprint_run_of(p, true);
 	if (p->layer < p->d->config->layers - 1 && !p->beyond)
@@ -277,7 +279,8 @@ static void fingerprint_name_cause(char *text, size_t size, const struct plumb_c
 		plumb_format(text, size, "%s in layer %d (%.2f)", c->kind->what, c->layer, c->score);
 }
 
-static void fingerprint_describe(const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
+static void fingerprint_describe(
+	const struct probe *p, const struct plumb_cause *c, int n, char *text, size_t size)
 {
 	char first[160], second[160] = "";
 	if (p->layer == PLUMB_NONE_WRONG) {

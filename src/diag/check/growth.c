@@ -7,7 +7,8 @@
 #include "diag/check/check.h"
 
 /* Largest value of a row, if it is massive (massive.h). */
-static void growth_look_for_channel(struct plumb_growth_result *g, const struct plumb_captured *p, float *room)
+static void growth_look_for_channel(
+	struct plumb_growth_result *g, const struct plumb_captured *p, float *room)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		const float *v = p->v + r * p->width;
@@ -91,7 +92,7 @@ static enum plumb_status growth_gather(struct plumb_diag *d, struct plumb_growth
 	/* Of the rows that the reference has: a channel it never saw explains nothing. */
 	for (int layer = 0; layer < d->layers; layer++) {
 		const struct plumb_captured *p = plumb_capture_at(ours, layer, PLUMB_POINT_OUTPUT),
-								 *r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
+									*r = plumb_capture_at(&d->given, layer, PLUMB_POINT_OUTPUT);
 		const float *a, *b;
 		int64_t n;
 		if (plumb_captured_common(p, r, &a, &b, &n))
@@ -136,7 +137,8 @@ static enum plumb_step_role growth_role_of(const struct plumb_growth_result *g, 
 	/* All channels counted alike: in the norm, a massive channel's error comes and goes by chance. */
 	const struct plumb_gap *before = g->step[k - 1].all;
 	double growth = s->all && before ? growth_ratio(s->all->elementwise, before->elementwise) : NAN,
-		   control = s->all && before ? growth_ratio(s->all->floor_elementwise, before->floor_elementwise) : NAN;
+		   control = s->all && before ? growth_ratio(s->all->floor_elementwise, before->floor_elementwise)
+									  : NAN;
 	if (growth > 1.5 && growth > 2 * control && k > 1)
 		return PLUMB_STEP_AMPLIFIER;
 	return growth < 0.75 && growth < 0.9 * control ? PLUMB_STEP_ABSORBER : PLUMB_STEP_CLEAN;
@@ -151,7 +153,9 @@ static void growth_grow(struct plumb_growth_result *g)
 		s->growth_abs = s->have && before->have ? growth_ratio(s->raw.mean_abs, before->raw.mean_abs) : NAN;
 		s->growth_rel = s->all && before->all ? growth_ratio(s->all->rel, before->all->rel) : NAN;
 		s->growth_control = s->all && before->all ? growth_ratio(s->all->floor, before->all->floor) : NAN;
-		s->growth_control_abs = s->all && before->all ? growth_ratio(s->all->floor_abs, before->all->floor_abs) : NAN;
+		s->growth_control_abs = s->all && before->all
+			? growth_ratio(s->all->floor_abs, before->all->floor_abs)
+			: NAN;
 		if (k > 1 && s->growth_rel > 0) { /* looking up an embedding computes nothing */
 			rel += log(s->growth_rel);
 			rels++;
@@ -252,8 +256,8 @@ static json_t *growth_jump_json(const struct plumb_growth_result *g, const struc
 	const struct plumb_step *s = &g->step[jump->step], *before = s - 1;
 	return json_pack("{s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:s, s:s}", "from", jump->step - 1, "to",
 		jump->step, "layer", jump->step - 1, "growth_abs", plumb_json_number(s->growth_abs), "growth_rel",
-		plumb_json_number(s->growth_rel), "growth_twin", plumb_json_number(s->growth_control_abs), "growth_std",
-		plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN), "kind",
+		plumb_json_number(s->growth_rel), "growth_twin", plumb_json_number(s->growth_control_abs),
+		"growth_std", plumb_json_number(before->std_ours > 0 ? s->std_ours / before->std_ours : NAN), "kind",
 		plumb_jump_name(jump->kind), "text", jump->text);
 }
 

@@ -75,11 +75,12 @@ static void jump_control_says(const struct plumb_growth_result *g, int k, struct
 			plumb_stored_name(g->errors->stored), s->all->floor_abs, s->growth_control_abs);
 }
 
-static void jump_explain(const struct plumb_growth_result *g, int k, enum plumb_jump_kind kind, struct words *w)
+static void jump_explain(
+	const struct plumb_growth_result *g, int k, enum plumb_jump_kind kind, struct words *w)
 {
 	const struct plumb_step *s = &g->step[k], *before = s - 1;
-	jump_add(w, "%d→%d: the mean absolute error goes from %.2g to %.2g (%.3gx). ", k - 1, k, before->raw.mean_abs,
-		s->raw.mean_abs, s->growth_abs);
+	jump_add(w, "%d→%d: the mean absolute error goes from %.2g to %.2g (%.3gx). ", k - 1, k,
+		before->raw.mean_abs, s->raw.mean_abs, s->growth_abs);
 	if (kind == PLUMB_JUMP_CONVENTION) {
 		jump_add(w, "The file of layer %d is not what its name says but %s", k - 1, s->convention);
 		if (s->all)
@@ -103,7 +104,8 @@ static void jump_explain(const struct plumb_growth_result *g, int k, enum plumb_
 				"Layer %d cancels the massive channel %lld (%.4g → %.4g); the rounding made while it was large stays.",
 				k - 1, (long long)g->channel, before->value, s->value);
 		else
-			jump_add(w, "Layer %d cancels a part of its input (norm %.3g → %.3g); the rounding made before stays.",
+			jump_add(w,
+				"Layer %d cancels a part of its input (norm %.3g → %.3g); the rounding made before stays.",
 				k - 1, before->norm, s->norm);
 		jump_control_says(g, k, w);
 	} else {

@@ -14,7 +14,8 @@ static const char *massive_text_massive_ordinal(int64_t rank, char text[32])
 	return text;
 }
 
-static const char *massive_text_massive_verb(const struct plumb_massive_channel *m, const struct plumb_event *e)
+static const char *massive_text_massive_verb(
+	const struct plumb_massive_channel *m, const struct plumb_event *e)
 {
 	double least = PLUMB_MASSIVE_STEP * fabs(m->peak), side = m->peak < 0 ? -1 : 1;
 	if (e->after * side > e->before * side)

@@ -310,7 +310,7 @@ static void special_last(struct special *w)
 {
 	int last = (int)w->d->config->layers - 1;
 	const struct plumb_captured *norm = plumb_capture_at(w->c, -1, PLUMB_POINT_FINAL_NORM),
-							 *out = plumb_capture_at(w->c, last, PLUMB_POINT_OUTPUT);
+								*out = plumb_capture_at(w->c, last, PLUMB_POINT_OUTPUT);
 	if (!norm || !out)
 		return;
 	int64_t position = norm->first + norm->rows - 1;

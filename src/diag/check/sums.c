@@ -58,7 +58,8 @@ static void sums_rows(void *arg, int64_t index, int thread)
 }
 
 /* max_j sum_k |x_k w_jk| for the row x of the largest norm. */
-static enum plumb_status sums_product(struct plumb_diag *d, const struct plumb_captured *x, struct plumb_sum *s)
+static enum plumb_status sums_product(
+	struct plumb_diag *d, const struct plumb_captured *x, struct plumb_sum *s)
 {
 	const struct plumb_file_tensor *w = plumb_model_tensor(
 		d->port, plumb_model_made(d->port, s->point)->weight, s->layer);

@@ -21,7 +21,8 @@ struct work {
 };
 
 /* The whole text of a check is one of the sentences. */
-static void verdict_say_check(struct plumb_verdict_result *v, const struct plumb_check *check, const char *text)
+static void verdict_say_check(
+	struct plumb_verdict_result *v, const struct plumb_check *check, const char *text)
 {
 	plumb_texts_add(&v->sentences, "%s", text);
 	v->said[v->says++] = check;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gap between two tensors, weighed in two ways, beside the gap that rounding alone makes there. Knows captured tensors, no runs. */
+/* The gap between two tensors, weighed in two ways, beside the gap that rounding alone makes there. Knows
+ * captured tensors, no runs. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +45,8 @@ double plumb_median_size(const float *v, int64_t n, float *room)
 	return kept ? gap_kth(room, kept, kept / 2) : 0;
 }
 
-/* Values that count, side by side: what the reference has not, and what both mask, becomes 0 on both sides. False: one side has a
- * number where the other has none. */
+/* Values that count, side by side: what the reference has not, and what both mask, becomes 0 on both sides.
+ * False: one side has a number where the other has none. */
 static bool gap_pair(float *a, float *b, int64_t n, bool scores)
 {
 	bool whole = true;
@@ -60,7 +61,8 @@ static bool gap_pair(float *a, float *b, int64_t n, bool scores)
 }
 
 /* Both weighings of a - b; row: room for one. */
-static void gap_weigh(const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *elementwise)
+static void gap_weigh(
+	const float *a, const float *b, int64_t n, int64_t width, float *row, double *rel, double *elementwise)
 {
 	double error = 0, size = 0, share = 0, counted = 0;
 	for (int64_t r = 0; r < n; r += width) {
@@ -78,7 +80,8 @@ static void gap_weigh(const float *a, const float *b, int64_t n, int64_t width, 
 }
 
 /* Clean copies of the common rows, and room for a row behind them; NULL with n 0: nothing in common. */
-static enum plumb_status gap_copies(const struct plumb_captured *a, const struct plumb_captured *b, float **room, int64_t *n)
+static enum plumb_status gap_copies(
+	const struct plumb_captured *a, const struct plumb_captured *b, float **room, int64_t *n)
 {
 	const float *va, *vb;
 	*room = NULL;
@@ -112,8 +115,8 @@ enum plumb_status plumb_gap_measure(struct plumb_gap *gap, const struct plumb_ca
 	return s;
 }
 
-enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_captured *trusted_run, const struct plumb_captured *control,
-	bool scores)
+enum plumb_status plumb_gap_floor(struct plumb_gap *gap, const struct plumb_captured *trusted_run,
+	const struct plumb_captured *control, bool scores)
 {
 	float *v;
 	int64_t n;
@@ -144,6 +147,6 @@ json_t *plumb_gap_json(const struct plumb_gap *gap)
 {
 	if (!gap)
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:b}", "measure", plumb_measure_json(&gap->m), "floor", plumb_json_number(gap->floor),
-		"excess", plumb_json_number(gap->excess), "ok", gap->ok);
+	return json_pack("{s:o, s:o, s:o, s:b}", "measure", plumb_measure_json(&gap->m), "floor",
+		plumb_json_number(gap->floor), "excess", plumb_json_number(gap->excess), "ok", gap->ok);
 }

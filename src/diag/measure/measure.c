@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far two lists of numbers are apart: absolute, relative, in angle, in units in the last place, and, for logits, as
- * distributions. Knows no layer, no reference, no verdict. All sums are in float64. */
+/* How far two lists of numbers are apart: absolute, relative, in angle, in units in the last place, and, for
+ * logits, as distributions. Knows no layer, no reference, no verdict. All sums are in float64. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,7 @@ static bool measure_spacing_of(enum plumb_type type, int *mantissa, int *least_e
 }
 
 /* Masked scores are -inf on both sides, and a NaN that both have is no difference either. */
-static bool measure_agree(float a, float b)
-{
-	return a == b || (isnan(a) && isnan(b));
-}
+static bool measure_agree(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
 
 /* One side has a number and the other has none: no norm says anything any more. */
 static void measure_spoil(struct plumb_measure *m)
@@ -33,7 +30,8 @@ static void measure_spoil(struct plumb_measure *m)
 	m->cosine = 0;
 }
 
-enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, const float *reference, int64_t n, enum plumb_type ulp)
+enum plumb_status plumb_measure(
+	struct plumb_measure *m, const float *ours, const float *reference, int64_t n, enum plumb_type ulp)
 {
 	int mantissa, least;
 	double sum = 0, square = 0, size = 0, own = 0, dot = 0, ulps = 0;
@@ -42,7 +40,8 @@ enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, cons
 	if (n < 0)
 		return plumb_fail(PLUMB_E_ARGUMENT, "measure: %lld values", (long long)n);
 	if (!measure_spacing_of(ulp, &mantissa, &least))
-		return plumb_fail(PLUMB_E_TYPE, "measure: ulp of %s; f32, bf16 or f16 expected", plumb_type_name(ulp));
+		return plumb_fail(
+			PLUMB_E_TYPE, "measure: ulp of %s; f32, bf16 or f16 expected", plumb_type_name(ulp));
 	for (int64_t i = 0; i < n; i++) {
 		double a = ours[i], b = reference[i], d = fabs(a - b);
 		if (!isfinite(a) || !isfinite(b)) {
@@ -52,7 +51,8 @@ enum plumb_status plumb_measure(struct plumb_measure *m, const float *ours, cons
 			}
 			continue;
 		}
-		/* At the larger of the two: where the reference is 0, its own spacing would drown every other value. */
+		/* At the larger of the two: where the reference is 0, its own spacing would drown every other value.
+		 */
 		double u = d == 0 ? 0 : d / measure_spacing(fmax(fabs(a), fabs(b)), mantissa, least);
 		sum += d;
 		square += d * d;
@@ -105,7 +105,8 @@ static double measure_log_sum(const float *v, int64_t n, double largest)
 	return largest + log(sum);
 }
 
-static double measure_divergence(const float *ours, const float *reference, int64_t n, double best_ours, double best_reference)
+static double measure_divergence(
+	const float *ours, const float *reference, int64_t n, double best_ours, double best_reference)
 {
 	double a = measure_log_sum(ours, n, best_ours), b = measure_log_sum(reference, n, best_reference), kl = 0;
 	for (int64_t i = 0; i < n; i++) {
@@ -138,7 +139,8 @@ static double measure_shared(int32_t *a, int32_t *b, int64_t k)
 	return (double)same / (double)k;
 }
 
-enum plumb_status plumb_measure_logits(struct plumb_logits_measure *m, const float *ours, const float *reference, int64_t vocab, int k)
+enum plumb_status plumb_measure_logits(
+	struct plumb_logits_measure *m, const float *ours, const float *reference, int64_t vocab, int k)
 {
 	*m = (struct plumb_logits_measure){ 0 };
 	if (vocab < 1 || vocab > INT32_MAX || k < 1)
@@ -168,7 +170,8 @@ enum plumb_status plumb_measure_logits(struct plumb_logits_measure *m, const flo
 json_t *plumb_measure_json(const struct plumb_measure *m)
 {
 	return json_pack("{s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "count", (json_int_t)m->count,
-		"max_abs", plumb_json_number(m->max_abs), "mean_abs", plumb_json_number(m->mean_abs), "worst", (json_int_t)m->worst,
-		"rel", plumb_json_number(m->rel), "nmse", plumb_json_number(m->nmse), "cosine", plumb_json_number(m->cosine),
-		"mean_ulp", plumb_json_number(m->mean_ulp), "max_ulp", plumb_json_number(m->max_ulp));
+		"max_abs", plumb_json_number(m->max_abs), "mean_abs", plumb_json_number(m->mean_abs), "worst",
+		(json_int_t)m->worst, "rel", plumb_json_number(m->rel), "nmse", plumb_json_number(m->nmse), "cosine",
+		plumb_json_number(m->cosine), "mean_ulp", plumb_json_number(m->mean_ulp), "max_ulp",
+		plumb_json_number(m->max_ulp));
 }

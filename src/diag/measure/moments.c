@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One pass over all values of a tensor of any type: moments up to the fourth, largest value, what is not finite. What the numbers
- * mean is not judged here. */
+/* One pass over all values of a tensor of any type: moments up to the fourth, largest value, what is not
+ * finite. What the numbers mean is not judged here. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include "diag/measure/measure.h"
 
-#define PIECE 4096   /* values unpacked at a time: whole blocks of every type, and they stay in the cache */
-#define TASK 65536   /* values of one index of the pool, about */
+#define PIECE 4096 /* values unpacked at a time: whole blocks of every type, and they stay in the cache */
+#define TASK 65536 /* values of one index of the pool, about */
 
 /* Two sets as one (Pebay 2008). */
 static void moments_merge(struct plumb_moments *a, const struct plumb_moments *b)
@@ -48,7 +48,8 @@ static void moments_drop_bad(struct plumb_moments *m, float *v, int64_t *n, int6
 	*n = keep;
 }
 
-/* Moments of n values whose first has the index `first` in the tensor. Eight sums each, so that the compiler can take vectors. */
+/* Moments of n values whose first has the index `first` in the tensor. Eight sums each, so that the compiler
+ * can take vectors. */
 static struct plumb_moments moments_piece_moments(float *v, int64_t n, int64_t first)
 {
 	struct plumb_moments m = { .bad = -1, .at = first };
@@ -98,13 +99,18 @@ static struct plumb_moments moments_piece_moments(float *v, int64_t n, int64_t f
 	return m;
 }
 
-struct pass { const struct plumb_file_tensor *t; int64_t rows, columns, step; struct plumb_moments *part; };
+struct pass {
+	const struct plumb_file_tensor *t;
+	int64_t rows, columns, step;
+	struct plumb_moments *part;
+};
 
 static void moments_scan_rows(void *arg, int64_t index, int thread)
 {
 	struct pass *p = arg;
 	struct plumb_moments *m = &p->part[index];
-	int64_t block = plumb_type_block(p->t->type), end = (index + 1) * p->step < p->rows ? (index + 1) * p->step : p->rows;
+	int64_t block = plumb_type_block(p->t->type),
+			end = (index + 1) * p->step < p->rows ? (index + 1) * p->step : p->rows;
 	size_t bytes = plumb_type_bytes(p->t->type);
 	float v[PIECE];
 	(void)thread;
@@ -122,7 +128,8 @@ static void moments_scan_rows(void *arg, int64_t index, int thread)
 	}
 }
 
-enum plumb_status plumb_moments_of(struct plumb_moments *m, const struct plumb_file_tensor *t, struct plumb_pool *pool)
+enum plumb_status plumb_moments_of(
+	struct plumb_moments *m, const struct plumb_file_tensor *t, struct plumb_pool *pool)
 {
 	struct pass p = { .t = t, .rows = 1, .columns = t->dim[t->rank - 1] };
 	for (int i = 0; i + 1 < t->rank; i++)
@@ -142,7 +149,10 @@ enum plumb_status plumb_moments_of(struct plumb_moments *m, const struct plumb_f
 }
 
 double plumb_moments_std(const struct plumb_moments *m) { return m->n ? sqrt(m->m2 / (double)m->n) : NAN; }
-double plumb_moments_kurtosis(const struct plumb_moments *m) { return m->m2 > 0 ? m->m4 * (double)m->n / (m->m2 * m->m2) - 3 : NAN; }
+double plumb_moments_kurtosis(const struct plumb_moments *m)
+{
+	return m->m2 > 0 ? m->m4 * (double)m->n / (m->m2 * m->m2) - 3 : NAN;
+}
 
 int plumb_ascending_float(const void *a, const void *b)
 {

@@ -5,8 +5,8 @@
 #include "diag/measure/measure.h"
 #include "diag/run/run.h"
 
-#define BLOCK 32     /* values that share a scale, in all types that have one; k types use 16 or 32 */
-#define ROWS 8       /* of a matrix are looked at */
+#define BLOCK 32 /* values that share a scale, in all types that have one; k types use 16 or 32 */
+#define ROWS 8   /* of a matrix are looked at */
 
 /* The least distance of two values: neighbouring levels of the block's grid. 0: all are equal. */
 static double rounding_grid(float *v, int64_t n)
@@ -31,11 +31,14 @@ static void rounding_add_row(float *v, int64_t n, double *error, double *size)
 	}
 }
 
-enum plumb_status plumb_weight_step(const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step)
+enum plumb_status plumb_weight_step(
+	const struct plumb_file_tensor *t, const int32_t *rows, int64_t count, double *step)
 {
 	double error = 0, size = 0;
 	int64_t n = t->dim[t->rank - 1];
-	*step = t->type == PLUMB_BF16 ? plumb_least_floor(PLUMB_STORED_BF16) : t->type == PLUMB_F16 ? plumb_least_floor(PLUMB_STORED_FP16) : 0;
+	*step = t->type == PLUMB_BF16 ? plumb_least_floor(PLUMB_STORED_BF16)
+		: t->type == PLUMB_F16    ? plumb_least_floor(PLUMB_STORED_FP16)
+								  : 0;
 	if (plumb_type_is_float(t->type) || t->rank != 2)
 		return PLUMB_OK;
 	float *v = malloc(sizeof *v * (size_t)n);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Captures: the values of one run, or of a reference, by layer and capture point. No run and no comparison lives here. */
+/* Captures: the values of one run, or of a reference, by layer and capture point. No run and no comparison
+ * lives here. */
 #include <stdlib.h>
 #include <string.h>
 #include "diag/reference/reference.h"
@@ -8,13 +9,16 @@ enum plumb_status plumb_capture_new(struct plumb_capture *c, int layers)
 {
 	*c = (struct plumb_capture){ .layers = layers };
 	c->captured = calloc(((size_t)layers + 1) * PLUMB_POINT_COUNT, sizeof *c->captured);
-	return c->captured ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
+	return c->captured ? PLUMB_OK
+					   : plumb_fail(PLUMB_E_MEMORY, "no memory for the capture of %d layers", layers);
 }
 
 static struct plumb_captured *capture_slot(const struct plumb_capture *c, int layer, int point)
 {
 	bool inside = c->captured && point >= 0 && point < PLUMB_POINT_COUNT && layer >= -1 && layer < c->layers;
-	return inside && plumb_point_in_layer(point) == (layer >= 0) ? &c->captured[(layer + 1) * PLUMB_POINT_COUNT + point] : NULL;
+	return inside && plumb_point_in_layer(point) == (layer >= 0)
+		? &c->captured[(layer + 1) * PLUMB_POINT_COUNT + point]
+		: NULL;
 }
 
 void plumb_capture_free(struct plumb_capture *c)
@@ -39,26 +43,31 @@ struct plumb_captured *plumb_capture_at(const struct plumb_capture *c, int layer
 	return p && p->v ? p : NULL;
 }
 
-enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows, int64_t width, int64_t first,
-	struct plumb_captured **captured)
+enum plumb_status plumb_capture_put(struct plumb_capture *c, int layer, int point, int64_t rows,
+	int64_t width, int64_t first, struct plumb_captured **captured)
 {
 	struct plumb_captured *p = capture_slot(c, layer, point);
 	size_t bytes;
 	*captured = NULL;
 	if (!p)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s of layer %d is no capture point", plumb_point_name(point) ? plumb_point_name(point) : "?", layer);
-	if (rows < 1 || width < 1 || rows > INT64_MAX / width || !plumb_type_size(PLUMB_F32, rows * width, &bytes))
-		return plumb_fail(PLUMB_E_SHAPE, "%lld rows of %lld values cannot be kept", (long long)rows, (long long)width);
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s of layer %d is no capture point",
+			plumb_point_name(point) ? plumb_point_name(point) : "?", layer);
+	if (rows < 1 || width < 1 || rows > INT64_MAX / width ||
+		!plumb_type_size(PLUMB_F32, rows * width, &bytes))
+		return plumb_fail(
+			PLUMB_E_SHAPE, "%lld rows of %lld values cannot be kept", (long long)rows, (long long)width);
 	float *v = malloc(bytes);
 	if (!v)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values of %s", (long long)(rows * width), plumb_point_name(point));
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values of %s", (long long)(rows * width),
+			plumb_point_name(point));
 	free(p->v);
 	*p = (struct plumb_captured){ v, rows, width, first };
 	*captured = p;
 	return PLUMB_OK;
 }
 
-bool plumb_captured_common(const struct plumb_captured *a, const struct plumb_captured *b, const float **va, const float **vb, int64_t *n)
+bool plumb_captured_common(const struct plumb_captured *a, const struct plumb_captured *b, const float **va,
+	const float **vb, int64_t *n)
 {
 	if (!a || !b || !a->v || !b->v || a->width != b->width)
 		return false;

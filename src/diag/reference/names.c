@@ -17,9 +17,16 @@ static bool names_number(const char *s, size_t n, int *value)
 
 bool plumb_reference_name(const char *name, size_t n, int *layer, int *point)
 {
-	static const struct { const char *name; int point; } outer[] = {
-		{ "after_embeddings", PLUMB_POINT_EMBEDDINGS }, { "embeddings", PLUMB_POINT_EMBEDDINGS }, { "final_norm", PLUMB_POINT_FINAL_NORM },
-		{ "final_logits", PLUMB_POINT_LOGITS }, { "last_logits", PLUMB_POINT_LOGITS }, { "logits", PLUMB_POINT_LOGITS },
+	static const struct {
+		const char *name;
+		int point;
+	} outer[] = {
+		{ "after_embeddings", PLUMB_POINT_EMBEDDINGS },
+		{ "embeddings", PLUMB_POINT_EMBEDDINGS },
+		{ "final_norm", PLUMB_POINT_FINAL_NORM },
+		{ "final_logits", PLUMB_POINT_LOGITS },
+		{ "last_logits", PLUMB_POINT_LOGITS },
+		{ "logits", PLUMB_POINT_LOGITS },
 	};
 	static const char after[] = "after_layer_";
 	const char *dot = memchr(name, '.', n);
@@ -36,7 +43,8 @@ bool plumb_reference_name(const char *name, size_t n, int *layer, int *point)
 		return false;
 	for (*point = 0; *point < PLUMB_POINT_COUNT; ++*point) {
 		const char *known = plumb_point_name(*point);
-		if (plumb_point_in_layer(*point) && strlen(known) == n - (size_t)(dot + 1 - name) && !memcmp(known, dot + 1, strlen(known)))
+		if (plumb_point_in_layer(*point) && strlen(known) == n - (size_t)(dot + 1 - name) &&
+			!memcmp(known, dot + 1, strlen(known)))
 			return true;
 	}
 	return false;

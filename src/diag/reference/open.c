@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a reference: finds out what the path holds, has it read (bin.c, safetensors.c), and says what is wrong
- * or missing and what follows from it. Judges no convention: values stay as they are labelled. */
+/* Opening a reference: finds out what the path holds, has it read (bin.c, safetensors.c), and says what is
+ * wrong or missing and what follows from it. Judges no convention: values stay as they are labelled. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 #include <sys/stat.h>
 #include "diag/reference/reference.h"
 
-#define EXPECTED "a folder of after_layer_N.bin files, a safetensors file, or a folder that holds one was expected"
+#define EXPECTED \
+	"a folder of after_layer_N.bin files, a safetensors file, or a folder that holds one was expected"
 #define MOST_FILES 4096
 
 /* --- folders --- */
@@ -29,23 +30,27 @@ static int open_wanted(const struct dirent *e)
 	return open_ends(e->d_name, ".bin") || open_ends(e->d_name, ".safetensors");
 }
 
-static enum plumb_status open_read_entry(struct plumb_reference *r, const char *name, const struct plumb_config *config)
+static enum plumb_status open_read_entry(
+	struct plumb_reference *r, const char *name, const struct plumb_config *config)
 {
 	char path[sizeof r->path + 300], loss[128];
 	int layer, point;
 	plumb_format(path, sizeof path, "%s/%s", r->path, name);
 	if (!plumb_reference_name(name, strlen(name) - strlen(".bin"), &layer, &point))
-		return plumb_problems_add(&r->problems, name, "it is not read", "no known name; after_embeddings, after_layer_N and final_logits are known");
+		return plumb_problems_add(&r->problems, name, "it is not read",
+			"no known name; after_embeddings, after_layer_N and final_logits are known");
 	/* One too many may be there by convention: embeddings counted as layer 0. */
 	if (layer > config->layers) {
 		plumb_format(loss, sizeof loss, "it is not read");
-		return plumb_problems_add(&r->problems, name, loss, "layer %d, but the model has layers 0 to %lld: another model?", layer,
+		return plumb_problems_add(&r->problems, name, loss,
+			"layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	}
 	return plumb_reference_read_bin(r, path, name, layer, point, config);
 }
 
-static enum plumb_status open_read_bins(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_bins(
+	struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	r->format = "bin";
 	for (int i = 0; i < n; i++)
@@ -55,16 +60,19 @@ static enum plumb_status open_read_bins(struct plumb_reference *r, struct dirent
 }
 
 /* The first safetensors file of a folder without .bin files. */
-static enum plumb_status open_read_first(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_first(
+	struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	char path[sizeof r->path + 300];
 	for (int i = 1; i < n; i++)
-		PLUMB_TRY(plumb_problems_add(&r->problems, list[i]->d_name, "it is not read", "%s is read, and a reference is one file", list[0]->d_name));
+		PLUMB_TRY(plumb_problems_add(&r->problems, list[i]->d_name, "it is not read",
+			"%s is read, and a reference is one file", list[0]->d_name));
 	plumb_format(path, sizeof path, "%s/%s", r->path, list[0]->d_name);
 	return plumb_reference_read_tensors(r, path, config);
 }
 
-static enum plumb_status open_read_list(struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
+static enum plumb_status open_read_list(
+	struct plumb_reference *r, struct dirent **list, int n, const struct plumb_config *config)
 {
 	bool bins = false;
 	if (n > MOST_FILES)
@@ -129,7 +137,8 @@ static int open_list_missing(const struct plumb_reference *r, int layers, char *
 			continue;
 		missing += end - l;
 		if (at < size)
-			at += (size_t)plumb_format(text + at, size - at, end - l > 1 ? "%s%d-%d" : "%s%d", at ? ", " : "", l, end - 1);
+			at += (size_t)plumb_format(
+				text + at, size - at, end - l > 1 ? "%s%d-%d" : "%s%d", at ? ", " : "", l, end - 1);
 		l = end;
 	}
 	return missing;
@@ -153,19 +162,23 @@ static enum plumb_status open_check_complete(struct plumb_reference *r, const st
 		return plumb_fail(PLUMB_E_FORMAT, "%s holds nothing that can be used (%s%s%s): " EXPECTED, r->path,
 			first ? first->file : "no value of a known name", first ? ": " : "", first ? first->text : "");
 	}
-	plumb_format(consequence, sizeof consequence, "layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
+	plumb_format(consequence, sizeof consequence,
+		"layer%s %s cannot be compared; the others can, and an error that arises there shows in the next one that is present",
 		missing > 1 ? "s" : "", list);
 	if (missing)
-		PLUMB_TRY(plumb_problems_add(&r->problems, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
+		PLUMB_TRY(plumb_problems_add(
+			&r->problems, r->path, consequence, "%d of %d layers are missing: %s", missing, layers, list));
 	return PLUMB_OK;
 }
 
-static enum plumb_status open_fill(struct plumb_reference *r, const char *path, const struct plumb_config *config)
+static enum plumb_status open_fill(
+	struct plumb_reference *r, const char *path, const struct plumb_config *config)
 {
 	struct stat st;
 	size_t n = strlen(path);
 	if (!n || n >= sizeof r->path)
-		return plumb_fail(PLUMB_E_ARGUMENT, "path of a reference: %zu characters, 1 to %zu expected", n, sizeof r->path - 1);
+		return plumb_fail(PLUMB_E_ARGUMENT, "path of a reference: %zu characters, 1 to %zu expected", n,
+			sizeof r->path - 1);
 	memcpy(r->path, path, n + 1);
 	while (n > 1 && r->path[n - 1] == '/')
 		r->path[--n] = 0;
@@ -177,7 +190,8 @@ static enum plumb_status open_fill(struct plumb_reference *r, const char *path, 
 	return open_check_complete(r, config);
 }
 
-enum plumb_status plumb_reference_open(struct plumb_reference **out, const char *path, const struct plumb_config *config)
+enum plumb_status plumb_reference_open(
+	struct plumb_reference **out, const char *path, const struct plumb_config *config)
 {
 	*out = NULL;
 	struct plumb_reference *r = calloc(1, sizeof *r);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A safetensors file of named points: tensors {positions, width} in float32, bfloat16, float16 or float64, scores {heads, n, n},
- * and what its metadata declares. Knows nothing of folders. */
+/* A safetensors file of named points: tensors {positions, width} in float32, bfloat16, float16 or float64,
+ * scores {heads, n, n}, and what its metadata declares. Knows nothing of folders. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,8 @@ static void safetensors_shape_text(const struct plumb_file_tensor *t, char *text
 }
 
 /* Rows and width of a tensor at this point; a problem's text when it does not fit the model. */
-static bool safetensors_fits(const struct plumb_file_tensor *t, int point, const struct plumb_config *c, struct shape *s, char *why, size_t size)
+static bool safetensors_fits(const struct plumb_file_tensor *t, int point, const struct plumb_config *c,
+	struct shape *s, char *why, size_t size)
 {
 	char have[96];
 	const int64_t *d = t->dim, want = plumb_point_width(c, point);
@@ -45,23 +46,26 @@ static bool safetensors_fits(const struct plumb_file_tensor *t, int point, const
 	return false;
 }
 
-static enum plumb_status safetensors_read_tensor(struct plumb_reference *r, const struct plumb_file_tensor *t, const char *name, int layer, int point,
-	const struct plumb_config *config)
+static enum plumb_status safetensors_read_tensor(struct plumb_reference *r, const struct plumb_file_tensor *t,
+	const char *name, int layer, int point, const struct plumb_config *config)
 {
 	struct shape s;
 	char why[256], loss[128];
 	plumb_reference_loss(layer, point, loss, sizeof loss);
 	if (layer > config->layers)
-		return plumb_problems_add(&r->problems, name, "it is not read", "layer %d, but the model has layers 0 to %lld: another model?", layer,
+		return plumb_problems_add(&r->problems, name, "it is not read",
+			"layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	if (!plumb_type_is_float(t->type))
-		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", plumb_type_name(t->type));
+		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected",
+			plumb_type_name(t->type));
 	if (!safetensors_fits(t, point, config, &s, why, sizeof why)) {
 		r->foreign += s.foreign;
 		return plumb_problems_add(&r->problems, name, loss, "%s", why);
 	}
 	size_t bytes;
-	if (!plumb_type_size(PLUMB_F32, s.rows * s.width, &bytes)) /* the product itself is that of a checked tensor */
+	if (!plumb_type_size(
+			PLUMB_F32, s.rows * s.width, &bytes)) /* the product itself is that of a checked tensor */
 		return plumb_problems_add(&r->problems, name, loss, "too large");
 	float *v = malloc(bytes);
 	if (!v)
@@ -71,7 +75,10 @@ static enum plumb_status safetensors_read_tensor(struct plumb_reference *r, cons
 		status = plumb_reference_keep(r, name, layer, point, v, s.rows, s.width, "");
 	free(v);
 	if (!*r->dtype && t->type != PLUMB_F32)
-		plumb_format(r->dtype, sizeof r->dtype, "%s", t->type == PLUMB_BF16 ? "bfloat16" : t->type == PLUMB_F16 ? "float16" : "float64");
+		plumb_format(r->dtype, sizeof r->dtype, "%s",
+			t->type == PLUMB_BF16      ? "bfloat16"
+				: t->type == PLUMB_F16 ? "float16"
+									   : "float64");
 	return status;
 }
 
@@ -99,7 +106,8 @@ static json_t *safetensors_metadata(const struct plumb_file *file)
 	return declared;
 }
 
-static enum plumb_status safetensors_read_all(struct plumb_reference *r, const struct plumb_file *file, const char *label, const struct plumb_config *config)
+static enum plumb_status safetensors_read_all(struct plumb_reference *r, const struct plumb_file *file,
+	const char *label, const struct plumb_config *config)
 {
 	char name[160], unknown[512] = "";
 	int64_t strange = 0;
@@ -107,22 +115,26 @@ static enum plumb_status safetensors_read_all(struct plumb_reference *r, const s
 	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
 		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
 		int layer, point;
-		plumb_format(name, sizeof name, "%.*s", (int)(t->name.n < sizeof name ? t->name.n : sizeof name - 1), t->name.p);
+		plumb_format(name, sizeof name, "%.*s", (int)(t->name.n < sizeof name ? t->name.n : sizeof name - 1),
+			t->name.p);
 		if (plumb_reference_name(t->name.p, t->name.n, &layer, &point))
 			PLUMB_TRY(safetensors_read_tensor(r, t, name, layer, point, config));
 		else if (strange++ < 4 && at < sizeof unknown)
 			at += (size_t)plumb_format(unknown + at, sizeof unknown - at, "%s%.60s", at ? ", " : "", name);
 	}
 	if (strange)
-		PLUMB_TRY(plumb_problems_add(&r->problems, label, "they are not read", "%lld tensor%s with unknown names: %s%s", (long long)strange,
-			strange > 1 ? "s" : "", unknown, strange > 4 ? ", ..." : ""));
+		PLUMB_TRY(plumb_problems_add(&r->problems, label, "they are not read",
+			"%lld tensor%s with unknown names: %s%s", (long long)strange, strange > 1 ? "s" : "", unknown,
+			strange > 4 ? ", ..." : ""));
 	json_t *declared = safetensors_metadata(file);
-	enum plumb_status s = declared ? plumb_reference_declared(r, label, declared, config) : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
+	enum plumb_status s = declared ? plumb_reference_declared(r, label, declared, config)
+								   : plumb_fail(PLUMB_E_MEMORY, "no memory for metadata");
 	json_decref(declared);
 	return s;
 }
 
-enum plumb_status plumb_reference_read_tensors(struct plumb_reference *r, const char *path, const struct plumb_config *config)
+enum plumb_status plumb_reference_read_tensors(
+	struct plumb_reference *r, const char *path, const struct plumb_config *config)
 {
 	struct plumb_file *file;
 	const char *slash = strrchr(path, '/');

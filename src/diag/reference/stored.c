@@ -4,15 +4,17 @@
 #include "diag/reference/reference.h"
 
 #define BIT(point) (1u << (point))
-/* Embeddings are as the weights are stored, attention weights of a single key are 1: neither tells how the run computed. */
+/* Embeddings are as the weights are stored, attention weights of a single key are 1: neither tells how the
+ * run computed. */
 #define SILENT (BIT(PLUMB_POINT_EMBEDDINGS) | BIT(PLUMB_POINT_ATTN_SCORES) | BIT(PLUMB_POINT_ATTN_SOFTMAX))
 /* Share of the tensors that must be of narrow values: a norm or logits may have been kept in float32. */
 #define MOST 0.75
 
 float plumb_round_to(enum plumb_stored stored, float x)
 {
-	return stored == PLUMB_STORED_BF16 ? plumb_bf16_to_f32(plumb_f32_to_bf16(x)) :
-		stored == PLUMB_STORED_FP16 ? plumb_f16_to_f32(plumb_f32_to_f16(x)) : x;
+	return stored == PLUMB_STORED_BF16 ? plumb_bf16_to_f32(plumb_f32_to_bf16(x))
+		: stored == PLUMB_STORED_FP16  ? plumb_f16_to_f32(plumb_f32_to_f16(x))
+									   : x;
 }
 
 static bool stored_all_of(const struct plumb_captured *p, enum plumb_stored stored)
@@ -34,12 +36,13 @@ static bool stored_most_of(const struct plumb_capture *c, enum plumb_stored stor
 	return seen ? narrow >= MOST * seen : silent && stored_most_of(c, stored, 0);
 }
 
-/* A bf16 value is not often an fp16 one and the other way round, so the order matters only for tensors of round numbers. */
+/* A bf16 value is not often an fp16 one and the other way round, so the order matters only for tensors of
+ * round numbers. */
 enum plumb_stored plumb_reference_stored(const struct plumb_reference *r)
 {
-	return stored_most_of(&r->raw, PLUMB_STORED_BF16, SILENT) ? PLUMB_STORED_BF16 : stored_most_of(&r->raw, PLUMB_STORED_FP16, SILENT) ?
-		PLUMB_STORED_FP16 :
-		PLUMB_STORED_FP32;
+	return stored_most_of(&r->raw, PLUMB_STORED_BF16, SILENT) ? PLUMB_STORED_BF16
+		: stored_most_of(&r->raw, PLUMB_STORED_FP16, SILENT)  ? PLUMB_STORED_FP16
+															  : PLUMB_STORED_FP32;
 }
 
 const char *plumb_stored_name(enum plumb_stored stored)
@@ -47,10 +50,12 @@ const char *plumb_stored_name(enum plumb_stored stored)
 	return stored == PLUMB_STORED_BF16 ? "bf16" : stored == PLUMB_STORED_FP16 ? "fp16" : "fp32";
 }
 
-/* The deviation of one rounding: of a value uniform within half a step, over all mantissas. float32 gets room for a few. */
+/* The deviation of one rounding: of a value uniform within half a step, over all mantissas. float32 gets room
+ * for a few. */
 double plumb_least_floor(enum plumb_stored stored)
 {
-	return stored == PLUMB_STORED_FP32 ? 4 * 0x1p-24 : 0.85 * (stored == PLUMB_STORED_BF16 ? 0x1p-9 : 0x1p-12);
+	return stored == PLUMB_STORED_FP32 ? 4 * 0x1p-24
+									   : 0.85 * (stored == PLUMB_STORED_BF16 ? 0x1p-9 : 0x1p-12);
 }
 
 enum plumb_type plumb_stored_type(enum plumb_stored stored)

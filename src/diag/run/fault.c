@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The library of porting bugs: each computes one value wrongly, on the host, in float64, and the model goes on with that. One row
- * each in the table. Where a bug is looked for, and what it is compared with, is not here. */
+/* The library of porting bugs: each computes one value wrongly, on the host, in float64, and the model goes
+ * on with that. One row each in the table. Where a bug is looked for, and what it is compared with, is not
+ * here. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,18 +10,25 @@
 #include "diag/run/fault.h"
 
 #define BIT(point) (1u << PLUMB_POINT_##point)
-#define NEED(captured, point) const struct plumb_captured *captured = plumb_live_earlier(live, PLUMB_POINT_##point); \
+#define NEED(captured, point) \
+	const struct plumb_captured *captured = plumb_live_earlier(live, PLUMB_POINT_##point); \
 	if (!captured) \
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s: no %s was kept", fault->kind->name, plumb_point_name(PLUMB_POINT_##point))
+	return plumb_fail( \
+		PLUMB_E_ARGUMENT, "%s: no %s was kept", fault->kind->name, plumb_point_name(PLUMB_POINT_##point))
 
-static const struct plumb_config *fault_config_of(const struct plumb_live *live) { return plumb_model_config(live->run->model); }
+static const struct plumb_config *fault_config_of(const struct plumb_live *live)
+{
+	return plumb_model_config(live->run->model);
+}
 
 /* --- rotary embedding --- */
 
-static void fault_rotate(float *y, const float *x, int64_t d, double position, double base, enum plumb_rope_pairs pairs)
+static void fault_rotate(
+	float *y, const float *x, int64_t d, double position, double base, enum plumb_rope_pairs pairs)
 {
 	for (int64_t j = 0; j < d / 2; j++) {
-		int64_t ia = pairs == PLUMB_ROPE_HALF ? j : 2 * j, ib = pairs == PLUMB_ROPE_HALF ? j + d / 2 : 2 * j + 1;
+		int64_t ia = pairs == PLUMB_ROPE_HALF ? j : 2 * j,
+				ib = pairs == PLUMB_ROPE_HALF ? j + d / 2 : 2 * j + 1;
 		double angle = position * pow(base, -2.0 * (double)j / (double)d), a = x[ia], b = x[ib];
 		y[ia] = (float)(a * cos(angle) - b * sin(angle));
 		y[ib] = (float)(b * cos(angle) + a * sin(angle));
@@ -52,11 +60,18 @@ static enum plumb_status fault_wrong_rope(const struct plumb_fault *fault, struc
 
 /* --- biases --- */
 
-static const struct bias { const char *fault; enum plumb_role role; unsigned bit; } biases[] = {
-	{ "q_bias", PLUMB_ROLE_Q_BIAS, PLUMB_BIAS_Q }, { "k_bias", PLUMB_ROLE_K_BIAS, PLUMB_BIAS_K },
-	{ "v_bias", PLUMB_ROLE_V_BIAS, PLUMB_BIAS_V }, { "o_bias", PLUMB_ROLE_ATTN_OUT_BIAS, PLUMB_BIAS_ATTN_OUT },
+static const struct bias {
+	const char *fault;
+	enum plumb_role role;
+	unsigned bit;
+} biases[] = {
+	{ "q_bias", PLUMB_ROLE_Q_BIAS, PLUMB_BIAS_Q },
+	{ "k_bias", PLUMB_ROLE_K_BIAS, PLUMB_BIAS_K },
+	{ "v_bias", PLUMB_ROLE_V_BIAS, PLUMB_BIAS_V },
+	{ "o_bias", PLUMB_ROLE_ATTN_OUT_BIAS, PLUMB_BIAS_ATTN_OUT },
 	{ "gate_bias", PLUMB_ROLE_FFN_GATE_BIAS, PLUMB_BIAS_FFN_GATE },
-	{ "up_bias", PLUMB_ROLE_FFN_UP_BIAS, PLUMB_BIAS_FFN_UP }, { "down_bias", PLUMB_ROLE_FFN_DOWN_BIAS, PLUMB_BIAS_FFN_DOWN },
+	{ "up_bias", PLUMB_ROLE_FFN_UP_BIAS, PLUMB_BIAS_FFN_UP },
+	{ "down_bias", PLUMB_ROLE_FFN_DOWN_BIAS, PLUMB_BIAS_FFN_DOWN },
 	{ "logit_bias", PLUMB_ROLE_OUTPUT_BIAS, PLUMB_BIAS_OUTPUT },
 };
 
@@ -79,8 +94,8 @@ static enum plumb_status fault_no_bias(const struct plumb_fault *fault, struct p
 			part ? plumb_tensor_name(live->layer, part, name) : "such bias", (long long)live->width);
 	float *bias = malloc(sizeof *bias * (size_t)live->width);
 	if (!bias)
-		return plumb_fail(PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name,
-			(long long)live->width);
+		return plumb_fail(
+			PLUMB_E_MEMORY, "%s: no memory for %lld values", fault->kind->name, (long long)live->width);
 	enum plumb_status s = plumb_weight_row(t, 0, bias);
 	for (int64_t i = 0; !s && i < live->rows * live->width; i++)
 		live->v[i] = (float)((double)live->v[i] - (double)bias[i % live->width]);
@@ -91,7 +106,9 @@ static enum plumb_status fault_no_bias(const struct plumb_fault *fault, struct p
 
 /* --- attention: scores and mix with the wrong head, slot or mask --- */
 
-struct view { bool interleaved, late, open; }; /* KV head h % kv; one slot early; later keys seen */
+struct view {
+	bool interleaved, late, open;
+}; /* KV head h % kv; one slot early; later keys seen */
 
 static int64_t fault_kv_head(const struct plumb_config *c, const struct view *w, int64_t h)
 {
@@ -100,8 +117,10 @@ static int64_t fault_kv_head(const struct plumb_config *c, const struct view *w,
 
 static int64_t fault_slot(const struct view *w, int64_t t) { return w->late && t ? t - 1 : t; }
 
-/* What the wrong view leaves as it is is not computed anew: a bug that cannot show must not show by its rounding. */
-static void fault_score(struct plumb_live *live, const struct plumb_captured *q, const struct plumb_captured *k, const struct view *w)
+/* What the wrong view leaves as it is is not computed anew: a bug that cannot show must not show by its
+ * rounding. */
+static void fault_score(struct plumb_live *live, const struct plumb_captured *q,
+	const struct plumb_captured *k, const struct view *w)
 {
 	const struct plumb_config *c = fault_config_of(live);
 	int64_t n = live->width, d = c->head_dim;
@@ -110,7 +129,8 @@ static void fault_score(struct plumb_live *live, const struct plumb_captured *q,
 			for (int64_t t = 0; t < (w->open ? n : i + 1); t++) {
 				if (fault_slot(w, t) == t && fault_kv_head(c, w, h) == h / (c->heads / c->kv_heads) && t <= i)
 					continue;
-				const float *a = q->v + i * q->width + h * d, *b = k->v + fault_slot(w, t) * k->width + fault_kv_head(c, w, h) * d;
+				const float *a = q->v + i * q->width + h * d,
+							*b = k->v + fault_slot(w, t) * k->width + fault_kv_head(c, w, h) * d;
 				double sum = 0;
 				for (int64_t j = 0; j < d; j++)
 					sum += (double)a[j] * b[j];
@@ -118,25 +138,29 @@ static void fault_score(struct plumb_live *live, const struct plumb_captured *q,
 			}
 }
 
-static void fault_mix(struct plumb_live *live, const struct plumb_captured *p, const struct plumb_captured *v, const struct view *w)
+static void fault_mix(struct plumb_live *live, const struct plumb_captured *p, const struct plumb_captured *v,
+	const struct view *w)
 {
 	const struct plumb_config *c = fault_config_of(live);
 	int64_t n = live->rows, d = c->value_dim;
 	for (int64_t h = 0; h < c->heads; h++)
 		for (int64_t i = 0; i < n; i++)
 			for (int64_t j = 0; j < d; j++) {
-				if ((!w->late || i == 0) && fault_kv_head(c, w, h) == h / (c->heads / c->kv_heads) && (!w->open || i == n - 1))
+				if ((!w->late || i == 0) && fault_kv_head(c, w, h) == h / (c->heads / c->kv_heads) &&
+					(!w->open || i == n - 1))
 					continue;
 				double sum = 0;
 				for (int64_t t = 0; t < (w->open ? n : i + 1); t++)
-					sum += (double)p->v[(h * n + i) * n + t] * v->v[fault_slot(w, t) * v->width + fault_kv_head(c, w, h) * d + j];
+					sum += (double)p->v[(h * n + i) * n + t] *
+						v->v[fault_slot(w, t) * v->width + fault_kv_head(c, w, h) * d + j];
 				live->v[i * live->width + h * d + j] = (float)sum;
 			}
 }
 
 static enum plumb_status fault_wrong_attention(const struct plumb_fault *fault, struct plumb_live *live)
 {
-	struct view w = { !strcmp(fault->kind->name, "kv_heads"), !strcmp(fault->kind->name, "cache_slot"), !strcmp(fault->kind->name, "mask") };
+	struct view w = { !strcmp(fault->kind->name, "kv_heads"), !strcmp(fault->kind->name, "cache_slot"),
+		!strcmp(fault->kind->name, "mask") };
 	live->changed = true;
 	if (live->point == PLUMB_POINT_ATTN_SCORES) {
 		NEED(q, Q_ROPE);
@@ -173,11 +197,15 @@ static enum plumb_status fault_wrong_residual(const struct plumb_fault *fault, s
 /* --- norms --- */
 
 /* What a norm is taken of, at the first row of what is seen: the final norm sees the last rows only. */
-static enum plumb_status fault_norm_input(const struct plumb_fault *fault, const struct plumb_live *live, const float **x)
+static enum plumb_status fault_norm_input(
+	const struct plumb_fault *fault, const struct plumb_live *live, const float **x)
 {
-	const struct plumb_captured *in = plumb_live_earlier(live, live->point == PLUMB_POINT_POST_ATTN_NORM ? PLUMB_POINT_ATTN_RESIDUAL : PLUMB_POINT_EMBEDDINGS);
-	if (!in || in->width != live->width || live->first < in->first || live->first + live->rows > in->first + in->rows)
-		return plumb_fail(PLUMB_E_ARGUMENT, "%s: the input of %s was not kept", fault->kind->name, plumb_point_name(live->point));
+	const struct plumb_captured *in = plumb_live_earlier(
+		live, live->point == PLUMB_POINT_POST_ATTN_NORM ? PLUMB_POINT_ATTN_RESIDUAL : PLUMB_POINT_EMBEDDINGS);
+	if (!in || in->width != live->width || live->first < in->first ||
+		live->first + live->rows > in->first + in->rows)
+		return plumb_fail(PLUMB_E_ARGUMENT, "%s: the input of %s was not kept", fault->kind->name,
+			plumb_point_name(live->point));
 	*x = in->v + (live->first - in->first) * in->width;
 	return PLUMB_OK;
 }
@@ -192,7 +220,8 @@ static enum plumb_status fault_wrong_eps(const struct plumb_fault *fault, struct
 		double sum = 0;
 		for (int64_t j = 0; j < live->width; j++)
 			sum += (double)x[i * live->width + j] * x[i * live->width + j];
-		double mean = sum / (double)live->width, by = sqrt((mean + fault_config_of(live)->norm_eps) / (mean + fault->value));
+		double mean = sum / (double)live->width,
+			   by = sqrt((mean + fault_config_of(live)->norm_eps) / (mean + fault->value));
 		for (int64_t j = 0; j < live->width; j++)
 			live->v[i * live->width + j] = (float)(live->v[i * live->width + j] * by);
 	}
@@ -231,43 +260,57 @@ static enum plumb_status fault_wrong_act(const struct plumb_fault *fault, struct
 #define ATTN_NEEDS (BIT(Q_ROPE) | BIT(K_ROPE) | BIT(V_PROJ) | BIT(ATTN_SOFTMAX))
 #define ATTN_AT (BIT(ATTN_SCORES) | BIT(ATTN_CONTEXT))
 static const struct plumb_fault_kind kinds[] = {
-	{ "rope_base", "a wrong RoPE base", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 1e4, false },
-	{ "rope_pairs", "the other RoPE pairing (half-split or interleaved)", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 0, false },
+	{ "rope_base", "a wrong RoPE base", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 1e4,
+		false },
+	{ "rope_pairs", "the other RoPE pairing (half-split or interleaved)", "rope", PLUMB_FAULT_MODEL,
+		ROPE_NEEDS, ROPE_AT, fault_wrong_rope, 0, false },
 	{ "q_bias", "a missing Q bias", "q_proj", PLUMB_FAULT_LAYER, 0, BIT(Q_PROJ), fault_no_bias, 0, false },
 	{ "k_bias", "a missing K bias", "k_proj", PLUMB_FAULT_LAYER, 0, BIT(K_PROJ), fault_no_bias, 0, false },
 	{ "v_bias", "a missing V bias", "v_proj", PLUMB_FAULT_LAYER, 0, BIT(V_PROJ), fault_no_bias, 0, false },
-	{ "kv_heads", "a wrong KV head map (h % kv_heads in place of h / group)", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
-	{ "mask", "a missing causal mask", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
-	{ "scale", "scores scaled by 1/head_dim in place of 1/sqrt(head_dim)", "attention", PLUMB_FAULT_MODEL, 0, BIT(ATTN_SCORES), fault_wrong_scale, 0, false },
-	{ "cache_slot", "a KV cache read one slot too early", "cache", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
-	{ "attn_residual", "a residual taken after the norm", "attention", PLUMB_FAULT_MODEL, BIT(INPUT_NORM) | BIT(ATTN_OUT), BIT(ATTN_RESIDUAL), fault_wrong_residual, 0, false },
+	{ "kv_heads", "a wrong KV head map (h % kv_heads in place of h / group)", "attention", PLUMB_FAULT_MODEL,
+		ATTN_NEEDS, ATTN_AT, fault_wrong_attention, 0, false },
+	{ "mask", "a missing causal mask", "attention", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT,
+		fault_wrong_attention, 0, false },
+	{ "scale", "scores scaled by 1/head_dim in place of 1/sqrt(head_dim)", "attention", PLUMB_FAULT_MODEL, 0,
+		BIT(ATTN_SCORES), fault_wrong_scale, 0, false },
+	{ "cache_slot", "a KV cache read one slot too early", "cache", PLUMB_FAULT_MODEL, ATTN_NEEDS, ATTN_AT,
+		fault_wrong_attention, 0, false },
+	{ "attn_residual", "a residual taken after the norm", "attention", PLUMB_FAULT_MODEL,
+		BIT(INPUT_NORM) | BIT(ATTN_OUT), BIT(ATTN_RESIDUAL), fault_wrong_residual, 0, false },
 	{ "eps", "a wrong epsilon in the norms", "norm", PLUMB_FAULT_MODEL, BIT(EMBEDDINGS) | BIT(ATTN_RESIDUAL),
 		BIT(INPUT_NORM) | BIT(POST_ATTN_NORM) | BIT(FINAL_NORM), fault_wrong_eps, 1e-5, false },
-	{ "swiglu_order", "SwiGLU with gate and up exchanged", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), fault_wrong_act, 0, false },
-	{ "activation", "GELU in place of SiLU", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), fault_wrong_act, 0, false },
-	{ "final_norm", "a missing final norm", "final_norm", PLUMB_FAULT_HEAD, BIT(EMBEDDINGS), BIT(FINAL_NORM), fault_no_final_norm, 0, false },
+	{ "swiglu_order", "SwiGLU with gate and up exchanged", "ffn", PLUMB_FAULT_MODEL,
+		BIT(FFN_GATE) | BIT(FFN_UP), BIT(FFN_ACT), fault_wrong_act, 0, false },
+	{ "activation", "GELU in place of SiLU", "ffn", PLUMB_FAULT_MODEL, BIT(FFN_GATE) | BIT(FFN_UP),
+		BIT(FFN_ACT), fault_wrong_act, 0, false },
+	{ "final_norm", "a missing final norm", "final_norm", PLUMB_FAULT_HEAD, BIT(EMBEDDINGS), BIT(FINAL_NORM),
+		fault_no_final_norm, 0, false },
 	{ "rope_scaling", "a missing linear scaling of RoPE", "rope", PLUMB_FAULT_MODEL, ROPE_NEEDS, ROPE_AT,
 		fault_wrong_rope, 0, false },
 	{ "o_bias", "a missing bias of attention's output", "attention", PLUMB_FAULT_LAYER, 0, BIT(ATTN_OUT),
 		fault_no_bias, 0, false },
-	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE), fault_no_bias,
-		0, false },
+	{ "gate_bias", "a missing bias of the FFN's gate", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_GATE),
+		fault_no_bias, 0, false },
 	{ "up_bias", "a missing bias of the FFN's up projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_UP),
 		fault_no_bias, 0, false },
 	{ "down_bias", "a missing bias of the FFN's down projection", "ffn", PLUMB_FAULT_LAYER, 0, BIT(FFN_DOWN),
 		fault_no_bias, 0, false },
-	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), fault_no_bias, 0,
-		false },
+	{ "logit_bias", "a missing bias of the logits", "logits", PLUMB_FAULT_HEAD, 0, BIT(LOGITS), fault_no_bias,
+		0, false },
 	{ "layer_order", "two neighbouring layers exchanged", "layers", PLUMB_FAULT_LAYER, 0, 0, NULL, 0, true },
 };
 #define KINDS ((int)(sizeof kinds / sizeof *kinds))
 
 int plumb_fault_count(void) { return KINDS; }
-const struct plumb_fault_kind *plumb_fault_at(int index) { return index >= 0 && index < KINDS ? &kinds[index] : NULL; }
+const struct plumb_fault_kind *plumb_fault_at(int index)
+{
+	return index >= 0 && index < KINDS ? &kinds[index] : NULL;
+}
 
 /* --- making one --- */
 
-enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb_fault_kind *kind, int layer, const struct plumb_config *c)
+enum plumb_status plumb_fault_make(
+	struct plumb_fault *fault, const struct plumb_fault_kind *kind, int layer, const struct plumb_config *c)
 {
 	const char *name = kind->name;
 	*fault = (struct plumb_fault){ kind, kind->scope == PLUMB_FAULT_HEAD ? -1 : layer, kind->value };
@@ -276,7 +319,8 @@ enum plumb_status plumb_fault_make(struct plumb_fault *fault, const struct plumb
 	if (!strcmp(name, "rope_scaling") && c->rope_factor == 1)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model's RoPE is not scaled", name);
 	if (!strcmp(name, "kv_heads") && (c->kv_heads == 1 || c->kv_heads == c->heads))
-		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: with %lld heads and %lld KV heads both maps are the same", name, (long long)c->heads, (long long)c->kv_heads);
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: with %lld heads and %lld KV heads both maps are the same",
+			name, (long long)c->heads, (long long)c->kv_heads);
 	if (kind->exchange && c->layers < 2)
 		return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: the model has one layer", name);
 	if (kind->exchange && fault->layer < 0)
@@ -296,7 +340,8 @@ enum plumb_status plumb_fault_fits(const struct plumb_fault_kind *kind, const st
 	const unsigned points = kind->needs | kind->points;
 	for (int point = 0; point < PLUMB_POINT_COUNT; point++)
 		if (points >> point & 1 && !plumb_model_made(model, point))
-			return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model family shows no %s", kind->name, plumb_point_name(point));
+			return plumb_fail(PLUMB_E_UNSUPPORTED, "%s: this model family shows no %s", kind->name,
+				plumb_point_name(point));
 	return PLUMB_OK;
 }
 
@@ -307,10 +352,12 @@ static enum plumb_status fault_unknown(const char *text, size_t n)
 		size_t used = strlen(names);
 		plumb_format(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].name);
 	}
-	return plumb_fail(PLUMB_E_ARGUMENT, "\"%.*s\" is no fault; there are: %s", (int)(n > 64 ? 64 : n), text, names);
+	return plumb_fail(
+		PLUMB_E_ARGUMENT, "\"%.*s\" is no fault; there are: %s", (int)(n > 64 ? 64 : n), text, names);
 }
 
-enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text, const struct plumb_config *config)
+enum plumb_status plumb_fault_parse(
+	struct plumb_fault *fault, const char *text, const struct plumb_config *config)
 {
 	size_t n = strcspn(text, "@=");
 	const char *at = text[n] == '@' ? text + n + 1 : NULL, *equals = strchr(text, '=');
@@ -326,7 +373,8 @@ enum plumb_status plumb_fault_parse(struct plumb_fault *fault, const char *text,
 		errno = 0;
 		long l = strtol(at, &end, 10);
 		if (errno || end == at || (*end && end != equals) || l < 0 || l >= config->layers)
-			return plumb_fail(PLUMB_E_ARGUMENT, "%s: the layer after @ must be from 0 to %lld", text, (long long)config->layers - 1);
+			return plumb_fail(PLUMB_E_ARGUMENT, "%s: the layer after @ must be from 0 to %lld", text,
+				(long long)config->layers - 1);
 		if (kind->scope == PLUMB_FAULT_HEAD)
 			return plumb_fail(PLUMB_E_ARGUMENT, "%s: %s is not in a layer", text, kind->name);
 		layer = (int)l;

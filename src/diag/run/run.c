@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One evaluation, watched: a fault, the capture and the hooks see each value in this order and may change it. The only place that
- * sets a tap. */
+/* One evaluation, watched: a fault, the capture and the hooks see each value in this order and may change it.
+ * The only place that sets a tap. */
 #include <stdlib.h>
 #include <string.h>
 #include "diag/run/fault.h"
@@ -75,7 +75,8 @@ static enum plumb_status run_keep_value(struct plumb_captured *kept, const struc
 
 static bool run_acts(const struct plumb_fault *f, int layer, int point)
 {
-	return f && f->kind && f->kind->act && f->kind->points & BIT(point) && (f->layer < 0 || layer < 0 || f->layer == layer);
+	return f && f->kind && f->kind->act && f->kind->points & BIT(point) &&
+		(f->layer < 0 || layer < 0 || f->layer == layer);
 }
 
 static enum plumb_status run_see_all(struct watch *w, struct plumb_live *live)
@@ -85,7 +86,8 @@ static enum plumb_status run_see_all(struct watch *w, struct plumb_live *live)
 		PLUMB_TRY(run->fault->kind->act(run->fault, live));
 	if (run->out && run->points & BIT(live->point)) {
 		struct plumb_captured *captured;
-		PLUMB_TRY(plumb_capture_put(run->out, live->layer, (int)live->point, live->rows, live->width, live->first, &captured));
+		PLUMB_TRY(plumb_capture_put(
+			run->out, live->layer, (int)live->point, live->rows, live->width, live->first, &captured));
 		memcpy(captured->v, live->v, sizeof *captured->v * (size_t)(live->rows * live->width));
 	}
 	for (int i = 0; i < run->hooks; i++)
@@ -93,7 +95,8 @@ static enum plumb_status run_see_all(struct watch *w, struct plumb_live *live)
 			PLUMB_TRY(run->hook[i].see(run->hook[i].user, live));
 	if (w->keep & BIT(live->point))
 		PLUMB_TRY(run_keep_value(&run->earlier[live->point], live));
-	if (w->keep & BIT(PLUMB_POINT_EMBEDDINGS) && live->point == PLUMB_POINT_OUTPUT) /* the next layer's input */
+	if (w->keep & BIT(PLUMB_POINT_EMBEDDINGS) &&
+		live->point == PLUMB_POINT_OUTPUT) /* the next layer's input */
 		PLUMB_TRY(run_keep_value(&run->earlier[PLUMB_POINT_EMBEDDINGS], live));
 	return PLUMB_OK;
 }
@@ -131,10 +134,13 @@ static enum plumb_status run_evaluate(struct plumb_run *run, struct watch *w)
 {
 	struct plumb_session *session;
 	unsigned mask = run_mask_of(run, &w->keep);
-	PLUMB_TRY(plumb_session_new(&session, run->model, PLUMB_SESSION_OPTIONS(.context = run->n, .batch = run->n)));
+	PLUMB_TRY(
+		plumb_session_new(&session, run->model, PLUMB_SESSION_OPTIONS(.context = run->n, .batch = run->n)));
 	plumb_session_tap(session, mask, run_tap, w);
-	enum plumb_status s = plumb_session_eval(session, run->tokens, run->n, run->last_layer >= 0 ? PLUMB_LOGITS_NONE :
-		run->all_logits ? PLUMB_LOGITS_ALL : PLUMB_LOGITS_LAST);
+	enum plumb_status s = plumb_session_eval(session, run->tokens, run->n,
+		run->last_layer >= 0  ? PLUMB_LOGITS_NONE
+			: run->all_logits ? PLUMB_LOGITS_ALL
+							  : PLUMB_LOGITS_LAST);
 	if (s == PLUMB_E_CANCELLED && w->stopped)
 		s = PLUMB_OK;
 	plumb_session_free(session);
@@ -183,12 +189,14 @@ enum plumb_status plumb_run_watched(struct plumb_run *run)
 	struct watch w = { .run = run };
 	int layers = (int)plumb_model_config(run->model)->layers;
 	if (run->n > MOST_TOKENS)
-		return plumb_fail(PLUMB_E_LIMIT, "a diagnosis takes at most %d tokens, not %lld", MOST_TOKENS, (long long)run->n);
+		return plumb_fail(
+			PLUMB_E_LIMIT, "a diagnosis takes at most %d tokens, not %lld", MOST_TOKENS, (long long)run->n);
 	if (run->out) {
 		plumb_capture_free(run->out);
 		PLUMB_TRY(plumb_capture_new(run->out, layers));
 	}
-	const struct plumb_fault *f = run->fault && run->fault->kind && run->fault->kind->exchange ? run->fault : NULL;
+	const struct plumb_fault *f = run->fault && run->fault->kind && run->fault->kind->exchange ? run->fault
+																							   : NULL;
 	enum plumb_status s = f ? plumb_model_exchange(run->model, f->layer, f->layer + 1) : PLUMB_OK;
 	if (!s) {
 		s = run_evaluate(run, &w);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Micro-kernels for AVX2 with FMA and F16C: dequantisation, dot products and the packed tile; rows of elements
- * are in avx2_rows.h. Only this file is compiled with those flags. */
+/* Micro-kernels for AVX2 with FMA and F16C: dequantisation, dot products and the packed tile; rows of
+ * elements are in avx2_rows.h. Only this file is compiled with those flags. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3") /* -O2 does not unroll the tile's loops, and CFLAGS come after our flags */
 #endif
@@ -107,7 +107,8 @@ static void avx2_to_f16(const float *src, uint16_t *dst, int64_t n)
 {
 	int64_t i = 0;
 	for (; i + 8 <= n; i += 8)
-		_mm_storeu_si128((__m128i *)(void *)(dst + i), _mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT));
+		_mm_storeu_si128((__m128i *)(void *)(dst + i),
+			_mm256_cvtps_ph(_mm256_loadu_ps(src + i), _MM_FROUND_TO_NEAREST_INT));
 	for (; i < n; i++)
 		dst[i] = plumb_f32_to_f16(src[i]);
 }
@@ -132,27 +133,32 @@ INLINE void dot32_add(__m256i q, const float *x, __m256 scale, __m256 add, __m25
 	__m256 v[4];
 	spread(q, v);
 	for (int i = 0; i < 4; i++)
-		sum[i % 2] = _mm256_fmadd_ps(_mm256_fmadd_ps(v[i], scale, add), _mm256_loadu_ps(x + 8 * i), sum[i % 2]);
+		sum[i % 2] = _mm256_fmadd_ps(
+			_mm256_fmadd_ps(v[i], scale, add), _mm256_loadu_ps(x + 8 * i), sum[i % 2]);
 }
 
 /* Rows follow each other in memory, but the hardware's prefetcher falls behind on long ones. */
-INLINE void prefetch(const uint8_t *b)
-{
-	_mm_prefetch((const char *)((uintptr_t)b + AHEAD), _MM_HINT_T0);
-}
+INLINE void prefetch(const uint8_t *b) { _mm_prefetch((const char *)((uintptr_t)b + AHEAD), _MM_HINT_T0); }
 
 INLINE void row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 {
 	const __m256 up = _mm256_set1_ps(0x1p24f);
-	size_t bytes = type == PLUMB_Q8_0 ? 34 : type == PLUMB_Q4_0 ? 18 : type == PLUMB_Q4_1 ? 20 : type == PLUMB_Q5_0 ? 22 : 24;
+	size_t bytes = type == PLUMB_Q8_0 ? 34
+		: type == PLUMB_Q4_0          ? 18
+		: type == PLUMB_Q4_1          ? 20
+		: type == PLUMB_Q5_0          ? 22
+									  : 24;
 	for (; k > 0; k -= 32, x += 32, b += bytes) {
 		prefetch(b);
 		switch (type) {
 		case PLUMB_Q8_0: dot32(ints_q8_0(b), x, halves_at(b), sum); break;
 		case PLUMB_Q4_0: dot32(ints_q4_0(b), x, halves_at(b), sum); break;
 		case PLUMB_Q5_0: dot32(ints_q5_0(b), x, halves_at(b), sum); break;
-		case PLUMB_Q4_1: dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); break;
-		default: dot32_add(ints_q5_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); /* Q5_1 */
+		case PLUMB_Q4_1:
+			dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum);
+			break;
+		default:
+			dot32_add(ints_q5_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum); /* Q5_1 */
 		}
 	}
 }
@@ -166,8 +172,8 @@ INLINE void row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_
 		scales_k(b, scale, min);
 		_mm256_storeu_ps(min, _mm256_mul_ps(_mm256_loadu_ps(min), _mm256_set1_ps(-0x1p24f)));
 		for (int j = 0; j < 8; j++)
-			dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), x + 32 * j, _mm256_broadcast_ss(&scale[j]),
-				_mm256_broadcast_ss(&min[j]), sum);
+			dot32_add(type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), x + 32 * j,
+				_mm256_broadcast_ss(&scale[j]), _mm256_broadcast_ss(&min[j]), sum);
 	}
 }
 
@@ -181,7 +187,8 @@ INLINE void row_q6_k(const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 		__m256 lo = _mm256_loadu_ps(scale), hi = _mm256_loadu_ps(scale + 8);
 		for (int j = 0; j < 8; j++, x += 32) {
 			/* lanes 0 to 3 are the first 16 elements of the 32 */
-			__m256i two = _mm256_add_epi32(_mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0), _mm256_set1_epi32(j % 4 * 2));
+			__m256i two = _mm256_add_epi32(
+				_mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0), _mm256_set1_epi32(j % 4 * 2));
 			dot32(ints_q6_k(b, j), x, _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two), sum);
 		}
 	}
@@ -192,7 +199,8 @@ INLINE __m256 load_plain(enum plumb_type type, const void *w, int64_t i)
 	if (type == PLUMB_F32)
 		return _mm256_loadu_ps((const float *)w + i);
 	__m128i h = load16((const uint8_t *)((const uint16_t *)w + i));
-	return type == PLUMB_F16 ? _mm256_cvtph_ps(h) : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+	return type == PLUMB_F16 ? _mm256_cvtph_ps(h)
+							 : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
 
 INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int64_t k)
@@ -216,8 +224,11 @@ INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 {
 	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
 	switch (type) {
-	case PLUMB_F32: case PLUMB_F16: case PLUMB_BF16: return row_plain(type, w, x, k);
-	case PLUMB_Q4_K: case PLUMB_Q5_K: row_k(type, w, x, k, sum); break;
+	case PLUMB_F32:
+	case PLUMB_F16:
+	case PLUMB_BF16: return row_plain(type, w, x, k);
+	case PLUMB_Q4_K:
+	case PLUMB_Q5_K: row_k(type, w, x, k, sum); break;
 	case PLUMB_Q6_K: row_q6_k(w, x, k, sum); break;
 	default: row_small(type, w, x, k, sum);
 	}
@@ -331,16 +342,21 @@ static void avx2_gemm(const struct plumb_tile *t)
 const struct plumb_simd plumb_simd_avx2 = {
 	.name = "avx2", .mr = MR, .nr = NR,
 	.to_f32 = {
-		[PLUMB_F32] = avx2_f32_to_f32, [PLUMB_F16] = avx2_f16_to_f32, [PLUMB_BF16] = avx2_bf16_to_f32, [PLUMB_Q8_0] = avx2_small_to_f32,
-		[PLUMB_Q4_0] = avx2_small_to_f32, [PLUMB_Q4_1] = avx2_small_to_f32, [PLUMB_Q5_0] = avx2_small_to_f32, [PLUMB_Q5_1] = avx2_small_to_f32,
+		[PLUMB_F32] = avx2_f32_to_f32, [PLUMB_F16] = avx2_f16_to_f32, [PLUMB_BF16] = avx2_bf16_to_f32,
+		[PLUMB_Q8_0] = avx2_small_to_f32,
+		[PLUMB_Q4_0] = avx2_small_to_f32, [PLUMB_Q4_1] = avx2_small_to_f32, [PLUMB_Q5_0] = avx2_small_to_f32,
+		[PLUMB_Q5_1] = avx2_small_to_f32,
 		[PLUMB_Q4_K] = avx2_k_to_f32, [PLUMB_Q5_K] = avx2_k_to_f32, [PLUMB_Q6_K] = avx2_k_to_f32,
 	},
 	.to_f16 = avx2_to_f16,
 	.dot = {
-		[PLUMB_F32] = avx2_dot_f32, [PLUMB_F16] = avx2_dot_f16, [PLUMB_BF16] = avx2_dot_bf16, [PLUMB_Q8_0] = avx2_dot_q8_0,
-		[PLUMB_Q4_0] = avx2_dot_q4_0, [PLUMB_Q4_1] = avx2_dot_q4_1, [PLUMB_Q5_0] = avx2_dot_q5_0, [PLUMB_Q5_1] = avx2_dot_q5_1,
+		[PLUMB_F32] = avx2_dot_f32, [PLUMB_F16] = avx2_dot_f16, [PLUMB_BF16] = avx2_dot_bf16,
+		[PLUMB_Q8_0] = avx2_dot_q8_0,
+		[PLUMB_Q4_0] = avx2_dot_q4_0, [PLUMB_Q4_1] = avx2_dot_q4_1, [PLUMB_Q5_0] = avx2_dot_q5_0,
+		[PLUMB_Q5_1] = avx2_dot_q5_1,
 		[PLUMB_Q4_K] = avx2_dot_q4_k, [PLUMB_Q5_K] = avx2_dot_q5_k, [PLUMB_Q6_K] = avx2_dot_q6_k,
 	},
-	.order = avx2_order, .pack = avx2_pack, .gemm = avx2_gemm, .max = max, .exp_sum = exp_sum, .sum_sq = sum_sq, .norm = norm,
+	.order = avx2_order, .pack = avx2_pack, .gemm = avx2_gemm, .max = max, .exp_sum = exp_sum,
+	.sum_sq = sum_sq, .norm = norm,
 	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_avx2,
 };

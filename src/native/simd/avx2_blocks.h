@@ -143,8 +143,10 @@ INLINE __m256i ints_q6_k(const uint8_t *b, int j)
 	int part = j / 4, quarter = j % 4;
 	__m256i q = load32(b + part * 64 + quarter % 2 * 32), high = load32(b + 128 + part * 32);
 	q = _mm256_and_si256(quarter < 2 ? q : _mm256_srli_epi16(q, 4), _mm256_set1_epi8(15));
-	high = quarter == 0 ? _mm256_slli_epi16(high, 4) : quarter == 1 ? _mm256_slli_epi16(high, 2) :
-		quarter == 2 ? high : _mm256_srli_epi16(high, 2);
+	high = quarter == 0 ? _mm256_slli_epi16(high, 4)
+		: quarter == 1  ? _mm256_slli_epi16(high, 2)
+		: quarter == 2  ? high
+						: _mm256_srli_epi16(high, 2);
 	q = _mm256_or_si256(q, _mm256_and_si256(high, _mm256_set1_epi8(0x30)));
 	return _mm256_sub_epi8(q, _mm256_set1_epi8(32));
 }
@@ -155,7 +157,8 @@ INLINE void scales_q6_k(const uint8_t *b, float scale[16])
 	__m256 d = _mm256_set1_ps(half_at(b + 208));
 	__m128i q = load16(b + 192);
 	_mm256_storeu_ps(scale, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q))));
-	_mm256_storeu_ps(scale + 8, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(q, q)))));
+	_mm256_storeu_ps(
+		scale + 8, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(q, q)))));
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of elements in AVX2: what softmax, RMSNorm, SwiGLU and the sums of rows are made of. For avx2.c alone. */
+/* Rows of elements in AVX2: what softmax, RMSNorm, SwiGLU and the sums of rows are made of. For avx2.c alone.
+ */
 #ifndef PLUMB_AVX2_ROWS_H
 #define PLUMB_AVX2_ROWS_H
 
@@ -27,7 +28,8 @@ INLINE __m256 exp8(__m256 x)
 {
 	x = _mm256_min_ps(_mm256_set1_ps(90), x); /* NaN passes: it is the second operand */
 	x = _mm256_max_ps(_mm256_set1_ps(-105), x);
-	__m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+	__m256 n = _mm256_round_ps(
+		_mm256_mul_ps(x, _mm256_set1_ps(0x1.715476p+0f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 	__m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.62e400p-1f), x);
 	r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0x1.7f7d1cp-20f), r);
 	__m256 p = _mm256_set1_ps(1.9875691500e-4f);
@@ -80,7 +82,8 @@ static double sum_sq(const float *x, int64_t n)
 	__m256d lo = _mm256_setzero_pd(), hi = _mm256_setzero_pd();
 	for (int64_t i = 0; i < n; i += 8) {
 		__m256 v = i + 8 <= n ? _mm256_loadu_ps(x + i) : load_last(x + i, n - i, 0);
-		__m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)), b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
+		__m256d a = _mm256_cvtps_pd(_mm256_castps256_ps128(v)),
+				b = _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1));
 		lo = _mm256_fmadd_pd(a, a, lo);
 		hi = _mm256_fmadd_pd(b, b, hi);
 	}
@@ -94,7 +97,8 @@ static void norm(float *y, const float *x, const float *w, float by, int64_t n)
 	__m256 s = _mm256_set1_ps(by);
 	int64_t i = 0;
 	for (; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), s), _mm256_loadu_ps(w + i)));
+		_mm256_storeu_ps(
+			y + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), s), _mm256_loadu_ps(w + i)));
 	for (; i < n; i++)
 		y[i] = x[i] * by * w[i];
 }

@@ -31,7 +31,8 @@ static void neon_plain_to_f32(enum plumb_type type, const void *src, float *dst,
 		if (type == PLUMB_BF16) {
 			vst1q_u32((uint32_t *)(void *)(dst + i), vshll_n_u16(vget_low_u16(h), 16));
 			vst1q_u32((uint32_t *)(void *)(dst + i + 4), vshll_n_u16(vget_high_u16(h), 16));
-		} else if (vmaxvq_u16(vceqq_u16(vandq_u16(h, top), top))) /* the hardware makes NaN quiet, the definition keeps its bits */
+		} else if (vmaxvq_u16(vceqq_u16(vandq_u16(h, top),
+					   top))) /* the hardware makes NaN quiet, the definition keeps its bits */
 			plumb_type_to_f32(type, p + i, dst + i, 8);
 		else {
 			vst1q_f32(dst + i, vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(h))));
@@ -123,7 +124,11 @@ INLINE float row_small(enum plumb_type type, const uint8_t *b, const float *x, i
 {
 	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
 	const bool has_add = type == PLUMB_Q4_1 || type == PLUMB_Q5_1;
-	size_t bytes = type == PLUMB_Q8_0 ? 34 : type == PLUMB_Q4_0 ? 18 : type == PLUMB_Q4_1 ? 20 : type == PLUMB_Q5_0 ? 22 : 24;
+	size_t bytes = type == PLUMB_Q8_0 ? 34
+		: type == PLUMB_Q4_0          ? 18
+		: type == PLUMB_Q4_1          ? 20
+		: type == PLUMB_Q5_0          ? 22
+									  : 24;
 	for (; k > 0; k -= 32, x += 32, b += bytes) {
 		int8x16x2_t q = ints_small(type, b);
 		float d = half_at(b), m = has_add ? half_at(b + 2) : 0;
@@ -159,7 +164,8 @@ INLINE float32x4_t load_plain(enum plumb_type type, const void *w, int64_t i)
 	if (type == PLUMB_F32)
 		return vld1q_f32((const float *)w + i);
 	uint16x4_t h = vld1_u16((const uint16_t *)w + i);
-	return type == PLUMB_F16 ? vcvt_f32_f16(vreinterpret_f16_u16(h)) : vreinterpretq_f32_u32(vshll_n_u16(h, 16));
+	return type == PLUMB_F16 ? vcvt_f32_f16(vreinterpret_f16_u16(h))
+							 : vreinterpretq_f32_u32(vshll_n_u16(h, 16));
 }
 
 INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int64_t k)
@@ -180,8 +186,12 @@ INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int6
 INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 {
 	switch (type) {
-	case PLUMB_F32: case PLUMB_F16: case PLUMB_BF16: return row_plain(type, w, x, k);
-	case PLUMB_Q4_K: case PLUMB_Q5_K: case PLUMB_Q6_K: return row_k(type, w, x, k);
+	case PLUMB_F32:
+	case PLUMB_F16:
+	case PLUMB_BF16: return row_plain(type, w, x, k);
+	case PLUMB_Q4_K:
+	case PLUMB_Q5_K:
+	case PLUMB_Q6_K: return row_k(type, w, x, k);
 	default: return row_small(type, w, x, k);
 	}
 }
@@ -214,8 +224,10 @@ static void neon_pack(const float *w, int64_t ldw, int rows, int64_t k, float *p
 			for (int r = 0; r < NR; r += 4) {
 				float32x4_t a = vld1q_f32(w + r * ldw + i), b = vld1q_f32(w + (r + 1) * ldw + i);
 				float32x4_t c = vld1q_f32(w + (r + 2) * ldw + i), d = vld1q_f32(w + (r + 3) * ldw + i);
-				float64x2_t ac = vreinterpretq_f64_f32(vtrn1q_f32(a, b)), bd = vreinterpretq_f64_f32(vtrn2q_f32(a, b));
-				float64x2_t ce = vreinterpretq_f64_f32(vtrn1q_f32(c, d)), df = vreinterpretq_f64_f32(vtrn2q_f32(c, d));
+				float64x2_t ac = vreinterpretq_f64_f32(vtrn1q_f32(a, b)),
+							bd = vreinterpretq_f64_f32(vtrn2q_f32(a, b));
+				float64x2_t ce = vreinterpretq_f64_f32(vtrn1q_f32(c, d)),
+							df = vreinterpretq_f64_f32(vtrn2q_f32(c, d));
 				float *p = panel + i * NR + r;
 				vst1q_f32(p, vreinterpretq_f32_f64(vtrn1q_f64(ac, ce)));
 				vst1q_f32(p + NR, vreinterpretq_f32_f64(vtrn1q_f64(bd, df)));
@@ -279,15 +291,20 @@ static void neon_gemm(const struct plumb_tile *t)
 const struct plumb_simd plumb_simd_neon = {
 	.name = "neon", .mr = MR, .nr = NR,
 	.to_f32 = {
-		[PLUMB_F32] = neon_plain_to_f32, [PLUMB_F16] = neon_plain_to_f32, [PLUMB_BF16] = neon_plain_to_f32, [PLUMB_Q8_0] = neon_small_to_f32,
-		[PLUMB_Q4_0] = neon_small_to_f32, [PLUMB_Q4_1] = neon_small_to_f32, [PLUMB_Q5_0] = neon_small_to_f32, [PLUMB_Q5_1] = neon_small_to_f32,
+		[PLUMB_F32] = neon_plain_to_f32, [PLUMB_F16] = neon_plain_to_f32, [PLUMB_BF16] = neon_plain_to_f32,
+		[PLUMB_Q8_0] = neon_small_to_f32,
+		[PLUMB_Q4_0] = neon_small_to_f32, [PLUMB_Q4_1] = neon_small_to_f32, [PLUMB_Q5_0] = neon_small_to_f32,
+		[PLUMB_Q5_1] = neon_small_to_f32,
 		[PLUMB_Q4_K] = neon_k_to_f32, [PLUMB_Q5_K] = neon_k_to_f32, [PLUMB_Q6_K] = neon_k_to_f32,
 	},
 	.to_f16 = neon_to_f16,
 	.dot = {
-		[PLUMB_F32] = neon_dot_f32, [PLUMB_F16] = neon_dot_f16, [PLUMB_BF16] = neon_dot_bf16, [PLUMB_Q8_0] = neon_dot_q8_0,
-		[PLUMB_Q4_0] = neon_dot_q4_0, [PLUMB_Q4_1] = neon_dot_q4_1, [PLUMB_Q5_0] = neon_dot_q5_0, [PLUMB_Q5_1] = neon_dot_q5_1,
+		[PLUMB_F32] = neon_dot_f32, [PLUMB_F16] = neon_dot_f16, [PLUMB_BF16] = neon_dot_bf16,
+		[PLUMB_Q8_0] = neon_dot_q8_0,
+		[PLUMB_Q4_0] = neon_dot_q4_0, [PLUMB_Q4_1] = neon_dot_q4_1, [PLUMB_Q5_0] = neon_dot_q5_0,
+		[PLUMB_Q5_1] = neon_dot_q5_1,
 		[PLUMB_Q4_K] = neon_dot_q4_k, [PLUMB_Q5_K] = neon_dot_q5_k, [PLUMB_Q6_K] = neon_dot_q6_k,
 	},
-	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu, .packed = &plumb_packed_neon,
+	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu,
+	.packed = &plumb_packed_neon,
 };

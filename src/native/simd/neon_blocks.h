@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The block formats in NEON: a block's bytes to 32 small integers in order, as two vectors of 16, and the block's scales. As in avx2_blocks.h. */
+/* The block formats in NEON: a block's bytes to 32 small integers in order, as two vectors of 16, and the
+ * block's scales. As in avx2_blocks.h. */
 #ifndef PLUMB_NEON_BLOCKS_H
 #define PLUMB_NEON_BLOCKS_H
 
@@ -19,7 +20,8 @@ INLINE float half_at(const uint8_t *p)
 INLINE int8x16x2_t nibbles(const uint8_t *p)
 {
 	uint8x16_t q = vld1q_u8(p);
-	return (int8x16x2_t){ { vreinterpretq_s8_u8(vandq_u8(q, vdupq_n_u8(15))), vreinterpretq_s8_u8(vshrq_n_u8(q, 4)) } };
+	return (int8x16x2_t){ { vreinterpretq_s8_u8(vandq_u8(q, vdupq_n_u8(15))),
+		vreinterpretq_s8_u8(vshrq_n_u8(q, 4)) } };
 }
 
 /* 16 bytes: 16 where the bit of the two bytes at p is set, else 0. */
@@ -61,15 +63,19 @@ INLINE int8x16x2_t ints_k(enum plumb_type type, const uint8_t *b, int j)
 {
 	int8x16x2_t out;
 	for (int i = 0; i < 2; i++) {
-		const uint8_t *p = type == PLUMB_Q6_K ? b + j / 4 * 64 + j % 2 * 32 : type == PLUMB_Q5_K ? b + 48 + j / 2 * 32 : b + 16 + j / 2 * 32;
+		const uint8_t *p = type == PLUMB_Q6_K ? b + j / 4 * 64 + j % 2 * 32
+			: type == PLUMB_Q5_K              ? b + 48 + j / 2 * 32
+											  : b + 16 + j / 2 * 32;
 		uint8x16_t q = vld1q_u8(p + 16 * i);
 		q = (type == PLUMB_Q6_K ? j % 4 >= 2 : j % 2) ? vshrq_n_u8(q, 4) : vandq_u8(q, vdupq_n_u8(15));
 		if (type == PLUMB_Q5_K) {
-			uint8x16_t high = vshlq_u8(vld1q_u8(b + 16 + 16 * i), vdupq_n_s8((int8_t)(4 - j))); /* bit j to bit 4 */
+			uint8x16_t high = vshlq_u8(
+				vld1q_u8(b + 16 + 16 * i), vdupq_n_s8((int8_t)(4 - j))); /* bit j to bit 4 */
 			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(16)));
 		}
 		if (type == PLUMB_Q6_K) {
-			uint8x16_t high = vshlq_u8(vld1q_u8(b + 128 + j / 4 * 32 + 16 * i), vdupq_n_s8((int8_t)(4 - j % 4 * 2)));
+			uint8x16_t high = vshlq_u8(
+				vld1q_u8(b + 128 + j / 4 * 32 + 16 * i), vdupq_n_s8((int8_t)(4 - j % 4 * 2)));
 			q = vorrq_u8(q, vandq_u8(high, vdupq_n_u8(0x30)));
 		}
 		out.val[i] = vreinterpretq_s8_u8(q);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of elements in NEON, as in avx2_rows.h; max, norm, scale and add are left to c.c, which compilers vectorise. For neon.c alone. */
+/* Rows of elements in NEON, as in avx2_rows.h; max, norm, scale and add are left to c.c, which compilers
+ * vectorise. For neon.c alone. */
 #ifndef PLUMB_NEON_ROWS_H
 #define PLUMB_NEON_ROWS_H
 

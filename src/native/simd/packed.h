@@ -11,12 +11,12 @@
 #include <plumb/tensor.h>
 
 /* A group is 16 rows. Its scales come first, rounded up to 64 bytes, then per 32 columns ("block") the
- * numbers q + offset: byte 4 r + c of vector i (64 bytes) is row r, column 4 i + c. Low nibbles: four vectors,
- * i in the low half of a byte, i + 4 in the high one. Then the bits above: bit i of a byte (5 bits), or two
- * planes of two bits, plane i / 4, bits 2 (i % 4) (6 bits). 8 bits: eight vectors.
- * Scales of the small types, per block: 16 halves d; 16 halves m. Of the K types, per 256 columns: 16 halves d;
- * 16 halves -dmin; per block `sub` times 16 scales of one byte; per block 16 minima of one byte.
- * Groups come in pairs; rows past the matrix are zero bytes. */
+ * numbers q + offset: byte 4 r + c of vector i (64 bytes) is row r, column 4 i + c. Low nibbles: four
+ * vectors, i in the low half of a byte, i + 4 in the high one. Then the bits above: bit i of a byte (5 bits),
+ * or two planes of two bits, plane i / 4, bits 2 (i % 4) (6 bits). 8 bits: eight vectors. Scales of the small
+ * types, per block: 16 halves d; 16 halves m. Of the K types, per 256 columns: 16 halves d; 16 halves -dmin;
+ * per block `sub` times 16 scales of one byte; per block 16 minima of one byte. Groups come in pairs; rows
+ * past the matrix are zero bytes. */
 #define PLUMB_GROUP 16
 #define PLUMB_PANEL 32 /* rows of a panel: a pair of groups */
 #define PLUMB_BLOCK 32
@@ -28,9 +28,14 @@ struct plumb_packed_format {
 	bool k;
 };
 static const struct plumb_packed_format plumb_packed_formats[PLUMB_TYPE_COUNT] = {
-	[PLUMB_Q8_0] = { 8, 128, 1, false, false }, [PLUMB_Q4_0] = { 4, 8, 1, false, false }, [PLUMB_Q4_1] = { 4, 0, 1, true, false },
-	[PLUMB_Q5_0] = { 5, 16, 1, false, false }, [PLUMB_Q5_1] = { 5, 0, 1, true, false }, [PLUMB_Q4_K] = { 4, 0, 1, true, true },
-	[PLUMB_Q5_K] = { 5, 0, 1, true, true }, [PLUMB_Q6_K] = { 6, 32, 2, false, true },
+	[PLUMB_Q8_0] = { 8, 128, 1, false, false },
+	[PLUMB_Q4_0] = { 4, 8, 1, false, false },
+	[PLUMB_Q4_1] = { 4, 0, 1, true, false },
+	[PLUMB_Q5_0] = { 5, 16, 1, false, false },
+	[PLUMB_Q5_1] = { 5, 0, 1, true, false },
+	[PLUMB_Q4_K] = { 4, 0, 1, true, true },
+	[PLUMB_Q5_K] = { 5, 0, 1, true, true },
+	[PLUMB_Q6_K] = { 6, 32, 2, false, true },
 };
 
 /* Bytes of the numbers of a block. */
@@ -59,14 +64,16 @@ static inline size_t plumb_packed_group(enum plumb_type type, int64_t k)
 	return plumb_packed_scales(type, k) + (size_t)(k / PLUMB_BLOCK) * plumb_packed_quants(type);
 }
 
-/* Rows of x: block b of row i is scale[i * k / 32 + b] * q. The four of each quad of columns are kept in the order 0, 2, 1, 3:
- * that is how bytes fall when two are taken from each 32-bit lane. Values that are not finite: the scale is NaN, q is 0. */
+/* Rows of x: block b of row i is scale[i * k / 32 + b] * q. The four of each quad of columns are kept in the
+ * order 0, 2, 1, 3: that is how bytes fall when two are taken from each 32-bit lane. Values that are not
+ * finite: the scale is NaN, q is 0. */
 struct plumb_x16 {
-	int16_t *q;       /* row * k; of the fast mode, bytes at most 127 in size, in the order of the columns */
-	int8_t *high, *low; /* row * k, in the order of the columns: q is 256 high + low; NULL: not wanted, as only few rows read them */
-	float *scale;     /* row * k / 32 */
-	float *total;     /* row * k / 32: scale times the sum of q */
-	int32_t *sum;     /* row * k / 16: sum of q */
+	int16_t *q; /* row * k; of the fast mode, bytes at most 127 in size, in the order of the columns */
+	int8_t *high, *low; /* row * k, in the order of the columns: q is 256 high + low; NULL: not wanted, as
+						   only few rows read them */
+	float *scale;       /* row * k / 32 */
+	float *total;       /* row * k / 32: scale times the sum of q */
+	int32_t *sum;       /* row * k / 16: sum of q */
 	int64_t k;
 };
 
@@ -74,10 +81,11 @@ struct plumb_x16 {
 #define PLUMB_SMALL_BATCH 4
 struct plumb_small_batch {
 	const uint8_t *w;
-	const uint8_t *end;  /* of what the caller reads after this; then it reads next_bytes from next on: all that is prefetched */
+	const uint8_t *end; /* of what the caller reads after this; then it reads next_bytes from next on: all
+						   that is prefetched */
 	const uint8_t *next;
 	size_t next_bytes;
-	size_t stride;      /* from group to group */
+	size_t stride; /* from group to group */
 	int64_t groups;
 	struct plumb_x16 x;
 	int64_t row;
@@ -97,8 +105,8 @@ struct plumb_unpack {
 	float *scale, *add;
 };
 
-/* y[t * ldy + r] = sum[t * lds + r] + panel times rows of x, columns [from, from + n), n <= 256: the blocks' products first, then
- * the minima of all of them. */
+/* y[t * ldy + r] = sum[t * lds + r] + panel times rows of x, columns [from, from + n), n <= 256: the blocks'
+ * products first, then the minima of all of them. */
 #define PLUMB_TILE_MAX 8
 struct plumb_tile16 {
 	const int16_t *q;
@@ -108,7 +116,7 @@ struct plumb_tile16 {
 	int offset; /* of bytes */
 	struct plumb_x16 x;
 	int64_t row, from, n;
-	int rows; /* 1 .. tile */
+	int rows;         /* 1 .. tile */
 	const float *sum; /* NULL: 0; may be y */
 	int64_t lds;
 	float *y;
@@ -120,7 +128,8 @@ typedef void (*plumb_unpack_fn)(const struct plumb_unpack *a);
 
 struct plumb_packed_kernels {
 	int tile; /* rows of x in a tile */
-	/* Row `row` of x16 from k floats. True: rounding is expected to lose more than `limit` of the row's norm. */
+	/* Row `row` of x16 from k floats. True: rounding is expected to lose more than `limit` of the row's norm.
+	 */
 	bool (*quantise)(const float *x, const struct plumb_x16 *x16, int64_t row, float limit);
 	/* To row `row` what that rounding lost, in steps of 2^-15 of its steps. */
 	void (*rest)(const float *x, const struct plumb_x16 *x16, int64_t row);
@@ -133,6 +142,7 @@ struct plumb_packed_kernels {
 	void (*multiply8)(const struct plumb_tile16 *a);
 };
 
-extern const struct plumb_packed_kernels plumb_packed_c, plumb_packed_avx2, plumb_packed_neon; /* those that are built */
+extern const struct plumb_packed_kernels plumb_packed_c, plumb_packed_avx2,
+	plumb_packed_neon; /* those that are built */
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed kernels for AVX2: 8 rows in a vector. Compiled a second time for AVX-VNNI (packed_avxvnni.c),
  * which multiplies and adds in one instruction. */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__)
 #pragma GCC optimize("O3")
 #endif
 #include <immintrin.h>
@@ -27,7 +28,10 @@ INLINE VI vi_nibble_low(VI v) { return _mm256_and_si256(v, _mm256_set1_epi8(15))
 INLINE VI vi_nibble_high(VI v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
 INLINE VI vi_left(VI v, int n) { return _mm256_slli_epi16(v, n); }
 INLINE VI vi_right(VI v, int n) { return _mm256_srli_epi16(v, n); }
-INLINE VI vi_insert(VI low, VI high, char mask) { return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(mask))); }
+INLINE VI vi_insert(VI low, VI high, char mask)
+{
+	return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(mask)));
+}
 INLINE VI vi_minus16(VI v, int n) { return n ? _mm256_sub_epi16(v, _mm256_set1_epi16((short)n)) : v; }
 INLINE VI vi_four(const void *x)
 {
@@ -35,7 +39,11 @@ INLINE VI vi_four(const void *x)
 	memcpy(&four, x, sizeof four);
 	return _mm256_set1_epi32(four);
 }
-INLINE ACC acc_start(int32_t v, bool bytes) { (void)bytes; return _mm256_set1_epi32(v); }
+INLINE ACC acc_start(int32_t v, bool bytes)
+{
+	(void)bytes;
+	return _mm256_set1_epi32(v);
+}
 #ifdef PLUMB_SET_AVXVNNI
 #define BYTES
 INLINE ACC acc_add(ACC acc, VI w, VI x) { return _mm256_dpwssd_avx_epi32(acc, w, x); }
@@ -49,16 +57,29 @@ INLINE ACC acc_add(ACC acc, VI w, VI x)
 	return acc;
 }
 #endif
-INLINE VF acc_float(ACC acc, bool bytes) { (void)bytes; return _mm256_cvtepi32_ps(acc); }
+INLINE VF acc_float(ACC acc, bool bytes)
+{
+	(void)bytes;
+	return _mm256_cvtepi32_ps(acc);
+}
 INLINE VF vf_load(const float *p) { return _mm256_loadu_ps(p); }
 INLINE void vf_store(float *p, VF v) { _mm256_storeu_ps(p, v); }
 INLINE VF vf_zero(void) { return _mm256_setzero_ps(); }
 INLINE VF vf_all(float v) { return _mm256_set1_ps(v); }
 INLINE VF vf_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
 INLINE VF vf_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
-INLINE VF vf_half(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)); }
-INLINE VF vf_u8(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p))); }
-INLINE VF vf_i8(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p))); }
+INLINE VF vf_half(const uint8_t *p)
+{
+	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+INLINE VF vf_u8(const uint8_t *p)
+{
+	return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+INLINE VF vf_i8(const uint8_t *p)
+{
+	return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
 
 #include "native/simd/packed_kernels.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed kernels for AVX-512 with VNNI: 16 rows in a vector, two products in each lane. Only this file is
  * compiled with those flags. */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__)
 #pragma GCC optimize("O3")
 #endif
 #include <immintrin.h>
@@ -28,7 +29,10 @@ INLINE VI vi_nibble_low(VI v) { return _mm512_and_si512(v, _mm512_set1_epi8(15))
 INLINE VI vi_nibble_high(VI v) { return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)); }
 INLINE VI vi_left(VI v, int n) { return _mm512_slli_epi16(v, (unsigned)n); }
 INLINE VI vi_right(VI v, int n) { return _mm512_srli_epi16(v, (unsigned)n); }
-INLINE VI vi_insert(VI low, VI high, char mask) { return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(mask), 0xf8); }
+INLINE VI vi_insert(VI low, VI high, char mask)
+{
+	return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(mask), 0xf8);
+}
 INLINE VI vi_minus16(VI v, int n) { return n ? _mm512_sub_epi16(v, _mm512_set1_epi16((short)n)) : v; }
 INLINE VI vi_four(const void *x)
 {
@@ -36,21 +40,38 @@ INLINE VI vi_four(const void *x)
 	memcpy(&four, x, sizeof four);
 	return _mm512_set1_epi32(four);
 }
-INLINE ACC acc_start(int32_t v, bool bytes) { (void)bytes; return _mm512_set1_epi32(v); }
+INLINE ACC acc_start(int32_t v, bool bytes)
+{
+	(void)bytes;
+	return _mm512_set1_epi32(v);
+}
 INLINE ACC acc_add(ACC acc, VI w, VI x) { return _mm512_dpwssd_epi32(acc, w, x); }
 #define BYTES
 INLINE ACC acc_add8(ACC acc, VI w, VI x) { return _mm512_dpbusd_epi32(acc, w, x); }
 INLINE ACC acc_join(ACC high, ACC low) { return _mm512_add_epi32(_mm512_slli_epi32(high, 8), low); }
-INLINE VF acc_float(ACC acc, bool bytes) { (void)bytes; return _mm512_cvtepi32_ps(acc); }
+INLINE VF acc_float(ACC acc, bool bytes)
+{
+	(void)bytes;
+	return _mm512_cvtepi32_ps(acc);
+}
 INLINE VF vf_load(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vf_store(float *p, VF v) { _mm512_storeu_ps(p, v); }
 INLINE VF vf_zero(void) { return _mm512_setzero_ps(); }
 INLINE VF vf_all(float v) { return _mm512_set1_ps(v); }
 INLINE VF vf_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
 INLINE VF vf_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE VF vf_half(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)); }
-INLINE VF vf_u8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
-INLINE VF vf_i8(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
+INLINE VF vf_half(const uint8_t *p)
+{
+	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+INLINE VF vf_u8(const uint8_t *p)
+{
+	return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+INLINE VF vf_i8(const uint8_t *p)
+{
+	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
 
 INLINE int32_t top_of(const __m512 v[2])
 {
@@ -71,13 +92,16 @@ static bool packed_avx512_quantise(const float *x, const struct plumb_x16 *x16, 
 		float by, most, step = x16_step(top_of(v), X16_MOST, &by, &most);
 		int32_t sum[2];
 		for (int i = 0; i < 2; i++) {
-			__m512i n = _mm512_maskz_cvtps_epi32(by == 0 ? 0 : 0xffff, _mm512_mul_ps(v[i], _mm512_set1_ps(by)));
+			__m512i n = _mm512_maskz_cvtps_epi32(
+				by == 0 ? 0 : 0xffff, _mm512_mul_ps(v[i], _mm512_set1_ps(by)));
 			__m256i narrow = _mm512_cvtepi32_epi16(n);
 			narrow = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(narrow, 0xd8), 0xd8); /* 0, 2, 1, 3 */
 			_mm256_storeu_si256((__m256i *)(void *)(q + 16 * i), narrow);
 			if (x16->high) {
-				__m128i *high = (__m128i *)(void *)(x16->high + row * x16->k + b * PLUMB_BLOCK), *low = (__m128i *)(void *)(x16->low + row * x16->k + b * PLUMB_BLOCK);
-				_mm_storeu_si128(high + i, _mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(128)), 8)));
+				__m128i *high = (__m128i *)(void *)(x16->high + row * x16->k + b * PLUMB_BLOCK),
+						*low = (__m128i *)(void *)(x16->low + row * x16->k + b * PLUMB_BLOCK);
+				_mm_storeu_si128(high + i,
+					_mm512_cvtepi32_epi8(_mm512_srai_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(128)), 8)));
 				_mm_storeu_si128(low + i, _mm512_cvtepi32_epi8(n)); /* its low bits, with a sign */
 			}
 			sum[i] = _mm512_reduce_add_epi32(n);
@@ -103,9 +127,11 @@ static void packed_avx512_quantise8(const float *x, const struct plumb_x16 *x16,
 	for (int64_t b = 0; b < blocks; b++, x += PLUMB_BLOCK, q += PLUMB_BLOCK) {
 		__m512 v[2] = { _mm512_loadu_ps(x), _mm512_loadu_ps(x + 16) };
 		int32_t *sum = x16->sum + (row * blocks + b) * 2;
-		float by, most, step = x16_step(top_of(v), X8_MOST, &by, &most), scale = by == 0 && !(most < 1) ? NAN : step;
+		float by, most, step = x16_step(top_of(v), X8_MOST, &by, &most),
+						scale = by == 0 && !(most < 1) ? NAN : step;
 		for (int i = 0; i < 2; i++) {
-			__m512i n = _mm512_maskz_cvtps_epi32(by == 0 ? 0 : 0xffff, _mm512_mul_ps(v[i], _mm512_set1_ps(by)));
+			__m512i n = _mm512_maskz_cvtps_epi32(
+				by == 0 ? 0 : 0xffff, _mm512_mul_ps(v[i], _mm512_set1_ps(by)));
 			_mm_storeu_si128((__m128i *)(void *)(q + 16 * i), _mm512_cvtepi32_epi8(n));
 			sum[i] = _mm512_reduce_add_epi32(n);
 		}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed kernels in portable C, element by element as packed.h describes the layout: the definition that the
- * other instruction sets are tested against, bit for bit, and what runs where there is none of them. */
+/* The packed kernels in portable C, element by element as packed.h describes the layout: the definition that
+ * the other instruction sets are tested against, bit for bit, and what runs where there is none of them. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3")
 #endif
@@ -24,7 +24,10 @@ static int packed_c_number(enum plumb_type type, const uint8_t *q, int r, int c)
 	return v - f.offset;
 }
 
-static float packed_c_half(const uint8_t *p, int r) { return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8)); }
+static float packed_c_half(const uint8_t *p, int r)
+{
+	return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8));
+}
 
 static float packed_c_scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int r)
 {
@@ -40,7 +43,8 @@ static float packed_c_add_of(enum plumb_type type, const uint8_t *scales, int64_
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
-	return f.k ? packed_c_half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r] : packed_c_half(p + 32, r);
+	return f.k ? packed_c_half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r]
+			   : packed_c_half(p + 32, r);
 }
 
 /* The quads of x are in the order 0, 2, 1, 3, and so are the numbers of a panel. */
@@ -53,14 +57,18 @@ static void packed_c_unpack(enum plumb_type type, bool bytes, const struct plumb
 	for (int64_t b = 0; b < a->n / PLUMB_BLOCK; b++)
 		for (int r = 0; r < PLUMB_PANEL; r++) {
 			const uint8_t *scales = a->w + a->stride * (size_t)(r / PLUMB_GROUP);
-			const uint8_t *q = scales + plumb_packed_scales(type, a->k) + (size_t)(first + b) * plumb_packed_quants(type);
+			const uint8_t *q = scales + plumb_packed_scales(type, a->k) +
+				(size_t)(first + b) * plumb_packed_quants(type);
 			int row = r % PLUMB_GROUP;
 			for (int c = 0; c < PLUMB_BLOCK && bytes; c++)
-				((uint8_t *)a->q)[((b * 8 + c / 4) * PLUMB_PANEL + r) * 4 + c % 4] = (uint8_t)(packed_c_number(type, q, row, c) + f.offset);
+				((uint8_t *)a->q)[((b * 8 + c / 4) * PLUMB_PANEL + r) * 4 + c % 4] =
+					(uint8_t)(packed_c_number(type, q, row, c) + f.offset);
 			for (int c = 0; c < PLUMB_BLOCK && !bytes; c++)
-				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)packed_c_number(type, q, row, c / 4 * 4 + order[c % 4]);
+				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)packed_c_number(
+					type, q, row, c / 4 * 4 + order[c % 4]);
 			for (int part = 0; part < f.sub; part++)
-				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = packed_c_scale_of(type, scales, first + b, part, row);
+				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = packed_c_scale_of(
+					type, scales, first + b, part, row);
 			if (f.min)
 				a->add[b * PLUMB_PANEL + r] = packed_c_add_of(type, scales, first + b, row);
 		}
@@ -79,8 +87,10 @@ static float packed_c_sum_row(bool bytes, const struct plumb_tile16 *a, int t, i
 		for (int part = 0; part < a->sub; part++) {
 			int32_t whole = 0;
 			for (int c = part * n; c < (part + 1) * n; c++)
-				whole += bytes ? x8[c] * (w8[(c / 4 * PLUMB_PANEL + r) * 4 + c % 4] - a->offset) : x[c] * w[c / 2 * PLUMB_PANEL * 2 + c % 2];
-			sum = fmaf((float)whole, a->scale[(b * a->sub + part) * PLUMB_PANEL + r] * a->x.scale[first + b], sum);
+				whole += bytes ? x8[c] * (w8[(c / 4 * PLUMB_PANEL + r) * 4 + c % 4] - a->offset)
+							   : x[c] * w[c / 2 * PLUMB_PANEL * 2 + c % 2];
+			sum = fmaf(
+				(float)whole, a->scale[(b * a->sub + part) * PLUMB_PANEL + r] * a->x.scale[first + b], sum);
 		}
 	}
 	for (int64_t b = 0; a->min && b < a->n / PLUMB_BLOCK; b++)
@@ -104,14 +114,16 @@ static void packed_c_small_batch(enum plumb_type type, const struct plumb_small_
 	enum { N = 256 };
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	int16_t q[N * PLUMB_PANEL];
-	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL], y[PLUMB_SMALL_BATCH * PLUMB_PANEL];
+	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL],
+		y[PLUMB_SMALL_BATCH * PLUMB_PANEL];
 	for (int64_t g = 0; g < a->groups; g++) {
 		for (int64_t from = 0; from < a->x.k; from += N) {
 			int64_t n = a->x.k - from < N ? a->x.k - from : N;
 			/* the second group of the panel is the first again */
-			packed_c_unpack(type, false, &(struct plumb_unpack){ a->w + a->stride * (size_t)g, 0, a->x.k, from, n, q, scale, add });
-			packed_c_multiply(&(struct plumb_tile16){ q, scale, add, f.sub, f.min, 0, a->x, a->row, from, n, a->rows,
-				from ? y : NULL, PLUMB_PANEL, y, PLUMB_PANEL });
+			packed_c_unpack(type, false,
+				&(struct plumb_unpack){ a->w + a->stride * (size_t)g, 0, a->x.k, from, n, q, scale, add });
+			packed_c_multiply(&(struct plumb_tile16){ q, scale, add, f.sub, f.min, 0, a->x, a->row, from, n,
+				a->rows, from ? y : NULL, PLUMB_PANEL, y, PLUMB_PANEL });
 		}
 		for (int t = 0; t < a->rows; t++)
 			memcpy(a->y + t * a->ldy + g * PLUMB_GROUP, y + t * PLUMB_PANEL, sizeof *y * PLUMB_GROUP);
@@ -119,7 +131,10 @@ static void packed_c_small_batch(enum plumb_type type, const struct plumb_small_
 }
 
 #define TYPE_OF(type, name) \
-	static void small_batch_##name(const struct plumb_small_batch *a) { packed_c_small_batch(PLUMB_##type, a); } \
+	static void small_batch_##name(const struct plumb_small_batch *a) \
+	{ \
+		packed_c_small_batch(PLUMB_##type, a); \
+	} \
 	static void unpack_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, false, a); } \
 	static void unpack8_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, true, a); }
 TYPE_OF(Q8_0, q8_0)
@@ -132,11 +147,34 @@ TYPE_OF(Q5_K, q5_k)
 TYPE_OF(Q6_K, q6_k)
 
 const struct plumb_packed_kernels plumb_packed_c = {
-	.tile = TILE, .quantise = x16_quantise, .rest = x16_rest, .multiply = packed_c_multiply, .quantise8 = x8_quantise, .multiply8 = packed_c_multiply8,
-	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0, [PLUMB_Q4_0] = small_batch_q4_0, [PLUMB_Q4_1] = small_batch_q4_1, [PLUMB_Q5_0] = small_batch_q5_0,
-		[PLUMB_Q5_1] = small_batch_q5_1, [PLUMB_Q4_K] = small_batch_q4_k, [PLUMB_Q5_K] = small_batch_q5_k, [PLUMB_Q6_K] = small_batch_q6_k },
-	.unpack = { [PLUMB_Q8_0] = unpack_q8_0, [PLUMB_Q4_0] = unpack_q4_0, [PLUMB_Q4_1] = unpack_q4_1, [PLUMB_Q5_0] = unpack_q5_0,
-		[PLUMB_Q5_1] = unpack_q5_1, [PLUMB_Q4_K] = unpack_q4_k, [PLUMB_Q5_K] = unpack_q5_k, [PLUMB_Q6_K] = unpack_q6_k },
-	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0, [PLUMB_Q4_0] = unpack8_q4_0, [PLUMB_Q4_1] = unpack8_q4_1, [PLUMB_Q5_0] = unpack8_q5_0,
-		[PLUMB_Q5_1] = unpack8_q5_1, [PLUMB_Q4_K] = unpack8_q4_k, [PLUMB_Q5_K] = unpack8_q5_k, [PLUMB_Q6_K] = unpack8_q6_k },
+	.tile = TILE,
+	.quantise = x16_quantise,
+	.rest = x16_rest,
+	.multiply = packed_c_multiply,
+	.quantise8 = x8_quantise,
+	.multiply8 = packed_c_multiply8,
+	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0,
+		[PLUMB_Q4_0] = small_batch_q4_0,
+		[PLUMB_Q4_1] = small_batch_q4_1,
+		[PLUMB_Q5_0] = small_batch_q5_0,
+		[PLUMB_Q5_1] = small_batch_q5_1,
+		[PLUMB_Q4_K] = small_batch_q4_k,
+		[PLUMB_Q5_K] = small_batch_q5_k,
+		[PLUMB_Q6_K] = small_batch_q6_k },
+	.unpack = { [PLUMB_Q8_0] = unpack_q8_0,
+		[PLUMB_Q4_0] = unpack_q4_0,
+		[PLUMB_Q4_1] = unpack_q4_1,
+		[PLUMB_Q5_0] = unpack_q5_0,
+		[PLUMB_Q5_1] = unpack_q5_1,
+		[PLUMB_Q4_K] = unpack_q4_k,
+		[PLUMB_Q5_K] = unpack_q5_k,
+		[PLUMB_Q6_K] = unpack_q6_k },
+	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0,
+		[PLUMB_Q4_0] = unpack8_q4_0,
+		[PLUMB_Q4_1] = unpack8_q4_1,
+		[PLUMB_Q5_0] = unpack8_q5_0,
+		[PLUMB_Q5_1] = unpack8_q5_1,
+		[PLUMB_Q4_K] = unpack8_q4_k,
+		[PLUMB_Q5_K] = unpack8_q5_k,
+		[PLUMB_Q6_K] = unpack8_q6_k },
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The packed kernels for 64-bit Arm: 4 rows in a vector. smlal multiplies 16-bit numbers, so any aarch64 runs this; sdot
- * multiplies four times as many bytes (packed_neondot.c). */
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* The packed kernels for 64-bit Arm: 4 rows in a vector. smlal multiplies 16-bit numbers, so any aarch64 runs
+ * this; sdot multiplies four times as many bytes (packed_neondot.c). */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
+	!defined(__SANITIZE_THREAD__)
 #pragma GCC optimize("O3")
 #endif
 #include <arm_neon.h>
@@ -18,7 +19,9 @@
 
 typedef uint16x8_t VI;
 typedef float32x4_t VF;
-typedef struct { int32x4_t low, high; } ACC; /* rows 0 and 1, rows 2 and 3; two lanes each. Of bytes: all four rows in low */
+typedef struct {
+	int32x4_t low, high;
+} ACC; /* rows 0 and 1, rows 2 and 3; two lanes each. Of bytes: all four rows in low */
 
 INLINE VI vi_load(const void *p) { return vreinterpretq_u16_u8(vld1q_u8(p)); }
 INLINE void vi_store(void *p, VI v) { vst1q_u8(p, vreinterpretq_u8_u16(v)); }
@@ -28,7 +31,10 @@ INLINE VI vi_nibble_low(VI v) { return vandq_u16(v, vdupq_n_u16(0x0f0f)); }
 INLINE VI vi_nibble_high(VI v) { return vandq_u16(vshrq_n_u16(v, 4), vdupq_n_u16(0x0f0f)); }
 INLINE VI vi_left(VI v, int n) { return vshlq_u16(v, vdupq_n_s16((int16_t)n)); }
 INLINE VI vi_right(VI v, int n) { return vshlq_u16(v, vdupq_n_s16((int16_t)-n)); }
-INLINE VI vi_insert(VI low, VI high, int mask) { return vorrq_u16(low, vandq_u16(high, vdupq_n_u16((uint16_t)(mask * 0x0101)))); }
+INLINE VI vi_insert(VI low, VI high, int mask)
+{
+	return vorrq_u16(low, vandq_u16(high, vdupq_n_u16((uint16_t)(mask * 0x0101))));
+}
 INLINE VI vi_minus16(VI v, int n) { return vsubq_u16(v, vdupq_n_u16((uint16_t)n)); }
 INLINE VI vi_four(const void *x)
 {
@@ -48,7 +54,10 @@ INLINE ACC acc_add(ACC acc, VI w, VI x)
 	int16x8_t a = vreinterpretq_s16_u16(w), b = vreinterpretq_s16_u16(x);
 	return (ACC){ vmlal_s16(acc.low, vget_low_s16(a), vget_low_s16(b)), vmlal_high_s16(acc.high, a, b) };
 }
-INLINE VF acc_float(ACC acc, bool bytes) { return vcvtq_f32_s32(bytes ? acc.low : vpaddq_s32(acc.low, acc.high)); }
+INLINE VF acc_float(ACC acc, bool bytes)
+{
+	return vcvtq_f32_s32(bytes ? acc.low : vpaddq_s32(acc.low, acc.high));
+}
 #ifdef PLUMB_SET_NEONDOT
 #define BYTES
 #define SIGNED
@@ -57,7 +66,10 @@ INLINE ACC acc_add8(ACC acc, VI w, VI x)
 {
 	return (ACC){ vdotq_s32(acc.low, vreinterpretq_s8_u16(w), vreinterpretq_s8_u16(x)), acc.high };
 }
-INLINE ACC acc_join(ACC high, ACC low) { return (ACC){ vaddq_s32(vshlq_n_s32(high.low, 8), low.low), low.high }; }
+INLINE ACC acc_join(ACC high, ACC low)
+{
+	return (ACC){ vaddq_s32(vshlq_n_s32(high.low, 8), low.low), low.high };
+}
 #endif
 INLINE VF vf_load(const float *p) { return vld1q_f32(p); }
 INLINE void vf_store(float *p, VF v) { vst1q_f32(p, v); }

@@ -10,7 +10,7 @@
 
 #define X16_MOST 32639.0f /* 127 * 256 + 127: the high byte stays a byte */
 #define X8_MOST 127.0f
-#define X16_TINY 0x1p-100f /* below it the inverse of the step would overflow: such a block counts as 0 */
+#define X16_TINY 0x1p-100f  /* below it the inverse of the step would overflow: such a block counts as 0 */
 #define X16_ROUND 0x1.8p23f /* adding it rounds to an integer, ties to even */
 
 static inline int32_t x16_bits(float f)
@@ -21,7 +21,8 @@ static inline int32_t x16_bits(float f)
 }
 
 /* Integers of a block in the order of the columns to q, their sums, and the scale. */
-static inline void x16_put(const int32_t *v, float scale, const struct plumb_x16 *x, int64_t row, int64_t block)
+static inline void x16_put(
+	const int32_t *v, float scale, const struct plumb_x16 *x, int64_t row, int64_t block)
 {
 	int16_t *q = x->q + row * x->k + block * PLUMB_BLOCK;
 	int32_t *sum = x->sum + row * (x->k / 16) + block * 2, s[2] = { 0, 0 };
@@ -35,7 +36,8 @@ static inline void x16_put(const int32_t *v, float scale, const struct plumb_x16
 	}
 	memcpy(quad, narrow, sizeof quad);
 	for (int i = 0; i < PLUMB_BLOCK / 4; i++) /* the middle two change places, in either byte order */
-		quad[i] = (quad[i] & UINT64_C(0xffff00000000ffff)) | (quad[i] >> 16 & UINT64_C(0xffff0000)) | (quad[i] & UINT64_C(0xffff0000)) << 16;
+		quad[i] = (quad[i] & UINT64_C(0xffff00000000ffff)) | (quad[i] >> 16 & UINT64_C(0xffff0000)) |
+			(quad[i] & UINT64_C(0xffff0000)) << 16;
 	memcpy(q, quad, sizeof quad);
 	for (int i = 0; i < PLUMB_BLOCK && x->high; i++) {
 		int32_t high = (v[i] + 128) >> 8;
@@ -59,8 +61,8 @@ static inline int32_t x16_top(const float *x)
 	return top;
 }
 
-/* The step of a block whose largest size has the bits `top`, and its inverse; both 0 where all is 0 or something is not
- * finite: then *most tells. */
+/* The step of a block whose largest size has the bits `top`, and its inverse; both 0 where all is 0 or
+ * something is not finite: then *most tells. */
 static inline float x16_step(int32_t top, float range, float *by, float *most)
 {
 	memcpy(most, &top, sizeof *most);
@@ -112,7 +114,8 @@ static inline void x8_quantise(const float *x, const struct plumb_x16 *x16, int6
 	int8_t *q = (int8_t *)x16->q + row * x16->k;
 	for (int64_t b = 0; b < blocks; b++, x += PLUMB_BLOCK, q += PLUMB_BLOCK) {
 		int32_t v[PLUMB_BLOCK], *sum = x16->sum + (row * blocks + b) * 2;
-		float by, most, step = x16_step(x16_top(x), X8_MOST, &by, &most), scale = by == 0 && !(most < 1) ? NAN : step;
+		float by, most, step = x16_step(x16_top(x), X8_MOST, &by, &most),
+						scale = by == 0 && !(most < 1) ? NAN : step;
 		x16_round(x, by, v);
 		sum[0] = sum[1] = 0;
 		for (int i = 0; i < PLUMB_BLOCK; i++) {

@@ -16,18 +16,17 @@
 #include "core/core.h"
 #include "native/simd/simd.h"
 
-static bool simd_always(void)
-{
-	return true;
-}
+static bool simd_always(void) { return true; }
 
 #ifdef PLUMB_HAVE_AVX2
 static bool simd_has_avx2(void)
 {
 	unsigned a, b, c, d;
 	__builtin_cpu_init();
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && /* they ask the system's support too */
-		__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C); /* the builtin of older compilers does not know this name */
+	return __builtin_cpu_supports("avx2") &&
+		__builtin_cpu_supports("fma") && /* they ask the system's support too */
+		__get_cpuid(1, &a, &b, &c, &d) &&
+		(c & bit_F16C); /* the builtin of older compilers does not know this name */
 }
 #endif
 
@@ -40,16 +39,14 @@ static unsigned simd_feature(unsigned leaf, unsigned sub, int reg)
 #endif
 
 #ifdef PLUMB_HAVE_AVXVNNI
-static bool simd_has_avxvnni(void)
-{
-	return simd_has_avx2() && (simd_feature(7, 1, 0) >> 4 & 1);
-}
+static bool simd_has_avxvnni(void) { return simd_has_avx2() && (simd_feature(7, 1, 0) >> 4 & 1); }
 #endif
 
 #ifdef PLUMB_HAVE_AVX512
 static bool simd_has_avx512(void)
 {
-	return simd_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && (simd_feature(7, 0, 2) >> 11 & 1); /* VNNI */
+	return simd_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		(simd_feature(7, 0, 2) >> 11 & 1); /* VNNI */
 }
 #endif
 
@@ -66,7 +63,10 @@ static bool simd_has_neondot(void)
 }
 #endif
 
-static const struct { const struct plumb_simd *simd; bool (*here)(void); } sets[] = {
+static const struct {
+	const struct plumb_simd *simd;
+	bool (*here)(void);
+} sets[] = {
 	{ &plumb_simd_c, simd_always },
 #ifdef PLUMB_HAVE_AVX2
 	{ &plumb_simd_avx2, simd_has_avx2 },
@@ -104,7 +104,9 @@ static const char *simd_name_at(int index, bool here)
 const char *plumb_simd_at(int index) { return simd_name_at(index, true); }
 const char *plumb_simd_missing(int index) { return simd_name_at(index, false); }
 
-#define TAKE(field) if (from->field) simd->field = from->field
+#define TAKE(field) \
+	if (from->field) \
+	simd->field = from->field
 static void simd_overlay(struct plumb_simd *simd, const struct plumb_simd *from)
 {
 	simd->name = from->name;
@@ -142,7 +144,8 @@ enum plumb_status plumb_simd_choose(struct plumb_simd *simd, const char *cap)
 			n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", name);
 	}
 	if (!found)
-		return plumb_fail(PLUMB_E_ARGUMENT, "PLUMB_NATIVE_ISA is \"%s\"; this build on this machine has: %s", cap, names);
+		return plumb_fail(
+			PLUMB_E_ARGUMENT, "PLUMB_NATIVE_ISA is \"%s\"; this build on this machine has: %s", cap, names);
 	memset(simd, 0, sizeof *simd);
 	for (int i = 0; (name = plumb_simd_at(i)); i++) {
 		simd_overlay(simd, sets[simd_set_at(i, true)].simd);

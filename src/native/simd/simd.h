@@ -43,8 +43,8 @@ struct plumb_simd {
 	plumb_to_f32_fn to_f32[PLUMB_TYPE_COUNT];
 	void (*to_f16)(const float *src, uint16_t *dst, int64_t n);
 	plumb_dot_fn dot[PLUMB_TYPE_COUNT];
-	/* NULL, or the arrangement in which dot wants its x when w is of blocks; y gets k floats, k a multiple of 32.
-	 * A set with an order of its own has a dot for every block type. */
+	/* NULL, or the arrangement in which dot wants its x when w is of blocks; y gets k floats, k a multiple
+	 * of 32. A set with an order of its own has a dot for every block type. */
 	void (*order)(const float *x, float *y, int64_t k);
 	/* panel[k * nr + r] = w[r * ldw + k], zeros for rows <= r < nr. */
 	void (*pack)(const float *w, int64_t ldw, int rows, int64_t k, float *panel);
