@@ -97,11 +97,11 @@ PLUMB_API enum plumb_status plumb_diag_new(struct plumb_diag **diag, struct plum
 	const struct plumb_diag_options *options);
 /* Free a diagnosis. NULL is harmless. */
 PLUMB_API void plumb_diag_free(struct plumb_diag *diag);
-/* Run a check and return its result as JSON, which the caller frees. part: its name ("growth", "report" ...).
- * A result is computed once: asking again returns the same text. Errors: PLUMB_E_ARGUMENT when there is no
- * check of that name, or it needs a reference or tokens and there are none; those of plumb_session_eval,
+/* Run a check and return its result as JSON, which the caller frees. check: its name ("growth", "report"
+ * ...). A result is computed once: asking again returns the same text. Errors: PLUMB_E_ARGUMENT when there is
+ * no check of that name, or it needs a reference or tokens and there are none; those of plumb_session_eval,
  * PLUMB_E_CANCELLED among them. */
-PLUMB_API enum plumb_status plumb_diag_json(struct plumb_diag *diag, const char *part, char **json);
+PLUMB_API enum plumb_status plumb_diag_json(struct plumb_diag *diag, const char *check, char **json);
 /* Check number `index`, from 0: its name, the question that it answers, and whether it needs a reference. The
  * texts are constants. Returns false past the end. */
 PLUMB_API bool plumb_diag_row(int index, const char **name, const char **question, bool *needs_reference);

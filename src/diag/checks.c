@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every check, declared once: its place, its part in a report, and its tables. The only file that names all
+/* Every check, declared once: its place, its share of a report, and its tables. The only file that names all
  * checks. */
 #include <string.h>
 #include "diag/check/check.h"

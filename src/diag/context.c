@@ -27,7 +27,7 @@ static enum plumb_status context_run_all(
 {
 	struct plumb_run run = plumb_diag_run(d, trusted);
 	if (!d->n)
-		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs the tokens of a prompt");
+		return plumb_fail(PLUMB_E_ARGUMENT, "this check needs the tokens of a prompt");
 	run.points = plumb_diag_points(d);
 	run.out = out;
 	PLUMB_TRY(plumb_diag_progress(d, what, 0, 1));
@@ -138,7 +138,7 @@ enum plumb_status plumb_check_result(
 		}
 	*result = NULL;
 	if (check->reference && !d->reference)
-		return plumb_fail(PLUMB_E_ARGUMENT, "the part \"%s\" needs a reference", check->name);
+		return plumb_fail(PLUMB_E_ARGUMENT, "the check \"%s\" needs a reference", check->name);
 	struct plumb_found *f = calloc(1, sizeof *f);
 	if (f)
 		f->check = check;

@@ -40,7 +40,7 @@ enum plumb_status plumb_diag_plain(struct plumb_diag *d, const struct plumb_capt
 /* A run in which every point is rounded as a run in the reference's precision would (and linear outputs carry
  * the error of rounded weights): how far a right port is from such a reference, and where. */
 enum plumb_status plumb_diag_control(struct plumb_diag *d, const struct plumb_capture **c);
-/* Twin number `index` (0: that of plumb_diag_control): the same errors drawn anew. */
+/* Control run number `index` (0: that of plumb_diag_control): the same errors drawn anew. */
 enum plumb_status plumb_control_run(
 	struct plumb_diag *d, int index, unsigned kept, struct plumb_capture *out);
 /* The points that runs keep: all, but of a long prompt not the score matrices. */

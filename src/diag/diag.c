@@ -157,21 +157,21 @@ void plumb_diag_free(struct plumb_diag *d)
 	free(d);
 }
 
-enum plumb_status plumb_diag_result(struct plumb_diag *d, const char *name, json_t **part)
+enum plumb_status plumb_diag_result(struct plumb_diag *d, const char *name, json_t **result)
 {
-	*part = NULL;
+	*result = NULL;
 	const struct plumb_check *check;
 	for (int i = 0; (check = diag_check_at(i)); i++)
 		if (!strcmp(check->name, name))
-			return plumb_check_json(d, check, part);
-	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no part of the diagnosis", name);
+			return plumb_check_json(d, check, result);
+	return plumb_fail(PLUMB_E_ARGUMENT, "\"%s\" is no check of the diagnosis", name);
 }
 
-enum plumb_status plumb_diag_json(struct plumb_diag *d, const char *part, char **json)
+enum plumb_status plumb_diag_json(struct plumb_diag *d, const char *check, char **json)
 {
 	json_t *result;
 	*json = NULL;
-	PLUMB_TRY(plumb_diag_result(d, part, &result));
+	PLUMB_TRY(plumb_diag_result(d, check, &result));
 	*json = plumb_json_write(result, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the text of \"%s\"", part);
+	return *json ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for the text of \"%s\"", check);
 }

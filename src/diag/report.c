@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The report: every part that has something to say, in one object, with one verdict. A part that fails says
+/* The report: every check that has something to say, in one object, with one verdict. A check that fails says
  * why in its place and stops nothing; cancelling stops everything. Judges nothing itself but a reference that
  * is absent. */
 #include <stdio.h>
@@ -17,8 +17,8 @@ struct scaled {
 static bool report_scale_progress(void *user, const char *what, double done, double total)
 {
 	const struct scaled *s = user;
-	double part = total > 0 && done > 0 ? done / total : 0;
-	return s->options.progress(s->options.user, what, s->before + s->share * (part < 1 ? part : 1), 100);
+	double share = total > 0 && done > 0 ? done / total : 0;
+	return s->options.progress(s->options.user, what, s->before + s->share * (share < 1 ? share : 1), 100);
 }
 
 /* Whether what failed is a matter of the reference, so that a verdict can say so. */
@@ -105,7 +105,8 @@ static enum plumb_status report_put_item(
 	if (wants)
 		s = verdict ? report_make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
 	if (s == PLUMB_E_CANCELLED ||
-		s == PLUMB_E_MEMORY) /* no fault of the part: what a report says must not depend on the memory left */
+		s ==
+			PLUMB_E_MEMORY) /* no fault of the check: what a report says must not depend on the memory left */
 		return s;
 	if (s && verdict) {
 		if (!report_reference_fault(s))

@@ -95,9 +95,9 @@ static void html_put_problems(struct plumb_string *s, const json_t *problems)
 	plumb_string_put(s, "</ul>\n");
 }
 
-static void html_put_blind(struct plumb_string *s, const json_t *part)
+static void html_put_blind(struct plumb_string *s, const json_t *result)
 {
-	const json_t *breaks = plumb_field(part, "breaks");
+	const json_t *breaks = plumb_field(result, "breaks");
 	for (int seen = 0; seen < 2; seen++) {
 		size_t n = 0;
 		for (size_t i = 0; i < json_array_size(breaks); i++) {
@@ -118,9 +118,9 @@ static void html_put_blind(struct plumb_string *s, const json_t *part)
 	}
 }
 
-static void html_put_causes(struct plumb_string *s, const json_t *part)
+static void html_put_causes(struct plumb_string *s, const json_t *result)
 {
-	const json_t *causes = plumb_field(part, "causes");
+	const json_t *causes = plumb_field(result, "causes");
 	plumb_string_put(s, "<ul class=bars>\n");
 	for (size_t i = 0; i < json_array_size(causes) && i < 8; i++) {
 		const json_t *one = json_array_get(causes, i);
@@ -167,7 +167,7 @@ static void html_put_check(
 			plumb_field(result, "channels"))) /* else the tables show it, or the first channel's picture */
 		html_element(s, "<p class=lines>", plumb_field_text(result, "text"), "</p>\n");
 	if (*plumb_field_text(result, "failed")) {
-		html_element(s, "<p>This part could not be done: ", plumb_field_text(result, "failed"), "</p>\n");
+		html_element(s, "<p>This check could not be made: ", plumb_field_text(result, "failed"), "</p>\n");
 		return;
 	}
 	html_put_figure(s, row->figure, result, report);
@@ -198,7 +198,7 @@ static void html_put_report(struct plumb_string *s, const json_t *report, int nu
 		s, alone ? "plumb diag report: " : "Reference ", plumb_field_text(report, "reference.path"), "");
 	plumb_string_put(s, "</p>\n");
 	html_put_verdict(s, plumb_field(report, "verdict"), alone ? "h1" : "h2");
-	plumb_string_put(s, "<nav aria-label=Parts><ul>\n");
+	plumb_string_put(s, "<nav aria-label=Checks><ul>\n");
 	for (int i = 0; (row = plumb_check_row(i)); i++)
 		if (plumb_report_section(report, row))
 			plumb_string_format(
@@ -270,7 +270,7 @@ enum plumb_status plumb_diag_html(const char *report_json, char **html)
 		html_put_page(&s, root);
 	json_decref(root);
 	if (!good)
-		return plumb_fail(PLUMB_E_FORMAT, "only the result of the part \"report\" makes a page");
+		return plumb_fail(PLUMB_E_FORMAT, "only the result of \"report\" makes a page");
 	if (s.failed) {
 		free(s.text);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the page");

@@ -12,7 +12,7 @@ void plumb_html_text(struct plumb_string *s, const char *text); /* escaped, also
 
 /* --- html_table.c --- */
 /* The rows that matter, the whole table folded below them. */
-void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part);
+void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *result);
 
 /* --- html_chart.c --- */
 struct plumb_series {

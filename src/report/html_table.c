@@ -33,7 +33,7 @@ static void html_table_put_row(
 }
 
 static void html_table_put_table(
-	struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, bool caption)
+	struct plumb_string *s, const struct plumb_table *table, const json_t *result, bool brief, bool caption)
 {
 	plumb_string_put(s, "<div class=scroll tabindex=0><table>");
 	if (caption)
@@ -42,24 +42,24 @@ static void html_table_put_table(
 	for (const struct plumb_column *c = table->column; c->title; c++)
 		plumb_string_format(s, "<th scope=col%s>%s</th>", plumb_table_right(c) ? " class=n" : "", c->title);
 	plumb_string_put(s, "</tr></thead>\n<tbody>\n");
-	plumb_table_rows(table, part, brief, html_table_put_row, s);
+	plumb_table_rows(table, result, brief, html_table_put_row, s);
 	plumb_string_put(s, "</tbody></table></div>\n");
 	if (table->note)
 		plumb_string_format(s, "<p class=soft>%s</p>\n", table->note);
 }
 
-void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *part)
+void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, const json_t *result)
 {
-	size_t rows = plumb_table_rows(table, part, false, NULL, NULL),
-		   shown = plumb_table_rows(table, part, true, NULL, NULL);
+	size_t rows = plumb_table_rows(table, result, false, NULL, NULL),
+		   shown = plumb_table_rows(table, result, true, NULL, NULL);
 	bool fold = rows && (table->folded || (shown == rows && rows >= FOLDED));
 	if (shown && !fold)
-		html_table_put_table(s, table, part, true, true);
-	else if (!shown && table->none && json_is_array(plumb_field(part, table->rows)))
+		html_table_put_table(s, table, result, true, true);
+	else if (!shown && table->none && json_is_array(plumb_field(result, table->rows)))
 		plumb_string_format(s, "<p class=empty>%s: %s</p>\n", table->title, table->none);
 	if (!fold && shown == rows)
 		return;
 	plumb_string_format(s, "<details><summary>%s: all %zu rows</summary>\n", table->title, rows);
-	html_table_put_table(s, table, part, false, false);
+	html_table_put_table(s, table, result, false, false);
 	plumb_string_put(s, "</details>\n");
 }

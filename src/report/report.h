@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What text for a terminal and the page share: values out of a result's JSON, and the tables of each part.
+/* What text for a terminal and the page share: values out of a result's JSON, and the tables of each check.
  * How a table looks is not here: text.c and html_table.c. */
 #ifndef PLUMB_REPORT_H
 #define PLUMB_REPORT_H
@@ -38,7 +38,7 @@ void plumb_report_command(struct plumb_string *s, const json_t *report);
 typedef void (*plumb_table_fn)(
 	void *user, const struct plumb_table *table, const json_t *outer, const json_t *row);
 size_t plumb_table_rows(
-	const struct plumb_table *table, const json_t *part, bool brief, plumb_table_fn see, void *user);
+	const struct plumb_table *table, const json_t *result, bool brief, plumb_table_fn see, void *user);
 /* Text of a cell, "-" for nothing; not escaped. */
 void plumb_table_cell(
 	struct plumb_string *s, const struct plumb_column *column, const json_t *outer, const json_t *row);

@@ -5,9 +5,9 @@
 #include "report/report.h"
 
 size_t plumb_table_rows(
-	const struct plumb_table *table, const json_t *part, bool brief, plumb_table_fn see, void *user)
+	const struct plumb_table *table, const json_t *result, bool brief, plumb_table_fn see, void *user)
 {
-	const json_t *outer = plumb_field(part, table->rows);
+	const json_t *outer = plumb_field(result, table->rows);
 	size_t count = 0;
 	for (size_t i = 0; i < json_array_size(outer); i++) {
 		const json_t *one = json_array_get(outer, i),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A part's result as text for a terminal of 110 columns: the plain words first, then tables. */
+/* The result of a check as text for a terminal of 110 columns: the plain words first, then tables. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -146,25 +146,25 @@ static void text_head(struct layout *l, const struct plumb_table *table)
 	plumb_string_put(l->s, "\n");
 }
 
-static void text_put_table(
-	struct plumb_string *s, const struct plumb_table *table, const json_t *part, bool brief, const char *name)
+static void text_put_table(struct plumb_string *s, const struct plumb_table *table, const json_t *result,
+	bool brief, const char *name)
 {
 	struct layout l = { .s = s };
-	size_t rows = plumb_table_rows(table, part, false, NULL, NULL);
+	size_t rows = plumb_table_rows(table, result, false, NULL, NULL);
 	while (table->column[l.columns].title)
 		l.width[l.columns] = text_characters(
 			table->column[l.columns].title, strlen(table->column[l.columns].title)),
 		l.columns++;
-	size_t shown = plumb_table_rows(table, part, brief, text_measure, &l);
+	size_t shown = plumb_table_rows(table, result, brief, text_measure, &l);
 	if (shown) {
 		plumb_string_format(s, "\n%s", table->title);
 		if (shown < rows)
 			plumb_string_format(s, " (%zu of %zu; `plumb diag %s` shows all)", shown, rows, name);
 		plumb_string_put(s, "\n");
 		text_head(&l, table);
-		plumb_table_rows(table, part, brief, text_write_row, &l);
+		plumb_table_rows(table, result, brief, text_write_row, &l);
 		text_paragraph(s, table->note ? table->note : "");
-	} else if (!brief && table->none && json_is_array(plumb_field(part, table->rows)))
+	} else if (!brief && table->none && json_is_array(plumb_field(result, table->rows)))
 		plumb_string_format(s, "\n%s: %s\n", table->title, table->none);
 	free(l.cell.text);
 }
@@ -199,7 +199,7 @@ static void text_put_check(
 	const json_t *channels = plumb_field(result, "channels"), *lead = plumb_field(result, "lead"),
 				 *others = plumb_field(result, "others");
 	if (*plumb_field_text(result, "failed")) {
-		plumb_string_put(s, "This part could not be done: ");
+		plumb_string_put(s, "This check could not be made: ");
 		text_wrap(s, plumb_field_text(result, "failed"), 29, 2);
 		return;
 	}
@@ -285,23 +285,23 @@ static void text_put_report(struct plumb_string *s, const json_t *report)
 	}
 }
 
-static void text_put_any(struct plumb_string *s, const json_t *part)
+static void text_put_any(struct plumb_string *s, const json_t *result)
 {
-	const char *name = plumb_field_text(part, "part");
+	const char *name = plumb_field_text(result, "part");
 	if (!strcmp(name, "report"))
-		text_put_report(s, part);
+		text_put_report(s, result);
 	else if (!strcmp(name, "verdict"))
-		text_put_verdict(s, part);
+		text_put_verdict(s, result);
 	else {
-		text_put_check(s, name, part, false, false);
-		const json_t *reference = plumb_field(part, "reference");
+		text_put_check(s, name, result, false, false);
+		const json_t *reference = plumb_field(result, "reference");
 		if (json_array_size(plumb_field(reference, "problems"))) {
 			plumb_string_put(s, "\n");
 			text_put_reference(s, reference);
 		}
-		if (*plumb_field_text(part, "environment")) {
+		if (*plumb_field_text(result, "environment")) {
 			plumb_string_put(s, "\nWorkaround until it is fixed, run with:\n  ");
-			plumb_string_put(s, plumb_field_text(part, "environment"));
+			plumb_string_put(s, plumb_field_text(result, "environment"));
 			plumb_string_put(s, "\n");
 		}
 	}
@@ -312,22 +312,22 @@ enum plumb_status plumb_diag_text(const char *part_json, char **text)
 	struct plumb_string s = { NULL, 0, 0, false };
 	json_error_t error;
 	*text = NULL;
-	json_t *part;
-	enum plumb_status read = plumb_json_read(&part, part_json, strlen(part_json), 0, &error);
+	json_t *result;
+	enum plumb_status read = plumb_json_read(&result, part_json, strlen(part_json), 0, &error);
 	if (read)
 		return plumb_fail_in(read, "the result");
 	plumb_string_put(&s, "");
-	if (json_is_array(part))
-		for (size_t i = 0; i < json_array_size(part); i++) {
-			const char *path = plumb_field_text(json_array_get(part, i), "reference.path");
+	if (json_is_array(result))
+		for (size_t i = 0; i < json_array_size(result); i++) {
+			const char *path = plumb_field_text(json_array_get(result, i), "reference.path");
 			plumb_string_format(&s, "%s=== ", i ? "\n\n" : "");
 			plumb_string_put(&s, *path ? path : "a report");
 			plumb_string_put(&s, " ===\n");
-			text_put_any(&s, json_array_get(part, i));
+			text_put_any(&s, json_array_get(result, i));
 		}
 	else
-		text_put_any(&s, part);
-	json_decref(part);
+		text_put_any(&s, result);
+	json_decref(result);
 	if (s.failed) {
 		free(s.text);
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the text of a result");

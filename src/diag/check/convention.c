@@ -269,7 +269,7 @@ enum plumb_status plumb_diag_fixed(struct plumb_diag *d, const struct plumb_capt
 	const struct plumb_convention_result *convention;
 	*c = NULL;
 	if (!d->reference)
-		return plumb_fail(PLUMB_E_ARGUMENT, "this part needs a reference");
+		return plumb_fail(PLUMB_E_ARGUMENT, "this check needs a reference");
 	PLUMB_TRY(plumb_diag_convention(d, &convention));
 	*c = &d->fixed;
 	return PLUMB_OK;

@@ -29,13 +29,14 @@ static float packed_c_half(const uint8_t *p, int r)
 	return plumb_f16_to_f32((uint16_t)(p[2 * r] | p[2 * r + 1] << 8));
 }
 
-static float packed_c_scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int r)
+static float packed_c_scale_of(
+	enum plumb_type type, const uint8_t *scales, int64_t block, int sub_block, int r)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
 	if (!f.k)
 		return packed_c_half(p, r);
-	uint8_t s = p[(f.min ? 64 : 32) + ((int)(block % 8) * f.sub + part) * 16 + r];
+	uint8_t s = p[(f.min ? 64 : 32) + ((int)(block % 8) * f.sub + sub_block) * 16 + r];
 	return packed_c_half(p, r) * (float)(type == PLUMB_Q6_K ? (int8_t)s : s);
 }
 
@@ -66,9 +67,9 @@ static void packed_c_unpack(enum plumb_type type, bool bytes, const struct plumb
 			for (int c = 0; c < PLUMB_BLOCK && !bytes; c++)
 				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)packed_c_number(
 					type, q, row, c / 4 * 4 + order[c % 4]);
-			for (int part = 0; part < f.sub; part++)
-				a->scale[(b * f.sub + part) * PLUMB_PANEL + r] = packed_c_scale_of(
-					type, scales, first + b, part, row);
+			for (int sub_block = 0; sub_block < f.sub; sub_block++)
+				a->scale[(b * f.sub + sub_block) * PLUMB_PANEL + r] = packed_c_scale_of(
+					type, scales, first + b, sub_block, row);
 			if (f.min)
 				a->add[b * PLUMB_PANEL + r] = packed_c_add_of(type, scales, first + b, row);
 		}
@@ -84,13 +85,13 @@ static float packed_c_sum_row(bool bytes, const struct plumb_tile16 *a, int t, i
 		const int8_t *x8 = (const int8_t *)a->x.q + (first + b) * PLUMB_BLOCK;
 		const uint8_t *w8 = (const uint8_t *)a->q + b * 8 * PLUMB_PANEL * 4;
 		int n = PLUMB_BLOCK / a->sub;
-		for (int part = 0; part < a->sub; part++) {
+		for (int sub_block = 0; sub_block < a->sub; sub_block++) {
 			int32_t whole = 0;
-			for (int c = part * n; c < (part + 1) * n; c++)
+			for (int c = sub_block * n; c < (sub_block + 1) * n; c++)
 				whole += bytes ? x8[c] * (w8[(c / 4 * PLUMB_PANEL + r) * 4 + c % 4] - a->offset)
 							   : x[c] * w[c / 2 * PLUMB_PANEL * 2 + c % 2];
-			sum = fmaf(
-				(float)whole, a->scale[(b * a->sub + part) * PLUMB_PANEL + r] * a->x.scale[first + b], sum);
+			sum = fmaf((float)whole,
+				a->scale[(b * a->sub + sub_block) * PLUMB_PANEL + r] * a->x.scale[first + b], sum);
 		}
 	}
 	for (int64_t b = 0; a->min && b < a->n / PLUMB_BLOCK; b++)

@@ -47,7 +47,7 @@
 #endif
 #define PARTS (PLUMB_GROUP / LANES) /* vectors of a group */
 
-/* Vector i of a block: q + offset in bytes, part `at` of the rows. */
+/* Vector i of a block: q + offset in bytes, slice `at` of the rows. */
 INLINE void unpack_block(enum plumb_type type, const uint8_t *q, int at, VI w[8])
 {
 	const int bits = plumb_packed_formats[type].bits;
@@ -76,14 +76,14 @@ INLINE void unpack_block(enum plumb_type type, const uint8_t *q, int at, VI w[8]
 		}
 }
 
-INLINE VF scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int part, int at)
+INLINE VF scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int sub_block, int at)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type) + at * LANES * 2;
 	if (!f.k)
 		return vf_half(p);
 	const uint8_t *s = scales + (size_t)(block / 8) * plumb_packed_scale(type) + (f.min ? 64 : 32) +
-		((block % 8) * f.sub + part) * 16 + at * LANES;
+		((block % 8) * f.sub + sub_block) * 16 + at * LANES;
 	return vf_mul(vf_half(p), type == PLUMB_Q6_K ? vf_i8(s) : vf_u8(s));
 }
 
@@ -97,7 +97,7 @@ INLINE VF add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int
 	return vf_mul(vf_half(p), vf_u8(p - at * LANES * 2 + 32 + 8 * 16 + (block % 8) * 16 + at * LANES));
 }
 
-/* One block of one part of a group against T rows of x. */
+/* One block of one slice of a group against T rows of x. */
 INLINE void small_batch_block(enum plumb_type type, int T, const struct plumb_small_batch *a,
 	const uint8_t *scales, const uint8_t *q, int64_t block, int at, VF sum[PLUMB_SMALL_BATCH])
 {
@@ -105,18 +105,18 @@ INLINE void small_batch_block(enum plumb_type type, int T, const struct plumb_sm
 	const int64_t blocks = a->x.k / PLUMB_BLOCK, at_x = a->row * blocks + block;
 	VI w[8];
 	unpack_block(type, q, at, w);
-	UNROLL for (int part = 0; part < f.sub; part++)
+	UNROLL for (int sub_block = 0; sub_block < f.sub; sub_block++)
 	{
 		ACC acc[PLUMB_SMALL_BATCH], high[PLUMB_SMALL_BATCH];
-		VF scale = scale_of(type, scales, block, part, at);
+		VF scale = scale_of(type, scales, block, sub_block, at);
 		UNROLL for (int t = 0; t < T; t++)
 		{
 			const int32_t *s = a->x.sum + 2 * (at_x + t * blocks);
 			acc[t] = acc_start(
-				-SMALL_BATCH_OFFSET(f.offset) * (f.sub == 2 ? s[part] : s[0] + s[1]), SMALL_BATCH_BYTES);
+				-SMALL_BATCH_OFFSET(f.offset) * (f.sub == 2 ? s[sub_block] : s[0] + s[1]), SMALL_BATCH_BYTES);
 			high[t] = acc_start(0, SMALL_BATCH_BYTES);
 		}
-		UNROLL for (int i = part * 8 / f.sub; i < (part + 1) * 8 / f.sub; i++)
+		UNROLL for (int i = sub_block * 8 / f.sub; i < (sub_block + 1) * 8 / f.sub; i++)
 		{
 #ifdef BYTES
 			VI bytes = vi_byte(w[i], f.offset);
@@ -214,9 +214,9 @@ INLINE void unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *
 					vi_store(to + (2 * i * PLUMB_PANEL) * 2, vi_minus16(vi_low16(w[i]), f.offset));
 					vi_store(to + ((2 * i + 1) * PLUMB_PANEL) * 2, vi_minus16(vi_high16(w[i]), f.offset));
 				}
-				for (int part = 0; part < f.sub; part++)
-					vf_store(a->scale + (b * f.sub + part) * PLUMB_PANEL + row,
-						scale_of(type, scales, first + b, part, p));
+				for (int sub_block = 0; sub_block < f.sub; sub_block++)
+					vf_store(a->scale + (b * f.sub + sub_block) * PLUMB_PANEL + row,
+						scale_of(type, scales, first + b, sub_block, p));
 				if (f.min)
 					vf_store(a->add + b * PLUMB_PANEL + row, add_of(type, scales, first + b, p));
 			}
@@ -240,13 +240,14 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 		 * times: there it wins nothing. */
 		UNROLL for (int t = 0; t < T && SLICES * LANES == PLUMB_PANEL; t++)
 			__builtin_prefetch((const void *)((uintptr_t)x + 2 * (uintptr_t)((t + T) * ldx)));
-		for (int part = 0; part < sub; part++, scale += PLUMB_PANEL) {
+		for (int sub_block = 0; sub_block < sub; sub_block++, scale += PLUMB_PANEL) {
 			ACC acc[TILE][SLICES];
 			UNROLL for (int t = 0; t < T; t++)
 			{
 				const int32_t *sums = a->x.sum + 2 * (first + b + t * blocks);
 				ACC start = acc_start(
-					bytes ? -byte_offset(a->offset) * (sub == 2 ? sums[part] : sums[0] + sums[1]) : 0, bytes);
+					bytes ? -byte_offset(a->offset) * (sub == 2 ? sums[sub_block] : sums[0] + sums[1]) : 0,
+					bytes);
 				UNROLL for (int s = 0; s < SLICES; s++) acc[t][s] = start;
 			}
 			UNROLL for (int i = 0; i < vectors / sub; i++, w += PLUMB_PANEL * 2, x += 2)
