@@ -26,8 +26,7 @@ struct plumb_errors {
 	double limit;                        /* of the excess */
 	bool inner;  /* the reference has points inside layers; else there is no COMPONENT */
 	bool hybrid; /* rows that the reference has not are the trusted run's */
-	int sure; /* the last layer whose isolation can show that it is wrong; hybrid only, else the last of all
-			   */
+	int sure; /* the last layer whose isolation can show that it is wrong: hybrid only, else the last one */
 	unsigned cancels;                       /* points that differ in some layer and cancel there */
 	struct plumb_gap *gap[PLUMB_GAP_KINDS]; /* (layers + 1) * PLUMB_POINT_COUNT each */
 };

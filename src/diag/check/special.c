@@ -9,10 +9,8 @@
 
 #define MOST_EVENTS 8 /* written and removed, each */
 #define ALONE 0.3     /* share from which on a neuron is described as the one that does it */
-#define NOTABLE \
-	1.5          /* a norm's weight at the channel is, when it is so many times that of carrying layers \
-				  */
-#define OTHERS 3 /* unusual tensors of other layers that are */
+#define NOTABLE 1.5   /* times the weight of carrying layers: from there on a norm's weight is described */
+#define OTHERS 3      /* unusual tensors of other layers that are */
 
 enum special_kind { WRITES, REMOVES, LAST, CARRIES, CHANGES, UNUSUAL };
 static const char *const special_names[] = { "writes", "removes", "last", "carries",

@@ -22,8 +22,7 @@ struct plumb_writer {
 	/* Set by plumb_writer_begin. */
 	const char *path;
 	char folder[1100]; /* where the files are made */
-	DIR *dir; /* that folder, opened while there was memory: what fails for want of it must still be discarded
-			   */
+	DIR *dir; /* that folder, opened while there was memory: a failure for want of it must still discard */
 };
 /* Make the folder. PLUMB_E_IO: it cannot be made. Then there is nothing to end. */
 enum plumb_status plumb_writer_begin(struct plumb_writer *w, const char *path);
