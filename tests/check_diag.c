@@ -285,6 +285,10 @@ START_TEST(finds_the_component)
 	json_t *bad = json_object_get(part(o.diag, "components"), "first_bad"),
 		   *verdict = part(o.diag, "verdict");
 	const char *at = strchr(components[_i].fault, '@');
+	const json_t *rows = json_object_get(part(o.diag, "components"), "layers");
+	size_t of_head = json_array_size(json_object_get(json_array_get(rows, 3), "points"));
+	ck_assert_uint_eq(json_array_size(rows), 4); /* three layers, each once, and what is outside of them */
+	ck_assert_uint_eq(of_head, 3);               /* embeddings, final norm, logits */
 	ck_assert_str_eq(word(bad, "point"), components[_i].point);
 	ck_assert_int_eq(json_integer_value(json_object_get(bad, "layer")), at ? atoi(at + 1) : -1);
 	ck_assert_str_eq(word(verdict, "point"), components[_i].point);

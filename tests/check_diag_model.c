@@ -133,8 +133,21 @@ static struct element strongest(struct replant *r, int layer, int point, int64_t
 	return best;
 }
 
+/* The norm's weight at the channel by a plain loop: its size over the median is the sentences', its rank the
+ * number of larger ones and one. */
+static int64_t rank_in(const struct loaded *l, const char *norm)
+{
+	const struct plumb_file_tensor *t = plumb_file_find(plumb_model_file(l->model), norm);
+	const float *w = t->data;
+	int64_t rank = 1;
+	ck_assert_int_eq(t->type, PLUMB_F32);
+	for (int64_t i = 0; i < t->dim[0]; i++)
+		rank += fabsf(w[i]) > fabsf(w[CHANNEL]);
+	return rank;
+}
+
 /* Every number of the sentences stands in a column. weight: of the neuron that does it; NULL: none does. */
-static void check_facts(const json_t *special, int64_t row, const float *weight)
+static void check_facts(const json_t *special, int64_t row, const float *weight, int64_t rank, int64_t hidden)
 {
 	const json_t *writes = json_array_get(json_object_get(special, "facts"), 0),
 				 *lead = json_object_get(special, "lead");
@@ -142,6 +155,12 @@ static void check_facts(const json_t *special, int64_t row, const float *weight)
 	ck_assert_int_eq(whole(writes, "channel"), CHANNEL);
 	ck_assert_int_eq(whole(writes, "position"), row);
 	ck_near(number(writes, "after"), SPIKE, 0.01);
+	/* One value of n is all of the deviation, so without it little is left. */
+	ck_near(number(writes, "std_after"), SPIKE * sqrt((double)hidden - 1) / (double)hidden, 0.01);
+	ck_assert_double_lt(number(writes, "std_without"), number(writes, "std_after") / 10);
+	ck_assert_double_gt(number(writes, "std_without"), number(writes, "std_before") / 10);
+	ck_assert_int_eq(whole(writes, "norm_rank"), rank);
+	ck_assert_int_eq(whole(writes, "norm_rank_of"), hidden);
 	if (weight) {
 		ck_near(number(writes, "neuron_value"), SPIKE / (double)*weight, 1e-4);
 		ck_assert_int_eq(json_is_true(json_object_get(writes, "largest")), 1);
@@ -208,7 +227,9 @@ START_TEST(planted_spike)
 	ck_says(word(special, "text"), "taken back by layer 4");
 	if (!_i)
 		ck_says(word(special, "text"), "neuron 99 gives 100% of that");
-	check_facts(special, row, _i ? NULL : &weight);
+	check_facts(special, row, _i ? NULL : &weight,
+		rank_in(&l, _i ? "blk.1.attn_norm.weight" : "blk.1.ffn_norm.weight"),
+		plumb_model_config(l.model)->hidden);
 	unload(&l);
 }
 END_TEST
