@@ -3,7 +3,7 @@
 #include "cli/diag.h"
 #include <stdlib.h>
 
-static int diag_bisect_bisect(struct cli_diag *r, struct plumb_model *good, struct plumb_model *bad)
+static int diag_bisect_run(struct cli_diag *r, struct plumb_model *good, struct plumb_model *bad)
 {
 	struct plumb_bisect_options options = {
 		.size = sizeof options, .progress = cli_diag_progress, .tolerance = r->tolerance
@@ -48,7 +48,7 @@ int cli_diag_bisect(struct cli_diag *r)
 	if (code)
 		return code;
 	if (!(code = cli_load(&with_bad, r->model, &bad_ctx, &bad))) {
-		code = diag_bisect_bisect(r, good, bad);
+		code = diag_bisect_run(r, good, bad);
 		plumb_model_free(bad);
 		plumb_close(bad_ctx);
 	}

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *info_json_config_json(const struct info_facts *f)
+static json_t *info_json_config(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
 	if (!f->has_config)
@@ -19,7 +19,7 @@ static json_t *info_json_config_json(const struct info_facts *f)
 		c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
 }
 
-static json_t *info_json_tokenizer_json(const struct info_facts *f)
+static json_t *info_json_tokenizer(const struct info_facts *f)
 {
 	const struct plumb_meta *merges = plumb_file_meta_find(f->file, "tokenizer.ggml.merges");
 	if (!f->tok)
@@ -32,7 +32,7 @@ static json_t *info_json_tokenizer_json(const struct info_facts *f)
 		cli_json_warnings(f->tok));
 }
 
-static json_t *info_json_value_json(const struct plumb_meta *m)
+static json_t *info_json_value(const struct plumb_meta *m)
 {
 	switch (m->kind) {
 	case PLUMB_META_BOOL: return json_boolean(m->i);
@@ -64,12 +64,12 @@ static void info_json_add_meta(json_t *object, const char *key, json_t *value)
 	free(name);
 }
 
-static json_t *info_json_meta_json(const struct info_facts *f)
+static json_t *info_json_meta(const struct info_facts *f)
 {
 	json_t *object = json_object();
 	for (int64_t i = 0; i < plumb_file_metas(f->file); i++) {
 		const struct plumb_meta *m = plumb_file_meta(f->file, i);
-		json_t *key = cli_json_span(m->key), *value = info_json_value_json(m);
+		json_t *key = cli_json_span(m->key), *value = info_json_value(m);
 		if (key)
 			info_json_add_meta(object, json_string_value(key), value ? value : json_null());
 		else
@@ -79,7 +79,7 @@ static json_t *info_json_meta_json(const struct info_facts *f)
 	return object;
 }
 
-static json_t *info_json_tensors_json(const struct info_facts *f)
+static json_t *info_json_tensors(const struct info_facts *f)
 {
 	json_t *list = json_array();
 	for (int64_t i = 0; i < plumb_file_tensors(f->file); i++) {
@@ -94,7 +94,7 @@ static json_t *info_json_tensors_json(const struct info_facts *f)
 	return list;
 }
 
-static json_t *info_json_sums_json(const struct info_facts *f)
+static json_t *info_json_sums(const struct info_facts *f)
 {
 	json_t *object = json_object();
 	for (int i = 0; i < INFO_TYPES; i++)
@@ -110,10 +110,10 @@ int info_json(const struct info_facts *f)
 	struct plumb_span chat = info_text(f->file, "tokenizer.chat_template");
 	json_t *root = json_pack("{s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "file",
 		cli_json_text(f->path), "format", plumb_file_format(f->file), "bytes",
-		(json_int_t)plumb_file_size(f->file), "config", info_json_config_json(f), "tokenizer",
-		info_json_tokenizer_json(f), "template", chat.p ? cli_json_span(chat) : json_null(), "types",
-		info_json_sums_json(f), "tensors", info_json_tensors_json(f), "metadata", info_json_meta_json(f),
-		"parameters", (json_int_t)f->all.elements);
+		(json_int_t)plumb_file_size(f->file), "config", info_json_config(f), "tokenizer",
+		info_json_tokenizer(f), "template", chat.p ? cli_json_span(chat) : json_null(), "types",
+		info_json_sums(f), "tensors", info_json_tensors(f), "metadata", info_json_meta(f), "parameters",
+		(json_int_t)f->all.elements);
 	if (root) {
 		json_object_set_new(root, "shards", json_integer(plumb_file_shards(f->file)));
 		json_object_set_new(root, "unused", cli_unused_json(f->file));

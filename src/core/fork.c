@@ -6,9 +6,9 @@
 
 static atomic_uint forks;
 
-static void fork_count_fork(void) { atomic_fetch_add(&forks, 1); }
+static void fork_count(void) { atomic_fetch_add(&forks, 1); }
 
-static void fork_watch_forks(void) { pthread_atfork(NULL, NULL, fork_count_fork); }
+static void fork_watch_forks(void) { pthread_atfork(NULL, NULL, fork_count); }
 
 unsigned plumb_forks(void)
 {

@@ -104,9 +104,8 @@ static enum plumb_status report_put_item(
 	enum plumb_status s = PLUMB_OK;
 	if (wants)
 		s = verdict ? report_make_verdict(d, &made, code) : plumb_check_json(d, check, &made);
-	if (s == PLUMB_E_CANCELLED ||
-		s ==
-			PLUMB_E_MEMORY) /* no fault of the check: what a report says must not depend on the memory left */
+	/* No fault of the check: what a report says must not depend on the memory left. */
+	if (s == PLUMB_E_CANCELLED || s == PLUMB_E_MEMORY)
 		return s;
 	if (s && verdict) {
 		if (!report_reference_fault(s))

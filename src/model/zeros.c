@@ -117,7 +117,7 @@ static size_t zeros_inside(const struct plumb_file_tensor *t, size_t *from)
 }
 
 /* Tensors of zeros elsewhere are odd but may be meant: they are named, where zero in part with the bytes. */
-static void zeros_name_zeros(
+static void zeros_name(
 	struct plumb_context *ctx, const struct plumb_file_tensor *const *order, int64_t n, const char *path)
 {
 	char names[2][NAMED * (PLUMB_QUOTE + 64)] = { "", "" }, quote[PLUMB_QUOTE];
@@ -175,7 +175,7 @@ enum plumb_status plumb_zeros_check(
 			s = zeros_fail_lost(lost, good, i + 2, file->shards + 1);
 	}
 	if (!s)
-		zeros_name_zeros(ctx, order, n, path);
+		zeros_name(ctx, order, n, path);
 	free(order);
 	return s;
 }

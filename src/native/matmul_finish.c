@@ -5,8 +5,8 @@
 #include "native/matmul_packed.h"
 
 /* To n results of row i its second row's, then the bias from `first` on. */
-static void matmul_finish_finish_row(const struct plumb_product *p, const struct plumb_results *r,
-	const float *out, const float *b, int64_t i, int64_t n, float *row)
+static void matmul_finish_row(const struct plumb_product *p, const struct plumb_results *r, const float *out,
+	const float *b, int64_t i, int64_t n, float *row)
 {
 	const struct plumb_simd *simd = plumb_native_simd(p->driver);
 	if (p->second[i])
@@ -24,9 +24,9 @@ void plumb_native_product_finish(const struct plumb_product *p, int f, const str
 		return;
 	for (int64_t i = r->i; i < r->end; i++) {
 		float *y = of->y + i * columns + r->first, *row = r->there ? y : r->out + i * r->ld;
-		matmul_finish_finish_row(p, r, r->out, of->b, i, n, row);
+		matmul_finish_row(p, r, r->out, of->b, i, n, row);
 		if (p->swiglu) {
-			matmul_finish_finish_row(p, r, r->up, NULL, i, n, r->up + i * r->ld);
+			matmul_finish_row(p, r, r->up, NULL, i, n, r->up + i * r->ld);
 			simd->swiglu(y, row, r->up + i * r->ld, n);
 		} else if (p->r)
 			simd->add(y, p->r + i * columns + r->first, row, n);

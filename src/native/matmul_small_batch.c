@@ -28,8 +28,8 @@ static struct plumb_stretch matmul_small_batch_share_after(const struct plumb_pr
 
 /* Groups [first, end) of factor f to out; then `last` is where they end, or their share goes on to, and
  * `then` comes. */
-static void matmul_small_batch_small_batch_groups(const struct plumb_product *p, int f, int64_t first,
-	int64_t end, int64_t last, struct plumb_stretch then, float *out)
+static void matmul_small_batch_groups(const struct plumb_product *p, int f, int64_t first, int64_t end,
+	int64_t last, struct plumb_stretch then, float *out)
 {
 	const struct plumb_packed *w = p->of[f].w;
 	struct plumb_small_batch batch = { .w = w->bytes + w->group * (size_t)first,
@@ -76,9 +76,9 @@ static void matmul_small_batch_few_pair(
 	const int64_t start = matmul_small_batch_share_start(p, w->groups, owner),
 				  stop = matmul_small_batch_share_start(p, w->groups, owner + 1), first = start + at,
 				  last = start + end;
-	matmul_small_batch_small_batch_groups(
+	matmul_small_batch_groups(
 		p, 0, first, last, last, matmul_small_batch_stretch(p->of[1].w, first, last), gate);
-	matmul_small_batch_small_batch_groups(
+	matmul_small_batch_groups(
 		p, 1, first, last, last, last < stop ? matmul_small_batch_stretch(w, last, stop) : after, up);
 	matmul_small_batch_finish(p, 0, gate, up, first, last);
 }
@@ -102,7 +102,7 @@ static void matmul_small_batch_few_parts(
 			then = matmul_small_batch_stretch(p->of[f + 1].w,
 				matmul_small_batch_share_start(p, p->of[f + 1].w->groups, owner),
 				matmul_small_batch_share_start(p, p->of[f + 1].w->groups, owner + 1));
-		matmul_small_batch_small_batch_groups(p, f, first, last, stop, then, out);
+		matmul_small_batch_groups(p, f, first, last, stop, then, out);
 		matmul_small_batch_finish(p, f, out, NULL, first, last);
 	}
 }

@@ -32,7 +32,7 @@ static void html_table_put_row(
 	free(cell.text);
 }
 
-static void html_table_put_table(
+static void html_table_put(
 	struct plumb_string *s, const struct plumb_table *table, const json_t *result, bool brief, bool caption)
 {
 	plumb_string_put(s, "<div class=scroll tabindex=0><table>");
@@ -54,12 +54,12 @@ void plumb_html_table(struct plumb_string *s, const struct plumb_table *table, c
 		   shown = plumb_table_rows(table, result, true, NULL, NULL);
 	bool fold = rows && (table->folded || (shown == rows && rows >= FOLDED));
 	if (shown && !fold)
-		html_table_put_table(s, table, result, true, true);
+		html_table_put(s, table, result, true, true);
 	else if (!shown && table->none && json_is_array(plumb_field(result, table->rows)))
 		plumb_string_format(s, "<p class=empty>%s: %s</p>\n", table->title, table->none);
 	if (!fold && shown == rows)
 		return;
 	plumb_string_format(s, "<details><summary>%s: all %zu rows</summary>\n", table->title, rows);
-	html_table_put_table(s, table, result, false, false);
+	html_table_put(s, table, result, false, false);
 	plumb_string_put(s, "</details>\n");
 }

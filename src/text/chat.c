@@ -186,7 +186,7 @@ static bool chat_known_role(const char *role)
 	return role && (!strcmp(role, "system") || !strcmp(role, "user") || !strcmp(role, "assistant"));
 }
 
-static enum plumb_status chat_write_chat(
+static enum plumb_status chat_write(
 	struct sink *s, const struct plumb_message *messages, size_t first, size_t count, bool answer)
 {
 	struct part part = { messages, first, count, answer };
@@ -218,7 +218,7 @@ enum plumb_status plumb_chat_render(const struct plumb_tokenizer *tok, const str
 	enum plumb_status status = chat_put(&s.text, "", 0);
 	*text = NULL;
 	if (!status)
-		status = chat_write_chat(&s, messages, first, count, answer);
+		status = chat_write(&s, messages, first, count, answer);
 	if (status) {
 		free(s.text.p);
 		return status;
@@ -235,7 +235,7 @@ enum plumb_status plumb_chat_tokenize(const struct plumb_tokenizer *tok, const s
 	enum plumb_status status;
 	*ids = NULL;
 	*n = 0;
-	status = chat_write_chat(&s, messages, first, count, answer);
+	status = chat_write(&s, messages, first, count, answer);
 	free(s.text.p);
 	if (!status && !out.p && !(out.p = malloc(sizeof *out.p)))
 		status = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");

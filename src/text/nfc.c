@@ -93,7 +93,7 @@ static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out
 	return PLUMB_OK;
 }
 
-static bool nfc_plainly_nfc(const char *text, size_t n)
+static bool nfc_plainly(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] >= 0xcc) /* lead byte of U+0300 and above */
@@ -109,7 +109,7 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	enum plumb_status status;
 	*out = NULL;
 	*out_n = n;
-	if (nfc_plainly_nfc(text, n))
+	if (nfc_plainly(text, n))
 		return PLUMB_OK;
 	if ((status = nfc_decompose(text, n, &c, &count)) || (status = nfc_order_marks(c, count)))
 		goto fail;

@@ -18,13 +18,13 @@ static int specials_compare_spans(struct plumb_span a, struct plumb_span b)
 }
 
 /* Merge sort by bytes: qsort has no way to hand the tokenizer to its comparison. */
-static void specials_sort_specials(const struct plumb_tokenizer *tok, int32_t *a, int32_t *spare, size_t n)
+static void specials_sort(const struct plumb_tokenizer *tok, int32_t *a, int32_t *spare, size_t n)
 {
 	size_t half = n / 2, i = 0, j = half;
 	if (n < 2)
 		return;
-	specials_sort_specials(tok, a, spare, half);
-	specials_sort_specials(tok, a + half, spare, n - half);
+	specials_sort(tok, a, spare, half);
+	specials_sort(tok, a + half, spare, n - half);
 	for (size_t k = 0; k < n; k++) {
 		bool left = j == n ||
 			(i < half &&
@@ -55,7 +55,7 @@ enum plumb_status plumb_specials_read(struct plumb_tokenizer *tok)
 		tok->special[n++] = (int32_t)i;
 		tok->special_first[(unsigned char)tok->bytes[tok->start[i]]] = true;
 	}
-	specials_sort_specials(tok, tok->special, spare, tok->specials);
+	specials_sort(tok, tok->special, spare, tok->specials);
 	return PLUMB_OK;
 }
 

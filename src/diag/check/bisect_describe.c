@@ -12,7 +12,7 @@ static void bisect_describe_name_slot(char *text, size_t size, const struct bise
 		plumb_append(text, size, "layer %d", slot - 1);
 }
 
-static void bisect_describe_describe_operator(
+static void bisect_describe_operator(
 	char *text, size_t size, const struct bisect_state *h, const struct findings *v, int op)
 {
 	int n = 0;
@@ -30,7 +30,7 @@ static void bisect_describe_describe_operator(
 	plumb_append(text, size, ")");
 }
 
-static void bisect_describe_describe(
+static void bisect_describe_text(
 	char *text, size_t size, const struct bisect_state *h, const struct findings *v, const char *environment)
 {
 	int n = 0;
@@ -48,7 +48,7 @@ static void bisect_describe_describe(
 	for (int op = 0; op < PLUMB_OP_COUNT; op++)
 		if (v->operators >> op & 1) {
 			plumb_append(text, size, "%s", n++ ? " and " : "");
-			bisect_describe_describe_operator(text, size, h, v, op);
+			bisect_describe_operator(text, size, h, v, op);
 		}
 	plumb_append(text, size,
 		". The relative error of the logits was %.2g (token %d) and is then %.2g (token %d). Found in %d runs. Workaround: %s",
@@ -95,7 +95,7 @@ enum plumb_status plumb_bisect_describe(const struct bisect_state *h, const stru
 		if (v->operators >> op & 1)
 			lost |= json_array_append_new(operators, plumb_json_text(plumb_op_name(op))) != 0;
 	bisect_describe_name_environment(environment, sizeof environment, h, v->operators);
-	bisect_describe_describe(text, sizeof text, h, v, environment);
+	bisect_describe_text(text, sizeof text, h, v, environment);
 	json_t *result = json_pack(
 		"{s:s, s:s, s:s, s:i, s:i, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:i, s:i, s:i, s:o}", "part", "bisect",
 		"good", h->good, "bad", h->bad, "runs", h->runs, "units", v->units, "repaired",

@@ -217,15 +217,13 @@ static void blindspot_describe(struct blindspots *r)
 	plumb_format(r->text, sizeof r->text,
 		"This reference cannot notice %d of the %d bugs of the library: ", blind, possible);
 	for (const struct blindspots_row *row = r->row; row < r->row + r->rows; row++) {
-		size_t used = strlen(r->text);
 		if (!blindspot_is_blind(row))
 			continue;
 		key |= row->one_key;
-		plumb_format(r->text + used, sizeof r->text - used, row->one_key ? "%s%s" : "%s%s (%s)",
-			n++ ? "; " : "", row->kind->what, row->why);
+		plumb_append(r->text, sizeof r->text, row->one_key ? "%s%s" : "%s%s (%s)", n++ ? "; " : "",
+			row->kind->what, row->why);
 	}
-	size_t used = strlen(r->text);
-	plumb_format(r->text + used, sizeof r->text - used,
+	plumb_append(r->text, sizeof r->text,
 		key ? ". It is %s. A prompt of several tokens would show them." : ".%s", key ? one_key : "");
 }
 

@@ -87,13 +87,15 @@ json_t *plumb_answer_json(const struct plumb_answer *answer);
 struct plumb_range {
 	int layer, point;
 	double min, max, rms; /* of finite values; NaN: none */
-	double mean, std;     /* 0: none */
+	double mean;          /* 0: none */
 	double top;           /* scores: the largest |maximum| of a row with two keys or more; else NaN */
 	int64_t nan, inf, denormal;
 	int64_t bad; /* index of the first NaN or infinity, -1: none */
 };
 /* masked: with the scores of keys that a query does not see. */
 struct plumb_range plumb_range_of(int layer, int point, const struct plumb_captured *p, bool masked);
+/* Standard deviation of all finite values, of a range with masked scores: a pass of its own. 0: none. */
+double plumb_range_std(const struct plumb_range *range, const struct plumb_captured *p);
 /* For every point of a capture, in order of evaluation, without those; the caller frees *range. */
 enum plumb_status plumb_ranges_of(const struct plumb_capture *c, struct plumb_range **range, int *ranges);
 

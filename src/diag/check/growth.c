@@ -211,29 +211,26 @@ static void growth_describe(struct plumb_growth_result *g)
 	for (int k = 1; k < g->steps; k++)
 		if (g->step[k].role == PLUMB_STEP_CULPRIT && !wrong++)
 			first = k - 1;
-	int used = plumb_format(text, size,
-		"The relative error grows %.3gx a layer (geometric mean), the mean absolute error "
-		"%.3gx. ",
-		g->mean_rel, g->mean_abs);
-	if (used > 0 && (size_t)used < size && isnan(g->mean_rel))
-		used = plumb_format(
+	if (isnan(g->mean_rel))
+		plumb_format(
 			text, size, "There is no growth to tell: the reference has too few layers, or no error at all. ");
-	if (used < 0 || (size_t)used >= size)
-		return;
+	else
+		plumb_format(text, size,
+			"The relative error grows %.3gx a layer (geometric mean), the mean absolute error %.3gx. ",
+			g->mean_rel, g->mean_abs);
 	if (wrong && g->errors->sure < g->errors->layers - 1)
-		plumb_format(text + used, size - (size_t)used,
+		plumb_append(text, size,
 			"Layer %d is wrong by itself; of those after it nothing can be said, as the reference has not "
 			"all positions.",
 			first);
 	else if (wrong)
-		plumb_format(text + used, size - (size_t)used, "%d layer%s wrong by %s; the first is layer %d.",
-			wrong, wrong > 1 ? "s are" : " is", wrong > 1 ? "themselves" : "itself", first);
+		plumb_append(text, size, "%d layer%s wrong by %s; the first is layer %d.", wrong,
+			wrong > 1 ? "s are" : " is", wrong > 1 ? "themselves" : "itself", first);
 	else if (jumps)
-		plumb_format(text + used, size - (size_t)used,
-			"No layer is wrong by itself; %d apparent jump%s explained.", jumps,
+		plumb_append(text, size, "No layer is wrong by itself; %d apparent jump%s explained.", jumps,
 			jumps == 1 ? " is" : "s are");
 	else
-		plumb_format(text + used, size - (size_t)used, "No layer is wrong by itself, and nothing jumps.");
+		plumb_append(text, size, "No layer is wrong by itself, and nothing jumps.");
 }
 
 static enum plumb_status growth_find(struct plumb_diag *d, void *result)

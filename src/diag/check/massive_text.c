@@ -3,7 +3,7 @@
 #include <math.h>
 #include "diag/check/check.h"
 
-static const char *massive_text_massive_ordinal(int64_t rank, char text[32])
+static const char *massive_text_ordinal(int64_t rank, char text[32])
 {
 	plumb_format(text, 32,
 		rank == 1       ? "the largest"
@@ -14,8 +14,7 @@ static const char *massive_text_massive_ordinal(int64_t rank, char text[32])
 	return text;
 }
 
-static const char *massive_text_massive_verb(
-	const struct plumb_massive_channel *m, const struct plumb_event *e)
+static const char *massive_text_verb(const struct plumb_massive_channel *m, const struct plumb_event *e)
 {
 	double least = PLUMB_MASSIVE_STEP * fabs(m->peak), side = m->peak < 0 ? -1 : 1;
 	if (e->after * side > e->before * side)
@@ -25,7 +24,7 @@ static const char *massive_text_massive_verb(
 
 /* "Layer 2's FFN writes it: 4.1 -> 982; neuron 1980 alone gives 75% of that (activation -346 x down_proj
  * weight -2.13, ...)." */
-static void massive_text_massive_tell_event(const struct plumb_diag *d, const struct plumb_massive_channel *m,
+static void massive_text_describe_event(const struct plumb_diag *d, const struct plumb_massive_channel *m,
 	const struct plumb_event *e, struct plumb_texts *t)
 {
 	char by[256] = "", rank[32];
@@ -35,12 +34,12 @@ static void massive_text_massive_tell_event(const struct plumb_diag *d, const st
 			"channel's row)",
 			e->share >= 0.5 ? "neuron" : "the strongest neuron,", (long long)e->neuron,
 			e->share >= 0.5 ? " alone" : ",", 100 * e->share, e->value, e->weight,
-			massive_text_massive_ordinal(e->rank_row, rank), (long long)d->config->ffn);
+			massive_text_ordinal(e->rank_row, rank), (long long)d->config->ffn);
 	else if (e->head >= 0)
 		plumb_format(by, sizeof by, "; head %lld gives %.0f%% of that", (long long)e->head, 100 * e->share);
 	if (e->kind != PLUMB_EVENT_CARRIED)
 		plumb_texts_add(t, "Layer %d's %s %s: %.4g -> %.4g%s.", e->layer, e->by_ffn ? "FFN" : "attention",
-			massive_text_massive_verb(m, e), e->before, e->after, by);
+			massive_text_verb(m, e), e->before, e->after, by);
 	else if (e->layer == e->last)
 		plumb_texts_add(t, "Layer %d carries it at %.4g.", e->layer, e->after);
 	else
@@ -48,7 +47,7 @@ static void massive_text_massive_tell_event(const struct plumb_diag *d, const st
 			t, "Layers %d to %d carry it at %.4g to %.4g.", e->layer, e->last, e->before, e->after);
 }
 
-static void massive_text_massive_tell(
+static void massive_text_describe(
 	const struct plumb_diag *d, const struct plumb_massive_channel *m, struct plumb_texts *t)
 {
 	double end = m->value[d->layers];
@@ -58,7 +57,7 @@ static void massive_text_massive_tell(
 		(long long)m->channel, (long long)m->row, d->tokens[m->row], m->peak, m->peak_layer, m->over_median,
 		m->median);
 	for (int i = 0; i < m->events; i++)
-		massive_text_massive_tell_event(d, m, &m->event[i], t);
+		massive_text_describe_event(d, m, &m->event[i], t);
 	if (d->layers < d->config->layers)
 		plumb_texts_add(t, "After layer %d, the last that was evaluated, it is %.4g.", d->layers - 1, end);
 	else if (fabs(end) > 0.5 * fabs(m->peak))
@@ -75,7 +74,7 @@ static void massive_text_massive_tell(
 			100 * m->share, m->share_layer, 100 * m->share_median);
 }
 
-static void massive_text_massive_list(struct plumb_string *f, const struct plumb_massive_channel *m,
+static void massive_text_list(struct plumb_string *f, const struct plumb_massive_channel *m,
 	enum plumb_event_kind kind, const char *what)
 {
 	int n = 0;
@@ -92,7 +91,7 @@ static void massive_text_massive_list(struct plumb_string *f, const struct plumb
 }
 
 /* All but the largest, in a line each. */
-static json_t *massive_text_massive_others(
+static json_t *massive_text_others(
 	struct plumb_diag *d, const struct plumb_biography_result *r, struct plumb_string *text)
 {
 	json_t *lines = json_array();
@@ -101,8 +100,8 @@ static json_t *massive_text_massive_others(
 		struct plumb_string line = { NULL, 0, 0, false };
 		plumb_string_format(&line, "Also channel %lld at position %lld (token %d): %.4g after layer %d",
 			(long long)m->channel, (long long)m->row, d->tokens[m->row], m->peak, m->peak_layer);
-		massive_text_massive_list(&line, m, PLUMB_EVENT_WRITTEN, "written");
-		massive_text_massive_list(&line, m, PLUMB_EVENT_REMOVED, "removed");
+		massive_text_list(&line, m, PLUMB_EVENT_WRITTEN, "written");
+		massive_text_list(&line, m, PLUMB_EVENT_REMOVED, "removed");
 		plumb_string_put(&line, ".");
 		plumb_string_format(text, "\n%s", line.failed ? "" : line.text);
 		plumb_diag_add(d, lines, plumb_string_json(&line));
@@ -114,7 +113,7 @@ static json_t *massive_text_massive_others(
 	return lines;
 }
 
-static json_t *massive_text_massive_event_json(struct plumb_diag *d, const struct plumb_event *e)
+static json_t *massive_text_event_json(struct plumb_diag *d, const struct plumb_event *e)
 {
 	json_t *j = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "layer", e->layer, "by",
 		e->by_ffn ? "ffn" : "attention", "before", plumb_json_number(e->before), "after",
@@ -134,7 +133,7 @@ static json_t *massive_text_massive_event_json(struct plumb_diag *d, const struc
 	return j;
 }
 
-static json_t *massive_text_massive_channel_json(
+static json_t *massive_text_channel_json(
 	struct plumb_diag *d, const struct plumb_massive_channel *m, const struct plumb_texts *sentences)
 {
 	json_t *values = json_array(), *written = json_array(), *removed = json_array();
@@ -143,7 +142,7 @@ static json_t *massive_text_massive_channel_json(
 	for (int i = 0; i < m->events; i++)
 		if (m->event[i].kind != PLUMB_EVENT_CARRIED)
 			plumb_diag_add(d, m->event[i].kind == PLUMB_EVENT_WRITTEN ? written : removed,
-				massive_text_massive_event_json(d, &m->event[i]));
+				massive_text_event_json(d, &m->event[i]));
 	return json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "channel",
 		(json_int_t)m->channel, "token", (json_int_t)m->row, "token_id", (int)d->tokens[m->row], "layer_peak",
 		m->peak_layer, "peak", plumb_json_number(m->peak), "median", plumb_json_number(m->median),
@@ -167,14 +166,14 @@ json_t *plumb_biography_emit(struct plumb_diag *d, const void *result)
 			PLUMB_MASSIVE_LEAST, PLUMB_MASSIVE_OVER_MEDIAN);
 	for (int i = 0; i < r->channels; i++) {
 		struct plumb_texts sentences = { NULL, 0, false };
-		massive_text_massive_tell(d, &r->channel[i], &sentences);
+		massive_text_describe(d, &r->channel[i], &sentences);
 		d->lost |= sentences.failed;
 		for (int k = 0; !i && k < sentences.n; k++)
 			plumb_string_format(&text, "%s%s", k ? " " : "", sentences.text[k]);
-		plumb_diag_add(d, channels, massive_text_massive_channel_json(d, &r->channel[i], &sentences));
+		plumb_diag_add(d, channels, massive_text_channel_json(d, &r->channel[i], &sentences));
 		plumb_texts_free(&sentences);
 	}
-	json_t *others = massive_text_massive_others(d, r, &text);
+	json_t *others = massive_text_others(d, r, &text);
 	return json_pack("{s:s, s:o, s:{s:f, s:f}, s:i, s:o, s:o}", "part", "biography", "channels", channels,
 		"criterion", "above", PLUMB_MASSIVE_LEAST, "over_median", PLUMB_MASSIVE_OVER_MEDIAN, "found",
 		r->found, "others", others, "text", plumb_string_json(&text));

@@ -61,16 +61,16 @@ static void narrow_ranges(struct plumb_plan_row *j, const struct plumb_values *v
 		rms = fmax(rms, v->range[i].rms);
 	}
 	j->stay = worst > 0 && (narrow_too_large(j->f, worst) || rms < j->f->smallest);
-	int n = plumb_format(j->why, sizeof j->why,
+	plumb_format(j->why, sizeof j->why,
 		at >= 0 ? "the largest value is %.4g, in layer %d" : "the largest value is %.4g", worst, at);
 	if (narrow_too_large(j->f, worst) && worst > 0)
-		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
+		plumb_append(j->why, sizeof j->why, "; %s ends at %.5g", j->f->name, j->f->largest);
 	else if (j->stay)
-		plumb_format(j->why + n, sizeof j->why - (size_t)n,
-			", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
+		plumb_append(
+			j->why, sizeof j->why, ", the root mean square %.3g: below %s's normal numbers", rms, j->f->name);
 	else if (j->f == &formats[0] && worst > 0)
-		plumb_format(j->why + n, sizeof j->why - (size_t)n, ", %.1f bits below the end of %s",
-			log2(j->f->largest / worst), j->f->name);
+		plumb_append(j->why, sizeof j->why, ", %.1f bits below the end of %s", log2(j->f->largest / worst),
+			j->f->name);
 }
 
 static void narrow_sums(struct plumb_plan_row *j, const struct plumb_values *v)
@@ -93,12 +93,12 @@ static void narrow_sums(struct plumb_plan_row *j, const struct plumb_values *v)
 	if (!(worst > 0))
 		return;
 	if (narrow_too_large(j->f, worst)) {
-		int n = plumb_format(j->why, sizeof j->why,
+		plumb_format(j->why, sizeof j->why,
 			squares ? "its sum of squares reaches %.4g" : "a sum of %2$lld terms may reach %1$.4g on the way",
 			worst, (long long)terms);
 		if (at >= 0)
-			n += plumb_format(j->why + n, sizeof j->why - (size_t)n, " in layer %d", at);
-		plumb_format(j->why + n, sizeof j->why - (size_t)n, "; %s ends at %.5g", j->f->name, j->f->largest);
+			plumb_append(j->why, sizeof j->why, " in layer %d", at);
+		plumb_append(j->why, sizeof j->why, "; %s ends at %.5g", j->f->name, j->f->largest);
 		j->stay = true;
 	} else if (squares && terms > INT64_C(1) << j->f->bits) {
 		plumb_format(j->why, sizeof j->why,

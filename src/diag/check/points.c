@@ -118,7 +118,8 @@ static enum plumb_status points_diverge(struct plumb_diag *d, void *result)
 {
 	struct points *r = result;
 	PLUMB_TRY(points_find(d, r, DIVERGE));
-	int n = r->first.layer < 0 ? 0 : plumb_format(r->text, sizeof r->text, "Layer %d, ", r->first.layer);
+	if (r->first.layer >= 0)
+		plumb_format(r->text, sizeof r->text, "Layer %d, ", r->first.layer);
 	if (!r->seen)
 		plumb_format(r->text, sizeof r->text, "The reference and this run have no point in common.");
 	else if (!r->bad)
@@ -126,7 +127,7 @@ static enum plumb_status points_diverge(struct plumb_diag *d, void *result)
 			"None of the %d points is further from the reference than %g times what rounding explains.",
 			r->seen, r->errors->limit);
 	else
-		plumb_format(r->text + n, sizeof r->text - (size_t)n,
+		plumb_append(r->text, sizeof r->text,
 			"%s is the first point that is further away than rounding explains: a relative error of %.3g where a "
 			"right port shows %.2g.",
 			plumb_point_name(r->first.point), r->first.gap->m.rel, r->first.gap->floor);
@@ -176,9 +177,8 @@ static enum plumb_status points_isolate(struct plumb_diag *d, void *result)
 			"Fed with the reference's input, %d of %d layers make another output; the first is layer %d. The "
 			"largest error is %.3g times what rounding explains, in layer %d (the limit is %g).",
 			r->bad, r->seen, r->first.layer, most, r->worst.layer, limit);
-	size_t used = strlen(r->text);
 	if (r->unsure)
-		plumb_format(r->text + used, sizeof r->text - used,
+		plumb_append(r->text, sizeof r->text,
 			" Of %d after layer %d nothing can be said: the reference has not all positions, and those "
 			"that it lacks may differ there.",
 			r->unsure, r->errors->sure);
@@ -287,8 +287,8 @@ static json_t *points_trace_row(struct plumb_diag *d, const struct row *row)
 		plumb_point_name(row->point), "rows", (json_int_t)row->ours->rows, "width",
 		(json_int_t)row->ours->width, "min", plumb_json_number(range.min), "max",
 		plumb_json_number(range.max), "mean", plumb_json_number(range.mean), "std",
-		plumb_json_number(range.std), "nan", (json_int_t)range.nan, "inf", (json_int_t)range.inf, "measure",
-		points_measure(row->accumulated));
+		plumb_json_number(plumb_range_std(&range, row->ours)), "nan", (json_int_t)range.nan, "inf",
+		(json_int_t)range.inf, "measure", points_measure(row->accumulated));
 }
 
 static json_t *points_trace_emit(struct plumb_diag *d, const void *result)

@@ -11,19 +11,6 @@ static int64_t ranges_seen(const struct plumb_captured *p, int point, int64_t ro
 	return point == PLUMB_POINT_ATTN_SCORES && !masked ? row % p->width + 1 : p->width;
 }
 
-static double ranges_variance(
-	const struct plumb_range *r, const struct plumb_captured *p, bool masked, int64_t n)
-{
-	double squares = 0;
-	for (int64_t row = 0; row < p->rows; row++) {
-		const float *v = p->v + row * p->width;
-		for (int64_t i = 0; i < ranges_seen(p, r->point, row, masked); i++)
-			if (isfinite(v[i]))
-				squares += ((double)v[i] - r->mean) * ((double)v[i] - r->mean);
-	}
-	return n ? squares / (double)n : 0;
-}
-
 struct plumb_range plumb_range_of(int layer, int point, const struct plumb_captured *p, bool masked)
 {
 	struct plumb_range range = { .layer = layer, .point = point, .bad = -1 }, *r = &range;
@@ -53,8 +40,19 @@ struct plumb_range plumb_range_of(int layer, int point, const struct plumb_captu
 	}
 	r->rms = n ? sqrt(squares / (double)n) : NAN;
 	r->mean = n ? sum / (double)n : 0;
-	r->std = sqrt(ranges_variance(r, p, masked, n));
 	return range;
+}
+
+double plumb_range_std(const struct plumb_range *r, const struct plumb_captured *p)
+{
+	double squares = 0;
+	int64_t n = 0;
+	for (int64_t i = 0; i < p->rows * p->width; i++)
+		if (isfinite(p->v[i])) {
+			squares += ((double)p->v[i] - r->mean) * ((double)p->v[i] - r->mean);
+			n++;
+		}
+	return n ? sqrt(squares / (double)n) : 0;
 }
 
 enum plumb_status plumb_ranges_of(const struct plumb_capture *c, struct plumb_range **range, int *ranges)

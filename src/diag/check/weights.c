@@ -24,8 +24,7 @@ static const char *const statistic_name[STATISTICS] = { "largest weight", "stand
 static void weights_note(
 	struct plumb_weights_result *w, struct plumb_weights_tensor *t, double score, const char *text)
 {
-	size_t have = strlen(t->unusual);
-	plumb_format(t->unusual + have, sizeof t->unusual - have, "%s%s", have ? "; " : "", text);
+	plumb_append(t->unusual, sizeof t->unusual, "%s%s", *t->unusual ? "; " : "", text);
 	t->score = score > t->score ? score : t->score;
 	if (t->layer >= 0)
 		plumb_texts_add(&w->unusual[t->layer], "%s: %s", t->role, text);
@@ -88,18 +87,17 @@ static void weights_note_unlike(struct plumb_weights_result *w, struct plumb_wei
 	for (int which = 0; which < STATISTICS; which++) {
 		double away = weights_statistic(t, which) - usual[which].median, ratio = exp(away),
 			   score = fabs(away) / usual[which].spread;
-		size_t length = strlen(text);
 		if (!(usual[which].spread > 0) || !isfinite(away) || score < DEVIATIONS || fabs(away) < log(RATIO))
 			continue;
 		int decimals = ratio < 0.1 ? 3 : ratio < 1 ? 2 : ratio < 100 ? 1 : 0;
-		plumb_format(text + length, sizeof text - length, "%s%s %.*fx", length ? ", " : "",
-			statistic_name[which], decimals, ratio);
+		plumb_append(
+			text, sizeof text, "%s%s %.*fx", *text ? ", " : "", statistic_name[which], decimals, ratio);
 		loudest = score > loudest ? score : loudest;
 	}
-	size_t length = strlen(text);
-	plumb_format(text + length, sizeof text - length, " the median of layers");
-	if (length)
-		weights_note(w, t, loudest, text);
+	if (!*text)
+		return;
+	plumb_append(text, sizeof text, " the median of layers");
+	weights_note(w, t, loudest, text);
 }
 
 static enum plumb_status weights_compare_layers(struct plumb_weights_result *w)

@@ -10,8 +10,9 @@
 json_t *plumb_measure_json(const struct plumb_measure *m);
 
 /* --- gap.c --- */
-/* Two ways to weigh a difference. rel: L2 over all values, which a massive channel or row owns; even: each
- * value by its own size and its row's median size, so that a massive channel is one channel among others. */
+/* Two ways to weigh a difference. rel: L2 over all values, which a massive channel or row owns; elementwise:
+ * each value by its own size and its row's median size, so that a massive channel is one channel among
+ * others. */
 struct plumb_gap {
 	bool have;   /* both have values there */
 	bool normed; /* output of the last layer, seen through the final norm: the reference has it only so */
@@ -19,8 +20,8 @@ struct plumb_gap {
 	double rel, elementwise; /* of ours - reference; values that the reference has not (NaN) left out */
 	double floor, floor_elementwise; /* the same of a right port: the control run's */
 	double floor_abs;                /* mean absolute difference of the control run */
-	double excess; /* the larger of rel / floor and even / floor_elementwise; beyond the limit it is no
-					  rounding */
+	/* The larger of rel / floor and elementwise / floor_elementwise; beyond the limit it is no rounding. */
+	double excess;
 	bool ok;
 	bool unsure; /* not ok, yet it proves nothing: what it was fed with is not what the reference's run had */
 	bool cancels; /* beyond the limit, yet nothing after it in the layer is: ok */

@@ -50,7 +50,7 @@ static void moments_drop_bad(struct plumb_moments *m, float *v, int64_t *n, int6
 
 /* Moments of n values whose first has the index `first` in the tensor. Eight sums each, so that the compiler
  * can take vectors. */
-static struct plumb_moments moments_piece_moments(float *v, int64_t n, int64_t first)
+static struct plumb_moments moments_of_piece(float *v, int64_t n, int64_t first)
 {
 	struct plumb_moments m = { .bad = -1, .at = first };
 	double sum[8] = { 0 }, s2[8] = { 0 }, s3[8] = { 0 }, s4[8] = { 0 }, total = 0;
@@ -120,7 +120,7 @@ static void moments_scan_rows(void *arg, int64_t index, int thread)
 		for (int64_t c = 0; c < p->columns; c += PIECE) {
 			int64_t first = row * p->columns + c, n = p->columns - c < PIECE ? p->columns - c : PIECE;
 			plumb_type_to_f32(p->t->type, (const char *)p->t->data + (size_t)(first / block) * bytes, v, n);
-			struct plumb_moments one = moments_piece_moments(v, n, first);
+			struct plumb_moments one = moments_of_piece(v, n, first);
 			moments_merge(&r, &one);
 		}
 		r.zero_rows = r.max == 0 && !r.nan && !r.inf;

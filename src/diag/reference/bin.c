@@ -141,8 +141,7 @@ static enum plumb_status bin_keep(
 	for (int64_t i = 0; i < b->width; i++)
 		v[i] = bin_value(b->bytes + b->at + 4 * i, big);
 	if (big)
-		plumb_format(b->storage + strlen(b->storage), sizeof b->storage - strlen(b->storage), "%sbig-endian",
-			*b->storage ? ", " : "");
+		plumb_append(b->storage, sizeof b->storage, "%sbig-endian", *b->storage ? ", " : "");
 	enum plumb_status s = plumb_reference_keep(
 		r, name, layer, point, v, b->rows, b->width / b->rows, b->storage);
 	free(v);

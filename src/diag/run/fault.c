@@ -348,10 +348,8 @@ enum plumb_status plumb_fault_fits(const struct plumb_fault_kind *kind, const st
 static enum plumb_status fault_unknown(const char *text, size_t n)
 {
 	char names[512] = "";
-	for (int i = 0; i < KINDS; i++) {
-		size_t used = strlen(names);
-		plumb_format(names + used, sizeof names - used, "%s%s", i ? ", " : "", kinds[i].name);
-	}
+	for (int i = 0; i < KINDS; i++)
+		plumb_append(names, sizeof names, "%s%s", i ? ", " : "", kinds[i].name);
 	return plumb_fail(
 		PLUMB_E_ARGUMENT, "\"%.*s\" is no fault; there are: %s", (int)(n > 64 ? 64 : n), text, names);
 }
