@@ -60,7 +60,7 @@ dist_man_MANS += doc/plumb.1
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_folder check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
@@ -120,6 +120,10 @@ check_diag_state_LDADD = $(CHECK_LINK)
 check_locale_SOURCES = %D%/suite.h %D%/diag_part.h %D%/check_locale.c
 check_locale_CPPFLAGS = $(CHECK_CPP)
 check_locale_LDADD = $(CHECK_LINK)
+
+check_folder_SOURCES = %D%/suite.h %D%/check_folder.c %D%/folder/make.h
+check_folder_CPPFLAGS = $(CHECK_CPP)
+check_folder_LDADD = $(CHECK_LINK)
 
 check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/pages.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h \
 	%D%/gguf_builder.h

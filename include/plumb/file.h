@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model file, mapped: named tensors and metadata. GGUF v2 and v3, and safetensors.
+/* A model file, mapped: named tensors and metadata. GGUF v2 and v3, safetensors, and folders as Hugging Face
+ * has them.
  * Every length, offset, count and type is checked when the file is opened, so what the
  * functions below return lies inside the mapping. Knows no transformer. */
 #ifndef PLUMB_FILE_H
@@ -54,10 +55,15 @@ struct plumb_meta {
 };
 
 /* Open and check. The format is recognised by content. A GGUF model in several files (split.count) is opened
- * as a whole from any of them; they are found by their names. Where the file system cannot map files, the
- * file is read into memory instead. PLUMB_E_IO: cannot open or read, not a regular file; PLUMB_E_FORMAT:
- * broken, with the byte offset and what was expected, or parts that do not belong together;
- * PLUMB_E_UNSUPPORTED: a version or tensor type whose layout plumb does not know. *file is NULL on failure.
+ * as a whole from any of them; they are found by their names. A folder with a config.json, or that file or
+ * its model.safetensors.index.json, opens as one file with GGUF's keys and tensor names: what plumb knows of
+ * config.json, generation_config.json, tokenizer_config.json and chat_template.jinja under the key that a
+ * GGUF file has it, tokenizer.json as the text tokenizer.huggingface.json, other keys of config.json as
+ * config.json.KEY, tensors that have no such name under their own. Where the file system cannot map files,
+ * the file is read into memory instead. PLUMB_E_IO: cannot open or read, neither a regular file nor such a
+ * folder; PLUMB_E_FORMAT: broken, with the byte offset and what was expected, or parts that do not belong
+ * together; PLUMB_E_UNSUPPORTED: a version or tensor type whose layout plumb does not know. *file is NULL on
+ * failure.
  */
 PLUMB_API enum plumb_status plumb_file_open(struct plumb_file **file, const char *path);
 /* The same on bytes in memory, which must outlive the file and begin at a multiple of 8
@@ -66,9 +72,9 @@ PLUMB_API enum plumb_status plumb_file_from_memory(struct plumb_file **file, con
 /* Unmap the file; every pointer into it becomes invalid. NULL is harmless. */
 PLUMB_API void plumb_file_close(struct plumb_file *file);
 
-/* What the file is. */
-PLUMB_API const char *plumb_file_format(const struct plumb_file *file); /* "GGUF v3", "safetensors" */
-PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file);      /* bytes, of all parts */
+/* What the file is: "GGUF v3", "safetensors", "safetensors folder" */
+PLUMB_API const char *plumb_file_format(const struct plumb_file *file);
+PLUMB_API uint64_t plumb_file_size(const struct plumb_file *file); /* bytes, of all parts */
 PLUMB_API int64_t plumb_file_shards(
 	const struct plumb_file *file); /* how many parts; 1 of a file that is whole */
 

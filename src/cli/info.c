@@ -57,7 +57,7 @@ static void info_gather(struct info_facts *f)
 		s = plumb_model_check(f->file);
 	if (s)
 		snprintf(f->config_error, sizeof f->config_error, "%s", plumb_last_error());
-	if (!strncmp(plumb_file_format(f->file), "safetensors", 11)) /* the key it lacks would be a GGUF one */
+	if (!strcmp(plumb_file_format(f->file), "safetensors")) /* the key it lacks would be a GGUF one */
 		strcpy(f->config_error, "a safetensors file has no configuration, only tensors"),
 			strcpy(f->tok_error, "a safetensors file has no tokenizer");
 	else if ((s = plumb_tokenizer_from_file(&f->tok, f->file))) {

@@ -101,12 +101,6 @@ enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t 
 	return PLUMB_OK;
 }
 
-enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t)
-{
-	t->type_name = plumb_type_name(t->type);
-	return plumb_file_tensor_blocks(t, plumb_type_block(t->type), plumb_type_bytes(t->type));
-}
-
 static int file_by_address(const void *a, const void *b)
 {
 	const uintptr_t x = (uintptr_t)(*(const struct plumb_file_tensor *const *)a)->data;
@@ -143,6 +137,26 @@ enum plumb_status plumb_file_check_overlap(const struct plumb_file *file, size_t
 	return s;
 }
 
+/* --- memory of the file's --- */
+
+struct plumb_kept {
+	struct plumb_kept *next;
+	char bytes[];
+};
+
+char *plumb_file_keep(struct plumb_file *file, const char *p, size_t n)
+{
+	struct plumb_kept *k = n < SIZE_MAX / 2 ? malloc(sizeof *k + n + 1) : NULL;
+	if (!k)
+		return NULL;
+	if (p && n > 0)
+		memcpy(k->bytes, p, n);
+	k->bytes[n] = 0;
+	k->next = file->kept;
+	file->kept = k;
+	return k->bytes;
+}
+
 /* --- closing --- */
 
 void plumb_file_close(struct plumb_file *file)
@@ -156,6 +170,12 @@ void plumb_file_close(struct plumb_file *file)
 	free(file->meta_names.slot);
 	free(file->tensor_names.slot);
 	free(file->text);
+	for (struct plumb_kept *k = file->kept, *next; k; k = next) {
+		next = k->next;
+		free(k);
+	}
+	if (file->tokenizer.base)
+		munmap(file->tokenizer.base, file->tokenizer.size);
 	for (int64_t i = 0; i < file->shards; i++)
 		plumb_file_close(file->shard[i]);
 	free(file->shard);

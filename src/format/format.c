@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of formats, and opening: a file by its first bytes, a split model as one. What the bytes of one
- * format mean is in gguf.c and safetensors.c, which use cursor.c and file.c. */
+/* The table of formats, and opening: a file by its first bytes, a split model and a folder as one. What the
+ * bytes of one format mean is in gguf.c and safetensors.c, which use cursor.c and file.c. */
 #include "format/format.h"
 #include "core/core.h"
 
@@ -63,6 +63,13 @@ enum plumb_status plumb_file_open(struct plumb_file **file, const char *path)
 	*file = NULL;
 	if (!path)
 		return plumb_fail(PLUMB_E_ARGUMENT, "no path of a model file");
+	char *folder;
+	if (plumb_folder_of(path, &folder)) {
+		enum plumb_status status = folder ? plumb_folder_open(file, folder, format_open_file)
+										  : plumb_fail(PLUMB_E_MEMORY, "no memory for the path of a folder");
+		free(folder);
+		return status;
+	}
 	enum plumb_status s = format_open_file(&f, path);
 	if (!s && (s = plumb_shards_join(&f, path, format_open_file))) {
 		plumb_fail_in(s, "%s", path);

@@ -35,6 +35,14 @@ struct plumb_meta_array {
 	struct plumb_span string[];
 };
 
+/* The bytes of a file. anonymous: they were read, and their pages must not be given up. */
+struct plumb_map {
+	unsigned char *base;
+	size_t size;
+	bool anonymous;
+};
+
+struct plumb_kept;
 struct plumb_file {
 	const char *format_name;
 	const unsigned char *base;
@@ -47,8 +55,10 @@ struct plumb_file {
 	int64_t metas;
 	struct plumb_names tensor_names, meta_names;
 	char *text;                /* names that are not in the mapping as they are (JSON escapes); NULL: none */
+	struct plumb_kept *kept;   /* what plumb_file_keep gave */
 	struct plumb_file **shard; /* the other parts of a split model, whose tensors are in `tensor`, too */
 	int64_t shards;
+	struct plumb_map tokenizer; /* of a model folder, which metadata point into; base NULL: none */
 };
 
 /* --- cursor: every read names what it reads; E_FORMAT has offset, need and what is left --- */
@@ -83,23 +93,19 @@ static inline const char *plumb_lacks(uint64_t more)
 #define PLUMB_QUOTE 72
 const char *plumb_quote(struct plumb_span s, char text[PLUMB_QUOTE]);
 
-/* Number of elements of a shape and, with the type, bytes; t->rank, dim and type are set, name is
- * for the text. E_FORMAT: dimension below 1, overflow, or a row that is not whole blocks. */
-enum plumb_status plumb_file_tensor_size(struct plumb_file_tensor *t);
-/* The same for a type that plumb lacks: its blocks have so many elements and bytes. */
+/* The bytes of a tensor whose rank, dim and type_name are set (name is for the text), of blocks of so many
+ * elements and bytes. E_FORMAT: dimension below 1, overflow, or a row that is not whole blocks. */
 enum plumb_status plumb_file_tensor_blocks(struct plumb_file_tensor *t, int64_t elements, size_t bytes);
+
+/* A copy of the bytes that lives as long as the file, with a 0 behind it; p NULL: bytes to be filled. NULL:
+ * no memory. */
+char *plumb_file_keep(struct plumb_file *file, const char *p, size_t n);
 
 /* These bytes of the mapping need not stay in memory; whoever reads them again gets them from the file. */
 void plumb_file_release(const struct plumb_file *file, const void *data, size_t bytes);
 
 /* --- map.c --- */
-/* A regular file whole; munmap gives it back. anonymous: it was read, and its pages must not be given up.
- * PLUMB_E_IO, PLUMB_E_MEMORY; PLUMB_E_FORMAT: it is empty. */
-struct plumb_map {
-	unsigned char *base;
-	size_t size;
-	bool anonymous;
-};
+/* A regular file whole; munmap gives it back. PLUMB_E_IO, PLUMB_E_MEMORY; PLUMB_E_FORMAT: it is empty. */
 enum plumb_status plumb_map_file(const char *path, struct plumb_map *map);
 
 /* --- shards.c --- */
@@ -110,6 +116,15 @@ typedef enum plumb_status (*plumb_open_fn)(struct plumb_file **file, const char 
 /* Open the other parts of a split model beside path; *file becomes the first. What is wrong names the part;
  * *file then is still the caller's to close. */
 enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, plumb_open_fn open);
+
+/* The tensors of all parts in the first, whose names are indexed anew; two of one name are E_FORMAT. */
+enum plumb_status plumb_shards_merge(struct plumb_file *root);
+
+/* --- folder.c --- */
+/* Does a path mean a folder: itself, or that of the config.json or index that it is? *folder is malloc'ed;
+ * NULL: no memory. */
+bool plumb_folder_of(const char *path, char **folder);
+enum plumb_status plumb_folder_open(struct plumb_file **file, const char *path, plumb_open_fn open);
 
 /* After all tensors and metas are filled in: index the names (a duplicate is E_FORMAT) ... */
 enum plumb_status plumb_file_index_metas(struct plumb_file *file);

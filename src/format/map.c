@@ -54,7 +54,7 @@ enum plumb_status plumb_map_file(const char *path, struct plumb_map *map)
 		s = plumb_fail(PLUMB_E_IO, "%s, expected a regular file",
 			S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
 	else if (st.st_size == 0)
-		s = plumb_fail(PLUMB_E_FORMAT, "empty: 0 bytes, expected GGUF or safetensors" PLUMB_TRUNCATED);
+		s = plumb_fail(PLUMB_E_FORMAT, "empty: 0 bytes" PLUMB_TRUNCATED);
 	else if ((uintmax_t)st.st_size > SIZE_MAX / 2)
 		s = plumb_fail(PLUMB_E_IO, "%jd bytes are more than the address space", (intmax_t)st.st_size);
 	else {

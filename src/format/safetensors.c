@@ -12,15 +12,30 @@
 
 #define MOST_HEADER 100000000 /* as in the reference implementation; bounds jansson's memory */
 
+/* Those without a plumb type can be listed, not computed with. */
+#define LACKING PLUMB_TYPE_COUNT
 static const struct {
 	const char *name;
 	enum plumb_type type;
+	int bytes;
 } dtypes[] = {
-	{ "F32", PLUMB_F32 },
-	{ "F64", PLUMB_F64 },
-	{ "F16", PLUMB_F16 },
-	{ "BF16", PLUMB_BF16 },
-	{ "I32", PLUMB_I32 },
+	{ "F32", PLUMB_F32, 4 },
+	{ "F64", PLUMB_F64, 8 },
+	{ "F16", PLUMB_F16, 2 },
+	{ "BF16", PLUMB_BF16, 2 },
+	{ "I32", PLUMB_I32, 4 },
+	{ "BOOL", LACKING, 1 },
+	{ "U8", LACKING, 1 },
+	{ "I8", LACKING, 1 },
+	{ "F8_E4M3", LACKING, 1 },
+	{ "F8_E5M2", LACKING, 1 },
+	{ "F8_E8M0", LACKING, 1 },
+	{ "U16", LACKING, 2 },
+	{ "I16", LACKING, 2 },
+	{ "U32", LACKING, 4 },
+	{ "U64", LACKING, 8 },
+	{ "I64", LACKING, 8 },
+	{ "C64", LACKING, 8 },
 };
 
 static bool safetensors_probe(const unsigned char *bytes, size_t size) { return size > 8 && bytes[8] == '{'; }
@@ -59,7 +74,7 @@ static enum plumb_status safetensors_read_metas(struct plumb_file *file, json_t 
 	return plumb_file_index_metas(file);
 }
 
-static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, const json_t *dtype)
+static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, const json_t *dtype, int *width)
 {
 	char name[PLUMB_QUOTE], quote[PLUMB_QUOTE];
 	const char *s = json_string_value(dtype);
@@ -69,6 +84,8 @@ static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, con
 	for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
 		if (strcmp(s, dtypes[i].name) == 0) {
 			t->type = dtypes[i].type;
+			t->type_name = dtypes[i].name;
+			*width = dtypes[i].bytes;
 			return PLUMB_OK;
 		}
 	}
@@ -77,7 +94,7 @@ static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, con
 }
 
 /* A shape of no dimensions is one element; of none at all (a zero), nothing plumb could use. */
-static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, const json_t *shape)
+static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, const json_t *shape, int width)
 {
 	char name[PLUMB_QUOTE];
 	const size_t rank = json_array_size(shape);
@@ -99,11 +116,11 @@ static enum plumb_status safetensors_read_shape(struct plumb_file_tensor *t, con
 				"tensor '%s': dimension %zu is 0, empty tensors are not supported",
 				plumb_quote(t->name, name), i);
 	}
-	return plumb_file_tensor_size(t);
+	return plumb_file_tensor_blocks(t, 1, (size_t)width);
 }
 
-static enum plumb_status safetensors_read_place(
-	const struct plumb_file *file, struct plumb_file_tensor *t, const json_t *offsets, size_t start)
+static enum plumb_status safetensors_read_place(const struct plumb_file *file, struct plumb_file_tensor *t,
+	const json_t *offsets, size_t start, int width)
 {
 	char name[PLUMB_QUOTE];
 	const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
@@ -123,11 +140,10 @@ static enum plumb_status safetensors_read_place(
 			"need %zu",
 			plumb_quote(t->name, name), (long long)begin, (long long)end, (long long)(end - begin), t->bytes);
 	const size_t at = start + (size_t)begin;
-	if (at % plumb_type_bytes(t->type) != 0)
+	if (at % (size_t)width != 0)
 		return plumb_fail(PLUMB_E_UNSUPPORTED,
-			"tensor '%s' begins at byte %zu, expected a multiple of %zu, its "
-			"element's size",
-			plumb_quote(t->name, name), at, plumb_type_bytes(t->type));
+			"tensor '%s' begins at byte %zu, expected a multiple of %d, its element's size",
+			plumb_quote(t->name, name), at, width);
 	t->data = file->base + at;
 	return PLUMB_OK;
 }
@@ -153,11 +169,12 @@ static enum plumb_status safetensors_read_tensors(
 		if (strcmp(key, "__metadata__") == 0)
 			continue;
 		t->name = safetensors_keep(text, key, strlen(key));
-		enum plumb_status s = safetensors_read_dtype(t, json_object_get(value, "dtype"));
+		int width = 1;
+		enum plumb_status s = safetensors_read_dtype(t, json_object_get(value, "dtype"), &width);
 		if (!s)
-			s = safetensors_read_shape(t, json_object_get(value, "shape"));
+			s = safetensors_read_shape(t, json_object_get(value, "shape"), width);
 		if (!s)
-			s = safetensors_read_place(file, t, json_object_get(value, "data_offsets"), start);
+			s = safetensors_read_place(file, t, json_object_get(value, "data_offsets"), start, width);
 		if (s)
 			return s;
 		file->tensors++;

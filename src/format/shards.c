@@ -95,18 +95,22 @@ static enum plumb_status shards_check_total(const struct plumb_file *part, int64
 	return s ? plumb_fail_in(s, "part %" PRId64, number) : s;
 }
 
-/* All tensors to the first part, whose names are indexed anew. */
-static enum plumb_status shards_merge(struct plumb_file *root)
+static enum plumb_status shards_check_totals(const struct plumb_file *root)
+{
+	for (int64_t i = -1; i < root->shards; i++) {
+		enum plumb_status s = shards_check_total(i < 0 ? root : root->shard[i], i + 2, root->tensors);
+		if (s)
+			return s;
+	}
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_shards_merge(struct plumb_file *root)
 {
 	int64_t total = root->tensors;
 	for (int64_t i = 0; i < root->shards; i++)
 		if (__builtin_add_overflow(total, root->shard[i]->tensors, &total))
 			return plumb_fail(PLUMB_E_FORMAT, "too many tensors in the parts");
-	for (int64_t i = -1; i < root->shards; i++) {
-		enum plumb_status s = shards_check_total(i < 0 ? root : root->shard[i], i + 2, total);
-		if (s)
-			return s;
-	}
 	struct plumb_file_tensor *all = calloc(total > 0 ? (size_t)total : 1, sizeof *all);
 	if (!all)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %" PRId64 " tensors", total);
@@ -157,5 +161,6 @@ enum plumb_status plumb_shards_join(struct plumb_file **file, const char *path, 
 	root->shard = part;
 	root->shards = count - 1;
 	*file = root;
-	return shards_merge(root);
+	s = plumb_shards_merge(root);
+	return s ? s : shards_check_totals(root);
 }

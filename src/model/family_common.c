@@ -69,6 +69,10 @@ static enum plumb_use family_common_end_token(
 	{ \
 		.name = key, .use = PLUMB_USE_HARMLESS, .why = text \
 	}
+#define REFUSED(key, text) \
+	{ \
+		.name = key, .use = PLUMB_USE_REFUSED, .why = text ", which plumb does not compute" \
+	}
 #define JUDGED(key, function, text) \
 	{ \
 		.name = key, .why = text, .judge = function \
@@ -133,6 +137,21 @@ const struct plumb_key_row plumb_family_common[] = {
 	{ .name = "clip.*", .use = PLUMB_USE_REFUSED, .why = "the file is an encoder of pictures or sound" },
 	{ .name = "xielu.*", .use = PLUMB_USE_REFUSED, .why = "an activation that plumb does not compute" },
 	HARMLESS("quantize.*", "says how the file was made"),
+	/* What of a folder's config.json has no other name (format/folder_config.c). */
+	REFUSED("config.json.quantization*", "weights quantised as GPTQ, AWQ, bitsandbytes or others do"),
+	REFUSED("config.json.compression_config", "compressed weights"),
+	REFUSED(
+		"config.json.use_bidirectional_attention", "attention without a causal mask (an embedding model)"),
+	REFUSED("config.json.is_encoder_decoder", "an encoder and a decoder"),
+	REFUSED("config.json.*cross_attention*", "attention to another model's output"),
+	REFUSED("config.json.clip_qkv", "bounds of queries, keys and values"),
+	REFUSED("config.json.pruned_heads", "heads that are left out"),
+	REFUSED("config.json.adapters", "an adapter"),
+	REFUSED("config.json.rope_interleaved", "RoPE of neighbouring elements in a folder"),
+	REFUSED("config.json.rope_scaling.*", "a parameter of RoPE's scaling"),
+	{ .name = "config.json.*",
+		.use = PLUMB_USE_IGNORED,
+		.why = "plumb does not know it; if it changes the model, the results are wrong" },
 	HARMLESS("*", "outside the names that describe a model"),
 };
 const int plumb_family_common_count = sizeof plumb_family_common / sizeof *plumb_family_common;

@@ -43,7 +43,7 @@ START_TEST(not_a_file)
 	static const struct {
 		const char *path, *words;
 	} cases[] = {
-		{ ".", ".: a directory, expected a regular file" },
+		{ ".", ".: a directory without config.json, expected a model file or a folder" },
 		{ "/dev/null", "device" },
 		{ "check_format.fifo", "pipe" },
 		{ "no/such/file", "no/such/file: cannot open: No such file" },

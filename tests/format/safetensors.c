@@ -68,6 +68,35 @@ START_TEST(good_file)
 }
 END_TEST
 
+/* Types that plumb does not compute with, listed with their sizes. */
+static const struct {
+	const char *header, *name;
+	size_t bytes;
+} lacking[] = {
+	{ "{\"w\":{\"dtype\":\"BOOL\",\"shape\":[3],\"data_offsets\":[0,3]}}", "BOOL", 3 },
+	{ "{\"w\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[0,3]}}", "U8", 3 },
+	{ "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[3],\"data_offsets\":[0,3]}}", "F8_E4M3", 3 },
+	{ "{\"w\":{\"dtype\":\"I16\",\"shape\":[3],\"data_offsets\":[0,6]}}", "I16", 6 },
+	{ "{\"w\":{\"dtype\":\"U32\",\"shape\":[3],\"data_offsets\":[0,12]}}", "U32", 12 },
+	{ "{\"w\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]}}", "I64", 24 },
+};
+
+START_TEST(types_that_are_listed)
+{
+	unsigned char bytes[MOST];
+	struct plumb_file *file;
+	void *copy;
+	const size_t n = put(bytes, lacking[_i].header, lacking[_i].bytes);
+	ck_assert_msg(open_copy(bytes, n, &file, &copy) == PLUMB_OK, "%s", plumb_last_error());
+	const struct plumb_file_tensor *t = plumb_file_tensor(file, 0);
+	ck_assert_str_eq(t->type_name, lacking[_i].name);
+	ck_assert_int_eq(t->type, PLUMB_TYPE_COUNT);
+	ck_assert_uint_eq(t->bytes, lacking[_i].bytes);
+	plumb_file_close(file);
+	free(copy);
+}
+END_TEST
+
 START_TEST(every_truncation)
 {
 	unsigned char bytes[MOST];
@@ -112,7 +141,9 @@ static const struct {
 	{ "{\"w\": {\"dtype\":\"F32\",\"shape\":[1]}}", 0, PLUMB_E_FORMAT, "'w': 'data_offsets' is missing" },
 	{ "{\"__metadata__\": 1}", 0, PLUMB_E_FORMAT, "'__metadata__' is not an object" },
 	{ "{\"__metadata__\": {\"a\": 1}}", 0, PLUMB_E_FORMAT, "metadata 'a' is not a string" },
-	{ ONE("I64", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type I64" },
+	{ ONE("I64", "[2]", "[0,8]"), 8, PLUMB_E_FORMAT, "are 8 bytes, its shape and type need 16" },
+	{ ONE("I64", "[1]", "[4,12]"), 12, PLUMB_E_UNSUPPORTED, "expected a multiple of 8" },
+	{ ONE("F4", "[2]", "[0,1]"), 1, PLUMB_E_UNSUPPORTED, "'w' is of type F4, which plumb does not have" },
 	{ ONE("F9\\u001b", "[1]", "[0,8]"), 8, PLUMB_E_UNSUPPORTED, "'w' is of type F9?" },
 	{ ONE("F32", "[1,1,1,1,1]", "[0,4]"), 4, PLUMB_E_UNSUPPORTED, "'w' has 5 dimensions" },
 	{ ONE("F32", "[2,0]", "[0,0]"), 0, PLUMB_E_UNSUPPORTED, "dimension 1 is 0" },
@@ -161,6 +192,7 @@ TCase *safetensors_tests(void)
 {
 	TCase *tests = tcase_create("safetensors");
 	tcase_add_test(tests, good_file);
+	tcase_add_loop_test(tests, types_that_are_listed, 0, (int)(sizeof lacking / sizeof *lacking));
 	tcase_add_test(tests, every_truncation);
 	tcase_add_test(tests, every_bit_flip);
 	tcase_add_loop_test(tests, bad_file, 0, (int)(sizeof bad / sizeof bad[0]));

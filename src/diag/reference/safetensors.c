@@ -57,8 +57,8 @@ static enum plumb_status safetensors_read_tensor(struct plumb_reference *r, cons
 			"layer %d, but the model has layers 0 to %lld: another model?", layer,
 			(long long)config->layers - 1);
 	if (!plumb_type_is_float(t->type))
-		return plumb_problems_add(&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected",
-			plumb_type_name(t->type));
+		return plumb_problems_add(
+			&r->problems, name, loss, "type %s; f32, bf16, f16 or f64 was expected", t->type_name);
 	if (!safetensors_fits(t, point, config, &s, why, sizeof why)) {
 		r->foreign += s.foreign;
 		return plumb_problems_add(&r->problems, name, loss, "%s", why);

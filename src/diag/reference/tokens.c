@@ -61,7 +61,10 @@ static const struct plumb_file_tensor *tokens_matrix(
 	const struct plumb_file *file, const struct plumb_config *c)
 {
 	const struct plumb_file_tensor *t = plumb_file_role(file, PLUMB_ROLE_EMBEDDING, -1);
-	return t && t->rank == 2 && t->dim[1] == c->hidden && t->dim[0] <= INT32_MAX ? t : NULL;
+	return t && plumb_type_is_weight(t->type) && t->rank == 2 && t->dim[1] == c->hidden &&
+			t->dim[0] <= INT32_MAX
+		? t
+		: NULL;
 }
 
 static double tokens_norm2(const float *v, int64_t n)
