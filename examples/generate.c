@@ -17,7 +17,7 @@ static int answer(struct plumb_model *model, const char *prompt)
 	struct plumb_message message = { "user", prompt };
 	struct plumb_sampler *sampler = NULL;
 	struct plumb_session *session = NULL;
-	struct plumb_stream stream = { { 0 }, 0 };
+	struct plumb_stream stream = { .count = 0 };
 	const float *logits;
 	int32_t *ids = NULL, id;
 	size_t n;

@@ -155,7 +155,7 @@ check_simd_SOURCES = %D%/check_simd.c %D%/simd_sets.h %D%/simd_compare.c %D%/sim
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 
-check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/merges.c %D%/text/metadata.c %D%/text/sample.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
+check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/merges.c %D%/text/metadata.c %D%/text/sample.c %D%/text/scores.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
 check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
 

@@ -14,22 +14,46 @@
 extern "C" {
 #endif
 
-/* --- tokenizer: byte-level BPE (Sennrich et al. 2016; the byte alphabet of GPT-2) --- */
+/* --- tokenizer --- */
+
+/* How a piece of text becomes tokens. */
+enum plumb_vocab_model {
+	/* Byte-level BPE (Sennrich et al. 2016): tokens are written in the byte alphabet of GPT-2, and the merge
+	 * of the lowest rank comes first. */
+	PLUMB_VOCAB_BYTES,
+	/* BPE of SentencePiece: tokens are UTF-8 with U+2581 for a blank, the merge whose result has the highest
+	 * score comes first, and a character without a token becomes the tokens "<0x0A>" of its bytes. */
+	PLUMB_VOCAB_SCORES
+};
 
 /* What a tokenizer is made of. All spans are copied. */
 struct plumb_vocab {
 	size_t tokens;
 	const struct plumb_span *token; /* in the byte alphabet, UTF-8; specials are literal */
-	const int32_t *kind; /* as GGUF's token_type: 1 normal, 3 control, 4 user-defined ...; NULL: all normal */
+	/* as GGUF's token_type: 1 normal, 3 control, 4 user-defined, 6 byte ...; NULL: all normal */
+	const int32_t *kind;
 	size_t merges;
 	const struct plumb_span *merge; /* "left right", in order of rank */
-	const char
-		*split; /* name of the split pattern: "qwen2", or another name of it; others PLUMB_E_UNSUPPORTED */
+	/* Name of the split pattern of BYTES, as GGUF's tokenizer.ggml.pre ("qwen2", "llama-bpe", "smollm" ...);
+	 * one that is not known is PLUMB_E_UNSUPPORTED. */
+	const char *split;
 	int32_t bos, eos, pad; /* -1: none */
 	bool add_bos;
 	const char *chat_template; /* Jinja text as in the file, or NULL; see plumb_chat_render */
 	const char *name;          /* the model's, for messages, or NULL */
+	enum plumb_vocab_model model;
+	const float *score;  /* of each token; SCORES needs them */
+	int32_t unk;         /* of SCORES: what stands for a character without a token; -1: none */
+	bool space_prefix;   /* of SCORES: a blank is put in front of a text */
+	bool squeeze_spaces; /* of SCORES: blanks at the ends are taken away, of others one is kept */
+	bool add_eos;
+	const int32_t *end; /* ids that end a turn beside eos */
+	size_t ends;
 };
+
+/* Do files with this split pattern put bos in front of a text where they do not say? False for a pattern that
+ * is not known. */
+PLUMB_API bool plumb_vocab_adds_bos(const char *split);
 
 /* A tokenizer is read by most functions and changed by the others (warn, normalise, add_bos, the templates):
  * several threads may call the former at once. */
@@ -62,7 +86,8 @@ PLUMB_API void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add);
 PLUMB_API size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok);
 PLUMB_API int32_t plumb_tokenizer_bos(const struct plumb_tokenizer *tok);
 PLUMB_API int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok);
-/* True for tokens that end a turn: eos, <|im_end|>, <|endoftext|>. */
+/* True for tokens that end a turn: eos, those that the vocabulary names, and the control tokens that do so in
+ * every model that has them (<|im_end|>, <|endoftext|>, <|eot_id|>, <end_of_turn> ...). */
 PLUMB_API bool plumb_tokenizer_is_end(const struct plumb_tokenizer *tok, int32_t id);
 /* True for control tokens; false for an id out of range. */
 PLUMB_API bool plumb_tokenizer_is_special(const struct plumb_tokenizer *tok, int32_t id);
@@ -73,10 +98,10 @@ enum plumb_specials {
 	PLUMB_SPECIALS_PARSE, /* "<|im_start|>" in the text becomes that token */
 	PLUMB_SPECIALS_TEXT   /* a control token is text like any other; use this for text that a user typed */
 };
-/* Encode: bos in front if the vocabulary adds it; specials cut out, then NFC where it is on (utf8proc), the
- * split pattern (PCRE2), merges by rank with a priority queue. *ids is malloc'ed, the caller frees it; *count
- * may be 0. Invalid UTF-8: PLUMB_E_ARGUMENT with the byte offset. A byte for which the vocabulary has no
- * token: PLUMB_E_UNSUPPORTED. */
+/* Encode: bos in front and eos behind if the vocabulary adds them; specials cut out, then NFC where it is on
+ * (utf8proc) and the vocabulary's own normaliser, the split pattern (PCRE2), merges with a priority queue.
+ * *ids is malloc'ed, the caller frees it; *count may be 0. Invalid UTF-8: PLUMB_E_ARGUMENT with the byte
+ * offset. A byte for which the vocabulary has no token: PLUMB_E_UNSUPPORTED. */
 PLUMB_API enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
 	enum plumb_specials specials, int32_t **ids, size_t *count);
 
@@ -99,6 +124,7 @@ PLUMB_API int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char
 struct plumb_stream {
 	unsigned char held[4];
 	int count;
+	bool begun; /* the blank that a vocabulary puts in front of a text is left out once */
 };
 /* Append token id's text to out (at least 3 times the token's bytes + 16); *written without NUL.
  * Specials are left out unless `specials`. PLUMB_E_ARGUMENT: id out of range or out too small. */

@@ -114,7 +114,7 @@ static int tokenize_encode(const struct request *r, const struct plumb_tokenizer
 static int tokenize_put_text(
 	const struct request *r, const struct plumb_tokenizer *tok, const int32_t *ids, size_t n)
 {
-	struct plumb_stream stream = { { 0 }, 0 };
+	struct plumb_stream stream = { .count = 0 };
 	size_t size = 0, room = 16, wrote;
 	int32_t vocab = (int32_t)plumb_tokenizer_size(tok);
 	for (size_t i = 0; i < n; i++) {

@@ -41,26 +41,6 @@ static enum plumb_use family_common_nothing(
 	return PLUMB_USE_HARMLESS;
 }
 
-/* A run ends at the end token and at ChatML's two: is this one of them? */
-static enum plumb_use family_common_end_token(
-	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
-{
-	static const char *const ends[] = { "<|im_end|>", "<|endoftext|>" };
-	const struct plumb_meta *eos = plumb_file_meta_find(file, "tokenizer.ggml.eos_token_id");
-	const struct plumb_meta *tokens = plumb_file_meta_find(file, "tokenizer.ggml.tokens");
-	bool known = eos && eos->kind == PLUMB_META_INT && m->kind == PLUMB_META_INT && eos->i == m->i;
-	if (tokens && tokens->kind == PLUMB_META_ARRAY && m->kind == PLUMB_META_INT && m->i >= 0 &&
-		(uint64_t)m->i < tokens->n) {
-		struct plumb_span s = plumb_meta_string_at(tokens, (uint64_t)m->i);
-		for (int i = 0; i < 2; i++)
-			known |= s.n == strlen(ends[i]) && !memcmp(s.p, ends[i], s.n);
-	}
-	if (!known)
-		return PLUMB_USE_IGNORED;
-	*why = "a run ends at this token anyway";
-	return PLUMB_USE_HARMLESS;
-}
-
 #define READ(key) \
 	{ \
 		.name = key, .use = PLUMB_USE_READ, .why = "" \
@@ -103,25 +83,25 @@ const struct plumb_key_row plumb_family_common[] = {
 	HARMLESS("tokenizer.chat_template.*", "a further template; tokenizer.chat_template is the one in use"),
 	HARMLESS(
 		"tokenizer.chat_templates", "names of further templates; tokenizer.chat_template is the one in use"),
-	JUDGED("tokenizer.ggml.add_eos_token", family_common_off, "plumb appends no end token to a text"),
+	READ("tokenizer.ggml.add_eos_token"),
 	JUDGED("tokenizer.ggml.add_sep_token", family_common_off, "plumb appends no separator to a text"),
-	JUDGED("tokenizer.ggml.eot_token_id", family_common_end_token, "a run does not end at this token"),
-	JUDGED("tokenizer.ggml.eom_token_id", family_common_end_token, "a run does not end at this token"),
-	JUDGED("tokenizer.ggml.eog_token_ids", family_common_nothing, "a run does not end at these tokens"),
+	READ("tokenizer.ggml.eot_token_id"),
+	READ("tokenizer.ggml.eom_token_id"),
+	READ("tokenizer.ggml.eog_token_ids"),
 	JUDGED(
 		"tokenizer.ggml.normalizer.lowercase", family_common_off, "plumb does not change a text's letters"),
 	JUDGED("tokenizer.ggml.normalizer.strip_accents", family_common_off,
 		"plumb does not change a text's letters"),
 	JUDGED("tokenizer.ggml.suppress_tokens", family_common_nothing, "plumb may sample these tokens"),
-	HARMLESS("tokenizer.ggml.scores", "byte-level BPE goes by its merges"),
+	READ("tokenizer.ggml.scores"),
 	HARMLESS("tokenizer.ggml.token_type_count", "of encoders only"),
-	HARMLESS("tokenizer.ggml.unknown_token_id", "byte-level BPE has a token for every byte"),
+	READ("tokenizer.ggml.unknown_token_id"),
 	HARMLESS("tokenizer.ggml.seperator_token_id", "of encoders only"),
 	HARMLESS("tokenizer.ggml.cls_token_id", "of encoders only"),
 	HARMLESS("tokenizer.ggml.mask_token_id", "of encoders only"),
-	HARMLESS("tokenizer.ggml.add_space_prefix", "of SentencePiece only"),
-	HARMLESS("tokenizer.ggml.remove_extra_whitespaces", "of SentencePiece only"),
-	HARMLESS("tokenizer.ggml.precompiled_charsmap", "of SentencePiece only"),
+	READ("tokenizer.ggml.add_space_prefix"),
+	READ("tokenizer.ggml.remove_extra_whitespaces"),
+	HARMLESS("tokenizer.ggml.precompiled_charsmap", "of the model t5 only"),
 	HARMLESS("tokenizer.ggml.fim_*", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.prefix_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.suffix_token_id", "for filling in the middle, which no command does"),

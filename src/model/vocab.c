@@ -12,7 +12,7 @@
 
 /* What is odd and not needed; it becomes warnings of the tokenizer once there is one. */
 struct oddities {
-	char text[4][256];
+	char text[8][256];
 	int n;
 };
 
@@ -159,48 +159,120 @@ static enum plumb_status vocab_read_kinds(const struct plumb_meta *meta, size_t 
 	return PLUMB_OK;
 }
 
+static enum plumb_status vocab_read_scores(const struct plumb_meta *meta, size_t tokens, const float **scores)
+{
+	float *s;
+	if (meta->n != tokens)
+		return plumb_fail(PLUMB_E_FORMAT, "%llu scores for %zu tokens", (unsigned long long)meta->n, tokens);
+	*scores = s = calloc(tokens + 1, sizeof *s);
+	if (!s)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu scores", tokens);
+	for (uint64_t i = 0; i < meta->n; i++)
+		s[i] = (float)plumb_meta_float_at(meta, i);
+	return PLUMB_OK;
+}
+
 static enum plumb_status vocab_read_lists(const struct plumb_file *file, struct plumb_vocab *v)
 {
-	const struct plumb_meta *tokens, *merges, *kinds;
+	bool bytes = v->model == PLUMB_VOCAB_BYTES;
+	const struct plumb_meta *tokens, *merges, *kinds, *scores;
 	enum plumb_status status;
 	if ((status = vocab_find_array(file, "tokenizer.ggml.tokens", PLUMB_META_STRING, true, &tokens)) ||
-		(status = vocab_find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, true, &merges)) ||
+		(status = vocab_find_array(file, "tokenizer.ggml.merges", PLUMB_META_STRING, bytes, &merges)) ||
+		(status = vocab_find_array(file, "tokenizer.ggml.scores", PLUMB_META_FLOAT, !bytes, &scores)) ||
 		(status = vocab_find_array(file, "tokenizer.ggml.token_type", PLUMB_META_INT, false, &kinds)) ||
 		(status = vocab_read_spans(tokens, &v->token, &v->tokens)) ||
-		(status = vocab_read_spans(merges, &v->merge, &v->merges)))
+		(bytes && (status = vocab_read_spans(merges, &v->merge, &v->merges))) ||
+		(!bytes && (status = vocab_read_scores(scores, v->tokens, &v->score))))
 		return status;
 	return kinds ? vocab_read_kinds(kinds, v->tokens, &v->kind) : PLUMB_OK;
 }
 
-static enum plumb_status vocab_read_bos(
+/* A key that says yes or no; `otherwise` when there is none. */
+static enum plumb_status vocab_read_flag(
+	const struct plumb_file *file, const char *key, bool otherwise, bool *flag)
+{
+	const struct plumb_meta *meta;
+	enum plumb_status status = vocab_find_meta(file, key, PLUMB_META_BOOL, false, &meta);
+	*flag = !status && meta ? meta->i != 0 : otherwise;
+	return status;
+}
+
+/* What is put around a text, and what a vocabulary of SentencePiece does to it. What a file leaves unsaid is
+ * as llama.cpp takes it. */
+static enum plumb_status vocab_read_flags(
 	const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
 {
-	const struct plumb_meta *add;
-	enum plumb_status status = vocab_find_meta(
-		file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &add);
+	bool pieces = v->model == PLUMB_VOCAB_SCORES;
+	enum plumb_status status;
+	if ((status = vocab_read_flag(
+			 file, "tokenizer.ggml.add_bos_token", pieces || plumb_vocab_adds_bos(v->split), &v->add_bos)) ||
+		(status = vocab_read_flag(file, "tokenizer.ggml.add_eos_token", false, &v->add_eos)) ||
+		(status = vocab_read_flag(file, "tokenizer.ggml.add_space_prefix", pieces, &v->space_prefix)) ||
+		(status = vocab_read_flag(
+			 file, "tokenizer.ggml.remove_extra_whitespaces", false, &v->squeeze_spaces)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.unknown_token_id", odd, &v->unk)))
+		return status;
+	status = vocab_read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
+	if (!status && v->bos < 0 && !plumb_file_meta_find(file, "tokenizer.ggml.add_bos_token"))
+		v->add_bos = false;
+	return status;
+}
+
+/* What ends a turn beside eos. */
+static enum plumb_status vocab_read_ends(
+	const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
+{
+	const struct plumb_meta *list;
+	int32_t *end;
+	enum plumb_status status = vocab_find_array(
+		file, "tokenizer.ggml.eog_token_ids", PLUMB_META_INT, false, &list);
 	if (status)
 		return status;
-	v->add_bos = add && add->i;
-	return vocab_read_id(file, "tokenizer.ggml.bos_token_id", v->add_bos ? NULL : odd, &v->bos);
+	uint64_t n = list ? list->n : 0;
+	if (!(v->end = end = calloc((size_t)n + 2, sizeof *end)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %llu end tokens", (unsigned long long)n);
+	for (uint64_t i = 0; i < n; i++) {
+		int64_t id = plumb_meta_int_at(list, i);
+		end[v->ends++] = id < 0 || id > INT32_MAX ? INT32_MAX : (int32_t)id; /* which is no token */
+	}
+	if (!(status = vocab_read_id(file, "tokenizer.ggml.eot_token_id", odd, &end[v->ends])))
+		v->ends += end[v->ends] >= 0;
+	if (!status && !(status = vocab_read_id(file, "tokenizer.ggml.eom_token_id", odd, &end[v->ends])))
+		v->ends += end[v->ends] >= 0;
+	return status;
+}
+
+static enum plumb_status vocab_read_model(const struct plumb_file *file, struct plumb_vocab *v)
+{
+	char *model;
+	enum plumb_status status = vocab_read_string(file, "tokenizer.ggml.model", true, &model);
+	if (status)
+		return status;
+	v->model = strcmp(model, "llama") ? PLUMB_VOCAB_BYTES : PLUMB_VOCAB_SCORES;
+	if (v->model == PLUMB_VOCAB_BYTES && strcmp(model, "gpt2"))
+		status = plumb_fail(PLUMB_E_UNSUPPORTED,
+			"tokenizer.ggml.model is \"%.64s\"; plumb knows gpt2 (byte-level BPE) and llama (BPE of "
+			"SentencePiece)",
+			model);
+	free(model);
+	return status;
 }
 
 enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file)
 {
 	struct plumb_vocab v = { .bos = -1 };
 	struct oddities odd = { .n = 0 };
-	char *model = NULL, *split = NULL, *template = NULL, *name = NULL;
+	char *split = NULL, *template = NULL, *name = NULL;
 	enum plumb_status status;
 	*tok = NULL;
-	if ((status = vocab_read_string(file, "tokenizer.ggml.model", true, &model)))
+	if ((status = vocab_read_model(file, &v)) ||
+		(v.model == PLUMB_VOCAB_BYTES && (status = vocab_read_split(file, &odd, &split))))
 		goto fail;
-	if (strcmp(model, "gpt2")) {
-		status = plumb_fail(PLUMB_E_UNSUPPORTED,
-			"tokenizer.ggml.model is \"%.64s\", only gpt2 (byte-level BPE) is supported", model);
-		goto fail;
-	}
-	if ((status = vocab_read_split(file, &odd, &split)) ||
-		(status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) ||
-		(status = vocab_read_lists(file, &v)) || (status = vocab_read_bos(file, &odd, &v)) ||
+	v.split = split;
+	if ((status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) ||
+		(status = vocab_read_lists(file, &v)) || (status = vocab_read_flags(file, &odd, &v)) ||
+		(status = vocab_read_ends(file, &odd, &v)) ||
 		(status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
 		(status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) ||
 		(status = vocab_count_rows(file, v.tokens, &odd)))
@@ -208,7 +280,6 @@ enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const 
 	if ((status = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
 		goto fail;
 	v.name = name; /* a name that is no text is no reason to fail */
-	v.split = split;
 	v.chat_template = template;
 	status = plumb_tokenizer_new(tok, &v);
 	for (int i = 0; !status && i < odd.n; i++)
@@ -217,9 +288,10 @@ fail:
 	free((void *)v.token);
 	free((void *)v.merge);
 	free((void *)v.kind);
+	free((void *)v.score);
+	free((void *)v.end);
 	free(name);
 	free(template);
 	free(split);
-	free(model);
 	return status;
 }

@@ -1,40 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From text to ids: specials are cut out, the rest is normalised and split, and each piece is merged
- * by rank with a priority queue. The tables come from tokens.c. */
+/* Byte-pair encoding of a piece with a priority queue. Byte-level vocabularies begin with bytes and go by the
+ * rank of a pair; those of SentencePiece begin with characters and go by the score of the token that two
+ * neighbours make together. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
 #include "core/utf8.h"
 #include "text.h"
 
-#define MAX_TEXT ((size_t)1 << 29) /* NFC may triple it, and positions have 31 bits */
-
-enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id)
-{
-	if (ids->n == ids->room) {
-		size_t room = ids->room ? 2 * ids->room : 64;
-		int32_t *p = realloc(ids->p, room * sizeof *p);
-		if (!p)
-			return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu token ids", room);
-		ids->p = p;
-		ids->room = room;
-	}
-	ids->p[ids->n++] = id;
-	return PLUMB_OK;
-}
-
-/* A piece is a linked list of symbols; a symbol that was merged into its left neighbour has id -1. */
+/* A piece is a linked list of symbols; a symbol that was merged into its left neighbour has n == 0. */
 struct symbol {
-	int32_t id, prev, next;
+	int32_t id; /* -1: no token (yet) */
+	int32_t prev, next;
+	uint32_t start, n; /* its bytes of the piece */
 };
 
-struct encoder {
+struct plumb_bpe {
 	const struct plumb_tokenizer *tok;
 	struct plumb_ids *ids;
+	const char *piece;
 	struct symbol *symbol;
 	uint64_t *heap; /* rank << 32 | position: the least is the leftmost pair of the lowest rank */
 	size_t used, room;
 };
+
+enum plumb_status plumb_bpe_new(
+	struct plumb_bpe **bpe, const struct plumb_tokenizer *tok, struct plumb_ids *ids)
+{
+	*bpe = calloc(1, sizeof **bpe);
+	if (!*bpe)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory to encode a text");
+	(*bpe)->tok = tok;
+	(*bpe)->ids = ids;
+	return PLUMB_OK;
+}
+
+void plumb_bpe_free(struct plumb_bpe *bpe)
+{
+	if (!bpe)
+		return;
+	free(bpe->symbol);
+	free(bpe->heap);
+	free(bpe);
+}
 
 static void bpe_sift_down(uint64_t *heap, size_t n, size_t i)
 {
@@ -48,7 +56,7 @@ static void bpe_sift_down(uint64_t *heap, size_t n, size_t i)
 	heap[i] = v;
 }
 
-static void bpe_heap_push(struct encoder *e, uint64_t v)
+static void bpe_heap_push(struct plumb_bpe *e, uint64_t v)
 {
 	size_t i = e->used++;
 	for (; i && v < e->heap[(i - 1) / 2]; i = (i - 1) / 2)
@@ -56,16 +64,36 @@ static void bpe_heap_push(struct encoder *e, uint64_t v)
 	e->heap[i] = v;
 }
 
-/* Key of the pair that begins at symbol i; false: it does not merge. */
-static bool bpe_pair_key(const struct encoder *e, int32_t i, uint64_t *key)
+static int32_t bpe_find_text(const struct plumb_bpe *e, uint32_t start, size_t n)
 {
-	int32_t next = i < 0 ? -1 : e->symbol[i].next;
-	uint32_t rank = next < 0 ? UINT32_MAX : plumb_merge_rank(e->tok, e->symbol[i].id, e->symbol[next].id);
-	*key = (uint64_t)rank << 32 | (uint32_t)i;
-	return rank != UINT32_MAX;
+	return plumb_token_find(e->tok, e->piece + start, n);
 }
 
-static enum plumb_status bpe_reserve(struct encoder *e, size_t n)
+/* Key of the pair that begins at symbol i, and the token that it makes; false: it does not merge. */
+static bool bpe_pair_key(const struct plumb_bpe *e, int32_t i, uint64_t *key, int32_t *made)
+{
+	int32_t next = i < 0 ? -1 : e->symbol[i].next;
+	const struct symbol *a, *b;
+	uint32_t rank;
+	if (next < 0)
+		return false;
+	a = &e->symbol[i];
+	b = &e->symbol[next];
+	if (e->tok->order) {
+		if ((size_t)a->n + b->n > e->tok->longest || (*made = bpe_find_text(e, a->start, a->n + b->n)) < 0 ||
+			e->tok->kind[*made] != PLUMB_TOKEN_NORMAL)
+			return false;
+		rank = e->tok->order[*made];
+	} else {
+		if (a->id < 0 || b->id < 0 || (rank = plumb_merge_rank(e->tok, a->id, b->id)) == UINT32_MAX)
+			return false;
+		*made = e->tok->merge[rank].result;
+	}
+	*key = (uint64_t)rank << 32 | (uint32_t)i;
+	return true;
+}
+
+static enum plumb_status bpe_reserve(struct plumb_bpe *e, size_t n)
 {
 	if (n <= e->room)
 		return PLUMB_OK;
@@ -83,121 +111,109 @@ static enum plumb_status bpe_reserve(struct encoder *e, size_t n)
 	return PLUMB_OK;
 }
 
-static void bpe_merge_all(struct encoder *e)
+static void bpe_merge_all(struct plumb_bpe *e)
 {
 	while (e->used) {
-		uint64_t key = e->heap[0];
-		int32_t i = (int32_t)(uint32_t)key;
-		const struct plumb_merge *m = &e->tok->merge[key >> 32];
+		uint64_t key = e->heap[0], now;
+		int32_t i = (int32_t)(uint32_t)key, made;
 		struct symbol *s = &e->symbol[i];
 		e->heap[0] = e->heap[--e->used];
 		if (e->used)
 			bpe_sift_down(e->heap, e->used, 0);
 		/* Entries are not taken back when their symbols change, so this one may be stale. */
-		if (s->id != m->left || s->next < 0 || e->symbol[s->next].id != m->right)
+		if (!s->n || !bpe_pair_key(e, i, &now, &made) || now != key)
 			continue;
 		struct symbol *gone = &e->symbol[s->next];
-		s->id = m->result;
+		s->id = made;
+		s->n += gone->n;
 		s->next = gone->next;
-		gone->id = -1;
+		gone->n = 0;
 		if (s->next >= 0)
 			e->symbol[s->next].prev = i;
-		if (bpe_pair_key(e, s->prev, &key))
+		if (bpe_pair_key(e, s->prev, &key, &made))
 			bpe_heap_push(e, key);
-		if (bpe_pair_key(e, i, &key))
+		if (bpe_pair_key(e, i, &key, &made))
 			bpe_heap_push(e, key);
 	}
 }
 
-static enum plumb_status bpe_encode_piece(void *user, const char *piece, size_t n)
+/* The symbols that a piece begins with; returns how many. What nothing stands for is left out: where pairs go
+ * by rank, its neighbours then meet, as in the reference tokenizers. */
+static size_t bpe_cut(struct plumb_bpe *e, const char *piece, size_t n)
 {
-	struct encoder *e = user;
+	bool bytes = e->tok->model == PLUMB_VOCAB_BYTES;
+	size_t count = 0;
+	for (size_t i = 0, size; i < n; i += size) {
+		int step = bytes ? 1 : plumb_utf8_step((const unsigned char *)piece + i, n - i);
+		size = step > 0 ? (size_t)step : 1; /* the text is valid */
+		int32_t id = bytes ? e->tok->byte_id[(unsigned char)piece[i]] : bpe_find_text(e, (uint32_t)i, size);
+		if (bytes && id < 0 && e->tok->unk < 0)
+			continue;
+		e->symbol[count] = (struct symbol){ id, (int32_t)count - 1, (int32_t)count + 1, (uint32_t)i,
+			(uint32_t)size };
+		count++;
+	}
+	if (count)
+		e->symbol[count - 1].next = -1;
+	return count;
+}
+
+/* Text that is no token becomes the tokens of its bytes, or the unknown token, one for a run of such text.
+ * Where there is neither, the byte is left out, as the reference tokenizers do it; a warning said so. */
+static enum plumb_status bpe_put_unknown(struct plumb_bpe *e, const struct symbol *s, bool *unknown)
+{
+	const struct plumb_tokenizer *tok = e->tok;
+	enum plumb_status status = PLUMB_OK;
+	const unsigned char *p = (const unsigned char *)e->piece + s->start;
+	size_t covered = 0;
+	while (covered < s->n && tok->byte_id[p[covered]] >= 0)
+		covered++;
+	if (covered < s->n && tok->unk < 0)
+		return PLUMB_OK;
+	if (covered < s->n) {
+		status = *unknown ? PLUMB_OK : plumb_ids_add(e->ids, tok->unk);
+		*unknown = true;
+		return status;
+	}
+	for (size_t i = 0; !status && i < s->n; i++)
+		status = plumb_ids_add(e->ids, tok->byte_id[p[i]]);
+	*unknown = false;
+	return status;
+}
+
+static enum plumb_status bpe_put(struct plumb_bpe *e)
+{
+	enum plumb_status status = PLUMB_OK;
+	bool unknown = false;
+	for (int32_t i = 0; !status && i >= 0; i = e->symbol[i].next) {
+		if (e->symbol[i].id < 0) {
+			status = bpe_put_unknown(e, &e->symbol[i], &unknown);
+			continue;
+		}
+		status = plumb_ids_add(e->ids, e->symbol[i].id);
+		unknown = false;
+	}
+	return status;
+}
+
+enum plumb_status plumb_bpe_piece(void *bpe, const char *piece, size_t n)
+{
+	struct plumb_bpe *e = bpe;
 	enum plumb_status status = bpe_reserve(e, n);
+	uint64_t key;
+	int32_t made;
 	if (status)
 		return status;
-	for (size_t i = 0; i < n; i++) {
-		int32_t id = e->tok->byte_id[(unsigned char)piece[i]];
-		if (id < 0)
-			return plumb_fail(PLUMB_E_UNSUPPORTED,
-				"the vocabulary has no token for the byte 0x%02x, which the text holds",
-				(unsigned char)piece[i]);
-		e->symbol[i] = (struct symbol){ id, (int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1 };
-	}
+	e->piece = piece;
+	if (e->tok->whole && (made = plumb_token_find(e->tok, piece, n)) >= 0 && plumb_token_plain(e->tok, made))
+		return plumb_ids_add(e->ids, made);
+	size_t count = bpe_cut(e, piece, n);
 	e->used = 0;
-	for (size_t i = 0; i + 1 < n; i++) {
-		uint64_t key;
-		if (bpe_pair_key(e, (int32_t)i, &key))
+	for (size_t i = 0; i + 1 < count; i++)
+		if (bpe_pair_key(e, (int32_t)i, &key, &made))
 			e->heap[e->used++] = key;
-	}
 	for (size_t i = e->used / 2; i-- > 0;)
 		bpe_sift_down(e->heap, e->used, i);
 	bpe_merge_all(e);
-	for (int32_t i = 0; !status && i >= 0; i = e->symbol[i].next)
-		status = plumb_ids_add(e->ids, e->symbol[i].id);
-	return status;
-}
-
-static enum plumb_status bpe_encode_plain(struct encoder *e, const char *text, size_t n)
-{
-	char *nfc = NULL;
-	enum plumb_status status = PLUMB_OK;
-	if (!n)
-		return PLUMB_OK;
-	if (e->tok->nfc)
-		status = plumb_nfc(text, n, &nfc, &n);
-	if (!status)
-		status = plumb_split_run(e->tok->split, nfc ? nfc : text, n, bpe_encode_piece, e);
-	free(nfc);
-	return status;
-}
-
-enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
-	size_t size, enum plumb_specials specials)
-{
-	struct encoder e = { .tok = tok, .ids = ids };
-	size_t from = 0;
-	enum plumb_status status;
-	if (size > MAX_TEXT)
-		return plumb_fail(
-			PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
-	status = plumb_utf8_check("text", text, size);
-	for (size_t i = 0; !status && i < size;) {
-		int32_t id = tok->special_first[(unsigned char)text[i]]
-			? plumb_special_at(tok, text + i, size - i, specials)
-			: -1;
-		if (id < 0) {
-			i++;
-			continue;
-		}
-		if (!(status = bpe_encode_plain(&e, text + from, i - from)))
-			status = plumb_ids_add(ids, id);
-		from = i += plumb_token_bytes(tok, id).n;
-	}
-	if (!status && from < size)
-		status = bpe_encode_plain(&e, text + from, size - from);
-	free(e.symbol);
-	free(e.heap);
-	return status;
-}
-
-enum plumb_status plumb_tokenize(const struct plumb_tokenizer *tok, const char *text, size_t size,
-	enum plumb_specials specials, int32_t **ids, size_t *count)
-{
-	struct plumb_ids out = { NULL, 0, 0 };
-	enum plumb_status status = PLUMB_OK;
-	*ids = NULL;
-	*count = 0;
-	if (tok->add_bos)
-		status = plumb_ids_add(&out, tok->bos);
-	if (!status)
-		status = plumb_ids_encode(&out, tok, text, size, specials);
-	if (!status && !out.p && !(out.p = malloc(sizeof *out.p))) /* never NULL on success */
-		status = plumb_fail(PLUMB_E_MEMORY, "no memory for token ids");
-	if (status) {
-		free(out.p);
-		return status;
-	}
-	*ids = out.p;
-	*count = out.n;
-	return PLUMB_OK;
+	return count ? bpe_put(e) : PLUMB_OK;
 }

@@ -1,1 +1,1 @@
-libplumb_all_la_SOURCES += %D%/text.h %D%/tokenizer.c %D%/tokens.c %D%/merges.c %D%/specials.c %D%/warning.c %D%/bpe.c %D%/split.c %D%/nfc.c %D%/chat.c %D%/template.c %D%/sha256.c %D%/sample.c %D%/stream.c %D%/stop.c
+libplumb_all_la_SOURCES += %D%/text.h %D%/tokenizer.c %D%/tokens.c %D%/merges.c %D%/specials.c %D%/warning.c %D%/bpe.c %D%/encode.c %D%/normal.c %D%/pattern.c %D%/unicode.h %D%/chars.c %D%/scores.c %D%/split.c %D%/nfc.c %D%/chat.c %D%/template.c %D%/sha256.c %D%/sample.c %D%/stream.c %D%/stop.c

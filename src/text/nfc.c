@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NFC on top of utf8proc's tables. utf8proc_map does the same, but it orders combining marks by
- * swapping neighbours, which is quadratic: a megabyte of marks would take hours. */
+/* The normal forms, of which NFC is the usual one, on top of utf8proc's tables. utf8proc_map does the same,
+ * but it orders combining marks by swapping neighbours, which is quadratic: a megabyte of marks would take
+ * hours. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 #include "core/core.h"
 #include "text.h"
 
-#define FORM (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
 #define FIRST_MARK 0x300 /* text below is NFC by itself */
 #define SHORT_RUN 16
+
+static bool nfc_composes(enum plumb_form_of_text form) { return form == PLUMB_NFC || form == PLUMB_NFKC; }
+static bool nfc_is_compatible(enum plumb_form_of_text form)
+{
+	return form == PLUMB_NFKC || form == PLUMB_NFKD;
+}
+
+static utf8proc_option_t nfc_options(enum plumb_form_of_text form)
+{
+	int compatible = nfc_is_compatible(form) ? UTF8PROC_COMPAT : 0;
+	return (utf8proc_option_t)(UTF8PROC_STABLE |
+		(nfc_composes(form) ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | compatible);
+}
 
 static int nfc_mark_class(int32_t c)
 {
@@ -64,9 +77,11 @@ static enum plumb_status nfc_order_marks(int32_t *c, size_t n)
 	return PLUMB_OK;
 }
 
-/* Canonical decomposition; *out grows as needed. */
-static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out, size_t *count)
+/* Decomposition; *out grows as needed. */
+static enum plumb_status nfc_decompose(
+	enum plumb_form_of_text form, const char *text, size_t n, int32_t **out, size_t *count)
 {
+	const int32_t first = nfc_is_compatible(form) ? 0x80 : 0xc0; /* what lies below does not decompose */
 	const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text;
 	size_t room = 0, used = 0;
 	for (size_t i = 0; i < n;) {
@@ -82,8 +97,8 @@ static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out
 				return plumb_fail(PLUMB_E_MEMORY, "no memory to normalise %zu bytes of text", n);
 			*out = more;
 		}
-		made = c < 0xc0 ? ((*out)[used] = c, 1)
-						: utf8proc_decompose_char(c, *out + used, 32, FORM, &boundclass);
+		made = c < first ? ((*out)[used] = c, 1)
+						 : utf8proc_decompose_char(c, *out + used, 32, nfc_options(form), &boundclass);
 		if (made < 0 || made > 32)
 			return plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(made));
 		used += (size_t)made;
@@ -93,15 +108,17 @@ static enum plumb_status nfc_decompose(const char *text, size_t n, int32_t **out
 	return PLUMB_OK;
 }
 
-static bool nfc_plainly(const char *text, size_t n)
+static bool nfc_plainly(enum plumb_form_of_text form, const char *text, size_t n)
 {
+	const unsigned char first = form == PLUMB_NFC ? 0xcc : 0x80; /* lead byte of U+0300 and above */
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] >= 0xcc) /* lead byte of U+0300 and above */
+		if ((unsigned char)text[i] >= first)
 			return false;
 	return true;
 }
 
-enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_n)
+enum plumb_status plumb_nfc_form(
+	enum plumb_form_of_text form, const char *text, size_t n, char **out, size_t *out_n)
 {
 	int32_t *c = NULL;
 	char *bytes = NULL;
@@ -109,11 +126,13 @@ enum plumb_status plumb_nfc(const char *text, size_t n, char **out, size_t *out_
 	enum plumb_status status;
 	*out = NULL;
 	*out_n = n;
-	if (nfc_plainly(text, n))
+	if (nfc_plainly(form, text, n))
 		return PLUMB_OK;
-	if ((status = nfc_decompose(text, n, &c, &count)) || (status = nfc_order_marks(c, count)))
+	if ((status = nfc_decompose(form, text, n, &c, &count)) || (status = nfc_order_marks(c, count)))
 		goto fail;
-	utf8proc_ssize_t composed = utf8proc_normalize_utf32(c, (utf8proc_ssize_t)count, FORM);
+	utf8proc_ssize_t composed = (utf8proc_ssize_t)count;
+	if (nfc_composes(form))
+		composed = utf8proc_normalize_utf32(c, composed, nfc_options(form));
 	if (composed < 0) {
 		status = plumb_fail(PLUMB_E_INTERNAL, "utf8proc: %s", utf8proc_errmsg(composed));
 		goto fail;

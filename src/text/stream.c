@@ -39,11 +39,16 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 			stream->count);
 	if (!specials && plumb_tokenizer_is_special(tok, id))
 		return PLUMB_OK;
+	if (tok->strip && !stream->begun && token.n && *token.p == ' ') {
+		token.p++;
+		token.n--;
+	}
 	for (size_t i = 0; i < token.n; i++)
 		need += stream_take_byte(&probe, (unsigned char)token.p[i], NULL);
 	if (need > size)
 		return plumb_fail(
 			PLUMB_E_ARGUMENT, "token %d needs %zu bytes of output, there are %zu", (int)id, need, size);
+	stream->begun = true;
 	for (size_t i = 0; i < token.n; i++)
 		*written += stream_take_byte(stream, (unsigned char)token.p[i], out + *written);
 	return PLUMB_OK;

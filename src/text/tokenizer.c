@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tokenizer: built from a vocabulary, asked and freed. What a vocabulary can have wrong is found when it is
- * built, here, in tokens.c, merges.c and specials.c: an error where encoding needs it, else a warning.
- * Encoding is in bpe.c. */
+ * built, here, in tokens.c, merges.c, scores.c and specials.c: an error where encoding needs it, else a
+ * warning. Encoding is in encode.c. */
 #include <stdlib.h>
 #include <string.h>
 #include "core/core.h"
@@ -29,10 +29,81 @@ static enum plumb_status tokenizer_read_ids(struct plumb_tokenizer *tok, const s
 	if (!tokenizer_is_id(tok, v->pad))
 		plumb_warn(tok, "the padding token is %d, there are %zu tokens; plumb never needs it", (int)v->pad,
 			tok->tokens);
+	if (v->add_eos && v->eos == -1)
+		return plumb_fail(PLUMB_E_FORMAT, "an eos token is to be added, but there is none");
 	tok->bos = tokenizer_is_id(tok, v->bos) ? v->bos : -1;
 	tok->eos = v->eos;
 	tok->add_bos = v->add_bos;
+	tok->add_eos = v->add_eos;
 	return PLUMB_OK;
+}
+
+/* What ends a turn: what the vocabulary says, and the tokens that do so in every model that has them. */
+static enum plumb_status tokenizer_read_ends(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
+{
+	static const char *const names[] = { "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>",
+		"<end_of_turn>", "<|end|>", "<|end_of_text|>" };
+	enum plumb_status status = tok->eos < 0 ? PLUMB_OK : plumb_ids_add(&tok->end, tok->eos);
+	for (size_t i = 0; !status && i < sizeof names / sizeof names[0]; i++) {
+		int32_t id = plumb_special_find(tok, names[i]);
+		if (id >= 0 && plumb_tokenizer_is_special(tok, id))
+			status = plumb_ids_add(&tok->end, id);
+	}
+	for (size_t i = 0; !status && i < v->ends; i++) {
+		if (v->end[i] >= 0 && (size_t)v->end[i] < tok->tokens)
+			status = plumb_ids_add(&tok->end, v->end[i]);
+		else
+			plumb_warn(tok, "%d is to end a turn, there are %zu tokens; no turn ends with it", (int)v->end[i],
+				tok->tokens);
+	}
+	return status;
+}
+
+static enum plumb_status tokenizer_add_normal(
+	struct plumb_tokenizer *tok, enum plumb_normal_kind kind, const char *from, const char *to)
+{
+	struct plumb_normal *step = &tok->normal[tok->normals];
+	char *a = strdup(from), *b = strdup(to);
+	*step = (struct plumb_normal){ .kind = kind, .from = { a, strlen(from) }, .to = { b, strlen(to) } };
+	tok->normals++;
+	return a && b ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
+}
+
+/* SentencePiece as a GGUF has it: blanks are marked, and a text begins with one. */
+static enum plumb_status tokenizer_read_sentencepiece(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+{
+	enum plumb_status s = PLUMB_OK;
+	tok->spaces = true;
+	tok->strip = v->space_prefix;
+	tok->unk = v->unk >= 0 && (size_t)v->unk < v->tokens ? v->unk : -1;
+	if (v->squeeze_spaces)
+		s = tokenizer_add_normal(tok, PLUMB_NORMAL_SQUEEZE, "", "");
+	if (!s && v->space_prefix)
+		s = tokenizer_add_normal(tok, PLUMB_NORMAL_PREPEND, "", " ");
+	if (!s)
+		s = tokenizer_add_normal(tok, PLUMB_NORMAL_REPLACE, PLUMB_SPACE_MARK, " ");
+	if (s || (s = plumb_tokens_read(tok, v, alphabet)))
+		return s;
+	return plumb_scores_read(tok, v);
+}
+
+static enum plumb_status tokenizer_read_bytes(
+	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
+{
+	const struct plumb_pattern_set *set = plumb_pattern_named(v->split);
+	enum plumb_status s = PLUMB_OK;
+	if (!set)
+		return plumb_fail(PLUMB_E_UNSUPPORTED,
+			"the split pattern \"%.64s\" (tokenizer.ggml.pre) is not known; plumb knows those of qwen2, llama-bpe, "
+			"smollm, gpt-2, tekken, gpt-4o and their other names",
+			v->split ? v->split : "(none)");
+	tok->whole = set->whole;
+	for (int i = 0; !s && i < PLUMB_PATTERNS && set->text[i]; i++)
+		s = plumb_split_add_pattern(tok->split, set->text[i]);
+	if (s || (s = plumb_tokens_read(tok, v, alphabet)))
+		return s;
+	return plumb_merges_read(tok, v, alphabet);
 }
 
 enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct plumb_vocab *v)
@@ -45,13 +116,18 @@ enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
 	plumb_alphabet_fill(alphabet);
 	memset(tok->byte_id, -1, sizeof tok->byte_id);
-	if ((s = plumb_split_new(&tok->split, v->split)) || (s = plumb_tokens_read(tok, v, alphabet)) ||
-		(s = plumb_merges_read(tok, v, alphabet)) || (s = plumb_specials_read(tok)) ||
-		(s = tokenizer_read_ids(tok, v)))
+	tok->model = v->model;
+	tok->unk = -1;
+	if (v->model == PLUMB_VOCAB_SCORES && !v->score)
+		s = plumb_fail(PLUMB_E_FORMAT, "a vocabulary that goes by scores has none");
+	else
+		s = plumb_split_new(&tok->split);
+	if (!s)
+		s = v->model == PLUMB_VOCAB_SCORES ? tokenizer_read_sentencepiece(tok, v, alphabet)
+										   : tokenizer_read_bytes(tok, v, alphabet);
+	if (s || (s = plumb_specials_read(tok)) || (s = tokenizer_read_ids(tok, v)) ||
+		(s = tokenizer_read_ends(tok, v)))
 		goto fail;
-	tok->im_start = plumb_special_find(tok, "<|im_start|>");
-	tok->im_end = plumb_special_find(tok, "<|im_end|>");
-	tok->endoftext = plumb_special_find(tok, "<|endoftext|>");
 	for (size_t i = 0; v->name && v->name[i] && i < sizeof tok->name - 1; i++)
 		tok->name[i] = v->name[i] < ' ' || v->name[i] > '~' ? '?' : v->name[i];
 	if (v->chat_template)
@@ -74,7 +150,11 @@ void plumb_tokenizer_free(struct plumb_tokenizer *tok)
 	free(tok->by_bytes);
 	free(tok->merge);
 	free(tok->by_pair);
-	free(tok->special);
+	free(tok->order);
+	free(tok->end.p);
+	plumb_specials_free(&tok->raw);
+	plumb_specials_free(&tok->normalised);
+	plumb_normal_free(tok->normal, tok->normals);
 	free(tok);
 }
 
@@ -87,12 +167,16 @@ int32_t plumb_tokenizer_eos(const struct plumb_tokenizer *tok) { return tok->eos
 
 bool plumb_tokenizer_is_end(const struct plumb_tokenizer *tok, int32_t id)
 {
-	return id >= 0 && (id == tok->eos || id == tok->im_end || id == tok->endoftext);
+	for (size_t i = 0; i < tok->end.n; i++)
+		if (tok->end.p[i] == id)
+			return true;
+	return false;
 }
 
 /* User-defined tokens such as <tool_call> are part of what a model says: they are not special. */
 bool plumb_tokenizer_is_special(const struct plumb_tokenizer *tok, int32_t id)
 {
 	return id >= 0 && (size_t)id < tok->tokens && tok->kind[id] != PLUMB_TOKEN_NORMAL &&
-		tok->kind[id] != PLUMB_TOKEN_USER && tok->kind[id] != PLUMB_TOKEN_LITERAL;
+		tok->kind[id] != PLUMB_TOKEN_USER && tok->kind[id] != PLUMB_TOKEN_LITERAL &&
+		tok->kind[id] != PLUMB_TOKEN_BYTE;
 }

@@ -60,6 +60,11 @@ int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char *bytes, s
 		1;
 }
 
+bool plumb_token_plain(const struct plumb_tokenizer *tok, int32_t id)
+{
+	return tok->kind[id] == PLUMB_TOKEN_NORMAL;
+}
+
 uint32_t *plumb_table_new(size_t n, size_t *mask)
 {
 	size_t size = 16;
@@ -104,7 +109,8 @@ static int32_t tokens_kind_of(struct plumb_tokenizer *tok, const struct plumb_vo
 			control, (int)kind);
 		return PLUMB_TOKEN_CONTROL;
 	}
-	if (kind >= PLUMB_TOKEN_NORMAL && kind <= PLUMB_TOKEN_UNUSED)
+	if ((kind >= PLUMB_TOKEN_NORMAL && kind <= PLUMB_TOKEN_UNUSED) ||
+		(kind == PLUMB_TOKEN_BYTE && tok->model != PLUMB_VOCAB_BYTES))
 		return kind;
 	plumb_warn(tok, "token %zu is of kind %d, expected 1 to 5; it is handled as a normal one", i, (int)kind);
 	return PLUMB_TOKEN_NORMAL;
@@ -127,28 +133,81 @@ static enum plumb_status tokens_meet_twin(
 	return PLUMB_OK;
 }
 
+/* The byte of "<0x0A>", or -1. */
+static int tokens_byte(struct plumb_span s)
+{
+	int byte = 0;
+	if (s.n != 6 || memcmp(s.p, "<0x", 3) || s.p[5] != '>')
+		return -1;
+	for (int i = 3; i < 5; i++) {
+		char c = s.p[i];
+		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		if (digit < 0)
+			return -1;
+		byte = byte * 16 + digit;
+	}
+	return byte;
+}
+
+/* A blank for each U+2581. */
+static size_t tokens_unescape(struct plumb_span s, char *out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s.n; n++) {
+		bool mark = s.n - i >= PLUMB_SPACE_MARK_SIZE &&
+			!memcmp(s.p + i, PLUMB_SPACE_MARK, PLUMB_SPACE_MARK_SIZE);
+		out[n] = mark ? ' ' : s.p[i];
+		i += mark ? PLUMB_SPACE_MARK_SIZE : 1;
+	}
+	return n;
+}
+
+/* The bytes of a token as text has them, at most as many as it has; its kind where that is another. */
+static size_t tokens_decode(struct plumb_tokenizer *tok, const int16_t *alphabet, struct plumb_span s,
+	size_t i, char *out, int32_t *kind)
+{
+	size_t n = s.n;
+	int byte;
+	if (tok->model == PLUMB_VOCAB_BYTES && *kind == PLUMB_TOKEN_NORMAL && s.n) {
+		if (plumb_alphabet_decode(alphabet, s, out, &n))
+			return n;
+		plumb_warn(tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
+		*kind = PLUMB_TOKEN_LITERAL;
+	} else if (*kind == PLUMB_TOKEN_BYTE) {
+		if ((byte = tokens_byte(s)) >= 0) {
+			out[0] = (char)byte;
+			return 1;
+		}
+		plumb_warn(tok, "token %zu is marked as a byte and is none; no text becomes it", i);
+		*kind = PLUMB_TOKEN_LITERAL;
+	} else if (tok->spaces && (*kind == PLUMB_TOKEN_NORMAL || *kind == PLUMB_TOKEN_USER)) {
+		/* Normalised text has no blanks of its own, so no text becomes a token that has one. */
+		if (*kind == PLUMB_TOKEN_NORMAL && s.n && memchr(s.p, ' ', s.n))
+			*kind = PLUMB_TOKEN_LITERAL;
+		return tokens_unescape(s, out);
+	}
+	if (s.n)
+		memcpy(out, s.p, s.n);
+	return s.n;
+}
+
 static enum plumb_status tokens_read_token(
 	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet, size_t i)
 {
-	struct plumb_span s = v->token[i];
 	int32_t kind = tokens_kind_of(tok, v, i);
 	char *out = tok->bytes + tok->start[i];
-	size_t n = s.n;
+	size_t n = tokens_decode(tok, alphabet, v->token[i], i, out, &kind);
 	bool keep = true;
 	enum plumb_status status = PLUMB_OK;
-	if (s.n && (kind != PLUMB_TOKEN_NORMAL || !plumb_alphabet_decode(alphabet, s, out, &n))) {
-		if (kind == PLUMB_TOKEN_NORMAL) {
-			plumb_warn(
-				tok, "token %zu has a character that is not of the byte alphabet; no text becomes it", i);
-			kind = PLUMB_TOKEN_LITERAL;
-		}
-		n = s.n;
-		memcpy(out, s.p, n);
-	}
 	tok->kind[i] = (uint8_t)kind;
 	tok->start[i + 1] = tok->start[i] + (uint32_t)n;
 	if (!n) {
 		plumb_warn(tok, "token %zu is empty; no text becomes it", i);
+		return PLUMB_OK;
+	}
+	if (kind == PLUMB_TOKEN_BYTE) {
+		if (tok->byte_id[(unsigned char)out[0]] < 0)
+			tok->byte_id[(unsigned char)out[0]] = (int32_t)i;
 		return PLUMB_OK;
 	}
 	uint32_t *slot = plumb_token_slot(tok, (struct plumb_span){ out, n }, (struct plumb_span){ "", 0 });
@@ -157,9 +216,18 @@ static enum plumb_status tokens_read_token(
 	if (status || !keep)
 		return status;
 	*slot = (uint32_t)i + 1;
-	if (kind == PLUMB_TOKEN_NORMAL && n == 1)
+	if (kind == PLUMB_TOKEN_NORMAL && n == 1 && tok->model == PLUMB_VOCAB_BYTES)
 		tok->byte_id[(unsigned char)out[0]] = (int32_t)i;
 	return PLUMB_OK;
+}
+
+/* A byte without a token matters where nothing else stands for it. */
+static void tokens_check_bytes(struct plumb_tokenizer *tok)
+{
+	for (int b = 0; b < 256 && tok->unk < 0; b++)
+		if (tok->byte_id[b] < 0 &&
+			(tok->model == PLUMB_VOCAB_BYTES || plumb_token_find(tok, (char[]){ (char)b }, 1) < 0))
+			plumb_warn(tok, "there is no token for the byte 0x%02x; it is left out of texts", (unsigned)b);
 }
 
 enum plumb_status plumb_tokens_read(
@@ -190,9 +258,6 @@ enum plumb_status plumb_tokens_read(
 		if (status)
 			return status;
 	}
-	for (int b = 0; b < 256; b++)
-		if (tok->byte_id[b] < 0)
-			plumb_warn(
-				tok, "there is no token for the byte 0x%02x; text that holds it is refused", (unsigned)b);
+	tokens_check_bytes(tok);
 	return PLUMB_OK;
 }

@@ -231,7 +231,6 @@ static const struct {
 	{ "general.type", G_STRING, 0, "model", PLUMB_OK, "" },
 	/* named, not refused */
 	{ "qwen2.attention.new_thing", G_U32, 1, NULL, PLUMB_OK, "qwen2.attention.new_thing is not used" },
-	{ "tokenizer.ggml.add_eos_token", G_BOOL, 1, NULL, PLUMB_OK, "add_eos_token" },
 	{ "tokenizer.ggml.new_thing", G_U32, 1, NULL, PLUMB_OK, "tokenizer.ggml.new_thing" },
 	{ "general.quantization_version", G_U32, 3, NULL, PLUMB_OK, "quantization_version" },
 	/* neither */

@@ -150,7 +150,7 @@ START_TEST(over_the_borders_of_tokens)
 		{ "no such thing", "xyz", "no such thing" },
 		{ "held: \nUse", "\nUser:", "held: \nUse" },
 	};
-	struct plumb_stream stream = { { 0 }, 0 };
+	struct plumb_stream stream = { .count = 0 };
 	struct plumb_stop *s;
 	struct plumb_span out;
 	char got[256], piece[512];

@@ -58,7 +58,7 @@ static void bos_outside(struct tiny *t) { t->v.bos = 256; }
 static void eos_outside(struct tiny *t) { t->v.eos = 1 << 30; }
 static void pad_negative(struct tiny *t) { t->v.pad = -2; }
 static void bos_missing(struct tiny *t) { t->v.add_bos = true; }
-static void split_unknown(struct tiny *t) { t->v.split = "llama-bpe"; }
+static void split_unknown(struct tiny *t) { t->v.split = "llama-bpf"; }
 static void split_none(struct tiny *t) { t->v.split = NULL; }
 
 static const struct {
@@ -72,7 +72,7 @@ static const struct {
 	{ eos_outside, PLUMB_E_FORMAT, "the eos token is 1073741824" },
 	{ bos_missing, PLUMB_E_FORMAT, "there is none" },
 	{ bos_added_outside, PLUMB_E_FORMAT, "the bos token is 256" },
-	{ split_unknown, PLUMB_E_UNSUPPORTED, "\"llama-bpe\"" },
+	{ split_unknown, PLUMB_E_UNSUPPORTED, "\"llama-bpf\"" },
 	{ split_none, PLUMB_E_UNSUPPORTED, "(none)" },
 };
 
@@ -115,7 +115,7 @@ static const struct {
 	{ control_user, "token 256, <|im_end|>, is not marked as a control token (kind 4" },
 	{ control_wide, "token 256, <\xef\xbd\x9cUser\xef\xbd\x9c>, is not marked" },
 	{ byte_missing, "no token for the byte 0xff" },
-	{ bytes_missing, "no token for the byte 0xc8; text that holds it is refused (and 55 more like it)" },
+	{ bytes_missing, "no token for the byte 0xc8; it is left out of texts (and 55 more like it)" },
 	{ merge_no_space, "merge 0 has no space" },
 	{ merge_left_empty, "merge 0 has a left side that is not of" },
 	{ merge_right_empty, "merge 0 has a right side that is not of" },
@@ -207,22 +207,24 @@ START_TEST(byte_without_token)
 	tiny_init(&t);
 	bytes_missing(&t);
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
-	ck_bad(plumb_tokenize(tok, "a\xc8\x80", 3, PLUMB_SPECIALS_TEXT, &ids, &n), PLUMB_E_UNSUPPORTED,
-		"no token for the byte 0xc8");
-	ck_assert_ptr_null(ids);
+	ck_good(plumb_tokenize(tok, "a\xc8\x80", 3, PLUMB_SPECIALS_TEXT, &ids, &n));
+	ck_assert(n == 2 && ids[0] == 'a' && ids[1] == 0x80);
+	free(ids);
 	plumb_tokenizer_free(tok);
 }
 END_TEST
 
+static const char *const split_name[] = { "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez",
+	"stablelm2", "hunyuan", "solar-open", "qwen35", "llama-bpe", "llama3", "lfm2", "dbrx", "smollm", "refact",
+	"gpt-2", "olmo", "granite-docling", "tekken", "gpt-4o", "llama4", "seed-coder", "default" };
+
 START_TEST(split_names)
 {
-	static const char *const names[] = { "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez",
-		"stablelm2", "hunyuan", "solar-open" };
 	struct tiny t;
 	struct plumb_tokenizer *tok;
 
 	tiny_init(&t);
-	t.v.split = names[_i];
+	t.v.split = split_name[_i];
 	ck_good(plumb_tokenizer_new(&tok, &t.v));
 	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
 	plumb_tokenizer_free(tok);
@@ -236,23 +238,35 @@ static enum plumb_status join(void *user, const char *piece, size_t n)
 	return PLUMB_OK;
 }
 
-/* By Qwen2's pattern, which is in split.c; what merges make of the pieces hides some of it. */
+/* By the patterns of pattern.c; what merges make of the pieces hides some of it. */
 static const struct {
-	const char *text, *pieces;
+	const char *name, *text, *pieces;
 } pieces[] = {
-	{ "abc123 d'S  e\r\n\n !!\nf", "abc|1|2|3| d|'S| | e|\r\n\n| !!\n|f|" },
-	{ "x  \n  y ", "x|  \n| | y| |" },
-	{ "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0 b",
+	{ "qwen2", "abc123 d'S  e\r\n\n !!\nf", "abc|1|2|3| d|'S| | e|\r\n\n| !!\n|f|" },
+	{ "qwen2", "x  \n  y ", "x|  \n| | y| |" },
+	{ "qwen2", "a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0 b",
 		"a\xf0\x91\xbc\x82\xf0\xae\xaf\xb0| b|" }, /* letters of Unicode 15 and 15.1 */
-	{ "\xf0\x91\xbd\x90\xf0\x91\xbd\x91", "\xf0\x91\xbd\x90|\xf0\x91\xbd\x91|" }, /* and its digits */
+	{ "qwen2", "\xf0\x91\xbd\x90\xf0\x91\xbd\x91",
+		"\xf0\x91\xbd\x90|\xf0\x91\xbd\x91|" }, /* and its digits */
+	{ "qwen35", "e\xcc\x81\xcc\x81x", "e\xcc\x81\xcc\x81x|" },
+	{ "qwen2", "e\xcc\x81\xcc\x81x", "e|\xcc\x81\xcc\x81|x|" },
+	{ "llama-bpe", "a1234 'LL!", "a|123|4| '|LL|!|" },
+	{ "smollm", "a1234 'll 'LL \xc2\xb2 x", "a|1|2|3|4| '|ll| '|LL| |\xc2\xb2| x|" },
+	{ "gpt-2", "a 1234's  b\n", "a| 1234|'s| | b|\n|" },
+	{ "tekken", "aHTTPServer12 'll", "a|HTTPServer|1|2| '|ll|" },
+	{ "gpt-4o", "HTTPServer1234 I'll/\n", "HTTPServer|123|4| I'll|/\n|" },
+	{ "default", "a+b 12345", "a|+|b| |123|45|" },
 };
 
 START_TEST(split_pieces)
 {
 	struct plumb_split *split;
 	char out[128] = "";
-	ck_good(plumb_split_new(&split, "qwen2"));
-	ck_good(plumb_split_run(split, pieces[_i].text, strlen(pieces[_i].text), join, out));
+	const struct plumb_pattern_set *set = plumb_pattern_named(pieces[_i].name);
+	ck_good(plumb_split_new(&split));
+	for (int i = 0; set->text[i]; i++)
+		ck_good(plumb_split_add_pattern(split, set->text[i]));
+	ck_good(plumb_split_run(split, pieces[_i].text, strlen(pieces[_i].text), true, join, out));
 	ck_assert_str_eq(out, pieces[_i].pieces);
 	plumb_split_free(split);
 }
@@ -266,7 +280,7 @@ TCase *text_vocab_case(void)
 	text_add_loop(c, odd_vocabulary, COUNT(odd));
 	tcase_add_test(c, byte_without_token);
 	text_add_loop(c, markers_are_control, COUNT(markers));
-	text_add_loop(c, split_names, 8);
+	text_add_loop(c, split_names, COUNT(split_name));
 	text_add_loop(c, split_pieces, COUNT(pieces));
 	return c;
 }
