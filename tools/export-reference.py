@@ -63,7 +63,8 @@ LLAMA = {"input_norm": ("input_layernorm", "after"),
          "ffn_gate": ("mlp.gate_proj", "after"), "ffn_up": ("mlp.up_proj", "after"),
          "ffn_act": ("mlp.down_proj", "before"), "ffn_down": ("mlp.down_proj", "after"), "output": ("", "after")}
 QK_NORM = {"q_norm": ("self_attn.q_norm", "after"), "k_norm": ("self_attn.k_norm", "after")}
-POST_NORM = {"attn_post_norm": ("post_attention_layernorm", "after"), "ffn_post_norm": ("post_feedforward_layernorm", "after")}
+POST_NORM = {"attn_post_norm": ("post_attention_layernorm", "after"),
+             "ffn_post_norm": ("post_feedforward_layernorm", "after")}
 FAMILIES = {  # by Transformers' model_type
     "qwen2": LLAMA, "llama": LLAMA, "mistral": LLAMA, "smollm3": LLAMA, "granite": LLAMA,
     "qwen3": LLAMA | QK_NORM,
@@ -106,8 +107,8 @@ def gguf_rope(m):
     rope = {"rope_type": m["rope.scaling.type"] or "default", "rope_theta": m["rope.freq_base"] or 10000.0}
     if rope["rope_type"] in ("none", "default"):
         return rope | {"rope_type": "default"}
-    names = {"factor": "factor", "original_max_position_embeddings": "original_context_length", "beta_fast": "yarn_beta_fast",
-             "beta_slow": "yarn_beta_slow", "attention_factor": "yarn_attn_factor"}
+    names = {"factor": "factor", "original_max_position_embeddings": "original_context_length",
+             "beta_fast": "yarn_beta_fast", "beta_slow": "yarn_beta_slow", "attention_factor": "yarn_attn_factor"}
     return rope | {k: m["rope.scaling." + v] for k, v in names.items() if m["rope.scaling." + v] is not None}
 
 
@@ -143,8 +144,9 @@ def gguf_config(m, tensors):
         rope["partial_rotary_factor"] = m["rope.dimension_count"] / c["head_dim"]
         c.update(sliding_window=window, original_max_position_embeddings=m["rope.scaling.original_context_length"])
         if "rope_factors_long.weight" in tensors:
-            rope.update(rope_type="longrope", original_max_position_embeddings=c["original_max_position_embeddings"],
-                        **{f"{n}_factor": [float(x) for x in tensors[f"rope_factors_{n}.weight"].data] for n in ("long", "short")})
+            rope.update(rope_type="longrope", original_max_position_embeddings=c["original_max_position_embeddings"])
+            for n in ("long", "short"):
+                rope[f"{n}_factor"] = [float(x) for x in tensors[f"rope_factors_{n}.weight"].data]
     return transformers.AutoConfig.for_model(kind, **c)
 
 
@@ -278,7 +280,8 @@ def frequencies(parameters, dim):
 def rope_in_float64(module):
     def rope(x, position_ids, layer_type=None):
         p = module.config.rope_parameters if layer_type is None else module.config.rope_parameters[layer_type]
-        angle = position_ids[..., None].double() * frequencies(p, int(head_dim(module.config) * p.get("partial_rotary_factor", 1)))
+        dim = int(head_dim(module.config) * p.get("partial_rotary_factor", 1))
+        angle = position_ids[..., None].double() * frequencies(p, dim)
         angle = torch.cat((angle, angle), -1)
         return angle.cos(), angle.sin()
 
@@ -291,7 +294,8 @@ class Inside:
     NAME = "plumb_capture"
 
     def __init__(self, model, taps, lift):
-        self.model, self.lifted = model, [m for m in model.modules() if lift and type(m).__name__.endswith(("RMSNorm", "RotaryEmbedding"))]
+        self.model = model
+        self.lifted = [m for m in model.modules() if lift and type(m).__name__.endswith(("RMSNorm", "RotaryEmbedding"))]
         transformers.AttentionInterface.register(self.NAME, capturing_attention(taps, lift))
         transformers.masking_utils.AttentionMaskInterface.register(self.NAME, transformers.masking_utils.eager_mask)
 
@@ -358,9 +362,9 @@ def capture(model, ids, lift=False, interleaved=False):
         hook.remove()
     names += ["final_norm", "logits"]
     for name in names if interleaved else []:
-        heads = {"q": config.num_attention_heads, "k": config.num_key_value_heads}.get(name.rpartition(".")[2].partition("_")[0])
-        if heads:
-            taps[name] = interleave(taps[name], heads)
+        side = name.rpartition(".")[2][:2]
+        if side in ("q_", "k_"):
+            taps[name] = interleave(taps[name], config.num_attention_heads if side == "q_" else config.num_key_value_heads)
     return {n: taps[n].float().contiguous().numpy() for n in names}
 
 
