@@ -401,7 +401,8 @@ def convert(llama_cpp, folder, target, name, row, c):
     base.TextModel.get_vocab_base_pre = lambda self, tokenizer: row["tokenizer"]  # it knows tokenizers by their hashes
     kind = {"float32": gguf.LlamaFileType.ALL_F32, "float16": gguf.LlamaFileType.MOSTLY_F16}.get(
         row.get("dtype"), gguf.LlamaFileType.MOSTLY_BF16)
-    made = conversion.get_model_class(c["architectures"][0])(folder, kind, target, model_name=f"{name}, random")
+    title = "phi-4-mini" if name == "phi3" else name  # llama.cpp wants other tokens of what has phi3 in its name
+    made = conversion.get_model_class(c["architectures"][0])(folder, kind, target, model_name=f"{title}, random")
     EXTRA_KEYS.get(name, lambda _: None)(made.gguf_writer)
     made.write()
 
