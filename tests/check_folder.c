@@ -2,7 +2,9 @@
 /* Model folders as Hugging Face has them. Here main(), and a model of the family qwen2: the folder that is
  * made of a GGUF file computes the same bits, whole, in parts, and through links as Hugging Face's cache has
  * them. */
-#include "folder/make.h"
+#include "folder/parts.h"
+
+char made_folder[64];
 
 /* --- tests/data/tiny-f32.gguf as a folder --- */
 
@@ -170,5 +172,7 @@ int main(void)
 	tcase_add_loop_test(tests, same_bits_in_parts, 0, 2);
 	tcase_add_test(tests, same_bits_through_links);
 	suite_add_tcase(suite, tests);
+	suite_add_tcase(suite, folder_config_tests());
+	suite_add_tcase(suite, folder_hostile_tests());
 	return run_suite(suite);
 }

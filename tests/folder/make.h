@@ -8,11 +8,12 @@
 #include <unistd.h>
 #include "../suite.h"
 
-static char made_folder[64];
+extern char made_folder[64]; /* check_folder.c */
 
 static inline void folder_begin(void)
 {
-	strcpy(made_folder, "/tmp/plumb-folder-XXXXXX");
+	static const char form[] = "/tmp/plumb-folder-XXXXXX";
+	memcpy(made_folder, form, sizeof form);
 	ck_assert_ptr_nonnull(mkdtemp(made_folder));
 }
 
