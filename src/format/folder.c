@@ -168,7 +168,7 @@ static enum plumb_status folder_open_indexed(struct plumb_folder *f, plumb_open_
 		part = NULL;
 	}
 	if (s)
-		plumb_fail_in(s, "%s", INDEX);
+		plumb_fail_in(s, "%s: %s", f->path, INDEX);
 	for (size_t i = 0; part && i < n; i++)
 		plumb_file_close(part[i]);
 	free(part);
