@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention: softmax(scale * q k^T + causal mask) v without storing scores: a running maximum and sum per
- * query row, what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). HD: the
- * head's dimension. */
+/* attention: softmax(scale * q k^T + mask) v without storing scores: a running maximum and sum per
+ * query row, what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). A query
+ * sees the `window` keys that end with its own; others are not touched. HD: the head's dimension. */
 // variant: -DPLUMB_CPU=1 -DHD={10|16|64|128|*} {|-DKV_F16=1}
 // variant: -DPLUMB_CPU=0 -DHD={10|16|64|128|*} {|-DKV_F16=1} {|-DPLUMB_SUBGROUPS=1}
 #ifndef HD
@@ -60,15 +60,16 @@ static float8 dot8(const float8 *q, const float8 *k)
 	return (float8)(sum8(a), sum8(b), sum8(c), sum8(d), sum8(e), sum8(f), sum8(g), sum8(h));
 }
 
-/* One row meets `seen` of the KEYS keys and values at hand. */
+/* One row meets keys [from, seen) of the KEYS keys and values at hand. */
 static void meet(float8 *acc, float *most, float *sum, const float8 *q, const float8 *k, const float8 *v,
-	int seen, float scale)
+	int from, int seen, float scale)
 {
 	float8 s[KEYS / 8], top = -INFINITY, sums = 0.0f, a[VECTORS];
 	float w[KEYS];
 	for (int u = 0; u < KEYS / 8; u++) {
 		s[u] = dot8(q, k + 8 * u * VECTORS) * scale;
-		s[u] = select((float8)-INFINITY, s[u], (int8)(8 * u) + (int8)(0, 1, 2, 3, 4, 5, 6, 7) < seen);
+		int8 t = (int8)(8 * u) + (int8)(0, 1, 2, 3, 4, 5, 6, 7);
+		s[u] = select((float8)-INFINITY, s[u], t < seen && t >= from);
 		top = fmax(top, s[u]);
 	}
 	float larger = fmax(*most, max8(top)), shrink = exp(*most - larger);
@@ -81,7 +82,7 @@ static void meet(float8 *acc, float *most, float *sum, const float8 *q, const fl
 	*sum = *sum * shrink + sum8(sums);
 	for (int j = 0; j < VECTORS; j++)
 		a[j] = acc[j] * shrink;
-	for (int t = 0; t < seen; t++)
+	for (int t = from; t < seen; t++)
 #pragma unroll /* PoCL keeps a[] in memory otherwise: 1.3 to 2 times slower */
 		for (int j = 0; j < VECTORS; j++)
 			a[j] = mad((float8)w[t], v[t * VECTORS + j], a[j]);
@@ -92,7 +93,7 @@ static void meet(float8 *acc, float *most, float *sum, const float8 *q, const fl
 /* One item per block of at most ROWS rows of a key-value head. Its rows are (query, head of the group), so
  * that the heads that share keys meet them together, also when there is one query only. */
 __kernel void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k,
-	int k_at, __global const KV *v, int v_at, int pos, int n, int heads, int kv_heads, float scale, int rows)
+	int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads, int kv_heads, float scale, int rows)
 {
 	int group = heads / kv_heads, g = get_global_id(1), first = (int)get_global_id(0) * rows,
 		stride = kv_heads * HD;
@@ -108,14 +109,15 @@ __kernel void attention(__global float *y, int y_at, __global const float *q, in
 		sum[r] = 0.0f;
 	}
 	int end = pos + (first + rows - 1) / group + 1;
-	for (int t = 0; t < end; t += KEYS) {
+	for (int t = max(0, pos + first / group - window + 1); t < end; t += KEYS) {
 		size_t at = (size_t)t * stride + g * HD;
 		take_kv(keys, k + k_at + at, stride, min(KEYS, end - t));
 		take_kv(values, v + v_at + at, stride, min(KEYS, end - t));
 		for (int r = 0; r < rows; r++) {
-			int seen = min(KEYS, pos + (first + r) / group + 1 - t);
-			if (seen > 0)
-				meet(acc[r], &most[r], &sum[r], query[r], keys, values, seen, scale);
+			int last = pos + (first + r) / group - t, from = last < window ? 0 : last - window + 1,
+				seen = min(KEYS, last + 1);
+			if (seen > from)
+				meet(acc[r], &most[r], &sum[r], query[r], keys, values, from, seen, scale);
 		}
 	}
 	for (int r = 0; r < rows; r++) {
@@ -174,7 +176,7 @@ INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, 
 
 /* One work-group per (head, query). */
 __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const float *q, int q_at,
-	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int n, int heads, int kv_heads,
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads, int kv_heads,
 	float scale, int rows)
 {
 	__local struct shared l;
@@ -183,27 +185,28 @@ __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const
 	float acc[EACH], most, sum;
 	for (int j = lid; j < HD; j += GROUP)
 		l.query[j] = q[q_at + at + j];
-	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, 0, pos + i + 1, scale);
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD,
+		max(0, pos + i - window + 1), pos + i + 1, scale);
 	for (int u = 0; u < EACH; u++)
 		if (lid + u * GROUP < HD)
 			y[y_at + at + lid + u * GROUP] = acc[u] / sum;
 }
 
 /* Too few (head, query)s to fill a GPU: the keys are split, one work-group per (split, head, query), each of
- * `each` keys. Per split HD sums of values, then the maximum and the sum of weights. */
+ * `each` keys from `begin` on. Per split HD sums of values, then the maximum and the sum of weights. */
 __kernel ALL_OF_GROUP void attention_split(__global float *partial, __global const float *q, int q_at,
-	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int heads, int kv_heads,
-	float scale, int each)
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int heads, int kv_heads,
+	float scale, int begin, int each)
 {
 	__local struct shared l;
 	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD,
-		t = (int)get_group_id(0) * each;
+		t = begin + (int)get_group_id(0) * each;
 	size_t at = (size_t)i * heads + h;
 	float acc[EACH], most, sum;
 	for (int j = lid; j < HD; j += GROUP)
 		l.query[j] = q[q_at + at * HD + j];
-	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD, t, min(pos + i + 1, t + each),
-		scale);
+	meet(&l, acc, &most, &sum, k + k_at + head, v + v_at + head, kv_heads * HD,
+		max(t, pos + i - window + 1), min(pos + i + 1, t + each), scale);
 	partial += (at * get_num_groups(0) + get_group_id(0)) * (HD + 2);
 	for (int u = 0; u < EACH; u++)
 		if (lid + u * GROUP < HD)
@@ -214,7 +217,7 @@ __kernel ALL_OF_GROUP void attention_split(__global float *partial, __global con
 	}
 }
 
-/* Joins the splits of a (head, query). One that is past the query's last key has a sum of 0. */
+/* Joins the splits of a (head, query). One without keys that the query sees has a sum of 0. */
 __kernel ALL_OF_GROUP void attention_join(__global float *y, int y_at, __global const float *partial,
 	int heads, int splits)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attn_scores: s[h][i][t] = scale * q[i][h] . k[t][g(h)], -inf where t > pos + i. HD: the dimension of a
- * head. */
+/* attn_scores: s[h][i][t] = scale * q[i][h] . k[t][g(h)], -inf where query i does not see key t: later ones, and those
+ * before the `window` keys that end with its own. HD: the dimension of a head. */
 // variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
@@ -20,7 +20,7 @@ static float dot_head(__global const float *q, __global const KV *k)
 
 /* On a CPU one item per (query, head), on a GPU one per (key, query, head). */
 __kernel void attn_scores(__global float *s, int s_at, __global const float *q, int q_at,
-	__global const KV *k, int k_at, int pos, int n, int heads, int kv_heads, float scale)
+	__global const KV *k, int k_at, int pos, int window, int n, int heads, int kv_heads, float scale)
 {
 	int i = get_global_id(PLUMB_CPU ? 0 : 1), h = get_global_id(PLUMB_CPU ? 1 : 2), total = pos + n;
 	s += s_at + ((size_t)h * n + i) * total;
@@ -32,5 +32,6 @@ __kernel void attn_scores(__global float *s, int s_at, __global const float *q, 
 	int t = get_global_id(0);
 	if (t < total)
 #endif
-		s[t] = t > pos + i ? -INFINITY : dot_head(q, k + (size_t)t * kv_heads * HD) * scale;
+		s[t] = t <= pos + i && pos + i - t < window ? dot_head(q, k + (size_t)t * kv_heads * HD) * scale
+			: -INFINITY;
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = g * sigmoid(g) * u with g = x gate^T and u = x up^T, which never go to memory. gate_up: one row of x,
+// y = silu(g) * u, or gelu(g) * u where GELU is 1, with g = x gate^T and u = x up^T, which never go to memory. gate_up: one row of x,
 // which is normed first, or m such rows one by one. CPU class: a work-item norms the row for itself, then
 // takes `each` row groups of gate, then the same of up: memory is read best in one stream. GPU class: a
 // work-group of 64 takes a row group of both. gate_up_block (CPU class): up to BLOCK rows of x, normed
 // before, and a row group of both.
-// variant: -DPLUMB_CPU=1 @weights -DMT={1|8}
-// variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8
-// variant: -DPLUMB_CPU=0 @weights -DMT=1
+// variant: -DPLUMB_CPU=1 @weights -DMT={1|8} {|-DGELU=1}
+// variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8 {|-DGELU=1}
+// variant: -DPLUMB_CPU=0 @weights -DMT=1 {|-DGELU=1}
 #ifndef MT
 #define MT 1
 #endif
@@ -15,7 +15,12 @@
 #endif
 #include "product.cl"
 
-#define SWIGLU(g, u) ((g) / (1.0f + exp(-(g))) * (u)) // as in swiglu.cl
+#if GELU
+#define GATED(g, u) \
+	((g) / (1.0f + exp(-(g) * mad(0.07135481282760024f, (g) * (g), 1.5957691216057308f))) * (u)) // geglu.cl
+#else
+#define GATED(g, u) ((g) / (1.0f + exp(-(g))) * (u)) // swiglu.cl
+#endif
 
 #if MT == 1 && PLUMB_CPU
 // Rows of gate and up from 8 first on give the columns of y.
@@ -35,7 +40,7 @@ __kernel void gate_up(__global float *y, int y_at, __global const float *x, int 
 		for (int g = from; g < end; g++) {
 			float8 s = row_group_one(w + (size_t)g * ROW_GROUP(k), z, sums, k);
 			if (h)
-				put(y + y_at, i, n, 8 * g, SWIGLU(gates[g - from], s), y, -1, 0);
+				put(y + y_at, i, n, 8 * g, GATED(gates[g - from], s), y, -1, 0);
 			else
 				gates[g - from] = s;
 		}
@@ -60,7 +65,7 @@ void gate_up(__global float *y, int y_at, __global const float *x, int x_at, __g
 	}
 	if (me < 8 && at < n) {
 		float scale = norm_scale(squared, k, eps);
-		y[y_at + i * n + at] = SWIGLU(gates * scale, ups * scale);
+		y[y_at + i * n + at] = GATED(gates * scale, ups * scale);
 	}
 }
 #endif
@@ -77,6 +82,6 @@ __kernel void gate_up_block(__global float *y, int y_at, __global const float *x
 	block_sums(sum, gate + (size_t)(first_gate + g) * ROW_GROUP(k),
 		up + (size_t)(first_up + g) * ROW_GROUP(k), x + x_at + i * k, rows, k);
 	for (int t = 0; t < rows; t++)
-		put(y + y_at, i + t, n, 8 * g, SWIGLU(sum[2 * t], sum[2 * t + 1]), y, -1, 0);
+		put(y + y_at, i + t, n, 8 * g, GATED(sum[2 * t], sum[2 * t + 1]), y, -1, 0);
 }
 #endif

@@ -133,7 +133,7 @@ START_TEST(test_eps)
 	for (int gate_up = 0; gate_up < 2; gate_up++) {
 		plumb_tensor_view(&out, &ty, 0, m, gate_up ? N : 3 * N);
 		const struct plumb_tensor *const weights[] = { &tw[0], &tw[1], &tw[2] }, *const none[3] = { NULL };
-		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1])
+		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1], PLUMB_SILU)
 					 : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none),
 			"fused");
 		need(plumb_tensor_read(&ty, y, sizeof *y * (size_t)(m * 3 * N)), "reading");

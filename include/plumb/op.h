@@ -45,32 +45,44 @@ PLUMB_API enum plumb_status plumb_matmul(struct plumb_context *ctx, struct plumb
 PLUMB_API enum plumb_status plumb_rmsnorm(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *x, const struct plumb_tensor *w, double eps);
 
-/* Which elements of a head are rotated together: element i with i + d/2, or 2i with 2i + 1. */
+/* Which elements of a head are rotated together: element j with j + rotated/2, or 2j with 2j + 1. */
 enum plumb_rope_pairs { PLUMB_ROPE_HALF, PLUMB_ROPE_INTERLEAVED };
 
-/* Rotary position embedding (Su et al. 2021). Row i is at position pos + i; pair j of each
- * head turns by (pos + i) / factor * base^(-2j/head_dim): (a, b) -> (a cos - b sin, b cos + a sin).
- * factor is 1, or that of linear scaling ("position interpolation", Chen et al. 2023).
- * y, x {n, heads * head_dim}, head_dim even; pos >= 0; base > 0; factor > 0. y may be x.
- * Angles, cosines and sines are computed in float64 by every driver. */
+/* How rows are rotated. The first `rotated` elements of a head take part: half pairs are j and
+ * j + rotated/2, interleaved ones 2j and 2j + 1. factor is 1, or that of linear scaling ("position
+ * interpolation", Chen et al. 2023); cosine and sine are multiplied by scale, which is 1, or what YaRN
+ * (Peng et al. 2023) and LongRoPE call the attention factor. */
+struct plumb_rope {
+	int64_t pos, head_dim, rotated;
+	double base, factor, scale;
+	enum plumb_rope_pairs pairs;
+};
+
+/* Rotary position embedding (Su et al. 2021). Row i is at position pos + i; pair j of each head turns by
+ * (pos + i) / (factor * freqs[j]) * base^(-2j/rotated):
+ * (a, b) -> scale * (a cos - b sin, b cos + a sin). Elements from `rotated` on are copied.
+ * y, x {n, heads * head_dim}; freqs {rotated/2} F32, or NULL: 1 (what Llama 3, YaRN and LongRoPE divide
+ * the frequency of a pair by); 2 <= rotated <= head_dim, even; pos >= 0; base, factor and scale positive and
+ * finite. y may be x. Angles, cosines and sines are computed in float64 by every driver. */
 PLUMB_API enum plumb_status plumb_rope(struct plumb_context *ctx, struct plumb_tensor *y,
-	const struct plumb_tensor *x, int64_t pos, int64_t head_dim, double base, double factor,
-	enum plumb_rope_pairs pairs);
+	const struct plumb_tensor *x, const struct plumb_tensor *freqs, const struct plumb_rope *r);
 
 /* cache[pos + i] = x[i], rounded to the cache's type (to nearest even). x {n, d};
  * cache {capacity, d} F32, F16 or F64, other rows keep their value; pos + n <= capacity. */
 PLUMB_API enum plumb_status plumb_kv_store(
 	struct plumb_context *ctx, struct plumb_tensor *cache, const struct plumb_tensor *x, int64_t pos);
 
-/* How queries meet a cache of keys and values: query i is at position pos + i and sees
- * positions 0 .. pos + i. heads is a multiple of kv_heads; query head h uses key and value
- * head h / (heads / kv_heads)  (grouped heads, Ainslie et al. 2023). */
+/* How queries meet a cache of keys and values: query i is at position pos + i and sees the keys t with
+ * t <= pos + i and, where there is a window (not 0), pos + i - t < window: itself and the window - 1 before
+ * it. heads is a multiple of kv_heads; query head h uses key and value head h / (heads / kv_heads)  (grouped
+ * heads, Ainslie et al. 2023). */
 struct plumb_attn {
 	int64_t pos, heads, kv_heads;
-	double scale; /* 1 / sqrt(head_dim) as a rule */
+	double scale;   /* 1 / sqrt(head_dim) as a rule */
+	int64_t window; /* >= 0; 0: none, all keys up to the query are seen */
 };
 
-/* s[h][i][t] = scale * sum_d q[i][h][d] * k[t][g(h)][d], or -inf where t > pos + i.
+/* s[h][i][t] = scale * sum_d q[i][h][d] * k[t][g(h)][d], or -inf where query i does not see key t.
  * s {heads, n, pos + n}; q {n, heads * d}; k {capacity, kv_heads * d} F32, F16 or F64. */
 PLUMB_API enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct plumb_tensor *s,
 	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_attn *a);
@@ -80,7 +92,7 @@ PLUMB_API enum plumb_status plumb_attn_scores(struct plumb_context *ctx, struct 
 PLUMB_API enum plumb_status plumb_softmax(
 	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
-/* y[i][h][d] = sum_{t <= pos + i} p[h][i][t] * v[t][g(h)][d].
+/* y[i][h][d] = sum_t p[h][i][t] * v[t][g(h)][d] over the keys t that query i sees.
  * y {n, heads * d}; p {heads, n, pos + n}; v {capacity, kv_heads * d} F32, F16 or F64. */
 PLUMB_API enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *p, const struct plumb_tensor *v, const struct plumb_attn *a);
@@ -88,6 +100,17 @@ PLUMB_API enum plumb_status plumb_attn_mix(struct plumb_context *ctx, struct plu
 /* y = gate * sigmoid(gate) * up  (Shazeer 2020). y, gate, up of one shape. y may be gate or up. */
 PLUMB_API enum plumb_status plumb_swiglu(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *gate, const struct plumb_tensor *up);
+
+/* y = gelu(gate) * up with gelu(x) = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))  (Hendrycks and
+ * Gimpel 2016; the approximation by tanh). y, gate, up of one shape. y may be gate or up. */
+PLUMB_API enum plumb_status plumb_geglu(struct plumb_context *ctx, struct plumb_tensor *y,
+	const struct plumb_tensor *gate, const struct plumb_tensor *up);
+
+/* y = factor * x. x, y {n, d} of one type. y may be x. The factor is finite; it is rounded to float32
+ * first, whatever the tensors' type, so that every driver and precision multiplies by the same number; the
+ * product is rounded once. */
+PLUMB_API enum plumb_status plumb_scale(
+	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x, double factor);
 
 /* y = a + b, of one shape. y may be a or b. Exact up to one rounding. */
 PLUMB_API enum plumb_status plumb_add(struct plumb_context *ctx, struct plumb_tensor *y,
@@ -110,7 +133,8 @@ PLUMB_API enum plumb_status plumb_f16_round(
 	struct plumb_context *ctx, struct plumb_tensor *y, const struct plumb_tensor *x);
 
 /* Fused: y = attn_mix(softmax(attn_scores(q, k)), v) without storing the scores.
- * Shapes as in those operators. Composed from them where a driver has no kernel of its own. */
+ * Shapes as in those operators. Composed from them where a driver has no kernel of its own. With a window the
+ * work is that of the window, not of the context. */
 PLUMB_API enum plumb_status plumb_attention(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *q, const struct plumb_tensor *k, const struct plumb_tensor *v,
 	const struct plumb_attn *a);
@@ -123,11 +147,14 @@ PLUMB_API enum plumb_status plumb_qkv(struct plumb_context *ctx, struct plumb_te
 	const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
 	const struct plumb_tensor *const w[3], const struct plumb_tensor *const b[3]);
 
-/* Fused: y = g * sigmoid(g) * u with g = norm(x) gate^T and u = norm(x) up^T.  y {n, f}; x {n, d};
- * norm {d} F32; gate and up {f, d}. Composed from rmsnorm, matmul and swiglu. */
+/* What a gate goes through before it meets the other product: as in swiglu, or as in geglu. */
+enum plumb_activation { PLUMB_SILU, PLUMB_GELU_TANH };
+
+/* Fused: y = swiglu or geglu of g = norm(x) gate^T and u = norm(x) up^T.  y {n, f}; x {n, d};
+ * norm {d} F32; gate and up {f, d}. Composed from rmsnorm, matmul and swiglu or geglu. */
 PLUMB_API enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
-	const struct plumb_tensor *gate, const struct plumb_tensor *up);
+	const struct plumb_tensor *gate, const struct plumb_tensor *up, enum plumb_activation activation);
 
 /* Fused: y = r + x w^T, the sum rounded before r is added.  y, r {m, n}; x {m, k}; w {n, k}.
  * y may be r. Composed from matmul and add. */

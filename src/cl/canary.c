@@ -11,11 +11,12 @@
 
 enum { UNKNOWN, GOOD, BAD, UNJUDGED /* there was no memory for it, now */ };
 
-/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, and
- * the variant. */
+/* What a kernel is chosen by: the operator, the types of its weights, or of a cache, or of the output, the
+ * variant, and the activation at the end of gate_up. */
 struct plumb_cl_verdict {
 	int op, variant;
 	enum plumb_type type[3];
+	bool gelu;
 	int verdict;
 };
 
@@ -24,7 +25,8 @@ static struct plumb_cl_verdict canary_kind(const struct plumb_call *call, int va
 	const struct plumb_op_desc *desc = plumb_op_table[call->op];
 	struct plumb_cl_verdict v = { .op = (int)call->op,
 		.variant = variant,
-		.type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT } };
+		.type = { call->out->type, PLUMB_TYPE_COUNT, PLUMB_TYPE_COUNT },
+		.gelu = call->op == PLUMB_OP_gate_up && call->s.activation == PLUMB_GELU_TANH };
 	if (desc->caches)
 		v.type[0] = call->in[__builtin_ctz(desc->caches)]->type;
 	for (int i = 0, count = 0; i < PLUMB_MAX_INPUTS && count < 3; i++)
@@ -38,7 +40,8 @@ static struct plumb_cl_verdict *canary_row(struct plumb_cl_state *cl, const stru
 {
 	for (int i = 0; i < cl->verdict_count; i++) {
 		struct plumb_cl_verdict *row = &cl->verdicts[i];
-		if (row->op == v->op && row->variant == v->variant && !memcmp(row->type, v->type, sizeof v->type))
+		if (row->op == v->op && row->variant == v->variant && row->gelu == v->gelu &&
+			!memcmp(row->type, v->type, sizeof v->type))
 			return row;
 	}
 	struct plumb_cl_verdict *more = realloc(cl->verdicts, (size_t)(cl->verdict_count + 1) * sizeof *more);
@@ -91,9 +94,9 @@ static bool canary_by_clblast(const struct plumb_cl_verdict *v)
 static char *canary_key(const struct plumb_cl_state *cl, const struct plumb_cl_verdict *v)
 {
 	char what[512], types[48], *text = canary_sources(cl, (enum plumb_op)v->op), *key = NULL;
-	snprintf(what, sizeof what, "canary %s %s variant %d %s%s %s", plumb_op_name(v->op),
+	snprintf(what, sizeof what, "canary %s %s variant %d %s%s%s %s", plumb_op_name(v->op),
 		canary_types(v, types), v->variant, cl->cpu ? "cpu" : "gpu", cl->subgroups ? " sub-groups" : "",
-		canary_by_clblast(v) ? plumb_clblast_version() : "");
+		v->gelu ? " gelu" : "", canary_by_clblast(v) ? plumb_clblast_version() : "");
 	if (text)
 		key = plumb_cl_cache_key(&cl->device, plumb_op_name(v->op), what, text);
 	free(text);

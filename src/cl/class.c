@@ -21,8 +21,7 @@ static void class_close(struct plumb_driver *driver)
 	free(cl->verdicts);
 	if (cl->clblast)
 		plumb_clblast_forget();
-	if (cl->rope.table)
-		plumb_cl.clReleaseMemObject(cl->rope.table);
+	plumb_cl_rope_forget(cl);
 	for (int i = 0; i < PLUMB_CL_SCRATCHES; i++)
 		if (cl->scratch[i])
 			plumb_cl.clReleaseMemObject(cl->scratch[i]);

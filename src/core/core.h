@@ -147,12 +147,12 @@ struct plumb_call {
 	struct plumb_tensor *out;
 	const struct plumb_tensor *in[PLUMB_MAX_INPUTS]; /* NULL: absent */
 	union {
-		double eps;
 		struct {
-			int64_t pos, head_dim;
-			double base, factor;
-			enum plumb_rope_pairs pairs;
-		} rope;
+			double eps;
+			enum plumb_activation activation; /* of gate_up */
+		};
+		double factor; /* of scale */
+		struct plumb_rope rope;
 		int64_t pos;
 		struct plumb_attn attn;
 	} s;

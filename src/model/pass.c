@@ -155,7 +155,7 @@ bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w)
 		return false; /* nor does this one know a bias */
 	if (!p->status)
 		p->status = plumb_gate_up(pass_context(p), &p->gate, &p->x, &w->ffn_norm,
-			p->lead->model->config.norm_eps, &w->gate, &w->up);
+			p->lead->model->config.norm_eps, &w->gate, &w->up, PLUMB_SILU);
 	return true;
 }
 
@@ -185,8 +185,9 @@ static void pass_sequence_rotate(struct plumb_sequence *s, struct plumb_tensor *
 {
 	const struct plumb_config *c = &s->session->model->config;
 	if (!s->p->status)
-		s->p->status = plumb_rope(pass_context(s->p), x, x, s->session->position, c->head_dim, c->rope_base,
-			c->rope_factor, c->rope_pairs);
+		s->p->status = plumb_rope(pass_context(s->p), x, x, NULL,
+			&(struct plumb_rope){ s->session->position, c->head_dim, c->head_dim, c->rope_base,
+				c->rope_factor, 1, c->rope_pairs });
 }
 
 void plumb_sequence_rope(struct plumb_sequence *s)
@@ -218,7 +219,7 @@ static struct plumb_attn pass_sequence_attn(const struct plumb_sequence *s, int6
 {
 	const struct plumb_config *c = &s->session->model->config;
 	return (struct plumb_attn){ s->session->position + first, c->heads, c->kv_heads,
-		1 / sqrt((double)c->head_dim) };
+		1 / sqrt((double)c->head_dim), 0 };
 }
 
 static bool pass_sequence_watched(const struct plumb_sequence *s)

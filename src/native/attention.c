@@ -2,10 +2,11 @@
 /* Attention in one pass over keys and values (online softmax: Milakov and Gimelshein 2018; Dao
  * et al. 2022). A task is one KV head and a block of queries, whose heads share each tile of
  * keys and values; scores exist for one tile only. Long caches with few queries are cut into
- * chunks of keys, merged in order of position. */
+ * chunks of keys, merged in order of position. A window lets tiles begin where its first query sees a key. */
 #include <math.h>
 #include <string.h>
 #include "native/native.h"
+#include "op/op.h"
 
 #define KEYS 64      /* keys in a tile */
 #define ROWS 48      /* about so many (query, head) rows share a tile */
@@ -23,6 +24,7 @@ struct work {
 	int64_t n, d, wide, group,
 		block; /* queries, head size and that in whole tiles, heads per KV head, queries per task */
 	int64_t blocks, chunks, chunk; /* tasks: kv_heads * blocks * chunks */
+	int64_t from;                  /* where the first chunk begins */
 	size_t partial_size;
 	struct plumb_attn a;
 };
@@ -120,10 +122,24 @@ static void attention_tile_scores(
 	}
 }
 
-/* Scores of row r to weights; what was summed so far is scaled to the new maximum. */
-static void attention_row_softmax(const struct work *w, const struct tile *t, int64_t r, int64_t seen)
+/* Which of `keys` keys from `at` on query i of a task sees: [first, end), none when that is empty. */
+struct seen {
+	int64_t first, end;
+};
+
+static struct seen attention_query_sees(
+	const struct work *w, const struct tile *t, int64_t i, int64_t at, int64_t keys)
 {
-	float *s = t->s + r * KEYS;
+	int64_t position = w->a.pos + t->first + i, first = plumb_attn_first(&w->a, position) - at,
+			end = position + 1 - at;
+	return (struct seen){ first > 0 ? first : 0, end < keys ? end : keys };
+}
+
+/* Scores of row r to weights; what was summed so far is scaled to the new maximum. */
+static void attention_row_softmax(const struct work *w, const struct tile *t, int64_t r, struct seen sees)
+{
+	float *s = t->s + r * KEYS + sees.first;
+	int64_t seen = sees.end - sees.first;
 	w->simd->scale(s, (float)w->a.scale, seen);
 	float max = w->simd->max(s, seen), keep;
 	if (!(max > t->max[r]))
@@ -139,21 +155,21 @@ static void attention_row_softmax(const struct work *w, const struct tile *t, in
 	t->sum[r] += w->simd->exp_sum(s, s, shift, seen);
 }
 
-/* out += s v for rows [r, r + rows), keys [0, seen). */
+/* out += s v for rows [r, r + rows) and the keys that they see. */
 static void attention_tile_mix(const struct work *w, const struct tile *t, int64_t r, int64_t rows,
-	const float *v, int64_t ldv, int64_t seen)
+	const float *v, int64_t ldv, struct seen sees)
 {
 	const struct plumb_simd *simd = w->simd;
 	const int64_t step = attention_even(rows, simd->mr);
 	for (int64_t c = 0; c < w->wide; c += simd->nr)
 		for (int64_t i = r; i < r + rows; i += step)
 			simd->gemm(&(struct plumb_tile){ .m = (int)(r + rows - i < step ? r + rows - i : step),
-				.k = seen,
+				.k = sees.end - sees.first,
 				.ldx = KEYS,
 				.ldp = ldv,
 				.ldc = w->wide,
-				.x = t->s + i * KEYS,
-				.panel = v + c,
+				.x = t->s + i * KEYS + sees.first,
+				.panel = v + sees.first * ldv + c,
 				.c = t->out + i * w->wide + c,
 				.add = true });
 }
@@ -162,6 +178,7 @@ static void attention_tile_keys(
 	const struct work *w, const struct tile *t, int64_t kv_head, int64_t at, int64_t keys)
 {
 	int64_t ldv = w->a.kv_heads * w->d, ahead = at + KEYS, share = 1 + KEYS / (t->count * w->group);
+	bool all = true; /* every query sees every key */
 	const float *v = (const float *)(const void *)attention_cache_row(w, w->v, w->vhead, kv_head, at);
 	attention_tile_scores(w, t, kv_head, at, keys);
 	if (w->vtype != PLUMB_F32 || w->wide != w->d) {
@@ -172,23 +189,24 @@ static void attention_tile_keys(
 		ldv = w->wide;
 	}
 	for (int64_t i = 0; i < t->count; i++) {
-		int64_t seen = w->a.pos + t->first + i + 1 - at;
-		for (int64_t r = i * w->group; seen > 0 && r < (i + 1) * w->group; r++) {
-			attention_row_softmax(w, t, r, seen < keys ? seen : keys);
+		struct seen sees = attention_query_sees(w, t, i, at, keys);
+		all = all && sees.first == 0 && sees.end == keys;
+		for (int64_t r = i * w->group; sees.end > sees.first && r < (i + 1) * w->group; r++) {
+			attention_row_softmax(w, t, r, sees);
 			attention_prefetch_rows(
 				w, w->v, w->vhead, kv_head, ahead, ahead + share < t->last ? ahead + share : t->last);
 			ahead += share;
 		}
 	}
-	if (w->a.pos + t->first + 1 - at >= keys) {
-		attention_tile_mix(w, t, 0, t->count * w->group, v, ldv, keys);
+	if (all) {
+		attention_tile_mix(w, t, 0, t->count * w->group, v, ldv, (struct seen){ 0, keys });
 		return;
 	}
-	/* On the diagonal query by query: a value that a query must not see may be NaN, and 0 * NaN counts. */
+	/* At the ends query by query: a value that a query must not see may be NaN, and 0 * NaN counts. */
 	for (int64_t i = 0; i < t->count; i++) {
-		int64_t seen = w->a.pos + t->first + i + 1 - at;
-		if (seen > 0)
-			attention_tile_mix(w, t, i * w->group, w->group, v, ldv, seen < keys ? seen : keys);
+		struct seen sees = attention_query_sees(w, t, i, at, keys);
+		if (sees.end > sees.first)
+			attention_tile_mix(w, t, i * w->group, w->group, v, ldv, sees);
 	}
 }
 
@@ -201,6 +219,13 @@ static void attention_write_rows(const struct work *w, const struct tile *t, int
 	}
 }
 
+/* Where the tiles of queries from `first` on begin: at whole ones, so that a query's keys fall into the same
+ * tiles whatever queries are beside it. */
+static int64_t attention_first_tile(const struct work *w, int64_t first)
+{
+	return plumb_attn_first(&w->a, w->a.pos + first) / KEYS * KEYS;
+}
+
 static void attention_run(void *arg, int64_t first, int64_t end, int thread)
 {
 	const struct work *w = arg;
@@ -211,7 +236,7 @@ static void attention_run(void *arg, int64_t first, int64_t end, int thread)
 		t.count = w->n - t.first < w->block ? w->n - t.first : w->block;
 		attention_tile_start(w, &t, kv_head, plumb_native_scratch(w->driver, thread),
 			w->partial ? w->partial + w->partial_size * (size_t)task : NULL);
-		int64_t at = chunk * w->chunk;
+		int64_t at = w->chunks > 1 ? w->from + chunk * w->chunk : attention_first_tile(w, t.first);
 		t.last = w->a.pos + t.first + t.count;
 		if (chunk < w->chunks - 1)
 			t.last = at + w->chunk;
@@ -270,7 +295,8 @@ enum plumb_status plumb_native_attention(struct plumb_driver *driver, const stru
 	w.block = w.group < ROWS ? ROWS / w.group : 1;
 	if (w.n <= SPLIT_ROWS) {
 		w.block = w.n;
-		w.chunks = (w.a.pos + w.n + CHUNK - 1) / CHUNK;
+		w.from = attention_first_tile(&w, 0);
+		w.chunks = (w.a.pos + w.n - w.from + CHUNK - 1) / CHUNK;
 	}
 	w.blocks = (w.n + w.block - 1) / w.block;
 	w.chunk = CHUNK;

@@ -2,6 +2,7 @@
 /* Values mixed by probabilities given as a tensor, for diagnosis; forward passes use attention.c. */
 #include <string.h>
 #include "native/native.h"
+#include "op/op.h"
 
 #define ROWS 64 /* values widened at a time */
 
@@ -24,8 +25,9 @@ static void attn_mix_run(void *arg, int64_t first, int64_t end, int thread)
 	size_t head = plumb_type_bytes(w->type) * (size_t)w->d, row = head * (size_t)w->a.kv_heads;
 	memset(v, 0, sizeof *v * ROWS * (size_t)w->wide);
 	for (int64_t r = first; r < end; r++) {
-		int64_t h = r / w->n, i = r % w->n, g = h / (w->a.heads / w->a.kv_heads), seen = w->a.pos + i + 1;
-		for (int64_t t = 0; t < seen; t += ROWS) {
+		int64_t h = r / w->n, i = r % w->n, g = h / (w->a.heads / w->a.kv_heads), seen = w->a.pos + i + 1,
+				from = plumb_attn_first(&w->a, w->a.pos + i);
+		for (int64_t t = from; t < seen; t += ROWS) {
 			int64_t rows = seen - t < ROWS ? seen - t : ROWS;
 			for (int64_t j = 0; j < rows; j++)
 				simd->to_f32[w->type](
@@ -39,7 +41,7 @@ static void attn_mix_run(void *arg, int64_t first, int64_t end, int thread)
 					.x = w->p + r * w->keys + t,
 					.panel = v + c,
 					.c = y + c,
-					.add = t > 0 });
+					.add = t > from });
 		}
 		memcpy(w->y + (i * w->a.heads + h) * w->d, y, sizeof *y * (size_t)w->d);
 	}

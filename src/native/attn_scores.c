@@ -2,6 +2,7 @@
 /* The scores of attention as a tensor, for diagnosis; forward passes use attention.c. */
 #include <math.h>
 #include "native/native.h"
+#include "op/op.h"
 
 struct work {
 	const struct plumb_simd *simd;
@@ -19,18 +20,21 @@ static void attn_scores_run(void *arg, int64_t first, int64_t end, int thread)
 	const struct work *w = arg;
 	(void)thread;
 	for (int64_t r = first; r < end; r++) {
-		int64_t h = r / w->n, i = r % w->n, g = h / (w->a.heads / w->a.kv_heads), seen = w->a.pos + i + 1;
+		int64_t h = r / w->n, i = r % w->n, g = h / (w->a.heads / w->a.kv_heads), seen = w->a.pos + i + 1,
+				from = plumb_attn_first(&w->a, w->a.pos + i);
 		size_t size = plumb_type_bytes(w->type), head = size * (size_t)w->d;
 		float *s = w->s + r * w->keys;
 		struct plumb_dot dot = { .type = w->type,
-			.w = w->k + head * (size_t)g,
+			.w = w->k + head * (size_t)(from * w->a.kv_heads + g),
 			.stride = head * (size_t)w->a.kv_heads,
-			.rows = seen,
+			.rows = seen - from,
 			.k = w->d,
 			.x = w->q + (i * w->a.heads + h) * w->d,
-			.y = s };
+			.y = s + from };
 		w->simd->dot[w->type](&dot);
-		w->simd->scale(s, (float)w->a.scale, seen);
+		w->simd->scale(s + from, (float)w->a.scale, seen - from);
+		for (int64_t t = 0; t < from; t++)
+			s[t] = -INFINITY;
 		for (int64_t t = seen; t < w->keys; t++)
 			s[t] = -INFINITY;
 	}

@@ -2,8 +2,8 @@
 # Each instruction set is a convenience library of its own, because its flags must reach its file only.
 libplumb_all_la_SOURCES += \
 	%D%/native.h %D%/driver.c %D%/work.c %D%/add.c %D%/argmax.c %D%/attention.c %D%/attn_mix.c %D%/attn_scores.c \
-	%D%/embed.c %D%/f16_overflow.c %D%/f16_round.c %D%/kv_store.c %D%/gate_up.c %D%/matmul.c %D%/matmul_add.c %D%/matmul_small_batch.c %D%/matmul_finish.c %D%/matmul_large_batch.c \
-	%D%/matmul_packed.h %D%/matmul_packed.c %D%/qkv.c %D%/packed.c %D%/rmsnorm.c %D%/rope.c %D%/softmax.c %D%/swiglu.c \
+	%D%/embed.c %D%/f16_overflow.c %D%/f16_round.c %D%/kv_store.c %D%/gate_up.c %D%/geglu.c %D%/matmul.c %D%/matmul_add.c %D%/matmul_small_batch.c %D%/matmul_finish.c %D%/matmul_large_batch.c \
+	%D%/matmul_packed.h %D%/matmul_packed.c %D%/qkv.c %D%/packed.c %D%/rmsnorm.c %D%/rope.c %D%/scale.c %D%/softmax.c %D%/swiglu.c \
 	%D%/simd/simd.h %D%/simd/simd.c %D%/simd/c.c \
 	%D%/simd/packed.h %D%/simd/packed_x16.h %D%/simd/packed_kernels.h %D%/simd/packed_c.c
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The end of a packed product: what a tile or a few rows have made gets its second rows, bias, residual or
- * swiglu, and goes to y. */
+ * activation, and goes to y. */
 #include <string.h>
 #include "native/matmul_packed.h"
 
@@ -25,9 +25,9 @@ void plumb_native_product_finish(const struct plumb_product *p, int f, const str
 	for (int64_t i = r->i; i < r->end; i++) {
 		float *y = of->y + i * columns + r->first, *row = r->there ? y : r->out + i * r->ld;
 		matmul_finish_row(p, r, r->out, of->b, i, n, row);
-		if (p->swiglu) {
+		if (p->gated) {
 			matmul_finish_row(p, r, r->up, NULL, i, n, r->up + i * r->ld);
-			simd->swiglu(y, row, r->up + i * r->ld, n);
+			p->gated(y, row, r->up + i * r->ld, n);
 		} else if (p->r)
 			simd->add(y, p->r + i * columns + r->first, row, n);
 		else if (!r->there)

@@ -20,7 +20,7 @@ static size_t matmul_large_batch_panel_floats(void)
 
 size_t plumb_native_matmul_scratch(const struct plumb_product *p)
 {
-	return matmul_large_batch_panel_floats() + (p->swiglu ? 2 : 1) * 2 * (size_t)p->m * PLUMB_PANEL;
+	return matmul_large_batch_panel_floats() + (p->gated ? 2 : 1) * 2 * (size_t)p->m * PLUMB_PANEL;
 }
 
 /* As many rows of x as fill half of a second-level cache, but at least FULL, which come from the third level
@@ -106,7 +106,7 @@ static void matmul_large_batch_run_panel(const struct plumb_product *p, int f, i
 static int64_t matmul_large_batch_panels(const struct plumb_product *p)
 {
 	int64_t n = 0;
-	for (int f = 0; f < (p->swiglu ? 1 : p->count); f++)
+	for (int f = 0; f < (p->gated ? 1 : p->count); f++)
 		n += p->of[f].w->groups / 2;
 	return n;
 }
@@ -126,9 +126,9 @@ static void matmul_large_batch_run(void *arg, int64_t first, int64_t end, int th
 			panel -= p->of[f].w->groups / 2;
 		/* To y itself where that has room for the whole width of a tile, and is not yet needed for something
 		 * else. */
-		const bool direct = !p->swiglu && !p->r && (panel + 1) * PLUMB_PANEL <= p->of[f].w->rows;
+		const bool direct = !p->gated && !p->r && (panel + 1) * PLUMB_PANEL <= p->of[f].w->rows;
 		matmul_large_batch_run_panel(p, f, panel, &r, &to, out, direct);
-		if (p->swiglu)
+		if (p->gated)
 			matmul_large_batch_run_panel(p, 1, panel, &r, &to, up, false);
 		plumb_native_product_finish(p, f,
 			&(struct plumb_results){ .out = out,

@@ -17,7 +17,7 @@ struct plumb_factor {
 	struct plumb_packed *w;
 };
 
-/* What the caller sets: driver, count, of (all but w), tensor, and what it wants of norm, r and swiglu. */
+/* What the caller sets: driver, count, of (all but w), tensor, and what it wants of norm, r and gated. */
 struct plumb_product {
 	struct plumb_driver *driver;
 	int count;
@@ -25,8 +25,8 @@ struct plumb_product {
 	const struct plumb_tensor *tensor; /* of x */
 	const float *norm;                 /* NULL: x as it is; else rmsnorm of it with this weight and eps */
 	double eps;
-	const float *r; /* NULL, or what is added to the results of the one weight; may be its y */
-	bool swiglu;    /* of two weights: only swiglu of their results goes to y */
+	const float *r;       /* NULL, or what is added to the results of the one weight; may be its y */
+	plumb_gated_fn gated; /* NULL, or swiglu or geglu: of two weights only that of their results goes to y */
 
 	const struct plumb_packed_kernels *kernels;
 	const float *x;
@@ -44,8 +44,8 @@ struct plumb_product {
 enum plumb_status plumb_native_product(struct plumb_product *p);
 
 /* Columns [first, first + width) of rows [i, end): out {rows, ld} holds factor f's results of x as first and
- * second rows; of swiglu, up those of the other. Completes them and puts them to y. there: the first rows are
- * in y already. */
+ * second rows; of a gated pair, up those of the other. Completes them and puts them to y. there: the first
+ * rows are in y already. */
 struct plumb_results {
 	float *out, *up;
 	int64_t ld, i, end, first, width;

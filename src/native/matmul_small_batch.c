@@ -111,7 +111,7 @@ static void matmul_small_batch_few_parts(
 static int64_t matmul_small_batch_share_groups(const struct plumb_product *p, int thread)
 {
 	int64_t groups = 0;
-	for (int f = 0; f < (p->swiglu ? 1 : p->count); f++)
+	for (int f = 0; f < (p->gated ? 1 : p->count); f++)
 		groups += matmul_small_batch_share_start(p, p->of[f].w->groups, thread + 1) -
 			matmul_small_batch_share_start(p, p->of[f].w->groups, thread);
 	return groups;
@@ -135,7 +135,7 @@ static void matmul_small_batch_run(void *arg, int64_t index, int thread)
 												  : (struct plumb_stretch){ 0 };
 		for (int64_t at;
 			 (at = atomic_fetch_add_explicit(&n->taken[owner].next, batch, memory_order_relaxed)) < stop;)
-			(p->swiglu ? matmul_small_batch_few_pair : matmul_small_batch_few_parts)(
+			(p->gated ? matmul_small_batch_few_pair : matmul_small_batch_few_parts)(
 				p, at, at + batch < stop ? at + batch : stop, owner, after);
 	}
 }

@@ -69,20 +69,20 @@ static void attention_query(void *arg, int64_t row, int thread)
 	const struct plumb_tensor *y = job->c->out, *q = job->c->in[0], *k = job->c->in[1], *v = job->c->in[2];
 	const struct plumb_attn *a = &job->c->s.attn;
 	int64_t i = row / a->heads, h = row % a->heads, g = h / (a->heads / a->kv_heads),
-			d = q->dim[1] / a->heads, seen = a->pos + i + 1;
+			d = q->dim[1] / a->heads, from = plumb_attn_first(a, a->pos + i), seen = a->pos + i + 1;
 	double *p = job->p + thread * (a->pos + q->dim[0]), max = -INFINITY, sum = 0;
-	for (int64_t t = 0; t < seen; t++) {
+	for (int64_t t = from; t < seen; t++) {
 		double s = 0;
 		for (int64_t j = 0; j < d; j++)
 			s += plumb_get(q, row * d + j) * plumb_get(k, (t * a->kv_heads + g) * d + j);
 		p[t] = s * a->scale;
 		max = fmax(max, p[t]);
 	}
-	for (int64_t t = 0; t < seen; t++)
+	for (int64_t t = from; t < seen; t++)
 		sum += p[t] = exp(p[t] - max);
 	for (int64_t j = 0; j < d; j++) {
 		double s = 0;
-		for (int64_t t = 0; t < seen; t++)
+		for (int64_t t = from; t < seen; t++)
 			s += p[t] / sum * plumb_get(v, (t * a->kv_heads + g) * d + j);
 		plumb_put(y, row * d + j, s);
 	}
@@ -102,13 +102,16 @@ static enum plumb_status attention_ref(struct plumb_driver *driver, const struct
 
 static double attention_flops(const struct plumb_call *c)
 {
-	double n = (double)c->in[0]->dim[0], seen = n * (double)c->s.attn.pos + n * (n + 1) / 2;
+	const struct plumb_attn *a = &c->s.attn;
+	int64_t n = c->in[0]->dim[0], full = a->window ? a->window - 1 - a->pos : n; /* queries that see all */
+	double early = full < 0 ? 0 : full < n ? (double)full : (double)n;
+	double seen = early * (double)a->pos + early * (early + 1) / 2 + ((double)n - early) * (double)a->window;
 	return 4 * seen * (double)c->in[0]->dim[1];
 }
 
 static double attention_bytes(const struct plumb_call *c)
 {
-	return plumb_bytes_cache(c, c->s.attn.pos + c->in[0]->dim[0]);
+	return plumb_bytes_cache(c, plumb_attn_keys(&c->s.attn, c->in[0]->dim[0]));
 }
 
 static double attention_tolerance(const struct plumb_call *c)
@@ -118,7 +121,7 @@ static double attention_tolerance(const struct plumb_call *c)
 	return (16 + 4 * sqrt(d) + sqrt(t)) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) \
+#define CASE(text, type, n, h, g, d, p, w) \
 	{ \
 		.name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, \
 		.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } }, \
@@ -127,18 +130,28 @@ static double attention_tolerance(const struct plumb_call *c)
 			p, \
 			h, \
 			g, \
-			0.125 \
+			0.125, \
+			w \
 		} \
 	}
 static const struct plumb_case cases[] = {
-	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 700),
-	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
-	CASE("prefill", PLUMB_F32, 70, 14, 2, 64, 0),
-	CASE("second pass", PLUMB_F32, 33, 14, 2, 64, 100),
-	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31),
-	CASE("half cache decode", PLUMB_F16, 1, 14, 2, 64, 300),
-	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4),
-	CASE("no sharing", PLUMB_F32, 2, 3, 3, 16, 5),
+	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 700, 0),
+	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0, 0),
+	CASE("prefill", PLUMB_F32, 70, 14, 2, 64, 0, 0),
+	CASE("second pass", PLUMB_F32, 33, 14, 2, 64, 100, 0),
+	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31, 0),
+	CASE("half cache decode", PLUMB_F16, 1, 14, 2, 64, 300, 0),
+	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4, 0),
+	CASE("no sharing", PLUMB_F32, 2, 3, 3, 16, 5, 0),
+	CASE("gemma 3 decode, window", PLUMB_F32, 1, 4, 1, 256, 700, 512),
+	CASE("gemma 3 prefill, window", PLUMB_F16, 37, 4, 1, 256, 40, 16),
+	CASE("window, short prefill", PLUMB_F32, 4, 4, 4, 32, 90, 70),
+	CASE("window beyond the context", PLUMB_F32, 9, 6, 2, 80, 30, 5000),
+	CASE("window of one", PLUMB_F32, 5, 3, 3, 16, 7, 1),
+	CASE("window, half of a long cache", PLUMB_F16, 1, 28, 4, 128, 1200, 1100),
+	CASE("qwen2.5-7b decode", PLUMB_F32, 1, 28, 4, 128, 65, 0),
+	CASE("head of 80", PLUMB_F16, 6, 4, 1, 80, 50, 0),
+	CASE("head of 256", PLUMB_F32, 13, 4, 1, 256, 3, 0),
 };
 
 const struct plumb_op_desc plumb_op_attention = {

@@ -33,7 +33,7 @@ static enum plumb_status attn_mix_ref(struct plumb_driver *driver, const struct 
 			for (int64_t j = 0; j < d; j++) {
 				int64_t g = h / (a->heads / a->kv_heads);
 				double sum = 0;
-				for (int64_t t = 0; t <= a->pos + i; t++)
+				for (int64_t t = plumb_attn_first(a, a->pos + i); t <= a->pos + i; t++)
 					sum += plumb_get(p, (h * n + i) * total + t) *
 						plumb_get(v, (t * a->kv_heads + g) * d + j);
 				plumb_put(y, (i * a->heads + h) * d + j, sum);
@@ -46,14 +46,17 @@ static double attn_mix_flops(const struct plumb_call *c)
 	return 2.0 * (double)plumb_tensor_count(c->in[0]) * (double)c->out->dim[1] / (double)c->s.attn.heads;
 }
 
-static double attn_mix_bytes(const struct plumb_call *c) { return plumb_bytes_cache(c, c->in[0]->dim[2]); }
+static double attn_mix_bytes(const struct plumb_call *c)
+{
+	return plumb_bytes_cache(c, plumb_attn_keys(&c->s.attn, c->out->dim[0]));
+}
 
 static double attn_mix_tolerance(const struct plumb_call *c)
 {
 	return (2 + sqrt((double)c->in[0]->dim[2])) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) \
+#define CASE(text, type, n, h, g, d, p, w) \
 	{ \
 		.name = text, .out = { PLUMB_F32, 2, { n, (h) * (d) } }, \
 		.in = { { PLUMB_F32, 3, { h, n, (p) + (n) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, \
@@ -61,15 +64,20 @@ static double attn_mix_tolerance(const struct plumb_call *c)
 			p, \
 			h, \
 			g, \
-			0.125 \
+			0.125, \
+			w \
 		} \
 	}
 static const struct plumb_case cases[] = {
-	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200),
-	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
-	CASE("prefill", PLUMB_F32, 19, 14, 2, 64, 0),
-	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31),
-	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4),
+	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200, 0),
+	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0, 0),
+	CASE("prefill", PLUMB_F32, 19, 14, 2, 64, 0, 0),
+	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31, 0),
+	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4, 0),
+	CASE("window, decode", PLUMB_F32, 1, 4, 1, 256, 170, 99),
+	CASE("window, prefill", PLUMB_F16, 19, 4, 2, 32, 3, 7),
+	CASE("window beyond the context", PLUMB_F32, 5, 3, 1, 80, 9, 500),
+	CASE("window of one", PLUMB_F32, 4, 3, 3, 10, 6, 1),
 };
 
 const struct plumb_op_desc plumb_op_attn_mix = {

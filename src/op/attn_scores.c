@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attn_scores: scaled and causally masked products of queries and cached keys. Contract
+/* attn_scores: scaled and masked products of queries and cached keys. Contract
  * and truth. */
 #include "op/op.h"
 
@@ -35,7 +35,8 @@ static void attn_scores_head(void *arg, int64_t h, int thread)
 			double sum = 0;
 			for (int64_t j = 0; j < d; j++)
 				sum += plumb_get(q, (i * a->heads + h) * d + j) * plumb_get(k, (t * a->kv_heads + g) * d + j);
-			plumb_put(s, (h * n + i) * total + t, t > a->pos + i ? -INFINITY : sum * a->scale);
+			plumb_put(s, (h * n + i) * total + t,
+				t <= a->pos + i && t >= plumb_attn_first(a, a->pos + i) ? sum * a->scale : -INFINITY);
 		}
 }
 
@@ -57,7 +58,7 @@ static double attn_scores_tolerance(const struct plumb_call *c)
 	return (3 + sqrt((double)c->in[0]->dim[1] / (double)c->s.attn.heads)) * PLUMB_U;
 }
 
-#define CASE(text, type, n, h, g, d, p) \
+#define CASE(text, type, n, h, g, d, p, w) \
 	{ \
 		.name = text, .out = { PLUMB_F32, 3, { h, n, (p) + (n) } }, \
 		.in = { { PLUMB_F32, 2, { n, (h) * (d) } }, { type, 2, { (p) + (n) + 3, (g) * (d) } } }, \
@@ -65,15 +66,20 @@ static double attn_scores_tolerance(const struct plumb_call *c)
 			p, \
 			h, \
 			g, \
-			0.125 \
+			0.125, \
+			w \
 		} \
 	}
 static const struct plumb_case cases[] = {
-	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200),
-	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0),
-	CASE("prefill", PLUMB_F32, 19, 14, 2, 64, 0),
-	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31),
-	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4),
+	CASE("qwen2.5-0.5b decode", PLUMB_F32, 1, 14, 2, 64, 200, 0),
+	CASE("first token", PLUMB_F32, 1, 14, 2, 64, 0, 0),
+	CASE("prefill", PLUMB_F32, 19, 14, 2, 64, 0, 0),
+	CASE("half cache", PLUMB_F16, 5, 14, 2, 64, 31, 0),
+	CASE("odd head", PLUMB_F32, 3, 6, 3, 10, 4, 0),
+	CASE("window, decode", PLUMB_F32, 1, 4, 1, 256, 70, 33),
+	CASE("window, prefill", PLUMB_F16, 19, 4, 2, 32, 3, 7),
+	CASE("window beyond the context", PLUMB_F32, 5, 3, 1, 80, 9, 500),
+	CASE("window of one", PLUMB_F32, 4, 3, 3, 10, 6, 1),
 };
 
 const struct plumb_op_desc plumb_op_attn_scores = {

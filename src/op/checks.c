@@ -71,6 +71,8 @@ enum plumb_status plumb_need_attn(const struct plumb_attn *a, const struct plumb
 			(long long)a->heads, (long long)a->kv_heads);
 	if (a->pos < 0)
 		return plumb_fail(PLUMB_E_ARGUMENT, "position %lld is negative", (long long)a->pos);
+	if (a->window < 0)
+		return plumb_fail(PLUMB_E_ARGUMENT, "a window of %lld keys is negative", (long long)a->window);
 	if (q->rank != 2 || q->dim[1] % a->heads)
 		return plumb_fail(PLUMB_E_SHAPE, "rows of %lld are not %lld heads", (long long)q->dim[q->rank - 1],
 			(long long)a->heads);

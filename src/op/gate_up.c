@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* gate_up: norm, the two products that a feed-forward block starts with, and swiglu of them. Contract, truth
- * and composition. */
+/* gate_up: norm, the two products that a feed-forward block starts with, and swiglu or geglu of them.
+ * Contract, truth and composition. */
 #include "op/op.h"
 
 enum { X, NORM, GATE, UP };
 
 enum plumb_status plumb_gate_up(struct plumb_context *ctx, struct plumb_tensor *y,
 	const struct plumb_tensor *x, const struct plumb_tensor *norm, double eps,
-	const struct plumb_tensor *gate, const struct plumb_tensor *up)
+	const struct plumb_tensor *gate, const struct plumb_tensor *up, enum plumb_activation activation)
 {
 	return plumb_dispatch(ctx,
-		&(struct plumb_call){
-			.op = PLUMB_OP_gate_up, .out = y, .in = { x, norm, gate, up }, .s = { .eps = eps } });
+		&(struct plumb_call){ .op = PLUMB_OP_gate_up,
+			.out = y,
+			.in = { x, norm, gate, up },
+			.s = { .eps = eps, .activation = activation } });
 }
 
 static enum plumb_status gate_up_check(const struct plumb_call *c)
 {
 	const struct plumb_tensor *y = c->out, *x = c->in[X];
+	if (c->s.activation != PLUMB_SILU && c->s.activation != PLUMB_GELU_TANH)
+		return plumb_fail(PLUMB_E_ARGUMENT, "activation %d is not known", (int)c->s.activation);
 	PLUMB_TRY(plumb_need_activation(y, "y", NULL));
 	PLUMB_TRY(plumb_need_normed(c, x, c->in[NORM], "norm"));
 	PLUMB_TRY(plumb_need_apart(y, x, "x", false));
@@ -37,7 +41,8 @@ static enum plumb_status gate_up_steps(struct plumb_steps *s, const struct plumb
 			.op = PLUMB_OP_rmsnorm, .out = normed, .in = { x, c->in[NORM] }, .s = { .eps = c->s.eps } });
 	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = gate, .in = { normed, c->in[GATE] } });
 	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_matmul, .out = up, .in = { normed, c->in[UP] } });
-	plumb_step(s, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = c->out, .in = { gate, up } });
+	plumb_step(
+		s, &(struct plumb_call){ .op = plumb_gated_op(c->s.activation), .out = c->out, .in = { gate, up } });
 	return plumb_steps_end(s);
 }
 
@@ -56,18 +61,20 @@ static double gate_up_flops(const struct plumb_call *c)
 		(4.0 * (double)c->in[X]->dim[1] + 5) * (double)plumb_tensor_count(c->out);
 }
 
-/* silu's slope is at most 1.1 and silu of a symmetric gate at least half of it in size: 2.2 times gate's
- * error, and up's. */
+/* silu's slope is at most 1.1, gelu's 1.13, and either of a symmetric gate at least half of it in size: 2.2
+ * or 2.3 times gate's error, and up's. */
 static double gate_up_tolerance(const struct plumb_call *c)
 {
+	bool gelu = c->s.activation == PLUMB_GELU_TANH;
 	double norm = plumb_norm_tolerance(c->in[X]);
-	return 2.2 * (plumb_product_tolerance(c, c->in[GATE]) + norm) + plumb_product_tolerance(c, c->in[UP]) +
-		norm + 8 * PLUMB_U;
+	return (gelu ? 2.3 : 2.2) * (plumb_product_tolerance(c, c->in[GATE]) + norm) +
+		plumb_product_tolerance(c, c->in[UP]) + norm + (gelu ? 12 : 8) * PLUMB_U;
 }
 
-#define CASE(text, n, d, f) \
+#define CASE(text, n, d, f, act) \
 	{ \
-		.name = text, .out = { PLUMB_F32, 2, { n, f } }, .scalars.s.eps = 1e-6, .in = { \
+		.name = text, .out = { PLUMB_F32, 2, { n, f } }, .scalars.s = { .eps = 1e-6, .activation = act }, \
+		.in = { \
 			{ PLUMB_F32, 2, { n, d } }, \
 			{ PLUMB_F32, 1, { d } }, \
 			{ PLUMB_F32, 2, { f, d } }, \
@@ -75,20 +82,23 @@ static double gate_up_tolerance(const struct plumb_call *c)
 		} \
 	}
 static const struct plumb_case cases[] = {
-	CASE("qwen2.5-0.5b decode", 1, 896, 4864),
-	CASE("prefill", 70, 512, 100),
-	CASE("two rows", 2, 256, 45),
-	CASE("32-block only", 5, 160, 18),
-	CASE("panels", 35, 256, 49),
-	CASE("odd width", 3, 7, 13),
-	CASE("small decode", 1, 256, 24),
-	CASE("small panel", 9, 256, 24),
+	CASE("qwen2.5-0.5b decode", 1, 896, 4864, PLUMB_SILU),
+	CASE("prefill", 70, 512, 100, PLUMB_SILU),
+	CASE("two rows", 2, 256, 45, PLUMB_SILU),
+	CASE("32-block only", 5, 160, 18, PLUMB_SILU),
+	CASE("panels", 35, 256, 49, PLUMB_SILU),
+	CASE("odd width", 3, 7, 13, PLUMB_SILU),
+	CASE("small decode", 1, 256, 24, PLUMB_SILU),
+	CASE("small panel", 9, 256, 24, PLUMB_SILU),
+	CASE("gelu decode", 1, 640, 96, PLUMB_GELU_TANH),
+	CASE("gelu, few rows", 6, 256, 45, PLUMB_GELU_TANH),
+	CASE("gelu panels", 40, 256, 49, PLUMB_GELU_TANH),
 };
 
 const struct plumb_op_desc plumb_op_gate_up = {
 	.name = "gate_up",
 	.fused = true,
-	.parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_swiglu,
+	.parts = 1u << PLUMB_OP_rmsnorm | 1u << PLUMB_OP_matmul | 1u << PLUMB_OP_swiglu | 1u << PLUMB_OP_geglu,
 	.weights = 1u << GATE | 1u << UP,
 	.index = -1,
 	.rows = 1,

@@ -31,6 +31,23 @@ static inline void plumb_put(const struct plumb_tensor *t, int64_t i, double v)
 	}
 }
 
+/* The first key that a query at this position sees, and how many keys those of n queries see together. */
+static inline int64_t plumb_attn_first(const struct plumb_attn *a, int64_t position)
+{
+	return a->window && position >= a->window ? position - a->window + 1 : 0;
+}
+
+static inline int64_t plumb_attn_keys(const struct plumb_attn *a, int64_t n)
+{
+	return a->pos + n - plumb_attn_first(a, a->pos);
+}
+
+/* What gate_up ends in. */
+static inline enum plumb_op plumb_gated_op(enum plumb_activation activation)
+{
+	return activation == PLUMB_GELU_TANH ? PLUMB_OP_geglu : PLUMB_OP_swiglu;
+}
+
 /* --- checks.c --- */
 /* Rank, and every dimension that is not -1. what names the tensor in the error. */
 enum plumb_status plumb_need_shape(

@@ -115,7 +115,7 @@ static void try_gate_up(struct plumb_context *ctx, struct set *s, int64_t m, con
 	const uint64_t before = plumb_placement(ctx, PLUMB_OP_gate_up, 0);
 	new_results(ctx, s, m, F);
 	OK(plumb_tensor_new(ctx, &s->out, PLUMB_F32, 2, DIMS(m, F)));
-	OK(plumb_gate_up(ctx, &s->y, &s->x, &s->norm, 1e-6, &s->gate, &s->up));
+	OK(plumb_gate_up(ctx, &s->y, &s->x, &s->norm, 1e-6, &s->gate, &s->up, PLUMB_SILU));
 	OK(plumb_matmul(ctx, &s->want, &s->normed, &s->gate, NULL));
 	OK(plumb_matmul(ctx, &s->out, &s->normed, &s->up, NULL));
 	OK(plumb_swiglu(ctx, &s->want, &s->want, &s->out));
@@ -205,7 +205,7 @@ START_TEST(test_composed)
 		noise(ctx, F, SMALL, false) };
 	OK(plumb_tensor_new(ctx, &s.y, PLUMB_F32, 2, DIMS(3, F)));
 	for (int i = 0; i < 2; i++) {
-		OK(plumb_gate_up(ctx, &s.y, &s.x, &s.norm, 1e-6, &s.gate, &up[i]));
+		OK(plumb_gate_up(ctx, &s.y, &s.x, &s.norm, 1e-6, &s.gate, &up[i], PLUMB_SILU));
 		ck_assert_int_eq(plumb_placement(ctx, PLUMB_OP_gate_up, 0), 0);
 		ck_assert_int_eq(plumb_placement(ctx, PLUMB_OP_swiglu, 0), i + 1);
 	}

@@ -8,11 +8,14 @@ START_TEST(test_far)
 {
 	struct plumb_context *ctx = special_open(_i);
 	float x[2 * HD];
+	struct plumb_rope r = { .head_dim = HD, .rotated = HD, .base = 1e6, .factor = 1, .scale = 1 };
 	special_noise(x, 2 * HD, 1, 7);
 	struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(1, 2 * HD), x), y;
 	OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(1, 2 * HD)));
 	for (int pairs = 0; pairs < 2; pairs++) {
-		OK(plumb_rope(ctx, &y, &tx, 32767, HD, 1e6, 1, pairs ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF));
+		r.pos = 32767;
+		r.pairs = pairs ? PLUMB_ROPE_INTERLEAVED : PLUMB_ROPE_HALF;
+		OK(plumb_rope(ctx, &y, &tx, NULL, &r));
 		for (int h = 0; h < 2; h++)
 			for (int j = 0; j < HD / 2; j++) {
 				int a = h * HD + (pairs ? 2 * j : j), b = a + (pairs ? 1 : HD / 2);
@@ -26,7 +29,8 @@ START_TEST(test_far)
 					(double)((float *)plumb_host(&y))[b], want);
 			}
 	}
-	OK(plumb_rope(ctx, &y, &tx, 0, HD, 1e6, 1, PLUMB_ROPE_HALF));
+	r.pos = 0;
+	OK(plumb_rope(ctx, &y, &tx, NULL, &r));
 	ck_assert(!memcmp(plumb_host(&y), x, sizeof x));
 	plumb_tensor_free(&tx);
 	plumb_tensor_free(&y);

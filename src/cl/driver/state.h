@@ -37,6 +37,16 @@ enum {
 	PLUMB_CL_SCRATCHES
 };
 
+/* Cosines and sines by position of one way to rotate (op/rope.c). */
+#define PLUMB_CL_ROPES 4
+struct plumb_cl_rope {
+	cl_mem table; /* NULL: this place is free */
+	int64_t positions, rotated;
+	double base, factor, scale;
+	float *freqs; /* a copy; NULL: none */
+	uint64_t used;
+};
+
 struct plumb_cl_state {
 	struct plumb_context *owner; /* its busy callback is called for compilations */
 	struct plumb_cl_settings set;
@@ -56,11 +66,8 @@ struct plumb_cl_state {
 	cl_mem scratch[PLUMB_CL_SCRATCHES];
 	size_t scratch_bytes[PLUMB_CL_SCRATCHES];
 	struct plumb_chunk *chunks; /* memory that the weights on a CPU lie in (weight.c) */
-	struct {                    /* cosines and sines by position (op/rope.c) */
-		cl_mem table;
-		int64_t positions, head_dim;
-		double base, factor;
-	} rope;
+	struct plumb_cl_rope rope[PLUMB_CL_ROPES];
+	uint64_t rope_uses;
 	struct {       /* what was measured on this device (tune/file.c) */
 		bool read; /* the file was looked for */
 		struct plumb_tune_row *rows;

@@ -11,11 +11,17 @@ static int64_t attention_rows(const struct plumb_cl_state *cl, int64_t rows, int
 	return fair < 1 ? 1 : fair > PLUMB_CL_ATTENTION_ROWS ? PLUMB_CL_ATTENTION_ROWS : fair;
 }
 
+int64_t plumb_cl_window(const struct plumb_attn *a)
+{
+	return a->window && a->window < INT32_MAX ? a->window : INT32_MAX;
+}
+
 static void attention_bind(struct plumb_cl_args *a, const struct plumb_call *call)
 {
 	for (int i = 0; i < 3; i++)
 		plumb_cl_tensor(a, call->in[i]);
 	plumb_cl_int(a, call->s.attn.pos);
+	plumb_cl_int(a, plumb_cl_window(&call->s.attn));
 }
 
 /* The keys are split among work-groups, each a whole number of strides; a second kernel joins what they made.
@@ -25,7 +31,7 @@ static enum plumb_status attention_split(
 {
 	struct plumb_cl_args first = PLUMB_CL_FIRST_ARGS(driver, call), second = PLUMB_CL_ARGS(driver);
 	const struct plumb_attn *attn = &call->s.attn;
-	int64_t n = call->in[0]->dim[0], keys = attn->pos + n, splits = plumb_cl_variant_splits(call),
+	int64_t n = call->in[0]->dim[0], keys = plumb_attn_keys(attn, n), splits = plumb_cl_variant_splits(call),
 			each = (keys + splits - 1) / splits;
 	each = (each + PLUMB_CL_GROUP - 1) / PLUMB_CL_GROUP * PLUMB_CL_GROUP;
 	splits = (keys + each - 1) / each;
@@ -37,6 +43,7 @@ static enum plumb_status attention_split(
 	plumb_cl_int(&first, attn->heads);
 	plumb_cl_int(&first, attn->kv_heads);
 	plumb_cl_float(&first, attn->scale);
+	plumb_cl_int(&first, plumb_attn_first(attn, attn->pos));
 	plumb_cl_int(&first, each);
 	PLUMB_TRY(plumb_cl_launch(&first, "attention", "attention_split", options, 3,
 		(size_t[]){ (size_t)splits * PLUMB_CL_GROUP, (size_t)attn->heads, (size_t)n },

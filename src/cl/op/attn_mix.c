@@ -16,6 +16,7 @@ enum plumb_status plumb_cl_attn_mix(struct plumb_driver *driver, const struct pl
 	plumb_cl_tensor(&a, p);
 	plumb_cl_tensor(&a, v);
 	plumb_cl_int(&a, attn->pos);
+	plumb_cl_int(&a, plumb_cl_window(attn));
 	plumb_cl_int(&a, y->dim[0]);
 	plumb_cl_int(&a, attn->heads);
 	plumb_cl_int(&a, attn->kv_heads);

@@ -16,6 +16,7 @@ enum plumb_status plumb_cl_attn_scores(struct plumb_driver *driver, const struct
 	plumb_cl_tensor(&a, q);
 	plumb_cl_tensor(&a, k);
 	plumb_cl_int(&a, attn->pos);
+	plumb_cl_int(&a, plumb_cl_window(attn));
 	plumb_cl_int(&a, q->dim[0]);
 	plumb_cl_int(&a, attn->heads);
 	plumb_cl_int(&a, attn->kv_heads);

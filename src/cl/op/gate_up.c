@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gate_up on OpenCL: in one launch for one row, behind rmsnorm for many on a CPU; else through the kernels of
  * the basic operators that it is made of. */
+#include <stdio.h>
+#include <string.h>
 #include "cl/op/op.h"
 
 enum { X, NORM, GATE, UP };
+
+/* What the kernels are built with, which are made for one activation. */
+static void gate_up_options(const struct plumb_cl_state *cl, const struct plumb_call *call,
+	enum plumb_cl_variant variant, char options[PLUMB_CL_OPTIONS])
+{
+	plumb_cl_variant_options(cl, call->in[GATE]->type, variant, options);
+	size_t n = strlen(options);
+	if (call->s.activation == PLUMB_GELU_TANH)
+		snprintf(options + n, PLUMB_CL_OPTIONS - n, " -DGELU=1");
+}
 
 /* The buffer and the first row group of both weights, then the sizes. */
 static enum plumb_status gate_up_bind(struct plumb_cl_args *a, const struct plumb_call *call)
@@ -34,7 +46,7 @@ static enum plumb_status gate_up_one(struct plumb_driver *driver, const struct p
 	plumb_cl_float(&a, call->s.eps);
 	PLUMB_TRY(gate_up_bind(&a, call));
 	plumb_cl_int(&a, each);
-	plumb_cl_variant_options(cl, call->in[GATE]->type, PLUMB_CL_MT1, options);
+	gate_up_options(cl, call, PLUMB_CL_MT1, options);
 	return plumb_cl_launch_rows(
 		&a, "gate_up", "gate_up", options, (groups + each - 1) / each, call->in[X]->dim[0]);
 }
@@ -61,7 +73,7 @@ static enum plumb_status gate_up_block(
 	PLUMB_TRY(gate_up_bind(&a, call));
 	plumb_cl_int(&a, rows);
 	PLUMB_TRY(gate_up_norm(driver, call, normed));
-	plumb_cl_variant_options(cl, call->in[GATE]->type, PLUMB_CL_BLOCK, options);
+	gate_up_options(cl, call, PLUMB_CL_BLOCK, options);
 	return plumb_cl_launch_rows(&a, "gate_up", "gate_up_block", options,
 		plumb_cl_pack_groups(call->out->dim[1]), (m + rows - 1) / rows);
 }
@@ -78,8 +90,9 @@ static enum plumb_status gate_up_fallback(struct plumb_driver *driver, const str
 	PLUMB_TRY(plumb_cl_fused_run(driver,
 		&(struct plumb_call){ .op = PLUMB_OP_matmul, .out = &up.tensor, .in = { normed, call->in[UP] } },
 		choice));
-	return plumb_cl_fused_run(
-		driver, &(struct plumb_call){ .op = PLUMB_OP_swiglu, .out = y, .in = { y, &up.tensor } }, choice);
+	return plumb_cl_fused_run(driver,
+		&(struct plumb_call){ .op = plumb_gated_op(call->s.activation), .out = y, .in = { y, &up.tensor } },
+		choice);
 }
 
 enum plumb_status plumb_cl_gate_up(struct plumb_driver *driver, const struct plumb_call *call)

@@ -6,6 +6,7 @@
 #include "cl/driver/kernel.h"
 #include "cl/driver/weight.h"
 #include "cl/tune/tune.h"
+#include "op/op.h"
 
 /* --- one file per operator, each a plumb_op_fn (core/core.h) --- */
 #define PLUMB_FUSED(name, inputs, formula)
@@ -26,6 +27,13 @@ enum plumb_status plumb_cl_matmul_by(
 /* The columns of y that a slice of the weight gives, through CLBlast. */
 enum plumb_status plumb_cl_clblast(
 	struct plumb_driver *driver, const struct plumb_call *call, const struct plumb_cl_slice *slice);
+
+/* --- rope.c --- */
+void plumb_cl_rope_forget(struct plumb_cl_state *cl);
+
+/* --- attention.c --- */
+/* The window as a kernel takes it: more than there are positions where there is none. */
+int64_t plumb_cl_window(const struct plumb_attn *a);
 
 /* --- fused.c --- */
 struct plumb_cl_fused_matrix {

@@ -5,6 +5,7 @@
 #include <strings.h>
 #include "cl/driver/weight.h"
 #include "cl/tune/tune.h"
+#include "op/op.h"
 
 enum {
 	TILE_FROM = 9,        /* rows of x from which on more than a quarter of a tile is not empty */
@@ -83,6 +84,7 @@ int64_t plumb_cl_variant_rows(const struct plumb_cl_state *cl, int64_t m)
 int64_t plumb_cl_variant_splits(const struct plumb_call *call)
 {
 	int64_t n = call->in[0]->dim[0], groups = n * call->s.attn.heads;
-	int64_t most = (call->s.attn.pos + n) / FEWEST_KEYS, wanted = (FILLING_GROUPS + groups - 1) / groups;
+	int64_t most = plumb_attn_keys(&call->s.attn, n) / FEWEST_KEYS,
+			wanted = (FILLING_GROUPS + groups - 1) / groups;
 	return most < 1 ? 1 : most < wanted ? most : wanted;
 }

@@ -358,5 +358,5 @@ const struct plumb_simd plumb_simd_avx2 = {
 	},
 	.order = avx2_order, .pack = avx2_pack, .gemm = avx2_gemm, .max = max, .exp_sum = exp_sum,
 	.sum_sq = sum_sq, .norm = norm,
-	.scale = scale, .add = add, .swiglu = swiglu, .packed = &plumb_packed_avx2,
+	.scale = scale, .add = add, .swiglu = swiglu, .geglu = geglu, .packed = &plumb_packed_avx2,
 };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of elements in AVX2: what softmax, RMSNorm, SwiGLU and the sums of rows are made of. For avx2.c alone.
+/* Rows of elements in AVX2: what softmax, RMSNorm, SwiGLU, GeGLU and the sums of rows are made of. For avx2.c
+ * alone.
  */
 #ifndef PLUMB_AVX2_ROWS_H
 #define PLUMB_AVX2_ROWS_H
 
 #include <math.h>
 #include "native/simd/avx2_blocks.h"
+#include "native/simd/simd.h"
 
 static float max(const float *x, int64_t n)
 {
@@ -134,6 +136,23 @@ static void swiglu(float *y, const float *gate, const float *up, int64_t n)
 		_mm256_storeu_ps(y + i, swiglu8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
 	if (i < n)
 		store_last(y + i, swiglu8(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
+}
+
+INLINE __m256 geglu8(__m256 gate, __m256 up)
+{
+	__m256 z = _mm256_fmadd_ps(
+		_mm256_mul_ps(gate, gate), _mm256_set1_ps(PLUMB_GELU_CUBIC), _mm256_set1_ps(PLUMB_GELU_LINEAR));
+	__m256 e = exp8(_mm256_mul_ps(_mm256_xor_ps(gate, _mm256_set1_ps(-0.0f)), z));
+	return _mm256_mul_ps(_mm256_div_ps(gate, _mm256_add_ps(e, _mm256_set1_ps(1))), up);
+}
+
+static void geglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, geglu8(_mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i)));
+	if (i < n)
+		store_last(y + i, geglu8(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
 }
 
 #endif

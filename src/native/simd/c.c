@@ -127,6 +127,15 @@ static void c_swiglu(float *y, const float *gate, const float *up, int64_t n)
 		y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
+/* 1 + tanh(z) is 2 / (1 + exp(-2 z)), which loses nothing where tanh is near -1. */
+static void c_geglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++) {
+		float g = gate[i], z2 = g * (PLUMB_GELU_LINEAR + PLUMB_GELU_CUBIC * (g * g));
+		y[i] = g / (1 + expf(-z2)) * up[i];
+	}
+}
+
 const struct plumb_simd plumb_simd_c = {
 	.name = "c", .mr = MR, .nr = NR,
 	.to_f32 = {
@@ -141,5 +150,5 @@ const struct plumb_simd plumb_simd_c = {
 		[PLUMB_Q4_K] = c_dot, [PLUMB_Q5_K] = c_dot, [PLUMB_Q6_K] = c_dot,
 	},
 	.pack = c_pack, .gemm = c_gemm, .max = c_max, .exp_sum = c_exp_sum, .sum_sq = c_sum_sq, .norm = c_norm,
-	.scale = c_scale, .add = c_add, .swiglu = c_swiglu, .packed = &plumb_packed_c,
+	.scale = c_scale, .add = c_add, .swiglu = c_swiglu, .geglu = c_geglu, .packed = &plumb_packed_c,
 };

@@ -305,6 +305,6 @@ const struct plumb_simd plumb_simd_neon = {
 		[PLUMB_Q5_1] = neon_dot_q5_1,
 		[PLUMB_Q4_K] = neon_dot_q4_k, [PLUMB_Q5_K] = neon_dot_q5_k, [PLUMB_Q6_K] = neon_dot_q6_k,
 	},
-	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq, .swiglu = swiglu,
-	.packed = &plumb_packed_neon,
+	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq,
+	.swiglu = swiglu, .geglu = geglu, .packed = &plumb_packed_neon,
 };

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include "native/simd/neon_blocks.h"
+#include "native/simd/simd.h"
 
 /* As exp8 of avx2_rows.h. */
 INLINE float32x4_t exp4(float32x4_t x)
@@ -81,6 +82,21 @@ static void swiglu(float *y, const float *gate, const float *up, int64_t n)
 		vst1q_f32(y + i, swiglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
 	if (i < n)
 		store_last(y + i, swiglu4(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
+}
+
+INLINE float32x4_t geglu4(float32x4_t gate, float32x4_t up)
+{
+	float32x4_t z = vfmaq_n_f32(vdupq_n_f32(PLUMB_GELU_LINEAR), vmulq_f32(gate, gate), PLUMB_GELU_CUBIC);
+	return vmulq_f32(vdivq_f32(gate, vaddq_f32(exp4(vmulq_f32(vnegq_f32(gate), z)), vdupq_n_f32(1))), up);
+}
+
+static void geglu(float *y, const float *gate, const float *up, int64_t n)
+{
+	int64_t i = 0;
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, geglu4(vld1q_f32(gate + i), vld1q_f32(up + i)));
+	if (i < n)
+		store_last(y + i, geglu4(load_last(gate + i, n - i, 0), load_last(up + i, n - i, 0)), n - i);
 }
 
 #endif

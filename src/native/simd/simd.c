@@ -129,6 +129,7 @@ static void simd_overlay(struct plumb_simd *simd, const struct plumb_simd *from)
 	TAKE(scale);
 	TAKE(add);
 	TAKE(swiglu);
+	TAKE(geglu);
 	TAKE(packed);
 }
 

@@ -34,7 +34,13 @@ struct plumb_tile {
 };
 
 typedef void (*plumb_to_f32_fn)(enum plumb_type type, const void *src, float *dst, int64_t n);
+/* y = act(gate) * up. */
+typedef void (*plumb_gated_fn)(float *y, const float *gate, const float *up, int64_t n);
 typedef void (*plumb_dot_fn)(const struct plumb_dot *a);
+
+/* gelu by tanh: x / (1 + exp(-x (LINEAR + CUBIC x^2))); 2 sqrt(2 / pi), and 0.044715 of that. */
+#define PLUMB_GELU_LINEAR 1.5957691216057308f
+#define PLUMB_GELU_CUBIC 0.07135481282760024f
 
 struct plumb_simd {
 	const char *name;
@@ -57,7 +63,7 @@ struct plumb_simd {
 	void (*norm)(float *y, const float *x, const float *w, float scale, int64_t n); /* y = (x * scale) * w */
 	void (*scale)(float *y, float scale, int64_t n);
 	void (*add)(float *y, const float *a, const float *b, int64_t n);
-	void (*swiglu)(float *y, const float *gate, const float *up, int64_t n);
+	plumb_gated_fn swiglu, geglu;
 	const struct plumb_packed_kernels *packed;
 };
 
