@@ -52,6 +52,7 @@ every() {
 	inject "$1" "$2" "info --json" info "$f32" --json
 	inject "$1" "$2" "info --template" info "$f32" --template
 	inject "$1" "$2" "info --tensors" info "$data/tiny-f32.safetensors" --tensors
+	inject "$1" "$2" "info of a folder" info "$data/families/qwen3/hf" --json
 	inject "$1" "$2" tokenize tokenize "$f32" "Hello world"
 	input=$base/text inject "$1" "$2" "tokenize --json" tokenize "$f32" --json
 	inject "$1" "$2" "tokenize --decode" tokenize "$f32" --decode 40,41,42 --json

@@ -125,7 +125,7 @@ check_folder_SOURCES = %D%/suite.h %D%/check_folder.c %D%/folder/config.c %D%/fo
 check_folder_CPPFLAGS = $(CHECK_CPP)
 check_folder_LDADD = $(CHECK_LINK)
 
-check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/pages.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h \
+check_format_SOURCES = %D%/check_format.c %D%/format/files.c %D%/format/pages.c %D%/format/safetensors.c %D%/format/shards.c %D%/format/expect.h %D%/fuzz/walk.h %D%/fuzz/walk_file.h \
 	%D%/gguf_builder.h
 check_format_CPPFLAGS = $(CHECK_CPP)
 check_format_LDADD = $(CHECK_LINK) -ldl
@@ -178,16 +178,18 @@ inject_cl_LDADD = libplumb-all.la -lm
 endif
 
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
-FUZZ = fuzz_bpe fuzz_gguf fuzz_reference fuzz_report fuzz_safetensors
+FUZZ = fuzz_bpe fuzz_folder fuzz_gguf fuzz_reference fuzz_report fuzz_safetensors
 fuzz_bpe_SOURCES = %D%/fuzz/bpe.c %D%/fuzz/replay.c
 fuzz_bpe_LDADD = libplumb-all.la
-fuzz_gguf_SOURCES = %D%/fuzz/gguf.c %D%/fuzz/walk.h %D%/fuzz/replay.c
+fuzz_folder_SOURCES = %D%/fuzz/folder.c %D%/fuzz/folder.h %D%/fuzz/walk_file.h %D%/fuzz/replay.c
+fuzz_folder_LDADD = libplumb-all.la
+fuzz_gguf_SOURCES = %D%/fuzz/gguf.c %D%/fuzz/walk.h %D%/fuzz/walk_file.h %D%/fuzz/replay.c
 fuzz_gguf_LDADD = libplumb-all.la
 fuzz_reference_SOURCES = %D%/fuzz/reference.c %D%/fuzz/folder.h %D%/fuzz/replay.c
 fuzz_reference_LDADD = libplumb-all.la $(JANSSON_LIBS) -lm
 fuzz_report_SOURCES = %D%/fuzz/report.c %D%/fuzz/replay.c
 fuzz_report_LDADD = libplumb-all.la
-fuzz_safetensors_SOURCES = %D%/fuzz/safetensors.c %D%/fuzz/walk.h %D%/fuzz/replay.c
+fuzz_safetensors_SOURCES = %D%/fuzz/safetensors.c %D%/fuzz/walk.h %D%/fuzz/walk_file.h %D%/fuzz/replay.c
 fuzz_safetensors_LDADD = libplumb-all.la
 # Readers need no kernels: without config.h the native driver has its portable ones alone, and instrumenting the others takes minutes.
 FUZZ_LIST = find src -name '*.c' ! -path '*/cli/*' ! -name 'avx*.c' ! -name 'neon*.c' ! -name 'packed_a*.c' ! -name 'packed_n*.c'
@@ -209,7 +211,7 @@ fuzz: $(FUZZ_MADE)
 	@rm -rf fuzz-objects && mkdir fuzz-objects
 	@cd $(srcdir) && { $(FUZZ_FOUND); } > $(abs_builddir)/fuzz-objects/list
 	@echo "  FUZZ     fuzz-objects"; { sed 's|^|$(abs_srcdir)/|' fuzz-objects/list; for f in $(FUZZ_MADE); do echo $(abs_builddir)/$$f; done; } | \
-		xargs -P `nproc` -I FILE sh -c '$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c FILE -o fuzz-objects/`echo FILE | tr / _`.o'
+		xargs -P `nproc` -I {} sh -c '$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c {} -o fuzz-objects/`echo {} | tr / _`.o'
 	@for t in $(FUZZ:fuzz_%=%); do \
 		echo "  FUZZ     fuzz-$$t-live"; \
 		$(CC) $(FUZZ_FLAGS) -fsanitize=fuzzer $(top_srcdir)/tests/fuzz/$$t.c fuzz-objects/*.o \

@@ -3,7 +3,7 @@
 """Write the seed corpus of tests/fuzz: small files, good ones and one for each way to be broken.
 
 Usage: make-fuzz-corpus.py [FOLDER]    (default: tests/data/fuzz beside this tool's folder)
-It writes cache/, gguf/, reference/ and safetensors/ below FOLDER, the same bytes each time. Inputs that a fuzzer found are kept
+It writes cache/, folder/, gguf/, reference/ and safetensors/ below FOLDER, the same bytes each time. Inputs that a fuzzer found are kept
 beside them as found-*, what plumb itself wrote as real-*; this tool leaves both alone. Needs only Python 3.
 """
 import json
@@ -187,6 +187,57 @@ def folder(files):
     return b"".join(struct.pack("<BH", NAMES.index(name), len(data)) + data for name, data in files.items())
 
 
+FOLDER_NAMES = ["config.json", "model.safetensors", "model.safetensors.index.json", "generation_config.json", "tokenizer_config.json",
+                "tokenizer.json", "chat_template.jinja", "a.safetensors", "b.safetensors"]  # as in tests/fuzz/folder.c
+
+
+def model_folder(**files):
+    """Files by their names without what follows the first dot; chat_template.jinja is `chat_template`."""
+    by_name = {name.split(".")[0] + ("_index" if "index" in name else ""): i for i, name in enumerate(FOLDER_NAMES)}
+    data = b""
+    for name, text in files.items():
+        text = json.dumps(text).encode() if isinstance(text, (dict, list)) else text
+        data += bytes([by_name[name]]) + struct.pack("<H", len(text)) + text
+    return data
+
+
+def folder_files():
+    """A config.json of each family; beside it what a folder may have. Weights are the fuzz entry's where none are here."""
+    sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "vocab_size": 4, "tie_word_embeddings": True}
+    window = {"sliding_window": 4, "use_sliding_window": True, "max_window_layers": 1}
+    llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+    yarn = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "attention_factor": 1.2, "beta_fast": 32}
+    long = {"type": "longrope", "short_factor": [1.0, 1.5], "long_factor": [2, 3]}
+    kinds = {"full_attention": {"rope_type": "linear", "factor": 8, "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
+    layers = ["sliding_attention", "full_attention"] * 2
+    configs = {"qwen2": {**window, "architectures": ["Qwen2ForCausalLM"], "rope_scaling": yarn}, "qwen3": {"head_dim": 4, "layer_types": layers, **window},
+               "llama": {"rope_scaling": llama3, "attention_bias": False, "eos_token_id": [1, 2]}, "mistral": {"rope_parameters": llama3, "sliding_window": 4},
+               "smollm3": {"no_rope_layers": [1, 1, 1, 0]}, "granite": {"embedding_multiplier": 12.0, "attention_multiplier": 0.5, "logits_scaling": 8.0},
+               "gemma3_text": {"rope_parameters": kinds, "query_pre_attn_scalar": 16, "sliding_window_pattern": 2, "final_logit_softcapping": 30.0},
+               "phi3": {"rope_scaling": long, "partial_rotary_factor": 1.0}, "olmo2": {"quantization_config": {"bits": 4}, "unknown": [1, {"a": None}]}}
+    for kind, more in configs.items():
+        yield "good-" + kind, model_folder(config={"model_type": kind, **sizes, **more})
+    plain = {"model_type": "llama", **sizes}
+    yield "good-pictures", model_folder(config={"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", **sizes}, "vision_config": {"a": 1}})
+    yield "good-text", model_folder(config=plain, generation_config={"eos_token_id": [1, 2], "bos_token_id": 3}, tokenizer=b"{}", chat_template=b"{{ x }}",
+                                    tokenizer_config={"add_bos_token": True, "chat_template": [{"name": "default", "template": "t"}], "model_max_length": 10**30})
+    one, two = ("model.embed_tokens.weight", "BF16", [4, 8], 64), ("model.layers.0.input_layernorm.weight", "F32", [8], 32)
+    a, b = (safetensors(padded({t[0]: entry(t[1], t[2], 0, t[3])}), pattern(t[3])) for t in (one, two))
+    index = {"metadata": {"total_size": 96}, "weight_map": {one[0]: "a.safetensors", two[0]: "b.safetensors"}}
+    yield "good-parts", model_folder(config=plain, model_index=index, a=a, b=b)
+    yield "bad-part-missing", model_folder(config=plain, model_index=index, a=a)
+    yield "bad-part-cut", model_folder(config=plain, model_index=index, a=a, b=b[:-1])
+    yield "bad-part-outside", model_folder(config=plain, model_index={"weight_map": {one[0]: "../a.safetensors"}}, a=a)
+    yield "bad-tensor-missing", model_folder(config=plain, model_index={"weight_map": {**index["weight_map"], "lm_head.weight": "b.safetensors"}}, a=a, b=b)
+    yield "bad-tensor-unnamed", model_folder(config=plain, model_index={"weight_map": {one[0]: "a.safetensors", "x": "b.safetensors"}}, a=a, b=b)
+    yield "bad-map", model_folder(config=plain, model_index={"weight_map": {"x": 1}})
+    yield "bad-heads", model_folder(config={**plain, "num_attention_heads": 0})
+    yield "bad-layers", model_folder(config={**plain, "num_hidden_layers": 1000000})
+    yield "bad-nested", model_folder(config=b'{"a":' + b"[" * 3000)
+    yield "bad-utf8", model_folder(config=b'{"model_type":"\xff"}')
+    yield "bad-type", model_folder(config={**plain, "model_type": ["llama"]})
+
+
 def floats(n, order="<", first=1.0):
     return struct.pack(f"{order}{n}f", *(first + i % 13 for i in range(n)))
 
@@ -286,7 +337,7 @@ def cache_files():
 def main():
     root = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "fuzz"
     to = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else root
-    for kind, files in (("cache", cache_files()), ("gguf", gguf_files()), ("reference", reference_files()), ("safetensors", safetensors_files())):
+    for kind, files in (("cache", cache_files()), ("folder", folder_files()), ("gguf", gguf_files()), ("reference", reference_files()), ("safetensors", safetensors_files())):
         (to / kind).mkdir(parents=True, exist_ok=True)
         count = total = 0
         for name, data in files:

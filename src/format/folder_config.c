@@ -4,6 +4,7 @@
 #include "format/folder.h"
 #include "core/core.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,8 @@ static enum plumb_status folder_config_family(struct plumb_folder *f)
 static void folder_config_name(struct plumb_folder *f)
 {
 	char *path = realpath(f->path, NULL), *name = NULL, *end;
+	if (!path && errno == ENOMEM && !f->status)
+		f->status = plumb_fail(PLUMB_E_MEMORY, "no memory for the folder's name");
 	if (!path)
 		return; /* a name is not needed */
 	if ((end = strrchr(path, '/'))) {

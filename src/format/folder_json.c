@@ -4,12 +4,14 @@
 #include "format/folder.h"
 #include "core/core.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 char *plumb_folder_join(const char *folder, const char *name)
 {
@@ -23,10 +25,11 @@ char *plumb_folder_join(const char *folder, const char *name)
 bool plumb_folder_has(const struct plumb_folder *f, const char *name)
 {
 	struct stat st;
-	char *path = plumb_folder_join(f->path, name);
-	/* Without memory: yes, and reading it says why not. */
-	const bool has = !path || lstat(path, &st) == 0;
-	free(path);
+	/* No memory is needed, so that "no" is an answer. */
+	const int fd = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const bool has = fd >= 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fd >= 0)
+		close(fd);
 	return has;
 }
 
