@@ -53,7 +53,7 @@ EXTRA_DIST += %D%/inject.sh
 EXTRA_DIST += %D%/toy/check_toy.c %D%/toy/family_toy.c %D%/toy/main.c %D%/toy/native_twice.c %D%/toy/op_twice.c
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
 EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
-	tools/dequantise-model.py tools/export-reference.py tools/make-family-models.py tools/make-real-data.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
+	tools/dequantise-model.py tools/export-reference.py tools/make-family-models.py tools/make-real-data.py tools/make-real-reference.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
 
