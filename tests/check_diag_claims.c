@@ -292,7 +292,7 @@ static void turned(struct plumb_captured *p, const struct plumb_config *c, doubl
 	int64_t d = c->head_dim, half = d / 2;
 	for (int64_t at = 0; at < p->rows * p->width; at += d)
 		for (int64_t j = 0; j < half; j++) {
-			double angle = by * pow(c->rope_base, -2.0 * (double)j / (double)d), a = p->v[at + j],
+			double angle = by * pow(c->kind[0].rope_base, -2.0 * (double)j / (double)d), a = p->v[at + j],
 				   b = p->v[at + j + half];
 			p->v[at + j] = (float)(a * cos(angle) - b * sin(angle));
 			p->v[at + j + half] = (float)(b * cos(angle) + a * sin(angle));

@@ -26,8 +26,8 @@ PLUMB_API enum plumb_status plumb_twice(struct plumb_context *ctx, struct plumb_
 cp "$toy/op_twice.c" src/op/twice.c
 cp "$toy/native_twice.c" src/native/twice.c
 # model family: a row, its name in the header, a file
-edit src/model/family.c 's/{ &plumb_family_qwen2 }/{ \&plumb_family_qwen2, \&plumb_family_toy }/'
-edit src/model/family.h 's/^extern const struct plumb_family plumb_family_qwen2;/extern const struct plumb_family plumb_family_qwen2, plumb_family_toy;/'
+edit src/model/family.c 's/= { &plumb_family_qwen2,/= { \&plumb_family_toy, \&plumb_family_qwen2,/'
+edit src/model/family.h 's/^extern const struct plumb_family plumb_family_qwen2,/extern const struct plumb_family plumb_family_toy, plumb_family_qwen2,/'
 cp "$toy/family_toy.c" src/model/family_toy.c
 # check: a row with its table, its name in the header, a file
 edit src/diag/checks.c '/{ &bisect, /i\

@@ -60,13 +60,21 @@ dist_man_MANS += doc/plumb.1
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_folder check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_family check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_family check_folder check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
 check_core_SOURCES = %D%/suite.h %D%/check_core.c %D%/core/fork.c %D%/core/json.c %D%/core/options.c %D%/core/tensors.c %D%/core/threads.c %D%/core/types.c %D%/core/variables.c %D%/core/parts.h
 check_core_CPPFLAGS = $(CHECK_CPP)
 check_core_LDADD = $(CHECK_LINK)
+
+check_diag_family_SOURCES = %D%/suite.h %D%/diag_part.h %D%/diag_opened.h %D%/check_diag_family.c
+check_diag_family_CPPFLAGS = $(CHECK_CPP)
+check_diag_family_LDADD = $(CHECK_LINK)
+
+check_family_SOURCES = %D%/suite.h %D%/compare.h %D%/check_family.c
+check_family_CPPFLAGS = $(CHECK_CPP)
+check_family_LDADD = $(CHECK_LINK)
 
 check_diag_SOURCES = %D%/suite.h %D%/diag_make.h %D%/diag_part.h %D%/diag_opened.h %D%/check_diag.c
 check_diag_CPPFLAGS = $(CHECK_CPP)

@@ -28,18 +28,67 @@ enum plumb_bias {
 	PLUMB_BIAS_OUTPUT = 128
 };
 
+/* Norms that a family has, all of them RMSNorm. */
+enum plumb_norms {
+	PLUMB_NORM_BEFORE = 1, /* of what goes into attention and into the feed-forward block */
+	PLUMB_NORM_AFTER = 2,  /* of what comes out of them, before it is added to the residual stream */
+	PLUMB_NORM_HEAD = 4,   /* of each head of the queries and of the keys, before RoPE */
+	PLUMB_NORM_WIDTH = 8   /* of all heads of the queries, and of the keys, together, before RoPE */
+};
+
+/* How the frequencies of RoPE are changed for contexts longer than those of the training. */
+enum plumb_rope_scaling {
+	PLUMB_ROPE_SCALING_NONE,
+	PLUMB_ROPE_SCALING_LINEAR, /* positions are divided by the factor (Chen et al. 2023) */
+	PLUMB_ROPE_SCALING_LLAMA3, /* low frequencies are, high ones are not, a ramp between (Llama 3.1) */
+	PLUMB_ROPE_SCALING_YARN,   /* the same with another ramp, and cosine and sine scaled (Peng et al. 2023) */
+	PLUMB_ROPE_SCALING_LONG,   /* each by a factor from the file, of two lists (LongRoPE, Ding et al. 2024) */
+	PLUMB_ROPE_SCALING_FACTORS, /* each by a factor from the file */
+	PLUMB_ROPE_SCALINGS
+};
+/* "linear"; NULL outside the enum. */
+PLUMB_API const char *plumb_rope_scaling_name(int scaling);
+
+/* What attention does in some layers of a model. */
+struct plumb_layer_config {
+	bool rope;        /* queries and keys are rotated */
+	bool rope_scaled; /* ... by scaled frequencies */
+	double rope_base;
+	int64_t window; /* a position sees this many, its own included; 0: all before it */
+};
+
+enum { PLUMB_LAYER_KINDS = 4, PLUMB_MOST_LAYERS = 1024 };
+
 struct plumb_config {
 	char family[32]; /* "qwen2" */
 	char name[128];
 	int64_t layers, hidden, ffn, heads, kv_heads, vocab, context;
 	int64_t head_dim, value_dim; /* width of a head of queries and keys, and of values */
-	double rope_base, norm_eps;
-	double rope_factor; /* linear scaling of RoPE: positions are divided by it; 1: none */
+	double norm_eps;
+	double norm_offset; /* is added to norms' weights as the file has them */
+	bool norm_from_one; /* checkpoints of the family have norms' weights less 1, whatever this file has */
+	unsigned norms;     /* bits of enum plumb_norms */
+	enum plumb_activation activation;
+	double embedding_scale; /* embeddings are multiplied by it */
+	double score_scale;     /* attention scores are; as a rule 1 / sqrt(head_dim) */
+	double residual_scale;  /* what attention and the feed-forward block add to the residual stream is */
+	double logit_scale;     /* logits are */
 	enum plumb_rope_pairs rope_pairs;
-	unsigned biases; /* the matrices that have one, bits of enum plumb_bias */
+	int64_t rotated; /* the first elements of a head, which RoPE rotates; even */
+	/* Of layers that are rope_scaled. rope_factor: of LINEAR, LLAMA3 and YARN; rope_original: the context of
+	 * the training; low, high: of LLAMA3 its factors of frequency, of YARN the rotations (beta) where its
+	 * ramp begins and ends; rope_attention: cosine and sine are multiplied by it. */
+	enum plumb_rope_scaling rope_scaling;
+	double rope_factor, rope_original, rope_low, rope_high, rope_attention;
+	struct plumb_layer_config kind[PLUMB_LAYER_KINDS];
+	unsigned char kind_of[PLUMB_MOST_LAYERS]; /* index in kind, by layer */
+	unsigned biases;                          /* the matrices that have one, bits of enum plumb_bias */
 	/* qkv_bias: Q, K or V has one; tied: no output matrix of its own, the embedding serves */
 	bool qkv_bias, tied;
 };
+/* What holds in a layer; layer is from 0 to layers - 1. */
+PLUMB_API const struct plumb_layer_config *plumb_config_layer(
+	const struct plumb_config *config, int64_t layer);
 
 struct plumb_model;
 /* Read configuration, weights and tokenizer; every tensor's presence and shape is verified.
@@ -94,29 +143,33 @@ PLUMB_API uint64_t plumb_model_step_bytes(const struct plumb_model *model);
 PLUMB_API enum plumb_status plumb_model_exchange(struct plumb_model *model, int64_t a, int64_t b);
 
 /* --- capture points --- */
-/* In the order in which they occur; layer is -1 for those outside a layer. Shapes for n tokens at
- * position pos: {n, width}, except scores and softmax {heads, n, pos + n}. */
+/* In the order in which they occur; a model has those that its family has. layer is -1 for those outside a
+ * layer. Shapes for n tokens at position pos: {n, width}, except scores and softmax {heads, n, pos + n}. */
 enum plumb_point {
 	PLUMB_POINT_EMBEDDINGS, /* {n, hidden}, layer -1 */
 	PLUMB_POINT_INPUT_NORM, /* {n, hidden} */
 	PLUMB_POINT_Q_PROJ,     /* {n, heads * head_dim}, with bias, before RoPE */
 	PLUMB_POINT_K_PROJ,     /* {n, kv_heads * head_dim} */
 	PLUMB_POINT_V_PROJ,
-	PLUMB_POINT_Q_ROPE,
+	PLUMB_POINT_Q_NORM, /* of families that norm queries and keys */
+	PLUMB_POINT_K_NORM,
+	PLUMB_POINT_Q_ROPE, /* as attention takes them: not rotated in a layer that has no RoPE */
 	PLUMB_POINT_K_ROPE,
 	PLUMB_POINT_ATTN_SCORES, /* {heads, n, pos + n}, scaled and masked */
 	PLUMB_POINT_ATTN_SOFTMAX,
 	PLUMB_POINT_ATTN_CONTEXT, /* input of the output projection */
 	PLUMB_POINT_ATTN_OUT,
-	PLUMB_POINT_ATTN_RESIDUAL, /* layer input + attn_out */
-	PLUMB_POINT_POST_ATTN_NORM,
+	PLUMB_POINT_ATTN_POST_NORM, /* of families that norm what attention made */
+	PLUMB_POINT_ATTN_RESIDUAL,  /* layer input + attn_out */
+	PLUMB_POINT_POST_ATTN_NORM, /* input of the feed-forward block */
 	PLUMB_POINT_FFN_GATE,
 	PLUMB_POINT_FFN_UP,
-	PLUMB_POINT_FFN_ACT, /* silu(gate) * up */
+	PLUMB_POINT_FFN_ACT, /* silu(gate) * up, or gelu */
 	PLUMB_POINT_FFN_DOWN,
-	PLUMB_POINT_OUTPUT,     /* attn_residual + ffn_down: the layer's output */
-	PLUMB_POINT_FINAL_NORM, /* layer -1; rows whose logits were asked for */
-	PLUMB_POINT_LOGITS,     /* layer -1; the same rows */
+	PLUMB_POINT_FFN_POST_NORM, /* of families that norm what the feed-forward block made */
+	PLUMB_POINT_OUTPUT,        /* attn_residual + ffn_down: the layer's output */
+	PLUMB_POINT_FINAL_NORM,    /* layer -1; rows whose logits were asked for */
+	PLUMB_POINT_LOGITS,        /* layer -1; the same rows */
 	PLUMB_POINT_COUNT
 };
 PLUMB_API const char *plumb_point_name(int point); /* "input_norm"; NULL outside the enum */

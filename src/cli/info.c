@@ -113,6 +113,66 @@ static void info_print_biases(const struct plumb_config *c)
 	putchar('\n');
 }
 
+/* " in 15 of 18 layers"; nothing where it is all of them. */
+static void info_print_layers(const struct plumb_config *c, int64_t count)
+{
+	if (count < c->layers)
+		printf(" in %lld of %lld layers", (long long)count, (long long)c->layers);
+	putchar('\n');
+}
+
+static void info_print_rope(const struct plumb_config *c)
+{
+	const struct plumb_layer_config *full = &c->kind[0], *other = NULL;
+	int64_t rotated = 0, windowed = 0;
+	for (int64_t i = 0; i < c->layers; i++) {
+		const struct plumb_layer_config *l = plumb_config_layer(c, i);
+		rotated += l->rope;
+		windowed += l->window != 0;
+		other = l->window ? l : other;
+	}
+	printf("%-12s base %g, %s pairs", "rope", full->rope_base,
+		c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
+	if (other && other->rope_base != full->rope_base)
+		printf(", base %g where there is a window", other->rope_base);
+	if (c->rotated != c->head_dim)
+		printf(", of %lld of %lld elements of a head", (long long)c->rotated, (long long)c->head_dim);
+	if (c->rope_scaling == PLUMB_ROPE_SCALING_LINEAR)
+		printf(", positions divided by %g", c->rope_factor);
+	else if (c->rope_scaling)
+		printf(", scaled (%s)", plumb_rope_scaling_name((int)c->rope_scaling));
+	info_print_layers(c, rotated);
+	if (windowed) {
+		printf("%-12s of %lld positions", "window", (long long)other->window);
+		info_print_layers(c, windowed);
+	}
+}
+
+static void info_print_norms(const struct plumb_config *c)
+{
+	static const struct {
+		unsigned norm;
+		const char *text;
+	} words[] = {
+		{ PLUMB_NORM_BEFORE, "before" },
+		{ PLUMB_NORM_AFTER, "after" },
+		{ PLUMB_NORM_HEAD, "of each head of queries and keys" },
+		{ PLUMB_NORM_WIDTH, "of queries and keys" },
+	};
+	const char *comma = " ";
+	printf("%-12s RMSNorm, eps %g,", "norm", c->norm_eps);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (c->norms & words[i].norm) {
+			printf("%s%s", comma, words[i].text);
+			comma = ", ";
+		}
+	printf("\n%-12s %s\n", "activation",
+		c->activation == PLUMB_GELU_TANH ? "GELU (tanh), gated" : "SiLU, gated");
+	if (c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
+		printf("%-12s embeddings times %g, blocks' results times %g, logits times %g\n", "scales",
+			c->embedding_scale, c->residual_scale, c->logit_scale);
+}
+
 static void info_print_config(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
@@ -134,12 +194,8 @@ static void info_print_config(const struct info_facts *f)
 	printf("%-12s %s query heads, %s key-value heads, %s wide\n", "attention",
 		info_grouped((uint64_t)c->heads), info_grouped((uint64_t)c->kv_heads),
 		info_grouped((uint64_t)c->head_dim));
-	printf("%-12s base %g, %s pairs", "rope", c->rope_base,
-		c->rope_pairs == PLUMB_ROPE_HALF ? "half-split" : "interleaved");
-	if (c->rope_factor != 1)
-		printf(", positions divided by %g", c->rope_factor);
-	putchar('\n');
-	printf("%-12s RMSNorm, eps %g\n", "norm", c->norm_eps);
+	info_print_rope(c);
+	info_print_norms(c);
 	printf("%-12s %s tokens, %s\n", "vocabulary", info_grouped((uint64_t)c->vocab),
 		c->tied ? "output shares the embedding's matrix" : "output has a matrix of its own");
 	printf("%-12s %s positions; KV cache %s bytes each in f32, %s in f16\n", "context",

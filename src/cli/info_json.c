@@ -14,7 +14,7 @@ static json_t *info_json_config(const struct info_facts *f)
 		"family", c->family, "name", cli_json_text(c->name), "layers", (json_int_t)c->layers, "hidden",
 		(json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim,
-		"vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context, "rope_base", c->rope_base,
+		"vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context, "rope_base", c->kind[0].rope_base,
 		"rope_factor", c->rope_factor, "norm_eps", c->norm_eps, "rope_pairs",
 		c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
 }

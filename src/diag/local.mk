@@ -4,7 +4,7 @@ libplumb_all_la_SOURCES += \
 	%D%/reference/add.c %D%/reference/bin.c %D%/reference/capture.c %D%/reference/capture.h \
 	%D%/reference/emit.c %D%/reference/fingerprint.c %D%/reference/lists.c %D%/reference/manifest.c %D%/reference/names.c %D%/reference/open.c \
 	%D%/reference/reference.h %D%/reference/safetensors.c %D%/reference/stored.c %D%/reference/stored.h \
-	%D%/reference/tokens.c %D%/reference/write.c %D%/reference/write.h %D%/run/fault.c %D%/run/fault.h %D%/run/rounded.c %D%/run/run.c %D%/run/run.h \
+	%D%/reference/tokens.c %D%/reference/write.c %D%/reference/write.h %D%/run/fault_act.h %D%/run/fault.c %D%/run/fault_rope.c %D%/run/fault_attention.c %D%/run/fault_block.c %D%/run/fault.h %D%/run/rounded.c %D%/run/run.c %D%/run/run.h \
 	%D%/run/weight.c %D%/measure/gap.c %D%/measure/measure.c %D%/measure/measure.h %D%/measure/moments.c %D%/measure/rounding.c \
 	%D%/context.h %D%/context.c %D%/check/answer.c \
 	%D%/check/bisect.c %D%/check/bisect.h %D%/check/bisect_describe.c %D%/check/blindspot.c %D%/check/cancel.c \

@@ -60,7 +60,7 @@ static json_t *report_describe_model(const struct plumb_config *c)
 		plumb_json_text(c->name), "family", c->family, "layers", (json_int_t)c->layers, "hidden",
 		(json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "vocab", (json_int_t)c->vocab,
-		"rope_base", c->rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
+		"rope_base", c->kind[0].rope_base, "rope_factor", c->rope_factor, "norm_eps", c->norm_eps);
 }
 
 static json_t *report_describe_tokens(struct plumb_diag *d)

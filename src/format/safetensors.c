@@ -84,7 +84,7 @@ static enum plumb_status safetensors_read_dtype(struct plumb_file_tensor *t, con
 	for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++) {
 		if (strcmp(s, dtypes[i].name) == 0) {
 			t->type = dtypes[i].type;
-			t->type_name = dtypes[i].name;
+			t->type_name = dtypes[i].type == LACKING ? dtypes[i].name : plumb_type_name(dtypes[i].type);
 			*width = dtypes[i].bytes;
 			return PLUMB_OK;
 		}

@@ -23,15 +23,19 @@ enum plumb_role {
 	PLUMB_ROLE_K_BIAS,
 	PLUMB_ROLE_V,
 	PLUMB_ROLE_V_BIAS,
+	PLUMB_ROLE_Q_NORM,
+	PLUMB_ROLE_K_NORM,
 	PLUMB_ROLE_ATTN_OUT,
 	PLUMB_ROLE_ATTN_OUT_BIAS,
+	PLUMB_ROLE_ATTN_POST_NORM,
 	PLUMB_ROLE_FFN_NORM,
 	PLUMB_ROLE_FFN_GATE,
 	PLUMB_ROLE_FFN_GATE_BIAS,
 	PLUMB_ROLE_FFN_UP,
 	PLUMB_ROLE_FFN_UP_BIAS,
 	PLUMB_ROLE_FFN_DOWN,
-	PLUMB_ROLE_FFN_DOWN_BIAS
+	PLUMB_ROLE_FFN_DOWN_BIAS,
+	PLUMB_ROLE_FFN_POST_NORM
 };
 #define PLUMB_TENSOR_NAME 128
 /* The name of a layer's tensor by the part after the layer's: "ffn_down.weight"; layer -1: as it is. Returns
@@ -61,8 +65,12 @@ struct plumb_made {
 					-1: of tokens */
 	bool inside; /* a fused operator does not show it: for a tap, basic ones run in its place */
 };
-/* NULL: the family has no such point. */
+/* NULL: the model has no such point. */
 const struct plumb_made *plumb_model_made(const struct plumb_model *model, int point);
+/* RoPE as a layer has it for queries and keys of the position; freqs, NULL: none, are its factors of
+ * frequency for a sequence of `length` positions. false: the layer does not rotate. */
+bool plumb_model_rope(const struct plumb_model *model, int64_t layer, int64_t position, int64_t length,
+	struct plumb_rope *rope, const struct plumb_tensor **freqs);
 bool plumb_point_in_layer(int point);
 /* Values in a row; 0: as many as there are positions (scores). */
 int64_t plumb_point_width(const struct plumb_config *config, int point);

@@ -8,7 +8,9 @@
 #include "model/family.h"
 #include "model/model.h"
 
-static const struct plumb_family *const families[] = { &plumb_family_qwen2 };
+static const struct plumb_family *const families[] = { &plumb_family_qwen2, &plumb_family_qwen3,
+	&plumb_family_llama, &plumb_family_smollm3, &plumb_family_granite, &plumb_family_gemma3,
+	&plumb_family_phi3, &plumb_family_olmo2 };
 #define FAMILIES ((int)(sizeof families / sizeof *families))
 
 static const struct plumb_family *family_find(const struct plumb_file *file)
@@ -21,27 +23,13 @@ static const struct plumb_family *family_find(const struct plumb_file *file)
 }
 
 /* " qwen2, qwen3": those that there are. */
-static const char *family_names(char text[64])
+#define NAMES 128
+static const char *family_names(char text[NAMES])
 {
 	size_t n = 0;
-	for (int i = 0; i < FAMILIES && n < 64; i++)
-		n += (size_t)snprintf(text + n, 64 - n, "%s %s", i ? "," : "", families[i]->name);
+	for (int i = 0; i < FAMILIES && n < NAMES; i++)
+		n += (size_t)snprintf(text + n, NAMES - n, "%s %s", i ? "," : "", families[i]->name);
 	return text;
-}
-
-const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status)
-{
-	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
-	const struct plumb_family *family = family_find(file);
-	char name[PLUMB_QUOTE], names[64];
-	*status = PLUMB_OK;
-	if (!m || m->kind != PLUMB_META_STRING)
-		*status = plumb_fail(
-			PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
-	else if (!family)
-		*status = plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"; plumb knows:%s",
-			plumb_quote(m->s, name), family_names(names));
-	return family;
 }
 
 /* Shell patterns. Of a long name the start is enough: no row's is that long. */
@@ -54,21 +42,67 @@ static bool family_matches(const char *pattern, const char *name, size_t n)
 	return !fnmatch(pattern, text, FNM_NOESCAPE);
 }
 
-static enum plumb_use family_judge(const struct plumb_key_row *rows, int count, const struct plumb_file *file,
-	const struct plumb_meta *m, const char *name, size_t n, const char **why)
+/* The first tensor of a file that no family would use: what an architecture that nobody has heard of may need
+ * computing for. */
+static const struct plumb_file_tensor *family_strange_tensor(const struct plumb_file *file)
 {
-	for (int i = 0; i < count; i++) {
-		if (!family_matches(rows[i].name, name, n))
+	for (int64_t i = 0; i < plumb_file_tensors(file); i++) {
+		struct plumb_span part;
+		const struct plumb_file_tensor *t = plumb_file_tensor(file, i);
+		const struct plumb_weight_row *row = plumb_tensor_layer(t->name, &part) < 0 ? plumb_family_top
+																					: plumb_family_layer;
+		while (row->name && !family_matches(row->name, part.p, part.n))
+			row++;
+		if (!row->name)
+			return t;
+	}
+	return NULL;
+}
+
+static enum plumb_status family_unknown(const struct plumb_file *file, struct plumb_span architecture)
+{
+	char name[PLUMB_QUOTE], tensor[PLUMB_QUOTE], names[NAMES];
+	plumb_quote(architecture, name);
+	family_names(names);
+	for (const struct plumb_architecture *a = plumb_architectures_missing; a->name; a++)
+		if (family_matches(a->name, architecture.p, architecture.n))
+			return plumb_fail(PLUMB_E_UNSUPPORTED,
+				"the architecture is \"%s\", which needs what plumb does not compute: %s; plumb knows:%s",
+				name, a->missing, names);
+	const struct plumb_file_tensor *strange = family_strange_tensor(file);
+	return plumb_fail(PLUMB_E_UNSUPPORTED, "the architecture is \"%s\"%s%s; plumb knows:%s", name,
+		strange ? ", and no known one has the tensor " : "",
+		strange ? plumb_quote(strange->name, tensor) : "", names);
+}
+
+const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum plumb_status *status)
+{
+	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
+	const struct plumb_family *family = family_find(file);
+	*status = PLUMB_OK;
+	if (!m || m->kind != PLUMB_META_STRING)
+		*status = plumb_fail(
+			PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
+	else if (!family)
+		*status = family_unknown(file, m->s);
+	return family;
+}
+
+/* PLUMB_USE_IGNORED with *why NULL: no row is of this key. */
+static enum plumb_use family_judge(const struct plumb_key_row *row, const struct plumb_family *family,
+	const struct plumb_file *file, const struct plumb_meta *m, struct plumb_span name, const char **why)
+{
+	for (*why = NULL; row && row->name; row++) {
+		if (!family_matches(row->name, name.p, name.n))
 			continue;
-		*why = rows[i].why;
-		if (rows[i].judge)
-			return rows[i].judge(file, m, why);
-		if (!rows[i].neutral || !plumb_family_is_neutral(m, rows[i].neutral))
-			return rows[i].use;
+		*why = row->why;
+		if (row->judge)
+			return row->judge(family, file, m, why);
+		if (!row->neutral || !plumb_family_is_neutral(m, row->neutral))
+			return row->use;
 		*why = "a value that changes nothing";
 		return PLUMB_USE_HARMLESS;
 	}
-	*why = "plumb does not know it; if it changes the model, the results are wrong";
 	return PLUMB_USE_IGNORED;
 }
 
@@ -84,12 +118,17 @@ enum plumb_use plumb_model_key_use(
 	why = why ? why : &text;
 	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' ||
 		memcmp(m->key.p, architecture->s.p, prefix))
-		return family_judge(plumb_family_common, plumb_family_common_count, file, m, m->key.p, m->key.n, why);
+		return family_judge(plumb_family_common, NULL, file, m, m->key, why);
 	*why = "of an architecture that plumb does not know";
 	if (!family)
 		return PLUMB_USE_IGNORED;
-	return family_judge(
-		family->keys, family->key_count, file, m, m->key.p + prefix + 1, m->key.n - prefix - 1, why);
+	const struct plumb_span name = { m->key.p + prefix + 1, m->key.n - prefix - 1 };
+	enum plumb_use use = family_judge(family->own, family, file, m, name, why);
+	if (!*why)
+		use = family_judge(family->keys, family, file, m, name, why);
+	if (!*why)
+		*why = "plumb does not know it; if it changes the model, the results are wrong";
+	return use;
 }
 
 const struct plumb_file_tensor *plumb_file_role(
@@ -112,19 +151,20 @@ enum plumb_use plumb_model_tensor_use(
 	*why = "of an architecture that plumb does not know";
 	if (!family)
 		return PLUMB_USE_IGNORED;
-	const struct plumb_weight_row *rows = layer < 0 ? family->top : family->layer;
 	*why = "its layer is beyond those that the key block_count counts";
 	int64_t layers = plumb_family_whole(family, file, "block_count", 0);
 	if (layers > 0 && layer >= layers)
 		return PLUMB_USE_REFUSED;
 	*why = "";
-	for (int i = 0; i < (layer < 0 ? family->top_count : family->layer_count); i++)
-		if (family_matches(rows[i].name, role.p, role.n))
+	for (const struct plumb_weight_row *row = layer < 0 ? family->top : family->layer; row->name; row++)
+		if (plumb_family_has(family, row) &&
+			(family_matches(row->name, role.p, role.n) ||
+				(family->fused && row->fused && family_matches(row->fused, role.p, role.n))))
 			return PLUMB_USE_READ;
-	for (int i = 0; i < family->left_count; i++)
-		if (family_matches(family->left[i].name, role.p, role.n)) {
-			*why = family->left[i].why;
-			return family->left[i].use;
+	for (const struct plumb_left_row *left = family->left; left->name; left++)
+		if (family_matches(left->name, role.p, role.n)) {
+			*why = left->why;
+			return left->use;
 		}
 	*why = "its name holds a byte 0";
 	return PLUMB_USE_REFUSED;

@@ -3,17 +3,19 @@
 #include <string.h>
 #include "model/family.h"
 
-static enum plumb_use family_common_file_type(
+static enum plumb_use family_common_file_type(const struct plumb_family *family,
 	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
+	(void)family;
 	(void)file;
 	(void)why;
 	return plumb_family_text_is(m, "model") ? PLUMB_USE_HARMLESS : PLUMB_USE_REFUSED;
 }
 
-static enum plumb_use family_common_block_version(
+static enum plumb_use family_common_block_version(const struct plumb_family *family,
 	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
 {
+	(void)family;
 	(void)file;
 	if (m->kind != PLUMB_META_INT || m->i != 2)
 		return PLUMB_USE_IGNORED;
@@ -21,9 +23,10 @@ static enum plumb_use family_common_block_version(
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use family_common_off(
-	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_off(const struct plumb_family *family, const struct plumb_file *file,
+	const struct plumb_meta *m, const char **why)
 {
+	(void)family;
 	(void)file;
 	if (!plumb_family_is_neutral(m, PLUMB_NEUTRAL_0))
 		return PLUMB_USE_IGNORED;
@@ -31,9 +34,10 @@ static enum plumb_use family_common_off(
 	return PLUMB_USE_HARMLESS;
 }
 
-static enum plumb_use family_common_nothing(
-	const struct plumb_file *file, const struct plumb_meta *m, const char **why)
+static enum plumb_use family_common_nothing(const struct plumb_family *family, const struct plumb_file *file,
+	const struct plumb_meta *m, const char **why)
 {
+	(void)family;
 	(void)file;
 	if (m->kind != PLUMB_META_ARRAY || m->n)
 		return PLUMB_USE_IGNORED;
@@ -132,6 +136,11 @@ const struct plumb_key_row plumb_family_common[] = {
 	{ .name = "config.json.*",
 		.use = PLUMB_USE_IGNORED,
 		.why = "plumb does not know it; if it changes the model, the results are wrong" },
+	READ("plumb.rope.pairs"),
+	READ("plumb.norm.offset"),
+	{ .name = "plumb.*",
+		.use = PLUMB_USE_REFUSED,
+		.why = "a convention that this version of plumb does not know" },
 	HARMLESS("*", "outside the names that describe a model"),
+	{ .name = NULL },
 };
-const int plumb_family_common_count = sizeof plumb_family_common / sizeof *plumb_family_common;

@@ -1,2 +1,2 @@
 libplumb_all_la_SOURCES += \
-	%D%/anatomy.h %D%/model.h %D%/config.c %D%/family.h %D%/family.c %D%/family_common.c %D%/family_key.c %D%/family_qwen2.c %D%/kind.c %D%/model.c %D%/nonfinite.c %D%/overflow.c %D%/pass.h %D%/pass.c %D%/points.c %D%/qwen2.c %D%/roles.c %D%/session.c %D%/tap.c %D%/vocab.c %D%/weights.c %D%/zeros.c
+	%D%/anatomy.h %D%/model.h %D%/config.h %D%/config.c %D%/config_layers.c %D%/family.h %D%/family.c %D%/family_common.c %D%/family_key.c %D%/family_keys.c %D%/family_tensors.c %D%/families.c %D%/kind.c %D%/model.c %D%/nonfinite.c %D%/overflow.c %D%/pass.h %D%/pass.c %D%/points.c %D%/roles.c %D%/rope_scaling.c %D%/session.c %D%/tap.c %D%/transformer.c %D%/vocab.c %D%/weights.c %D%/zeros.c

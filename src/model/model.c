@@ -21,7 +21,9 @@ static enum plumb_status model_understand(struct plumb_model *m)
 	m->family = plumb_family_of(m->file, &s);
 	if (s || (s = plumb_family_check(m->file)))
 		return s;
-	return plumb_config_read(&m->config, m->file);
+	if ((s = plumb_config_read(&m->config, m->file)) == PLUMB_OK)
+		plumb_points_of_model(m);
+	return s;
 }
 
 enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_context *ctx, const char *path,
@@ -40,7 +42,9 @@ enum plumb_status plumb_model_load(struct plumb_model **out, struct plumb_contex
 		snprintf(m->no_tokenizer, sizeof m->no_tokenizer, "%s", plumb_last_error());
 		s = s == PLUMB_E_MEMORY ? s : PLUMB_OK;
 	}
-	if (!s && ((s = plumb_zeros_check(ctx, m->file, path)) || (s = plumb_weights_bind(m, progress, user))))
+	if (!s &&
+		((s = plumb_rope_scaling_make(m)) || (s = plumb_zeros_check(ctx, m->file, path)) ||
+			(s = plumb_weights_bind(m, progress, user))))
 		plumb_fail_in(s, "%s", path);
 	if (s) {
 		plumb_model_free(m);
@@ -58,6 +62,8 @@ void plumb_model_free(struct plumb_model *m)
 	if (!m)
 		return;
 	plumb_weights_free(m);
+	for (int i = 0; i < 2; i++)
+		plumb_tensor_free(&m->freqs[i]);
 	plumb_tokenizer_free(m->tokenizer);
 	plumb_file_close(m->file);
 	free(m);

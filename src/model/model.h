@@ -6,17 +6,19 @@
 
 #include <plumb/model.h>
 #include "core/core.h"
+#include "model/anatomy.h"
 
 /* Sizes: E hidden, F ffn, Q heads * head_dim, K kv_heads * head_dim, C heads * value_dim,
- * W kv_heads * value_dim, V vocab.
- * Vectors are F32 whatever the file has. */
+ * W kv_heads * value_dim, V vocab, H head_dim.
+ * Vectors are F32 whatever the file has. No memory: the family, or the file, has none. */
 struct plumb_layer {
-	struct plumb_tensor attn_norm;                     /* {E} */
+	struct plumb_tensor attn_norm, attn_post_norm;     /* {E} */
 	struct plumb_tensor wq, wk, wv, wo;                /* {Q, E} {K, E} {W, E} {E, C} */
-	struct plumb_tensor bq, bk, bv, bo;                /* {Q} {K} {W} {E}; no memory: no bias */
-	struct plumb_tensor ffn_norm;                      /* {E} */
+	struct plumb_tensor bq, bk, bv, bo;                /* {Q} {K} {W} {E} */
+	struct plumb_tensor q_norm, k_norm;                /* {H}, or {Q} {K} */
+	struct plumb_tensor ffn_norm, ffn_post_norm;       /* {E} */
 	struct plumb_tensor gate, up, down;                /* {F, E} {F, E} {E, F} */
-	struct plumb_tensor gate_bias, up_bias, down_bias; /* {F} {F} {E}; no memory: no bias */
+	struct plumb_tensor gate_bias, up_bias, down_bias; /* {F} {F} {E} */
 };
 struct plumb_weights {
 	struct plumb_tensor embed; /* {V, E} */
@@ -33,6 +35,11 @@ struct plumb_model {
 	struct plumb_file *file;
 	struct plumb_config config;
 	struct plumb_weights weights;
+	struct plumb_file_tensor *part; /* of fused tensors, PLUMB_FUSED_PARTS of each layer; NULL: none is */
+	struct plumb_tensor freqs[2]; /* {rotated / 2} F32, factors of RoPE's frequencies, and those of LongRoPE's
+									 long sequences; no memory: none */
+	unsigned points;              /* bits 1 << enum plumb_point: those that a tap is called at */
+	struct plumb_made made[PLUMB_POINT_COUNT];
 	struct plumb_tokenizer *tokenizer;
 	char no_tokenizer[256]; /* why there is none */
 };
@@ -82,13 +89,28 @@ enum plumb_status plumb_zeros_check(
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user);
 void plumb_weights_free(struct plumb_model *model);
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
+struct plumb_weight_row;
+enum { PLUMB_FUSED_PARTS = 5 }; /* queries, keys, values, gate, up: rows of a table that are parts */
+/* The part of a fused tensor that a row of the family's layers names. */
+const struct plumb_file_tensor *plumb_weights_part(
+	const struct plumb_model *model, int64_t layer, const struct plumb_weight_row *row);
+
+/* --- rope_scaling.c --- */
+#define PLUMB_ROPE_FACTORS_TENSOR "rope_freqs.weight"
+#define PLUMB_ROPE_SHORT_TENSOR "rope_factors_short.weight"
+#define PLUMB_ROPE_LONG_TENSOR "rope_factors_long.weight"
+/* model->freqs, of the configuration and the file. PLUMB_E_SHAPE, PLUMB_E_FORMAT: factors are missing, or
+ * not as many as pairs, or not positive. */
+enum plumb_status plumb_rope_scaling_make(struct plumb_model *model);
 
 /* --- points.c --- */
+/* model->points and made, of the family's table and the norms that there are. */
+void plumb_points_of_model(struct plumb_model *model);
 /* In the exact mode each operator but attention runs by itself, as it is diagnosed; in FP16 each result is
  * rounded. */
 bool plumb_model_one_by_one(const struct plumb_model *model);
 
-/* --- the forward pass of a family: qwen2.c --- */
+/* --- the forward pass: transformer.c --- */
 /* Rows [first, first + rows) of a pass: tokens of one session, at its position. */
 struct plumb_segment {
 	struct plumb_session *session;
@@ -96,7 +118,7 @@ struct plumb_segment {
 };
 /* One pass over the weights for all rows of the parts, which follow each other. The first session leads: its
  * ids, its activations, its tap, its logits. rows: how many of the last rows get logits. */
-enum plumb_status plumb_qwen2_forward(const struct plumb_segment *segment, int segments, int64_t rows);
+enum plumb_status plumb_transformer_forward(const struct plumb_segment *segment, int segments, int64_t rows);
 
 /* --- overflow.c --- */
 /* In precision FP16: take down what the operators of this point have noted. Showing a point does so, too. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps of a forward pass: views of the session's memory, operators, what is shown of them, and where
  * fused ones may run. */
-#include <math.h>
 #include "model/pass.h"
 
 #define BIT(point) (1u << PLUMB_POINT_##point)
@@ -88,20 +87,44 @@ static bool pass_fused(const struct plumb_session *s, unsigned points)
 
 /* --- operators --- */
 
+static const struct plumb_config *pass_config(const struct plumb_pass *p) { return &p->lead->model->config; }
+
+bool plumb_pass_has(const struct plumb_pass *p, unsigned norms)
+{
+	return (pass_config(p)->norms & norms) != 0;
+}
+
+static void pass_scale(struct plumb_pass *p, struct plumb_tensor *x, double by)
+{
+	if (!p->status && by != 1)
+		p->status = plumb_scale(pass_context(p), x, x, by);
+}
+
 void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w,
-	const struct plumb_tensor *ids, enum plumb_point point)
+	const struct plumb_tensor *ids)
 {
 	if (!p->status)
 		p->status = plumb_embed(pass_context(p), y, w, ids);
-	plumb_pass_show(p, point, y);
+	pass_scale(p, y, pass_config(p)->embedding_scale);
+	plumb_pass_show(p, PLUMB_POINT_EMBEDDINGS, y);
 }
 
 void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
 	const struct plumb_tensor *w, enum plumb_point point)
 {
 	if (!p->status)
-		p->status = plumb_rmsnorm(pass_context(p), y, x, w, p->lead->model->config.norm_eps);
+		p->status = plumb_rmsnorm(pass_context(p), y, x, w, pass_config(p)->norm_eps);
 	plumb_pass_show(p, point, y);
+}
+
+void plumb_pass_norm_heads(
+	struct plumb_pass *p, struct plumb_tensor *x, const struct plumb_tensor *w, enum plumb_point point)
+{
+	struct plumb_tensor heads;
+	plumb_tensor_view(&heads, x, 0, plumb_tensor_count(x) / w->dim[0], w->dim[0]);
+	if (!p->status)
+		p->status = plumb_rmsnorm(pass_context(p), &heads, &heads, w, pass_config(p)->norm_eps);
+	plumb_pass_show(p, point, x);
 }
 
 void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
@@ -112,36 +135,52 @@ void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struc
 	plumb_pass_show(p, point, y);
 }
 
-void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
+void plumb_pass_activate(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
 	const struct plumb_tensor *up)
 {
 	if (!p->status)
-		p->status = plumb_swiglu(pass_context(p), y, gate, up);
+		p->status = pass_config(p)->activation == PLUMB_GELU_TANH
+			? plumb_geglu(pass_context(p), y, gate, up)
+			: plumb_swiglu(pass_context(p), y, gate, up);
+}
+
+void plumb_pass_logits(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *b)
+{
+	if (!p->status)
+		p->status = plumb_matmul(pass_context(p), y, x, w, pass_bias(b));
+	pass_scale(p, y, pass_config(p)->logit_scale);
+	plumb_pass_show(p, PLUMB_POINT_LOGITS, y);
 }
 
 void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	const struct plumb_tensor *b, enum plumb_point product, enum plumb_point sum)
+	const struct plumb_tensor *b, const struct plumb_tensor *norm, struct plumb_branch points)
 {
-	if (pass_fused(p->lead, 1u << product) && !pass_bias(b)) { /* the fused operator knows no bias */
+	const bool plain = !plumb_pass_has(p, PLUMB_NORM_AFTER) && pass_config(p)->residual_scale == 1;
+	/* the fused operator knows neither bias, norm nor scale */
+	if (plain && pass_fused(p->lead, 1u << points.product) && !pass_bias(b)) {
 		if (!p->status)
 			p->status = plumb_matmul_add(pass_context(p), &p->x, x, w, &p->x);
 	} else {
-		plumb_pass_matmul(p, &p->out, x, w, b, product);
+		plumb_pass_matmul(p, &p->out, x, w, b, points.product);
+		if (plumb_pass_has(p, PLUMB_NORM_AFTER))
+			plumb_pass_norm(p, &p->out, &p->out, norm, points.norm);
+		pass_scale(p, &p->out, pass_config(p)->residual_scale);
 		if (!p->status)
 			p->status = plumb_add(pass_context(p), &p->x, &p->x, &p->out);
 	}
-	plumb_pass_show(p, sum, &p->x);
+	plumb_pass_show(p, points.sum, &p->x);
 }
 
 bool plumb_pass_qkv(struct plumb_pass *p, const struct plumb_layer *w)
 {
 	const struct plumb_tensor *weights[] = { &w->wq, &w->wk, &w->wv },
 							  *biases[] = { pass_bias(&w->bq), pass_bias(&w->bk), pass_bias(&w->bv) };
-	if (!pass_fused(p->lead, BIT(INPUT_NORM)))
+	if (!plumb_pass_has(p, PLUMB_NORM_BEFORE) || !pass_fused(p->lead, BIT(INPUT_NORM)))
 		return false;
 	if (!p->status)
 		p->status = plumb_qkv(
-			pass_context(p), &p->qkv, &p->x, &w->attn_norm, p->lead->model->config.norm_eps, weights, biases);
+			pass_context(p), &p->qkv, &p->x, &w->attn_norm, pass_config(p)->norm_eps, weights, biases);
 	plumb_pass_show(p, PLUMB_POINT_Q_PROJ, &p->q);
 	plumb_pass_show(p, PLUMB_POINT_K_PROJ, &p->k);
 	plumb_pass_show(p, PLUMB_POINT_V_PROJ, &p->v);
@@ -150,12 +189,13 @@ bool plumb_pass_qkv(struct plumb_pass *p, const struct plumb_layer *w)
 
 bool plumb_pass_gate_up(struct plumb_pass *p, const struct plumb_layer *w)
 {
-	if (!pass_fused(p->lead, BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP)) || pass_bias(&w->gate_bias) ||
+	if (!plumb_pass_has(p, PLUMB_NORM_BEFORE) ||
+		!pass_fused(p->lead, BIT(POST_ATTN_NORM) | BIT(FFN_GATE) | BIT(FFN_UP)) || pass_bias(&w->gate_bias) ||
 		pass_bias(&w->up_bias))
 		return false; /* nor does this one know a bias */
 	if (!p->status)
-		p->status = plumb_gate_up(pass_context(p), &p->gate, &p->x, &w->ffn_norm,
-			p->lead->model->config.norm_eps, &w->gate, &w->up, PLUMB_SILU);
+		p->status = plumb_gate_up(pass_context(p), &p->gate, &p->x, &w->ffn_norm, pass_config(p)->norm_eps,
+			&w->gate, &w->up, pass_config(p)->activation);
 	return true;
 }
 
@@ -183,11 +223,12 @@ struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int index)
 
 static void pass_sequence_rotate(struct plumb_sequence *s, struct plumb_tensor *x)
 {
-	const struct plumb_config *c = &s->session->model->config;
-	if (!s->p->status)
-		s->p->status = plumb_rope(pass_context(s->p), x, x, NULL,
-			&(struct plumb_rope){ s->session->position, c->head_dim, c->head_dim, c->rope_base,
-				c->rope_factor, 1, c->rope_pairs });
+	struct plumb_rope rope;
+	const struct plumb_tensor *freqs;
+	const int64_t first = s->session->position;
+	if (!s->p->status &&
+		plumb_model_rope(s->session->model, s->p->layer, first, first + s->q.dim[0], &rope, &freqs))
+		s->p->status = plumb_rope(pass_context(s->p), x, x, freqs, &rope);
 }
 
 void plumb_sequence_rope(struct plumb_sequence *s)
@@ -218,8 +259,11 @@ void plumb_sequence_store(struct plumb_sequence *s)
 static struct plumb_attn pass_sequence_attn(const struct plumb_sequence *s, int64_t first)
 {
 	const struct plumb_config *c = &s->session->model->config;
-	return (struct plumb_attn){ s->session->position + first, c->heads, c->kv_heads,
-		1 / sqrt((double)c->head_dim), 0 };
+	return (struct plumb_attn){ .pos = s->session->position + first,
+		.heads = c->heads,
+		.kv_heads = c->kv_heads,
+		.scale = c->score_scale,
+		.window = plumb_config_layer(c, s->p->layer)->window };
 }
 
 static bool pass_sequence_watched(const struct plumb_sequence *s)

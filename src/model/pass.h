@@ -25,19 +25,33 @@ void plumb_pass_last(struct plumb_pass *p, int64_t rows, struct plumb_tensor *x,
 	struct plumb_tensor *logits);
 void plumb_pass_show(struct plumb_pass *p, enum plumb_point point, struct plumb_tensor *t);
 
+/* Does the model have one of these norms (bits of enum plumb_norms)? */
+bool plumb_pass_has(const struct plumb_pass *p, unsigned norms);
+
 /* --- basic operators; b without memory: no bias --- */
+/* Scaled, where the model scales embeddings. */
 void plumb_pass_embed(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *w,
-	const struct plumb_tensor *ids, enum plumb_point point);
+	const struct plumb_tensor *ids);
 void plumb_pass_norm(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
 	const struct plumb_tensor *w, enum plumb_point point);
+/* In place: each head of x by itself, or all of a row together. */
+void plumb_pass_norm_heads(
+	struct plumb_pass *p, struct plumb_tensor *x, const struct plumb_tensor *w, enum plumb_point point);
 void plumb_pass_matmul(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
 	const struct plumb_tensor *w, const struct plumb_tensor *b, enum plumb_point point);
-void plumb_pass_swiglu(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
+/* The model's activation of gate, times up. */
+void plumb_pass_activate(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *gate,
 	const struct plumb_tensor *up);
-/* The pass's x gets x w^T + b: `product` is the point of that, `sum` of the residual stream. One operator
- * where it can be. */
+/* A product, scaled where the model scales logits. */
+void plumb_pass_logits(struct plumb_pass *p, struct plumb_tensor *y, const struct plumb_tensor *x,
+	const struct plumb_tensor *w, const struct plumb_tensor *b);
+/* The points of what a block makes, of its norm, and of the residual stream that it is added to. */
+struct plumb_branch {
+	enum plumb_point product, norm, sum;
+};
+/* The pass's x gets x w^T + b, normed and scaled where the model does so. One operator where it can be. */
 void plumb_pass_add_matmul(struct plumb_pass *p, const struct plumb_tensor *x, const struct plumb_tensor *w,
-	const struct plumb_tensor *b, enum plumb_point product, enum plumb_point sum);
+	const struct plumb_tensor *b, const struct plumb_tensor *norm, struct plumb_branch points);
 
 /* --- fused ones: true where one has run in the place of the basic ones that follow; not where the mode or a
  * tap asks for those --- */
@@ -52,7 +66,7 @@ struct plumb_sequence {
 	struct plumb_tensor *kcache, *vcache; /* of the layer */
 };
 struct plumb_sequence plumb_pass_sequence(struct plumb_pass *p, int segment);
-void plumb_sequence_rope(struct plumb_sequence *s);      /* of q and k */
+void plumb_sequence_rope(struct plumb_sequence *s);      /* of q and k, where the layer has it */
 void plumb_sequence_store(struct plumb_sequence *s);     /* k and v, into the caches */
 bool plumb_sequence_attention(struct plumb_sequence *s); /* fused; as above */
 /* Queries [first, ...) at a time whose scores are held: all where somebody looks at them. */

@@ -9,18 +9,22 @@ static const char *const points[PLUMB_POINT_COUNT] = {
 	"q_proj",
 	"k_proj",
 	"v_proj",
+	"q_norm",
+	"k_norm",
 	"q_rope",
 	"k_rope",
 	"attn_scores",
 	"attn_softmax",
 	"attn_context",
 	"attn_out",
+	"attn_post_norm",
 	"attn_residual",
 	"post_attn_norm",
 	"ffn_gate",
 	"ffn_up",
 	"ffn_act",
 	"ffn_down",
+	"ffn_post_norm",
 	"output",
 	"final_norm",
 	"logits",
@@ -40,8 +44,10 @@ int64_t plumb_point_width(const struct plumb_config *c, int point)
 {
 	switch (point) {
 	case PLUMB_POINT_Q_PROJ:
+	case PLUMB_POINT_Q_NORM:
 	case PLUMB_POINT_Q_ROPE: return c->heads * c->head_dim;
 	case PLUMB_POINT_K_PROJ:
+	case PLUMB_POINT_K_NORM:
 	case PLUMB_POINT_K_ROPE: return c->kv_heads * c->head_dim;
 	case PLUMB_POINT_V_PROJ: return c->kv_heads * c->value_dim;
 	case PLUMB_POINT_ATTN_CONTEXT: return c->heads * c->value_dim;
@@ -55,10 +61,34 @@ int64_t plumb_point_width(const struct plumb_config *c, int point)
 	}
 }
 
+static unsigned points_of(unsigned norms)
+{
+	unsigned mask = PLUMB_POINTS_ALL;
+	if (!(norms & PLUMB_NORM_BEFORE))
+		mask &= ~(1u << PLUMB_POINT_INPUT_NORM | 1u << PLUMB_POINT_POST_ATTN_NORM);
+	if (!(norms & PLUMB_NORM_AFTER))
+		mask &= ~(1u << PLUMB_POINT_ATTN_POST_NORM | 1u << PLUMB_POINT_FFN_POST_NORM);
+	if (!(norms & (PLUMB_NORM_HEAD | PLUMB_NORM_WIDTH)))
+		mask &= ~(1u << PLUMB_POINT_Q_NORM | 1u << PLUMB_POINT_K_NORM);
+	return mask;
+}
+
+void plumb_points_of_model(struct plumb_model *m)
+{
+	m->points = points_of(m->config.norms);
+	for (int point = 0; point < PLUMB_POINT_COUNT; point++) {
+		struct plumb_made *made = &m->made[point];
+		*made = m->family->made[point];
+		while (made->input >= 0 && !(m->points >> made->input & 1))
+			made->input = m->family->made[made->input].input;
+	}
+	if (m->config.activation == PLUMB_GELU_TANH)
+		m->made[PLUMB_POINT_FFN_ACT].op = PLUMB_OP_geglu;
+}
+
 const struct plumb_made *plumb_model_made(const struct plumb_model *m, int point)
 {
-	return point >= 0 && point < PLUMB_POINT_COUNT && m->family->points >> point & 1 ? &m->family->made[point]
-																					 : NULL;
+	return point >= 0 && point < PLUMB_POINT_COUNT && m->points >> point & 1 ? &m->made[point] : NULL;
 }
 
 bool plumb_model_one_by_one(const struct plumb_model *m)

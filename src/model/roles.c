@@ -37,11 +37,10 @@ static const struct plumb_weight_row *roles_row(
 	const struct plumb_family *family, enum plumb_role role, bool *in_layer)
 {
 	for (int list = 0; list < 2; list++) {
-		const struct plumb_weight_row *rows = list ? family->layer : family->top;
 		*in_layer = list;
-		for (int i = 0; i < (list ? family->layer_count : family->top_count); i++)
-			if (rows[i].role == role)
-				return &rows[i];
+		for (const struct plumb_weight_row *row = list ? family->layer : family->top; row->name; row++)
+			if (row->role == role && plumb_family_has(family, row))
+				return row;
 	}
 	return NULL;
 }
@@ -68,7 +67,11 @@ const struct plumb_file_tensor *plumb_family_tensor(
 const struct plumb_file_tensor *plumb_model_tensor(
 	const struct plumb_model *m, enum plumb_role role, int64_t layer)
 {
+	bool in_layer;
 	if (role == PLUMB_ROLE_OUTPUT && m->config.tied)
 		role = PLUMB_ROLE_EMBEDDING;
+	const struct plumb_weight_row *row = roles_row(m->family, role, &in_layer);
+	if (row && in_layer && row->fused && m->part)
+		return plumb_weights_part(m, layer, row);
 	return plumb_family_tensor(m->family, m->file, role, layer);
 }

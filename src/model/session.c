@@ -2,7 +2,6 @@
 /* Sessions: the memory of one sequence, passes of a batch each, logits. */
 #include <stdlib.h>
 #include <string.h>
-#include "model/family.h"
 #include "model/model.h"
 
 #define DEFAULT_BATCH 512
@@ -166,7 +165,7 @@ static enum plumb_status session_check_tokens(
 static enum plumb_status session_forward(const struct plumb_segment *segment, int segments, int64_t rows)
 {
 	segment->session->first_row = 0;
-	enum plumb_status status = segment->session->model->family->forward(segment, segments, rows);
+	enum plumb_status status = plumb_transformer_forward(segment, segments, rows);
 	plumb_overflow_settle(segment, segments);
 	return status;
 }

@@ -6,7 +6,7 @@
 void plumb_session_tap(struct plumb_session *s, unsigned mask, plumb_tap_fn fn, void *user)
 {
 	s->tap = fn;
-	s->tap_mask = fn ? mask & s->model->family->points
+	s->tap_mask = fn ? mask & s->model->points
 					 : 0; /* for others there is no row that says how they are made */
 	s->tap_user = user;
 }

@@ -17,6 +17,7 @@ static int64_t weights_size_of(const struct plumb_config *c, enum plumb_weight_s
 	case PLUMB_SIZE_C: return c->heads * c->value_dim;
 	case PLUMB_SIZE_W: return c->kv_heads * c->value_dim;
 	case PLUMB_SIZE_V: return c->vocab;
+	case PLUMB_SIZE_H: return c->head_dim;
 	default: return 1;
 	}
 }
@@ -28,13 +29,15 @@ static struct plumb_tensor *weights_member(void *base, const struct plumb_weight
 
 /* Norms and biases are computed with in float32, whatever the file keeps them in. */
 static enum plumb_status weights_widen(
-	struct plumb_model *model, struct plumb_tensor *t, const struct plumb_file_tensor *f)
+	struct plumb_model *model, struct plumb_tensor *t, const struct plumb_file_tensor *f, double offset)
 {
 	int64_t n = f->dim[0];
 	float *values = malloc(sizeof *values * (size_t)n);
 	if (!values)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld values", (long long)n);
 	enum plumb_status s = plumb_type_to_f32(f->type, f->data, values, n);
+	for (int64_t i = 0; !s && offset != 0 && i < n; i++)
+		values[i] = (float)((double)values[i] + offset);
 	if (!s)
 		s = plumb_tensor_new(model->ctx, t, PLUMB_F32, 1, &n);
 	if (!s)
@@ -43,15 +46,25 @@ static enum plumb_status weights_widen(
 	return s;
 }
 
-static enum plumb_status weights_bind(
-	struct plumb_model *model, void *base, const struct plumb_weight_row *row, const char *name)
+/* A row's tensor as the file has it, or as a part of one that it has. */
+static const struct plumb_file_tensor *weights_find(const struct plumb_model *model, int64_t layer,
+	const struct plumb_weight_row *row, char name[PLUMB_TENSOR_NAME])
 {
+	plumb_tensor_name(layer, row->name, name);
+	if (layer >= 0 && row->fused && model->part)
+		return plumb_weights_part(model, layer, row);
+	return plumb_file_find(model->file, name);
+}
+
+static enum plumb_status weights_bind(
+	struct plumb_model *model, void *base, int64_t layer, const struct plumb_weight_row *row)
+{
+	char have[96], name[PLUMB_TENSOR_NAME];
 	struct plumb_tensor *t = weights_member(base, row);
-	const struct plumb_file_tensor *f = plumb_file_find(model->file, name);
+	const struct plumb_file_tensor *f = weights_find(model, layer, row, name);
 	int64_t rows = weights_size_of(&model->config, row->rows),
 			columns = weights_size_of(&model->config, row->columns);
 	int rank = row->columns == PLUMB_SIZE_NONE ? 1 : 2;
-	char have[96];
 	if (!f)
 		return plumb_fail(PLUMB_E_FORMAT,
 			row->bias ? "the tensor %s is missing, though other layers have it" : "the tensor %s is missing",
@@ -64,12 +77,76 @@ static enum plumb_status weights_bind(
 			name, plumb_shape_text(&shape, have, sizeof have), (long long)rows, (long long)columns);
 	if (!plumb_type_is_weight(f->type))
 		return plumb_fail(PLUMB_E_TYPE, "the tensor %s is %s, which is no weight type", name, f->type_name);
-	if (rank == 1 && f->type != PLUMB_F32)
-		return weights_widen(model, t, f);
+	double offset = row->kind == PLUMB_WEIGHT_NORM ? model->config.norm_offset : 0;
+	if (rank == 1 && (f->type != PLUMB_F32 || offset != 0))
+		return weights_widen(model, t, f, offset);
 	PLUMB_TRY(plumb_tensor_wrap(model->ctx, t, f->type, rank, shape.dim, f->data, f->bytes));
 	t->buffer->exact = row->kind == PLUMB_WEIGHT_EXACT;
 	return PLUMB_OK;
 }
+
+/* --- tensors that a family keeps in one --- */
+
+const struct plumb_file_tensor *plumb_weights_part(
+	const struct plumb_model *model, int64_t layer, const struct plumb_weight_row *row)
+{
+	const struct plumb_file_tensor *t = &model->part[layer * PLUMB_FUSED_PARTS];
+	if (layer < 0 || layer >= model->config.layers)
+		return NULL;
+	for (int i = 0; i < PLUMB_FUSED_PARTS; i++)
+		if (t[i].name.p == row->name)
+			return &t[i];
+	return NULL;
+}
+
+/* The rows of a fused tensor that are a part of it. */
+static enum plumb_status weights_cut(struct plumb_file_tensor *part, const struct plumb_model *model,
+	int64_t layer, const struct plumb_weight_row *row, int64_t all)
+{
+	const struct plumb_config *c = &model->config;
+	char name[PLUMB_TENSOR_NAME];
+	const struct plumb_file_tensor *whole = plumb_file_find(
+		model->file, plumb_tensor_name(layer, row->fused, name));
+	int64_t first = 0;
+	if (!whole)
+		return plumb_fail(PLUMB_E_FORMAT, "the tensor %s is missing", name);
+	if (whole->rank != 2 || whole->dim[0] != all)
+		return plumb_fail(PLUMB_E_SHAPE, "the tensor %s has %lld rows, must have %lld", name,
+			(long long)whole->dim[0], (long long)all);
+	for (int i = 0; i < 2; i++)
+		if (row->before[i] != PLUMB_SIZE_NONE)
+			first += weights_size_of(c, row->before[i]);
+	*part = *whole;
+	part->name = (struct plumb_span){ row->name, strlen(row->name) };
+	part->dim[0] = weights_size_of(c, row->rows);
+	part->bytes = whole->bytes / (size_t)all * (size_t)part->dim[0];
+	part->data = (const char *)whole->data + whole->bytes / (size_t)all * (size_t)first;
+	return PLUMB_OK;
+}
+
+static enum plumb_status weights_cut_all(struct plumb_model *model)
+{
+	const struct plumb_config *c = &model->config;
+	if (!model->family->fused)
+		return PLUMB_OK;
+	model->part = calloc((size_t)c->layers * PLUMB_FUSED_PARTS, sizeof *model->part);
+	if (!model->part)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for the parts of %lld layers", (long long)c->layers);
+	for (int64_t layer = 0; layer < c->layers; layer++) {
+		struct plumb_file_tensor *part = &model->part[layer * PLUMB_FUSED_PARTS];
+		for (const struct plumb_weight_row *row = model->family->layer; row->name; row++) {
+			int64_t all = 0; /* of all rows of the same whole */
+			for (const struct plumb_weight_row *r = model->family->layer; row->fused && r->name; r++)
+				if (r->fused && !strcmp(r->fused, row->fused))
+					all += weights_size_of(c, r->rows);
+			if (row->fused)
+				PLUMB_TRY(weights_cut(part++, model, layer, row, all));
+		}
+	}
+	return PLUMB_OK;
+}
+
+/* --- preparing --- */
 
 /* Lay a weight out for the drivers. Where one has a form of its own, the mapped bytes need not stay in
  * memory. */
@@ -94,9 +171,9 @@ static enum plumb_status weights_prepare_all(
 	/* the largest first: while it is packed it is there twice */
 	PLUMB_TRY(weights_prepare(model, (struct plumb_tensor *)(uintptr_t)output));
 	for (int64_t i = 0; i < model->config.layers; i++)
-		for (int r = 0; r < family->layer_count; r++) {
-			struct plumb_tensor *t = weights_member(&w->layer[i], &family->layer[r]);
-			if (family->layer[r].columns == PLUMB_SIZE_NONE)
+		for (const struct plumb_weight_row *row = family->layer; row->name; row++) {
+			struct plumb_tensor *t = weights_member(&w->layer[i], row);
+			if (row->columns == PLUMB_SIZE_NONE)
 				continue;
 			PLUMB_TRY(weights_prepare(model, t));
 			done += plumb_tensor_bytes(t);
@@ -111,7 +188,7 @@ static enum plumb_status weights_prepare_all(
 /* Is this tensor one of those that the file need not have? */
 static bool weights_absent(const struct plumb_model *model, const struct plumb_weight_row *row)
 {
-	return (row->bias && !(model->config.biases & row->bias)) ||
+	return !plumb_family_has(model->family, row) || (row->bias && !(model->config.biases & row->bias)) ||
 		(row->role == PLUMB_ROLE_OUTPUT && model->config.tied);
 }
 
@@ -119,7 +196,6 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 {
 	struct plumb_weights *w = &model->weights;
 	const struct plumb_family *family = model->family;
-	char name[PLUMB_TENSOR_NAME];
 	/* A file of 291 tensors cannot have a million layers: no allocation on its word alone. */
 	if (model->config.layers > plumb_file_tensors(model->file))
 		return plumb_fail(PLUMB_E_FORMAT, "%lld layers cannot be in %lld tensors",
@@ -127,16 +203,14 @@ enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_f
 	w->layer = calloc((size_t)model->config.layers, sizeof *w->layer);
 	if (!w->layer)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for %lld layers", (long long)model->config.layers);
-	for (int r = 0; r < family->top_count; r++)
-		if (!weights_absent(model, &family->top[r]))
-			PLUMB_TRY(weights_bind(model, w, &family->top[r], family->top[r].name));
+	PLUMB_TRY(weights_cut_all(model));
+	for (const struct plumb_weight_row *row = family->top; row->name; row++)
+		if (!weights_absent(model, row))
+			PLUMB_TRY(weights_bind(model, w, -1, row));
 	for (int64_t i = 0; i < model->config.layers; i++)
-		for (int r = 0; r < family->layer_count; r++) {
-			if (weights_absent(model, &family->layer[r]))
-				continue;
-			PLUMB_TRY(weights_bind(
-				model, &w->layer[i], &family->layer[r], plumb_tensor_name(i, family->layer[r].name, name)));
-		}
+		for (const struct plumb_weight_row *row = family->layer; row->name; row++)
+			if (!weights_absent(model, row))
+				PLUMB_TRY(weights_bind(model, &w->layer[i], i, row));
 	return weights_prepare_all(model, progress, user);
 }
 
@@ -144,12 +218,15 @@ void plumb_weights_free(struct plumb_model *model)
 {
 	struct plumb_weights *w = &model->weights;
 	for (int64_t i = 0; w->layer && i < model->config.layers; i++)
-		for (int r = 0; r < model->family->layer_count; r++)
-			plumb_tensor_free(weights_member(&w->layer[i], &model->family->layer[r]));
-	for (int r = 0; model->family && r < model->family->top_count; r++)
-		plumb_tensor_free(weights_member(w, &model->family->top[r]));
+		for (const struct plumb_weight_row *row = model->family->layer; row->name; row++)
+			plumb_tensor_free(weights_member(&w->layer[i], row));
+	for (const struct plumb_weight_row *row = model->family ? model->family->top : NULL; row && row->name;
+		 row++)
+		plumb_tensor_free(weights_member(w, row));
 	free(w->layer);
 	w->layer = NULL;
+	free(model->part);
+	model->part = NULL;
 }
 
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model)
@@ -164,9 +241,9 @@ uint64_t plumb_model_step_bytes(const struct plumb_model *model)
 	if (w->output_bias.buffer)
 		sum += plumb_tensor_bytes(&w->output_bias);
 	for (int64_t i = 0; i < model->config.layers; i++)
-		for (int r = 0; r < model->family->layer_count; r++) {
-			const struct plumb_tensor *t = weights_member(&w->layer[i], &model->family->layer[r]);
-			if (t->buffer)
+		for (const struct plumb_weight_row *row = model->family->layer; row->name; row++) {
+			const struct plumb_tensor *t = weights_member(&w->layer[i], row);
+			if (t->buffer && plumb_family_has(model->family, row))
 				sum += plumb_tensor_bytes(t);
 		}
 	return sum;

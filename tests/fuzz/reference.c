@@ -17,7 +17,8 @@ static const struct plumb_config config = { .family = "qwen2",
 	.value_dim = 16,
 	.vocab = 320,
 	.context = 256,
-	.rope_base = 1e6,
+	.kind = { { .rope = true, .rope_base = 1e6 } },
+	.rotated = 16,
 	.rope_factor = 1,
 	.norm_eps = 1e-6 };
 

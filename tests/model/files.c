@@ -185,22 +185,35 @@ static const struct {
 	enum plumb_status status;
 	const char *says;
 } key_cases[] = {
-	{ "qwen2.rope.scaling.type", G_STRING, 0, "yarn", PLUMB_E_UNSUPPORTED,
-		"rope.scaling.type is \"yarn\": YaRN" },
-	{ "qwen2.rope.scaling.type", G_STRING, 0, "longrope", PLUMB_E_UNSUPPORTED, "\"longrope\"" },
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "yarn", PLUMB_E_FORMAT, "rope.scaling.factor is missing" },
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "longrope", PLUMB_E_FORMAT,
+		"rope.scaling.original_context_length is missing" },
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "llama3", PLUMB_E_FORMAT, "rope.scaling.factor is missing" },
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "factors", PLUMB_E_FORMAT, "rope_freqs.weight, are missing" },
+	{ "qwen2.rope.scaling.type", G_STRING, 0, "dynamic", PLUMB_E_UNSUPPORTED,
+		"rope.scaling.type is \"dynamic\": a scaling" },
 	{ "qwen2.rope.scaling.type", G_U32, 1, NULL, PLUMB_E_FORMAT, "rope.scaling.type" },
 	{ "qwen2.rope.scaling.factor", G_F32, -4, NULL, PLUMB_E_FORMAT, "rope.scaling.factor is -4" },
 	{ "qwen2.rope.scaling.attn_factor", G_F32, 1.2, NULL, PLUMB_E_UNSUPPORTED, "attn_factor" },
-	{ "qwen2.rope.dimension_count", G_U32, 2, NULL, PLUMB_E_UNSUPPORTED,
-		"rope.dimension_count is 2: partial" },
+	{ "qwen2.rope.dimension_count", G_U32, 2, NULL, PLUMB_OK, "" },
+	{ "qwen2.rope.dimension_count", G_U32, 3, NULL, PLUMB_E_FORMAT,
+		"rope.dimension_count is 3, must be even" },
+	{ "qwen2.rope.dimension_count", G_U32, 6, NULL, PLUMB_E_FORMAT, "at most 4" },
+	{ "qwen2.plumb.rope_layers", G_ARRAY, 1, NULL, PLUMB_OK, "" },
+	{ "qwen2.plumb.rope_layers", G_STRING, 0, "all", PLUMB_E_FORMAT, "must be a list of yes and no" },
+	{ "plumb.rope.pairs", G_STRING, 0, "interleaved", PLUMB_OK, "" },
+	{ "plumb.rope.pairs", G_STRING, 0, "thirds", PLUMB_E_FORMAT, "plumb.rope.pairs must be" },
+	{ "plumb.norm.offset", G_F32, 1, NULL, PLUMB_OK, "" },
+	{ "plumb.norm.offset", G_F32, 2, NULL, PLUMB_E_FORMAT, "plumb.norm.offset must be" },
+	{ "plumb.other", G_U32, 1, NULL, PLUMB_E_UNSUPPORTED, "plumb.other" },
 	{ "qwen2.rope.dimension_sections", G_ARRAY, 2, NULL, PLUMB_E_UNSUPPORTED, "rope.dimension_sections" },
 	{ "qwen2.attention.sliding_window", G_U32, 63, NULL, PLUMB_E_UNSUPPORTED,
 		"attention.sliding_window is 63" },
 	{ "qwen2.attention.sliding_window", G_U32, 64, NULL, PLUMB_OK, "" },
 	{ "qwen2.attention.sliding_window", G_U32, 0, NULL, PLUMB_OK, "" },
 	{ "qwen2.attention.causal", G_BOOL, 0, NULL, PLUMB_E_UNSUPPORTED, "attention.causal is false" },
-	{ "qwen2.attention.scale", G_F32, 0.25, NULL, PLUMB_E_UNSUPPORTED, "attention.scale is 0.25" },
-	{ "qwen2.attention.scale", G_F32, 0.5, NULL, PLUMB_OK, "" },
+	{ "qwen2.attention.scale", G_F32, 0.25, NULL, PLUMB_OK, "" },
+	{ "qwen2.attention.scale", G_F32, -1, NULL, PLUMB_E_FORMAT, "attention.scale is -1" },
 	{ "qwen2.attention.clamp_kqv", G_F32, 8, NULL, PLUMB_E_UNSUPPORTED, "clamp_kqv" },
 	{ "qwen2.attention.max_alibi_bias", G_F32, 8, NULL, PLUMB_E_UNSUPPORTED, "max_alibi_bias" },
 	{ "qwen2.attention.kv_lora_rank", G_U32, 8, NULL, PLUMB_E_UNSUPPORTED, "kv_lora_rank" },
@@ -262,7 +275,6 @@ END_TEST
 static const char *const refused_tensors[] = {
 	"blk.0.attn_q_norm.weight",
 	"blk.1.attn_k_norm.weight",
-	"rope_freqs.weight",
 	"blk.0.attn_norm.bias",
 	"output_norm.bias",
 	"blk.1.ffn_gate_inp.weight",
@@ -287,6 +299,10 @@ START_TEST(tensors_missing)
 {
 	struct made m = { .turns = 1, .biases = QKV | PLUMB_BIAS_FFN_UP, .without = "blk.1.ffn_up.bias" };
 	ck_bad(load(&m), PLUMB_E_FORMAT, "blk.1.ffn_up.bias is missing, though");
+	m.extra = "rope_freqs.weight";
+	m.without = NULL;
+	ck_bad(load(&m), PLUMB_E_SHAPE, "rope_freqs.weight must be of 2 numbers");
+	m.extra = NULL;
 	m.without = "blk.1.ffn_up.weight";
 	ck_bad(load(&m), PLUMB_E_FORMAT, "blk.1.ffn_up.weight is missing");
 }

@@ -16,7 +16,7 @@
 #define LARGE 0.01   /* relative, where nothing between it and the layer's output was captured */
 #define FADES 1000.0 /* and so many times less of it is left there than a residual would explain */
 #define SAME 0.01    /* relative distance of a reason's values from the reference's */
-#define KEYS (BIT(Q_PROJ) | BIT(K_PROJ) | BIT(Q_ROPE) | BIT(K_ROPE))
+#define KEYS (BIT(Q_PROJ) | BIT(K_PROJ) | BIT(Q_NORM) | BIT(K_NORM) | BIT(Q_ROPE) | BIT(K_ROPE))
 #define BEFORE_SOFTMAX (KEYS | BIT(ATTN_SCORES))
 
 /* What is made of a point, step by step (one of several will do: the others are points themselves); -1: the
@@ -28,6 +28,8 @@ static int cancel_next_of(int point)
 		[PLUMB_POINT_POST_ATTN_NORM] = PLUMB_POINT_FFN_UP,
 		[PLUMB_POINT_Q_PROJ] = PLUMB_POINT_Q_ROPE,
 		[PLUMB_POINT_K_PROJ] = PLUMB_POINT_K_ROPE,
+		[PLUMB_POINT_Q_NORM] = PLUMB_POINT_Q_ROPE,
+		[PLUMB_POINT_K_NORM] = PLUMB_POINT_K_ROPE,
 		[PLUMB_POINT_V_PROJ] = PLUMB_POINT_ATTN_CONTEXT,
 		[PLUMB_POINT_Q_ROPE] = PLUMB_POINT_ATTN_SCORES,
 		[PLUMB_POINT_K_ROPE] = PLUMB_POINT_ATTN_SCORES,
@@ -147,23 +149,17 @@ enum plumb_status plumb_errors_cancel(struct plumb_diag *d, struct plumb_errors 
 /* A copy of the rows that both have, changed so that it may be the other: what `change` makes of ours. */
 struct look {
 	const struct plumb_config *config;
+	const struct plumb_rope *rope; /* of the layer; NULL: it has none */
+	const float *freqs;
 	int64_t rows, width;
 	int by;
 };
 
 static void cancel_turn(const struct look *l, float *a, float *b)
 {
-	const struct plumb_config *c = l->config;
-	int64_t half = c->head_dim / 2;
 	(void)b;
-	for (int64_t at = 0; at < l->rows * l->width; at += c->head_dim)
-		for (int64_t j = 0; j < half; j++) {
-			bool split = c->rope_pairs == PLUMB_ROPE_HALF;
-			float *x = a + at + (split ? j : 2 * j), *y = a + at + (split ? j + half : 2 * j + 1);
-			double angle = l->by * pow(c->rope_base, -2.0 * (double)j / (double)c->head_dim), u = *x, v = *y;
-			*x = (float)(u * cos(angle) - v * sin(angle));
-			*y = (float)(v * cos(angle) + u * sin(angle));
-		}
+	for (int64_t at = 0; l->rope && at < l->rows * l->width; at += l->config->head_dim)
+		plumb_rotate_head(a + at, a + at, l->rope, l->freqs, l->by);
 }
 
 static void cancel_sort(const struct look *l, float *a, float *b)
@@ -201,8 +197,8 @@ static const struct {
 #define REASONS ((int)(sizeof reasons / sizeof *reasons))
 
 /* Which reason makes our values the reference's; REASONS: none. */
-static enum plumb_status cancel_find_reason(const struct plumb_diag *d, const struct plumb_captured *ours,
-	const struct plumb_captured *theirs, int *reason)
+static enum plumb_status cancel_find_reason(const struct plumb_diag *d, int layer,
+	const struct plumb_captured *ours, const struct plumb_captured *theirs, int *reason)
 {
 	const float *a, *b;
 	int64_t n;
@@ -212,7 +208,13 @@ static enum plumb_status cancel_find_reason(const struct plumb_diag *d, const st
 	float *copy = malloc(sizeof *copy * 2 * (size_t)n);
 	if (!copy)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory to compare %lld values", (long long)n);
-	struct look l = { d->config, n / ours->width, ours->width, 0 };
+	struct plumb_rope rope;
+	const struct plumb_tensor *freqs;
+	struct look l = { d->config,
+		plumb_model_rope(d->port, layer, 0, n / ours->width, &rope, &freqs) ? &rope : NULL, NULL,
+		n / ours->width, ours->width, 0 };
+	l.freqs = freqs ? plumb_host(freqs) : NULL;
+	rope.scale = 1; /* what is turned has been scaled */
 	for (int i = 0; i < REASONS && *reason == REASONS; i++) {
 		double error = 0, size = 0;
 		memcpy(copy, a, sizeof *copy * (size_t)n);
@@ -256,7 +258,7 @@ enum plumb_status plumb_cancel_describe(
 		if (e->cancels >> p & 1)
 			plumb_append(text, size, "%s%s", *text ? ", " : "", plumb_point_name(p));
 	PLUMB_TRY(cancel_find_reason(
-		d, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
+		d, shown, plumb_capture_at(ours, shown, point), plumb_capture_at(&d->fixed, shown, point), &reason));
 	plumb_append(text, size,
 		" of %d layer%s differ%s from the reference's, and that is harmless: what is made of %s in the same layer "
 		"agrees. %s%s%s",

@@ -145,7 +145,7 @@ static enum plumb_status fingerprint_observe_reference(struct probe *p)
 	struct plumb_diag *d = p->d;
 	p->port = false;
 	PLUMB_TRY(plumb_first_wrong(d, &p->layer, &p->bad));
-	if (p->layer < 0)
+	if (p->layer == PLUMB_NONE_WRONG)
 		return PLUMB_OK;
 	const struct plumb_errors *errors;
 	PLUMB_TRY(plumb_diag_errors(d, &errors));
@@ -180,7 +180,8 @@ static enum plumb_status fingerprint_compare(void *user, struct plumb_live *live
 	struct plumb_captured here = { live->v, live->rows, live->width, live->first };
 	const float *o, *c, *v, *unused;
 	int64_t n, m;
-	bool here_too = head || live->layer == p->layer || (p->beyond && live->layer > p->layer);
+	bool here_too = p->layer < 0 ? point == PLUMB_POINT_EMBEDDINGS
+								 : head || live->layer == p->layer || (p->beyond && live->layer > p->layer);
 	if (!here_too || !clean || !plumb_captured_common(observed, clean, &o, &c, &n))
 		return PLUMB_OK;
 	struct plumb_captured both = { (float *)(uintptr_t)c, n / live->width, live->width,
@@ -252,9 +253,11 @@ static enum plumb_status fingerprint_try_kind(
 	struct probe *p, const struct plumb_fault_kind *kind, struct plumb_cause *cause)
 {
 	int layers = (int)p->d->config->layers;
-	bool head = kind->scope == PLUMB_FAULT_HEAD, norm = (kind->points & BIT(FINAL_NORM)) != 0;
+	bool head = kind->scope == PLUMB_FAULT_HEAD, behind = (kind->points & HEAD) != 0;
 	*cause = (struct plumb_cause){ kind, head || p->layer == layers ? -1 : p->layer, 0, 0 };
-	if (p->layer == layers ? !norm : head && p->layer < layers - 1)
+	if (p->layer < 0)
+		return kind->points & BIT(EMBEDDINGS) ? fingerprint_try_fault(p, cause) : PLUMB_OK;
+	if (p->layer == layers ? !behind : head && p->layer < layers - 1)
 		return PLUMB_OK; /* cannot show there */
 	return head || p->layer == layers ? fingerprint_try_fault(p, cause) : fingerprint_try_places(p, cause);
 }
@@ -269,7 +272,7 @@ static int fingerprint_by_score(const void *a, const void *b)
 
 static void fingerprint_name_cause(char *text, size_t size, const struct plumb_cause *c)
 {
-	if (c->kind->scope == PLUMB_FAULT_HEAD)
+	if (c->kind->scope == PLUMB_FAULT_HEAD || c->kind->points == BIT(EMBEDDINGS))
 		plumb_format(text, size, "%s (%.2f)", c->kind->what, c->score);
 	else if (c->layer < 0)
 		plumb_format(text, size, "%s in all layers (%.2f)", c->kind->what, c->score);
@@ -287,12 +290,15 @@ static void fingerprint_describe(
 		plumb_format(text, size, "nothing to explain: no layer differs by more than rounding");
 		return;
 	}
+	fingerprint_name_cause(first, sizeof first, &c[0]);
 	if (p->layer < 0) {
-		plumb_format(text, size,
-			"the embeddings differ already: other tokens, another embedding matrix, or another scale");
+		if (c[0].score >= LIKE)
+			plumb_format(text, size, "the embeddings differ already: looks like %s", first);
+		else
+			plumb_format(text, size,
+				"the embeddings differ already: other tokens, another embedding matrix, or another scale");
 		return;
 	}
-	fingerprint_name_cause(first, sizeof first, &c[0]);
 	if (n > 1)
 		fingerprint_name_cause(second, sizeof second, &c[1]);
 	plumb_format(text, size, "%s%s%s%s",
@@ -308,7 +314,7 @@ static enum plumb_status fingerprint_try_all(struct probe *p, struct plumb_cause
 	}
 	*n = plumb_fault_count();
 	qsort(cause, (size_t)*n, sizeof *cause, fingerprint_by_score);
-	if (p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD ||
+	if (p->layer < 0 || p->layer == p->d->config->layers || cause->kind->scope == PLUMB_FAULT_HEAD ||
 		(p->bad < 2 && !p->hybrid))
 		return PLUMB_OK;
 	/* Whether it is in all layers is told by the layers after the first. */
@@ -328,7 +334,7 @@ static enum plumb_status fingerprint_find(struct plumb_diag *d, void *result)
 	enum plumb_status s = fingerprint_observe_port(&p);
 	if (!s && p.layer == PLUMB_NONE_WRONG && d->reference)
 		s = fingerprint_observe_reference(&p);
-	if (!s && p.layer >= 0)
+	if (!s && p.layer != PLUMB_NONE_WRONG)
 		s = fingerprint_try_all(&p, f->cause, &f->causes);
 	if (!s)
 		fingerprint_describe(&p, f->cause, f->causes, f->text, sizeof f->text);

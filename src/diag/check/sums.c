@@ -84,7 +84,7 @@ static enum plumb_status sums_product(
 static void sums_scores(const struct plumb_config *config, const struct plumb_captured *q,
 	const struct plumb_captured *k, struct plumb_sum *s)
 {
-	int64_t dim = config->head_dim;
+	int64_t dim = config->head_dim, window = plumb_config_layer(config, s->layer)->window;
 	if (!q || !k || q->width != config->heads * dim || k->width != config->kv_heads * dim)
 		return;
 	s->terms = dim;
@@ -98,7 +98,7 @@ static void sums_scores(const struct plumb_config *config, const struct plumb_ca
 		}
 		for (int64_t i = q->rows > ALL_PAIRS ? largest : 0; i < (q->rows > ALL_PAIRS ? largest + 1 : q->rows);
 			 i++)
-			for (int64_t t = 0; t <= i && t < k->rows; t++) {
+			for (int64_t t = window && i >= window ? i - window + 1 : 0; t <= i && t < k->rows; t++) {
 				double sum = 0;
 				for (int64_t n = 0; n < dim; n++)
 					sum += (double)fabsf(
@@ -113,7 +113,7 @@ static enum plumb_status sums_bound(struct plumb_diag *d, const struct plumb_cap
 {
 	const struct plumb_made *m = plumb_model_made(d->port, s->point);
 	/* A layer's input is the output of the layer before. */
-	const struct plumb_captured *in = s->point == PLUMB_POINT_INPUT_NORM ? s->layer
+	const struct plumb_captured *in = m->input == PLUMB_POINT_EMBEDDINGS ? s->layer
 			? plumb_capture_at(c, s->layer - 1, PLUMB_POINT_OUTPUT)
 			: plumb_capture_at(c, -1, PLUMB_POINT_EMBEDDINGS)
 		: s->point == PLUMB_POINT_FINAL_NORM ? plumb_capture_at(c, c->layers - 1, PLUMB_POINT_OUTPUT)
@@ -124,9 +124,17 @@ static enum plumb_status sums_bound(struct plumb_diag *d, const struct plumb_cap
 			plumb_capture_at(c, s->layer, PLUMB_POINT_K_ROPE), s);
 	else if (m->op == PLUMB_OP_matmul)
 		return sums_product(d, in, s);
-	else if (in && sums_largest_row(in, &size)) {
-		s->worst = size;
-		s->terms = in->width;
+	else if (in) {
+		struct plumb_captured x = *in;
+		if (d->config->norms & PLUMB_NORM_HEAD &&
+			(s->point == PLUMB_POINT_Q_NORM || s->point == PLUMB_POINT_K_NORM)) { /* a head at a time */
+			x.rows *= x.width / d->config->head_dim;
+			x.width = d->config->head_dim;
+		}
+		if (sums_largest_row(&x, &size)) {
+			s->worst = size;
+			s->terms = x.width;
+		}
 	}
 	return PLUMB_OK;
 }

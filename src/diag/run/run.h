@@ -61,6 +61,12 @@ enum plumb_status plumb_run_blurred(
 /* Values that were right and then rounded to that precision when written. */
 void plumb_perturb_stored(float *v, int64_t n, enum plumb_stored stored, uint64_t seed);
 
+/* --- fault_rope.c --- */
+/* A head of queries or keys, turned in float64 as RoPE turns that of a position; y may be x. freqs NULL: 1.
+ */
+void plumb_rotate_head(
+	float *y, const float *x, const struct plumb_rope *r, const float *freqs, int64_t position);
+
 /* --- weight.c --- */
 /* Row `row` of a matrix (row 0 of a vector) as float32. */
 enum plumb_status plumb_weight_row(const struct plumb_file_tensor *t, int64_t row, float *v);
