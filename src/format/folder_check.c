@@ -19,7 +19,8 @@ static enum plumb_status folder_check_rows(const struct plumb_folder *f)
 		rows, t->dim[0]);
 }
 
-/* A key that tells whether there are biases, asked of the first layer; the others must be as that one. */
+/* A key that tells whether there are biases, asked of one tensor or the other; of layers, of the first: the
+ * others must be as that one. */
 static enum plumb_status folder_check_bias(
 	const struct plumb_folder *f, const char *key, const char *const names[2])
 {
@@ -28,7 +29,7 @@ static enum plumb_status folder_check_bias(
 	const bool has = plumb_file_find(f->file, names[0]) || plumb_file_find(f->file, names[1]);
 	if (!plumb_folder_value(f->config, key) || said == has)
 		return PLUMB_OK;
-	return plumb_fail(PLUMB_E_FORMAT, "%s is %s, and the first layer has %s", key, said ? "true" : "false",
+	return plumb_fail(PLUMB_E_FORMAT, "%s is %s, and the files have %s", key, said ? "true" : "false",
 		has ? "such biases" : "none");
 }
 
@@ -62,11 +63,13 @@ static enum plumb_status folder_check_tied(struct plumb_folder *f)
 enum plumb_status plumb_folder_check(struct plumb_folder *f)
 {
 	static const char *const attention[] = { "blk.0.attn_q.bias", "blk.0.attn_qkv.bias" },
-							 *const mlp[] = { "blk.0.ffn_down.bias", "blk.0.ffn_up.bias" };
+							 *const mlp[] = { "blk.0.ffn_down.bias", "blk.0.ffn_up.bias" },
+							 *const output[] = { "output.bias", "output.bias" };
 	if (!f->family)
 		return PLUMB_OK;
 	PLUMB_TRY(folder_check_rows(f));
 	PLUMB_TRY(folder_check_bias(f, "attention_bias", attention));
 	PLUMB_TRY(folder_check_bias(f, "mlp_bias", mlp));
+	PLUMB_TRY(folder_check_bias(f, "lm_head_bias", output));
 	return folder_check_tied(f);
 }

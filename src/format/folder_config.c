@@ -29,9 +29,9 @@ const struct plumb_folder_family plumb_folder_families[PLUMB_FOLDER_TYPES] = {
 };
 
 /* READ: by code, here or in another file. NUMBER: as `to`, if it is there. HARMLESS: changes no number that
- * plumb computes. OFF: the same as long as it is false, 0 or empty; else, as any key that no row names, it
- * becomes config.json.KEY, of which src/model says whether that can be run. */
-enum use { READ, NUMBER, HARMLESS, OFF };
+ * plumb computes. OFF: the same as long as it is false, 0 or empty, ONE: as long as it is 1; else, as any key
+ * that no row names, it becomes config.json.KEY, of which src/model says whether that can be run. */
+enum use { READ, NUMBER, HARMLESS, OFF, ONE };
 #define OF(type) (1u << PLUMB_FOLDER_##type)
 #define ALL 0u
 static const struct {
@@ -54,6 +54,7 @@ static const struct {
 	{ "tie_word_embeddings", READ, ALL, NULL },
 	{ "attention_bias", READ, ALL, NULL },
 	{ "mlp_bias", READ, ALL, NULL },
+	{ "lm_head_bias", READ, ALL, NULL },
 	{ "bos_token_id", READ, ALL, NULL },
 	{ "eos_token_id", READ, ALL, NULL },
 	{ "pad_token_id", READ, ALL, NULL },
@@ -92,6 +93,9 @@ static const struct {
 	{ "add_cross_attention", OFF, ALL, NULL },
 	{ "cross_attention_hidden_size", OFF, ALL, NULL },
 	{ "clip_qkv", OFF, ALL, NULL },
+	{ "use_mrope", OFF, ALL, NULL },
+	{ "full_attn_mod", ONE, OF(PHI3), NULL },
+	{ "interpolate_factor", ONE, OF(PHI3), NULL },
 	{ "chunk_size_feed_forward", HARMLESS, ALL, NULL }, /* the same numbers in parts */
 	{ "pretraining_tp", HARMLESS, ALL, NULL },
 	{ "pruned_heads", OFF, ALL, NULL },
@@ -105,6 +109,7 @@ static const struct {
 	{ "initializer_range", HARMLESS, ALL, NULL },
 	{ "problem_type", HARMLESS, ALL, NULL },
 	{ "finetuning_task", HARMLESS, ALL, NULL },
+	{ "_flash_attn_2_enabled", HARMLESS, ALL, NULL },
 	{ "unsloth_fixed", HARMLESS, ALL, NULL },
 	{ "unsloth_version", HARMLESS, ALL, NULL },
 	/* How Transformers runs it, and where it comes from; the tensors state their own types. */
@@ -291,7 +296,8 @@ static enum plumb_status folder_config_key(struct plumb_folder *f, const char *k
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (strcmp(key, rows[i].key) != 0 || (rows[i].types && !(rows[i].types & (1u << f->type))))
 			continue;
-		if (rows[i].use == OFF && !folder_config_off(value))
+		if ((rows[i].use == OFF && !folder_config_off(value)) ||
+			(rows[i].use == ONE && json_number_value(value) != 1))
 			break;
 		if (rows[i].use == NUMBER) {
 			PLUMB_TRY(plumb_folder_number(f->config, key, -1e30, 1e30, 0, &number));

@@ -361,8 +361,9 @@ static const struct {
 	{ OF("llama", ",\"eos_token_id\":[1,-4]"), "eos_token_id: value 1 is no token id" },
 	{ OF("llama", ",\"hidden_act\":false"), "hidden_act is not text" },
 	/* Against the tensors. */
-	{ OF("llama", ",\"attention_bias\":true"), "attention_bias is true, and the first layer has none" },
-	{ OF("llama", ",\"mlp_bias\":true"), "mlp_bias is true, and the first layer has none" },
+	{ OF("llama", ",\"attention_bias\":true"), "attention_bias is true, and the files have none" },
+	{ OF("llama", ",\"lm_head_bias\":true"), "lm_head_bias is true, and the files have none" },
+	{ OF("llama", ",\"mlp_bias\":true"), "mlp_bias is true, and the files have none" },
 	{ "{\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":16,\"num_hidden_layers\":4,"
 	  "\"num_attention_heads\":2,\"vocab_size\":5,\"tie_word_embeddings\":true}",
 		"vocab_size is 5, embed_tokens.weight has 4 rows" },
@@ -396,6 +397,7 @@ static const char *const refused[][2] = {
 	{ ",\"add_cross_attention\":true", "config.json.add_cross_attention" },
 	{ ",\"cross_attention_hidden_size\":8", "config.json.cross_attention_hidden_size" },
 	{ ",\"clip_qkv\":8.0", "config.json.clip_qkv" },
+	{ ",\"use_mrope\":true", "config.json.use_mrope" },
 	{ ",\"pruned_heads\":{\"1\":[0]}", "config.json.pruned_heads" },
 	{ ",\"rope_scaling\":{\"truncate\":false," YARN,
 		"qwen2.rope.scaling.type|config.json.rope_scaling.truncate" },

@@ -6,6 +6,7 @@
 #include "make.h"
 
 TCase *folder_config_tests(void);  /* config.c */
+TCase *folder_family_tests(void);  /* families.c */
 TCase *folder_hostile_tests(void); /* hostile.c */
 
 /* A metadata value as text, "[1,2]" of an array; NULL: there is none. Valid until the next call. */
