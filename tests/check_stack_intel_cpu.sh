@@ -6,5 +6,6 @@ stack=intel-cpu
 operators cpu "$(small 1)"
 operators gpu "$(small 1)"
 places host delegate
+families
 real_model top
 finish

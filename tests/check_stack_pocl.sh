@@ -6,5 +6,6 @@ stack=pocl
 operators cpu "$(small 1)"
 operators gpu "$(small 1)"
 places host delegate
+families
 real_model components greedy
 finish

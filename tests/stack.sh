@@ -51,6 +51,9 @@ places() {
 	done
 }
 
+# Small models of every family, with the numbers of Transformers.
+families() { PLUMB_TEST_DRIVER=cl run "$stack families" ./check_family; }
+
 # The real model, with the numbers of PyTorch: CASES of libcheck, or all of it.
 real_model() {
 	local only

@@ -308,6 +308,36 @@ START_TEST(tensors_missing)
 }
 END_TEST
 
+/* Of an architecture that is none of plumb's, what is missing for it is named: as plumb knows it, or by the
+ * first tensor that no family has. */
+static const struct {
+	const char *name, *says; /* as long as "qwen2" */
+} architectures[] = {
+	{ "mamba", "needs what plumb does not compute: recurrent layers (Mamba)" },
+	{ "lfm2x", "short convolutions" },
+	{ "xyzzy", "\"xyzzy\", and no known one has the tensor blk.0.ssm_a; plumb knows: qwen2, qwen3, llama" },
+};
+
+START_TEST(unknown_architectures)
+{
+	static struct made_model numbers;
+	struct made m = { .turns = 1, .extra = "blk.0.ssm_a" };
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	char path[64], bytes[256];
+	made_write(&m, &numbers, path);
+	FILE *f = fopen(path, "r+b");
+	ck_assert(f && fread(bytes, 1, sizeof bytes, f) == sizeof bytes);
+	const char *at = memmem(bytes, sizeof bytes, "qwen2", 5);
+	ck_assert(at && !fseek(f, at - bytes, SEEK_SET) && fwrite(architectures[_i].name, 1, 5, f) == 5);
+	ck_assert(!fclose(f));
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 1)));
+	ck_bad(plumb_model_load(&model, ctx, path, NULL, NULL), PLUMB_E_UNSUPPORTED, architectures[_i].says);
+	plumb_close(ctx);
+	unlink(path);
+}
+END_TEST
+
 #define LOOP(name, table) tcase_add_loop_test(tc, name, 0, (int)(sizeof(table) / sizeof *(table)))
 void add_file_tests(Suite *suite)
 {
@@ -316,6 +346,7 @@ void add_file_tests(Suite *suite)
 	LOOP(forms_of_models, forms);
 	LOOP(keys_of_files, key_cases);
 	LOOP(tensors_of_files, refused_tensors);
+	LOOP(unknown_architectures, architectures);
 	tcase_add_test(tc, tensors_missing);
 	suite_add_tcase(suite, tc);
 }
