@@ -80,7 +80,10 @@ const struct plumb_family *plumb_family_of(const struct plumb_file *file, enum p
 	const struct plumb_meta *m = plumb_file_meta_find(file, "general.architecture");
 	const struct plumb_family *family = family_find(file);
 	*status = PLUMB_OK;
-	if (!m || m->kind != PLUMB_META_STRING)
+	if (!m && strcmp(plumb_file_format(file), "safetensors") == 0)
+		*status = plumb_fail(PLUMB_E_FORMAT,
+			"a safetensors file has tensors only; give the folder that it is in, with its config.json");
+	else if (!m || m->kind != PLUMB_META_STRING)
 		*status = plumb_fail(
 			PLUMB_E_FORMAT, "the key general.architecture is missing or no text: this is no model file");
 	else if (!family)

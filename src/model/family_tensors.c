@@ -74,6 +74,8 @@ const struct plumb_weight_row plumb_family_top[] = {
 
 /* Any other name is refused, too; these get a reason. */
 const struct plumb_left_row plumb_family_left[] = {
+	{ "*vision_tower.*", PLUMB_USE_HARMLESS, "of pictures, which no command takes" },
+	{ "*multi_modal_projector.*", PLUMB_USE_HARMLESS, "of pictures, which no command takes" },
 	{ "attn_rot_embd.weight", PLUMB_USE_HARMLESS, "RoPE's angles, which plumb computes" },
 	{ PLUMB_ROPE_FACTORS_TENSOR, PLUMB_USE_READ, "" },
 	{ PLUMB_ROPE_SHORT_TENSOR, PLUMB_USE_READ, "" },

@@ -423,6 +423,32 @@ START_TEST(refused_config)
 }
 END_TEST
 
+/* A Gemma 3 that reads pictures runs without what it reads them with. */
+START_TEST(pictures_left_out)
+{
+	static const char *const names[] = { "vision_tower.vision_model.post_layernorm.bias",
+		"model.multi_modal_projector.mm_input_projection_weight" };
+	const struct made_tensor more = { names[_i], "F32", { 8, 0 }, numbers, 32 };
+	struct plumb_file *file;
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	folder_write("{\"model_type\":\"gemma3\",\"boi_token_index\":255999,\"text_config\":{" SIZES
+				 ",\"model_type\":\"gemma3_text\"},\"vision_config\":{\"hidden_size\":9}}",
+		&more);
+	ck_good(plumb_file_open(&file, made_folder));
+	ck_assert_ptr_nonnull(plumb_file_find(file, names[_i]));
+	ck_good(plumb_model_check(file));
+	ck_assert_ptr_null(plumb_file_meta_find(file, "config.json.vision_config"));
+	plumb_file_close(file);
+	/* Its weights alone are no model, and the error says what is. */
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
+	ck_bad(plumb_model_load(&model, ctx, folder_path("model.safetensors"), NULL, NULL), PLUMB_E_FORMAT,
+		"give the folder that it is in");
+	plumb_close(ctx);
+	folder_end();
+}
+END_TEST
+
 /* --- tied --- */
 
 START_TEST(tied_output)
@@ -460,6 +486,7 @@ TCase *folder_config_tests(void)
 	tcase_add_loop_test(tests, each_name, 0, COUNT(tensors));
 	tcase_add_loop_test(tests, wrong_config, 0, COUNT(wrong));
 	tcase_add_loop_test(tests, refused_config, 0, COUNT(refused));
+	tcase_add_loop_test(tests, pictures_left_out, 0, 2);
 	tcase_add_test(tests, tied_output);
 	return tests;
 }

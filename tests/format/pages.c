@@ -67,9 +67,31 @@ START_TEST(whole_pages)
 }
 END_TEST
 
+/* Of a folder's second file, too, and of no other. */
+START_TEST(pages_of_a_part)
+{
+	struct plumb_file *file;
+	char path[1024];
+	snprintf(path, sizeof path, "%s/tests/data/families/qwen3/hf", getenv("srcdir") ? getenv("srcdir") : ".");
+	ck_assert_msg(plumb_file_open(&file, path) == PLUMB_OK, "%s", plumb_last_error());
+	ck_assert_int_eq(file->shards, 1);
+	const struct plumb_file *part = file->shard[0];
+	ck_assert(part->mapped && part->size > 20000);
+	page = 4096;
+	given.calls = 0;
+	plumb_file_release(file, part->base + 100, 10000);
+	ck_assert_int_eq(given.calls, 1);
+	ck_assert_ptr_eq(given.from, part->base + 4096);
+	ck_assert_uint_eq(given.bytes, 4096);
+	page = 0;
+	plumb_file_close(file);
+}
+END_TEST
+
 TCase *pages_tests(void)
 {
 	TCase *tests = tcase_create("pages");
 	tcase_add_loop_test(tests, whole_pages, 0, (int)(sizeof sizes / sizeof *sizes));
+	tcase_add_test(tests, pages_of_a_part);
 	return tests;
 }
