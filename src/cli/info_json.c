@@ -5,18 +5,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What families differ in; of layers, how many. */
+static json_t *info_json_family(const struct plumb_config *c)
+{
+	int64_t windowed = 0, rotated = 0, window = 0;
+	for (int64_t i = 0; i < c->layers; i++) {
+		const struct plumb_layer_config *l = plumb_config_layer(c, i);
+		window = l->window ? l->window : window;
+		windowed += l->window != 0;
+		rotated += l->rope;
+	}
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:b, s:s, s:f, s:f, s:f, s:f}", "rope_scaling",
+		plumb_rope_scaling_name((int)c->rope_scaling), "rotated", (json_int_t)c->rotated, "layers_with_rope",
+		(json_int_t)rotated, "window", (json_int_t)window, "layers_with_window", (json_int_t)windowed,
+		"activation", c->activation == PLUMB_GELU_TANH ? "gelu_tanh" : "silu", "qk_norm",
+		(c->norms & (PLUMB_NORM_HEAD | PLUMB_NORM_WIDTH)) != 0, "norms",
+		c->norms & PLUMB_NORM_BEFORE ? c->norms & PLUMB_NORM_AFTER ? "before and after" : "before" : "after",
+		"embedding_scale", c->embedding_scale, "score_scale", c->score_scale, "residual_scale",
+		c->residual_scale, "logit_scale", c->logit_scale);
+}
+
 static json_t *info_json_config(const struct info_facts *f)
 {
 	const struct plumb_config *c = &f->config;
 	if (!f->has_config)
 		return json_null();
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}",
-		"family", c->family, "name", cli_json_text(c->name), "layers", (json_int_t)c->layers, "hidden",
+	json_t *all = json_pack(
+		"{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b, s:b}", "family",
+		c->family, "name", cli_json_text(c->name), "layers", (json_int_t)c->layers, "hidden",
 		(json_int_t)c->hidden, "ffn", (json_int_t)c->ffn, "heads", (json_int_t)c->heads, "kv_heads",
 		(json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim, "value_dim", (json_int_t)c->value_dim,
 		"vocab", (json_int_t)c->vocab, "context", (json_int_t)c->context, "rope_base", c->kind[0].rope_base,
 		"rope_factor", c->rope_factor, "norm_eps", c->norm_eps, "rope_pairs",
 		c->rope_pairs == PLUMB_ROPE_HALF ? "half" : "interleaved", "qkv_bias", c->qkv_bias, "tied", c->tied);
+	json_t *family = info_json_family(c);
+	if (!all || !family || json_object_update(all, family)) {
+		json_decref(all);
+		all = NULL;
+	}
+	json_decref(family);
+	return all;
 }
 
 static json_t *info_json_tokenizer(const struct info_facts *f)
