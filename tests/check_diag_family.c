@@ -63,8 +63,8 @@ START_TEST(right_beside_transformers)
 	/* A reference of several tokens with all points misses none of the bugs that the model can have. */
 	json_t *blind = json_object_get(json_object_get(report, "blindspots"), "blind");
 	ck_assert(json_is_array(blind));
-	ck_assert_msg(!json_array_size(blind), "%s: %s", families[_i],
-		word(json_object_get(report, "blindspots"), "text"));
+	ck_assert_msg(
+		!json_array_size(blind), "%s: %s", families[_i], word(json_object_get(report, "blindspots"), "text"));
 	plumb_diag_free(d);
 	unload(&l);
 }
