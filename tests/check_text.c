@@ -334,6 +334,7 @@ int main(void)
 	suite_add_tcase(suite, text_vocab_case());
 	suite_add_tcase(suite, text_merges_case());
 	suite_add_tcase(suite, text_metadata_case());
+	suite_add_tcase(suite, text_json_case());
 	suite_add_tcase(suite, text_scores_case());
 	suite_add_tcase(suite, text_sample_case());
 	return run_suite(suite);

@@ -52,7 +52,7 @@ inject_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -rpath /nowhere
 EXTRA_DIST += %D%/inject.sh
 EXTRA_DIST += %D%/toy/check_toy.c %D%/toy/family_toy.c %D%/toy/main.c %D%/toy/native_twice.c %D%/toy/op_twice.c
 EXTRA_DIST += $(SHELL_CHECKS) %D%/stack.sh %D%/gpu_layer.c tools/test-timed
-EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py \
+EXTRA_DIST += %D%/shell.sh %D%/cross_simd.c %D%/inject/opencl.c %D%/data tools/get-model tools/test-summary tools/install-opencl tools/check-kernels tools/make-fuzz-corpus.py tools/make-tokenizers.py tools/make-unicode.py \
 	tools/dequantise-model.py tools/export-reference.py tools/make-family-models.py tools/make-real-data.py tools/make-real-reference.py tools/make-test-model.py tools/make-type-vectors.py tools/make-vocab.py \
 	examples/generate.c examples/matmul.c doc/design.md doc/diagnosis.md doc/performance.md doc/kernels.md bench/common.py bench/growth bench/vs-peers doc/pictures doc/drivers.md doc/numerics.md HACKING.md quickstart .ci/run
 dist_man_MANS += doc/plumb.1
@@ -163,7 +163,7 @@ check_simd_SOURCES = %D%/check_simd.c %D%/simd_sets.h %D%/simd_compare.c %D%/sim
 check_simd_CPPFLAGS = $(CHECK_CPP)
 check_simd_LDADD = $(CHECK_LINK)
 
-check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/merges.c %D%/text/metadata.c %D%/text/sample.c %D%/text/scores.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
+check_text_SOURCES = %D%/check_text.c %D%/sanitized.h %D%/text/chat.c %D%/text/json.c %D%/text/merges.c %D%/text/metadata.c %D%/text/sample.c %D%/text/scores.c %D%/text/stop.c %D%/text/vocab.c %D%/text/parts.h %D%/text/tiny.h
 check_text_CPPFLAGS = $(CHECK_CPP)
 check_text_LDADD = $(CHECK_LINK)
 

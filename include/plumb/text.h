@@ -66,6 +66,13 @@ struct plumb_tokenizer;
  * known. */
 PLUMB_API enum plumb_status plumb_tokenizer_new(
 	struct plumb_tokenizer **tok, const struct plumb_vocab *vocab);
+/* Make a tokenizer of a tokenizer.json, as Hugging Face's tokenizers writes it: BPE with its vocabulary,
+ * merges, added tokens, normaliser, pre-tokeniser, post-processor and decoder. Of `more` only bos, eos, pad,
+ * add_bos, add_eos, end, chat_template and name are taken, which that file does not say or says by example
+ * only. The text need not outlive the call. PLUMB_E_FORMAT: it is not JSON, or not a tokenizer's;
+ * PLUMB_E_UNSUPPORTED: it asks for something that plumb does not do, by its name. */
+PLUMB_API enum plumb_status plumb_tokenizer_from_json(
+	struct plumb_tokenizer **tok, const char *text, size_t size, const struct plumb_vocab *more);
 /* Warning i, one per kind of oddity, with the index of the first; NULL past the last. Valid while the
  * tokenizer lives. */
 PLUMB_API const char *plumb_tokenizer_warning(const struct plumb_tokenizer *tok, int i);
@@ -81,6 +88,9 @@ PLUMB_API void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc);
 /* Set whether plumb_tokenize puts bos in front; the default is the vocabulary's add_bos. Without a bos it
  * never does. */
 PLUMB_API void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add);
+
+/* The same of eos behind a text. */
+PLUMB_API void plumb_tokenizer_add_eos(struct plumb_tokenizer *tok, bool add);
 
 /* The number of tokens; the ids of bos and eos, -1: none. */
 PLUMB_API size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok);

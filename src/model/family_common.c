@@ -110,7 +110,7 @@ const struct plumb_key_row plumb_family_common[] = {
 	HARMLESS("tokenizer.ggml.prefix_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.suffix_token_id", "for filling in the middle, which no command does"),
 	HARMLESS("tokenizer.ggml.middle_token_id", "for filling in the middle, which no command does"),
-	HARMLESS("tokenizer.huggingface.json", "the same vocabulary in another form"),
+	HARMLESS("tokenizer.huggingface.json", "read where there is no tokenizer.ggml.model"),
 	{ .name = "tokenizer.*",
 		.use = PLUMB_USE_IGNORED,
 		.why = "plumb does not know it; if it changes how text is split, the tokens are wrong" },

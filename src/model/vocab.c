@@ -114,12 +114,18 @@ static enum plumb_status vocab_read_split(const struct plumb_file *file, struct 
 	return PLUMB_OK;
 }
 
-/* A row without a token has no text; a token without a row cannot be run. */
-static enum plumb_status vocab_count_rows(const struct plumb_file *file, size_t tokens, struct oddities *odd)
+/* A row without a token has no text; a token without a row cannot be run. `spare`: there may be such tokens,
+ * as in the tokenizer.json of a model whose siblings see pictures. */
+static enum plumb_status vocab_count_rows(
+	const struct plumb_file *file, size_t tokens, bool spare, struct oddities *odd)
 {
 	const struct plumb_file_tensor *embed = plumb_file_find(file, "token_embd.weight");
 	int64_t rows = embed ? embed->dim[0] : (int64_t)tokens;
-	if (rows < (int64_t)tokens)
+	if (rows < (int64_t)tokens && spare)
+		snprintf(vocab_oddity(odd), sizeof odd->text[0],
+			"the tokenizer has %zu tokens, token_embd.weight rows for the first %lld alone; the others cannot be run",
+			tokens, (long long)rows);
+	else if (rows < (int64_t)tokens)
 		return plumb_fail(PLUMB_E_FORMAT,
 			"the tokenizer has %zu tokens, token_embd.weight has rows for the first %lld alone: it is another model's",
 			tokens, (long long)rows);
@@ -259,39 +265,84 @@ static enum plumb_status vocab_read_model(const struct plumb_file *file, struct 
 	return status;
 }
 
+static void vocab_free(struct plumb_vocab *v)
+{
+	free((void *)v->token);
+	free((void *)v->merge);
+	free((void *)v->kind);
+	free((void *)v->score);
+	free((void *)v->end);
+	free((void *)v->split);
+	free((void *)v->chat_template);
+	free((void *)v->name);
+}
+
+/* What every kind of file says in the same keys. */
+static enum plumb_status vocab_read_common(
+	const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
+{
+	char *template = NULL, *name = NULL;
+	enum plumb_status status = vocab_read_string(file, "tokenizer.chat_template", false, &template);
+	v->chat_template = template;
+	if (status || (status = vocab_read_ends(file, odd, v)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v->eos)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", odd, &v->pad)))
+		return status;
+	status = vocab_read_string(file, "general.name", false, &name);
+	v->name = name; /* a name that is no text is no reason to fail */
+	return status == PLUMB_E_MEMORY ? status : PLUMB_OK;
+}
+
+static enum plumb_status vocab_make(
+	const struct plumb_file *file, struct plumb_tokenizer **tok, struct oddities *odd, struct plumb_vocab *v)
+{
+	char *split = NULL;
+	enum plumb_status status = vocab_read_model(file, v);
+	if (!status && v->model == PLUMB_VOCAB_BYTES)
+		status = vocab_read_split(file, odd, &split);
+	v->split = split;
+	if (status || (status = vocab_read_lists(file, v)) || (status = vocab_read_flags(file, odd, v)) ||
+		(status = vocab_read_common(file, odd, v)) ||
+		(status = vocab_count_rows(file, v->tokens, false, odd)))
+		return status;
+	return plumb_tokenizer_new(tok, v);
+}
+
+/* From a tokenizer.json, which a folder has as it is. Its post-processor says what is put around a text,
+ * unless the model's configuration does. */
+static enum plumb_status vocab_make_from_json(
+	const struct plumb_file *file, struct plumb_tokenizer **tok, struct oddities *odd, struct plumb_vocab *v)
+{
+	const struct plumb_meta *json, *bos, *eos;
+	enum plumb_status status;
+	if ((status = vocab_find_meta(file, "tokenizer.huggingface.json", PLUMB_META_STRING, true, &json)) ||
+		(status = vocab_find_meta(file, "tokenizer.ggml.add_bos_token", PLUMB_META_BOOL, false, &bos)) ||
+		(status = vocab_find_meta(file, "tokenizer.ggml.add_eos_token", PLUMB_META_BOOL, false, &eos)) ||
+		(status = vocab_read_id(file, "tokenizer.ggml.bos_token_id", odd, &v->bos)) ||
+		(status = vocab_read_common(file, odd, v)))
+		return status;
+	v->add_bos = bos && bos->i && v->bos >= 0;
+	v->add_eos = eos && eos->i && v->eos >= 0;
+	if ((status = plumb_tokenizer_from_json(tok, json->s.p, json->s.n, v)))
+		return status;
+	if (bos && !bos->i)
+		plumb_tokenizer_add_bos(*tok, false);
+	if (eos && !eos->i)
+		plumb_tokenizer_add_eos(*tok, false);
+	return vocab_count_rows(file, plumb_tokenizer_size(*tok), true, odd);
+}
+
 enum plumb_status plumb_tokenizer_from_file(struct plumb_tokenizer **tok, const struct plumb_file *file)
 {
+	bool json = !plumb_file_meta_find(file, "tokenizer.ggml.model") &&
+		plumb_file_meta_find(file, "tokenizer.huggingface.json");
 	struct plumb_vocab v = { .bos = -1 };
 	struct oddities odd = { .n = 0 };
-	char *split = NULL, *template = NULL, *name = NULL;
-	enum plumb_status status;
 	*tok = NULL;
-	if ((status = vocab_read_model(file, &v)) ||
-		(v.model == PLUMB_VOCAB_BYTES && (status = vocab_read_split(file, &odd, &split))))
-		goto fail;
-	v.split = split;
-	if ((status = vocab_read_string(file, "tokenizer.chat_template", false, &template)) ||
-		(status = vocab_read_lists(file, &v)) || (status = vocab_read_flags(file, &odd, &v)) ||
-		(status = vocab_read_ends(file, &odd, &v)) ||
-		(status = vocab_read_id(file, "tokenizer.ggml.eos_token_id", NULL, &v.eos)) ||
-		(status = vocab_read_id(file, "tokenizer.ggml.padding_token_id", &odd, &v.pad)) ||
-		(status = vocab_count_rows(file, v.tokens, &odd)))
-		goto fail;
-	if ((status = vocab_read_string(file, "general.name", false, &name)) == PLUMB_E_MEMORY)
-		goto fail;
-	v.name = name; /* a name that is no text is no reason to fail */
-	v.chat_template = template;
-	status = plumb_tokenizer_new(tok, &v);
+	enum plumb_status status = json ? vocab_make_from_json(file, tok, &odd, &v)
+									: vocab_make(file, tok, &odd, &v);
 	for (int i = 0; !status && i < odd.n; i++)
 		plumb_tokenizer_warn(*tok, odd.text[i]);
-fail:
-	free((void *)v.token);
-	free((void *)v.merge);
-	free((void *)v.kind);
-	free((void *)v.score);
-	free((void *)v.end);
-	free(name);
-	free(template);
-	free(split);
+	vocab_free(&v);
 	return status;
 }

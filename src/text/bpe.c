@@ -66,7 +66,8 @@ static void bpe_heap_push(struct plumb_bpe *e, uint64_t v)
 
 static int32_t bpe_find_text(const struct plumb_bpe *e, uint32_t start, size_t n)
 {
-	return plumb_token_find(e->tok, e->piece + start, n);
+	int32_t id = plumb_token_find(e->tok, e->piece + start, n);
+	return id >= 0 && plumb_token_plain(e->tok, id) ? id : -1;
 }
 
 /* Key of the pair that begins at symbol i, and the token that it makes; false: it does not merge. */
@@ -80,8 +81,7 @@ static bool bpe_pair_key(const struct plumb_bpe *e, int32_t i, uint64_t *key, in
 	a = &e->symbol[i];
 	b = &e->symbol[next];
 	if (e->tok->order) {
-		if ((size_t)a->n + b->n > e->tok->longest || (*made = bpe_find_text(e, a->start, a->n + b->n)) < 0 ||
-			e->tok->kind[*made] != PLUMB_TOKEN_NORMAL)
+		if ((size_t)a->n + b->n > e->tok->longest || (*made = bpe_find_text(e, a->start, a->n + b->n)) < 0)
 			return false;
 		rank = e->tok->order[*made];
 	} else {
@@ -137,6 +137,15 @@ static void bpe_merge_all(struct plumb_bpe *e)
 	}
 }
 
+/* Is there anything for text that is no token? */
+static bool bpe_stands(const struct plumb_tokenizer *tok, const char *p, size_t n)
+{
+	for (size_t i = 0; tok->unk < 0 && i < n; i++)
+		if (tok->byte_id[(unsigned char)p[i]] < 0)
+			return false;
+	return true;
+}
+
 /* The symbols that a piece begins with; returns how many. What nothing stands for is left out: where pairs go
  * by rank, its neighbours then meet, as in the reference tokenizers. */
 static size_t bpe_cut(struct plumb_bpe *e, const char *piece, size_t n)
@@ -147,7 +156,7 @@ static size_t bpe_cut(struct plumb_bpe *e, const char *piece, size_t n)
 		int step = bytes ? 1 : plumb_utf8_step((const unsigned char *)piece + i, n - i);
 		size = step > 0 ? (size_t)step : 1; /* the text is valid */
 		int32_t id = bytes ? e->tok->byte_id[(unsigned char)piece[i]] : bpe_find_text(e, (uint32_t)i, size);
-		if (bytes && id < 0 && e->tok->unk < 0)
+		if (!e->tok->order && id < 0 && !bpe_stands(e->tok, piece + i, size))
 			continue;
 		e->symbol[count] = (struct symbol){ id, (int32_t)count - 1, (int32_t)count + 1, (uint32_t)i,
 			(uint32_t)size };
@@ -171,7 +180,7 @@ static enum plumb_status bpe_put_unknown(struct plumb_bpe *e, const struct symbo
 	if (covered < s->n && tok->unk < 0)
 		return PLUMB_OK;
 	if (covered < s->n) {
-		status = *unknown ? PLUMB_OK : plumb_ids_add(e->ids, tok->unk);
+		status = *unknown && tok->fuse ? PLUMB_OK : plumb_ids_add(e->ids, tok->unk);
 		*unknown = true;
 		return status;
 	}
@@ -205,7 +214,7 @@ enum plumb_status plumb_bpe_piece(void *bpe, const char *piece, size_t n)
 	if (status)
 		return status;
 	e->piece = piece;
-	if (e->tok->whole && (made = plumb_token_find(e->tok, piece, n)) >= 0 && plumb_token_plain(e->tok, made))
+	if (e->tok->whole && (made = bpe_find_text(e, 0, n)) >= 0)
 		return plumb_ids_add(e->ids, made);
 	size_t count = bpe_cut(e, piece, n);
 	e->used = 0;

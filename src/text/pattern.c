@@ -54,6 +54,8 @@ static const struct plumb_pattern_set sets[] = {
 };
 #define SETS (sizeof sets / sizeof sets[0])
 
+const char plumb_pattern_words[] = GPT2, plumb_pattern_digit[] = DIGIT;
+
 /* Is the name one of these, which have a space between them? */
 static bool pattern_names(const char *names, const char *name)
 {
@@ -78,11 +80,25 @@ bool plumb_vocab_adds_bos(const char *split)
 	return set && set->add_bos;
 }
 
+/* Is it this text, be line breaks written as escapes or as they are? */
+static bool pattern_is(const char *pattern, struct plumb_span text)
+{
+	size_t i = 0;
+	for (; *pattern && i < text.n; i++, pattern++) {
+		char escape = text.p[i] == '\n' ? 'n' : text.p[i] == '\r' ? 'r' : 0;
+		if (escape && (pattern[0] != '\\' || *++pattern != escape))
+			return false;
+		if (!escape && *pattern != text.p[i])
+			return false;
+	}
+	return !*pattern && i == text.n;
+}
+
 const char *plumb_pattern_known(struct plumb_span text)
 {
 	for (size_t i = 0; i < SETS; i++)
 		for (int k = 0; k < PLUMB_PATTERNS && sets[i].text[k]; k++)
-			if (strlen(sets[i].text[k]) == text.n && !memcmp(sets[i].text[k], text.p, text.n))
+			if (pattern_is(sets[i].text[k], text))
 				return sets[i].text[k];
 	return NULL;
 }

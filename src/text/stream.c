@@ -39,7 +39,8 @@ enum plumb_status plumb_stream_token(struct plumb_stream *stream, const struct p
 			stream->count);
 	if (!specials && plumb_tokenizer_is_special(tok, id))
 		return PLUMB_OK;
-	if (tok->strip && !stream->begun && token.n && *token.p == ' ') {
+	for (bool strip = tok->strip && !stream->begun; strip && token.n && *token.p == ' ';
+		 strip = tok->strip_all) {
 		token.p++;
 		token.n--;
 	}

@@ -72,7 +72,11 @@ struct plumb_normal {
 
 struct plumb_tokenizer {
 	enum plumb_vocab_model model;
-	bool spaces; /* a blank stands for SentencePiece's U+2581 in tokens and in normalised text */
+	bool fallback;           /* "<0x0A>" is the token of a byte, whatever kind it has */
+	bool mixed;              /* user-defined tokens come out of merges, too */
+	bool fuse;               /* one unknown token for a run of unknown text */
+	bool bytes_made, marked; /* while steps are read: by ByteLevel; blanks have been marked */
+	bool spaces;             /* a blank stands for SentencePiece's U+2581 in tokens and in normalised text */
 	size_t tokens;
 	char *bytes;     /* of all tokens, one after the other */
 	uint32_t *start; /* tokens + 1 offsets into bytes */
@@ -94,7 +98,8 @@ struct plumb_tokenizer {
 	int32_t bos, eos, unk; /* -1: none */
 	struct plumb_ids end;  /* what ends a turn */
 	bool add_bos, add_eos, nfc;
-	bool strip; /* the first token's leading blank is none of the text's */
+	bool strip;     /* the first token's leading blank is none of the text's */
+	bool strip_all; /* nor are its other leading blanks */
 	struct plumb_split *split;
 	const struct plumb_template *template; /* NULL: none, or not known */
 	char unknown[160]; /* what the file's own is called in a refusal; empty: it has none */
@@ -116,13 +121,23 @@ bool plumb_alphabet_decode(const int16_t *alphabet, struct plumb_span s, char *o
 uint32_t *plumb_token_slot(const struct plumb_tokenizer *tok, struct plumb_span a, struct plumb_span b);
 /* Is it a token that text may become where no special is looked for? */
 bool plumb_token_plain(const struct plumb_tokenizer *tok, int32_t id);
+/* A blank for each U+2581; returns the bytes written, at most as many. */
+size_t plumb_token_unescape(struct plumb_span s, char *out);
 /* SentencePiece's mark for a blank, U+2581. */
 #define PLUMB_SPACE_MARK "\xe2\x96\x81"
 #define PLUMB_SPACE_MARK_SIZE 3
 /* A table of at most half load for n entries; *mask is its size - 1. */
 uint32_t *plumb_table_new(size_t n, size_t *mask);
 
+/* --- tokenizer.c --- */
+/* What is the same whatever the vocabulary came from: bos, eos and other ids, name and template. */
+enum plumb_status plumb_tokenizer_finish(struct plumb_tokenizer *tok, const struct plumb_vocab *v);
+struct plumb_tokenizer *plumb_tokenizer_blank(void); /* NULL: no memory */
+
 /* --- merges.c --- */
+/* The same of pairs, two spans to each. */
+enum plumb_status plumb_merges_read_pairs(
+	struct plumb_tokenizer *tok, const struct plumb_span *pair, size_t n, const int16_t *alphabet);
 enum plumb_status plumb_merges_read(
 	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet);
 /* Rank of the merge of two tokens; UINT32_MAX: they do not merge. */
@@ -149,8 +164,10 @@ int32_t plumb_special_find(const struct plumb_tokenizer *tok, const char *text);
 /* Keep a warning; those of the same format are counted. */
 void plumb_warn(struct plumb_tokenizer *tok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- encode.c --- */
+/* --- ids.c --- */
 enum plumb_status plumb_ids_add(struct plumb_ids *ids, int32_t id);
+
+/* --- encode.c --- */
 /* Encode without BOS and EOS and append. */
 enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
 	size_t size, enum plumb_specials specials);
@@ -179,6 +196,7 @@ struct plumb_pattern_set {
 const struct plumb_pattern_set *plumb_pattern_named(const char *name); /* NULL: not known */
 /* The table's copy of a pattern that is given as tokenizer.json has it; NULL: not known. */
 const char *plumb_pattern_known(struct plumb_span text);
+extern const char plumb_pattern_words[], plumb_pattern_digit[]; /* of ByteLevel and Digits */
 /* A pattern of the table, or a text that is taken literally, as PCRE2's code. */
 enum plumb_status plumb_pattern_compile(const char *text, void **code);
 enum plumb_status plumb_pattern_literal(struct plumb_span text, void **code);

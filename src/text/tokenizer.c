@@ -106,37 +106,53 @@ static enum plumb_status tokenizer_read_bytes(
 	return plumb_merges_read(tok, v, alphabet);
 }
 
-enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct plumb_vocab *v)
+struct plumb_tokenizer *plumb_tokenizer_blank(void)
 {
 	struct plumb_tokenizer *tok = calloc(1, sizeof *tok);
-	int16_t alphabet[PLUMB_ALPHABET];
-	enum plumb_status s;
-	*out = NULL;
-	if (!tok)
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
-	plumb_alphabet_fill(alphabet);
+	if (!tok || plumb_split_new(&tok->split)) {
+		plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
+		free(tok);
+		return NULL;
+	}
 	memset(tok->byte_id, -1, sizeof tok->byte_id);
-	tok->model = v->model;
-	tok->unk = -1;
-	if (v->model == PLUMB_VOCAB_SCORES && !v->score)
-		s = plumb_fail(PLUMB_E_FORMAT, "a vocabulary that goes by scores has none");
-	else
-		s = plumb_split_new(&tok->split);
-	if (!s)
-		s = v->model == PLUMB_VOCAB_SCORES ? tokenizer_read_sentencepiece(tok, v, alphabet)
-										   : tokenizer_read_bytes(tok, v, alphabet);
-	if (s || (s = plumb_specials_read(tok)) || (s = tokenizer_read_ids(tok, v)) ||
-		(s = tokenizer_read_ends(tok, v)))
-		goto fail;
+	tok->bos = tok->eos = tok->unk = -1;
+	tok->fuse = true;
+	return tok;
+}
+
+enum plumb_status plumb_tokenizer_finish(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
+{
+	enum plumb_status status = tokenizer_read_ids(tok, v);
+	if (status || (status = tokenizer_read_ends(tok, v)))
+		return status;
 	for (size_t i = 0; v->name && v->name[i] && i < sizeof tok->name - 1; i++)
 		tok->name[i] = v->name[i] < ' ' || v->name[i] > '~' ? '?' : v->name[i];
 	if (v->chat_template)
 		plumb_template_read(tok, v->chat_template, strlen(v->chat_template));
+	return PLUMB_OK;
+}
+
+enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct plumb_vocab *v)
+{
+	struct plumb_tokenizer *tok = plumb_tokenizer_blank();
+	int16_t alphabet[PLUMB_ALPHABET];
+	enum plumb_status s;
+	*out = NULL;
+	if (!tok)
+		return PLUMB_E_MEMORY;
+	plumb_alphabet_fill(alphabet);
+	tok->model = v->model;
+	if (v->model == PLUMB_VOCAB_SCORES && !v->score)
+		s = plumb_fail(PLUMB_E_FORMAT, "a vocabulary that goes by scores has none");
+	else
+		s = v->model == PLUMB_VOCAB_SCORES ? tokenizer_read_sentencepiece(tok, v, alphabet)
+										   : tokenizer_read_bytes(tok, v, alphabet);
+	if (s || (s = plumb_specials_read(tok)) || (s = plumb_tokenizer_finish(tok, v))) {
+		plumb_tokenizer_free(tok);
+		return s;
+	}
 	*out = tok;
 	return PLUMB_OK;
-fail:
-	plumb_tokenizer_free(tok);
-	return s;
 }
 
 void plumb_tokenizer_free(struct plumb_tokenizer *tok)
@@ -159,6 +175,7 @@ void plumb_tokenizer_free(struct plumb_tokenizer *tok)
 }
 
 void plumb_tokenizer_normalise(struct plumb_tokenizer *tok, bool nfc) { tok->nfc = nfc; }
+void plumb_tokenizer_add_eos(struct plumb_tokenizer *tok, bool add) { tok->add_eos = add && tok->eos >= 0; }
 void plumb_tokenizer_add_bos(struct plumb_tokenizer *tok, bool add) { tok->add_bos = add && tok->bos >= 0; }
 
 size_t plumb_tokenizer_size(const struct plumb_tokenizer *tok) { return tok->tokens; }

@@ -62,7 +62,7 @@ int32_t plumb_token_find(const struct plumb_tokenizer *tok, const char *bytes, s
 
 bool plumb_token_plain(const struct plumb_tokenizer *tok, int32_t id)
 {
-	return tok->kind[id] == PLUMB_TOKEN_NORMAL;
+	return tok->kind[id] == PLUMB_TOKEN_NORMAL || (tok->mixed && tok->kind[id] == PLUMB_TOKEN_USER);
 }
 
 uint32_t *plumb_table_new(size_t n, size_t *mask)
@@ -149,8 +149,7 @@ static int tokens_byte(struct plumb_span s)
 	return byte;
 }
 
-/* A blank for each U+2581. */
-static size_t tokens_unescape(struct plumb_span s, char *out)
+size_t plumb_token_unescape(struct plumb_span s, char *out)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; n++) {
@@ -168,6 +167,8 @@ static size_t tokens_decode(struct plumb_tokenizer *tok, const int16_t *alphabet
 {
 	size_t n = s.n;
 	int byte;
+	if (tok->fallback && *kind == PLUMB_TOKEN_NORMAL && tokens_byte(s) >= 0)
+		*kind = PLUMB_TOKEN_BYTE;
 	if (tok->model == PLUMB_VOCAB_BYTES && *kind == PLUMB_TOKEN_NORMAL && s.n) {
 		if (plumb_alphabet_decode(alphabet, s, out, &n))
 			return n;
@@ -184,7 +185,7 @@ static size_t tokens_decode(struct plumb_tokenizer *tok, const int16_t *alphabet
 		/* Normalised text has no blanks of its own, so no text becomes a token that has one. */
 		if (*kind == PLUMB_TOKEN_NORMAL && s.n && memchr(s.p, ' ', s.n))
 			*kind = PLUMB_TOKEN_LITERAL;
-		return tokens_unescape(s, out);
+		return plumb_token_unescape(s, out);
 	}
 	if (s.n)
 		memcpy(out, s.p, s.n);
@@ -202,7 +203,8 @@ static enum plumb_status tokens_read_token(
 	tok->kind[i] = (uint8_t)kind;
 	tok->start[i + 1] = tok->start[i] + (uint32_t)n;
 	if (!n) {
-		plumb_warn(tok, "token %zu is empty; no text becomes it", i);
+		if (v->token[i].p) /* an id that the vocabulary passes over is not worth a word */
+			plumb_warn(tok, "token %zu is empty; no text becomes it", i);
 		return PLUMB_OK;
 	}
 	if (kind == PLUMB_TOKEN_BYTE) {

@@ -17,6 +17,7 @@ TCase *text_sample_case(void);
 TCase *text_vocab_case(void);
 TCase *text_merges_case(void);
 TCase *text_metadata_case(void);
+TCase *text_json_case(void);
 TCase *text_scores_case(void);
 struct tiny;
 /* A small vocabulary in t and its tokenizer; ids from 256: ab bc abc aa aaa <x> <x>y <u> */

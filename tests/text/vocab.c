@@ -231,6 +231,27 @@ START_TEST(split_names)
 }
 END_TEST
 
+/* A piece that is a token becomes it where the pattern's models have it so, merge or none. */
+START_TEST(split_whole)
+{
+	struct tiny t;
+	struct plumb_tokenizer *tok;
+	int32_t *ids;
+	size_t n;
+
+	tiny_init(&t);
+	tiny_token(&t, "abc", 1);
+	t.v.split = _i ? "llama-bpe" : "dbrx";
+	ck_good(plumb_tokenizer_new(&tok, &t.v));
+	ck_good(plumb_tokenize(tok, "abc", 3, PLUMB_SPECIALS_TEXT, &ids, &n));
+	ck_assert_uint_eq(n, _i ? 1 : 3);
+	ck_assert(
+		plumb_vocab_adds_bos("llama-bpe") && !plumb_vocab_adds_bos("dbrx") && !plumb_vocab_adds_bos("x"));
+	free(ids);
+	plumb_tokenizer_free(tok);
+}
+END_TEST
+
 static enum plumb_status join(void *user, const char *piece, size_t n)
 {
 	char *out = user;
@@ -281,6 +302,7 @@ TCase *text_vocab_case(void)
 	tcase_add_test(c, byte_without_token);
 	text_add_loop(c, markers_are_control, COUNT(markers));
 	text_add_loop(c, split_names, COUNT(split_name));
+	text_add_loop(c, split_whole, 2);
 	text_add_loop(c, split_pieces, COUNT(pieces));
 	return c;
 }
