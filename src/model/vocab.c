@@ -101,10 +101,10 @@ static enum plumb_status vocab_read_split(const struct plumb_file *file, struct 
 	const struct plumb_family *family;
 	if (status || (*split && **split))
 		return status;
-	if (!(family = plumb_family_of(file, &status)))
+	if (!(family = plumb_family_of(file, &status)) || !family->split)
 		return plumb_fail(PLUMB_E_FORMAT,
 			"no tokenizer: key tokenizer.ggml.pre is missing, and general.architecture is no family "
-			"whose pattern plumb knows");
+			"whose one pattern plumb knows");
 	free(*split);
 	if (!(*split = strdup(family->split)))
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the name of a pattern");
