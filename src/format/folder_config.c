@@ -29,8 +29,8 @@ const struct plumb_folder_family plumb_folder_families[PLUMB_FOLDER_TYPES] = {
 };
 
 /* READ: by code, here or in another file. NUMBER: as `to`, if it is there. HARMLESS: changes no number that
- * plumb computes. OFF: the same as long as it is false, 0 or empty, ONE: as long as it is 1; else, as any key
- * that no row names, it becomes config.json.KEY, of which src/model says whether that can be run. */
+ * plumb computes. OFF: the same as long as it is false, 0 or empty, ONE: as long as it is 1 or true; else, as
+ * any key that no row names, it becomes config.json.KEY, of which src/model says whether that can be run. */
 enum use { READ, NUMBER, HARMLESS, OFF, ONE };
 #define OF(type) (1u << PLUMB_FOLDER_##type)
 #define ALL 0u
@@ -89,6 +89,7 @@ static const struct {
 	{ "compression_config", OFF, ALL, NULL },
 	{ "quantization", OFF, ALL, NULL },
 	{ "use_bidirectional_attention", OFF, ALL, NULL },
+	{ "is_causal", ONE, ALL, NULL },
 	{ "is_encoder_decoder", OFF, ALL, NULL },
 	{ "add_cross_attention", OFF, ALL, NULL },
 	{ "cross_attention_hidden_size", OFF, ALL, NULL },
@@ -297,7 +298,7 @@ static enum plumb_status folder_config_key(struct plumb_folder *f, const char *k
 		if (strcmp(key, rows[i].key) != 0 || (rows[i].types && !(rows[i].types & (1u << f->type))))
 			continue;
 		if ((rows[i].use == OFF && !folder_config_off(value)) ||
-			(rows[i].use == ONE && json_number_value(value) != 1))
+			(rows[i].use == ONE && json_number_value(value) != 1 && !json_is_true(value)))
 			break;
 		if (rows[i].use == NUMBER) {
 			PLUMB_TRY(plumb_folder_number(f->config, key, -1e30, 1e30, 0, &number));

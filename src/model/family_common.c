@@ -126,6 +126,7 @@ const struct plumb_key_row plumb_family_common[] = {
 	REFUSED("config.json.compression_config", "compressed weights"),
 	REFUSED(
 		"config.json.use_bidirectional_attention", "attention without a causal mask (an embedding model)"),
+	REFUSED("config.json.is_causal", "attention without a causal mask (an embedding model)"),
 	REFUSED("config.json.is_encoder_decoder", "an encoder and a decoder"),
 	REFUSED("config.json.*cross_attention*", "attention to another model's output"),
 	REFUSED("config.json.clip_qkv", "bounds of queries, keys and values"),
