@@ -50,8 +50,11 @@ static enum plumb_status folder_open_part(
 	if (!path)
 		return plumb_fail(PLUMB_E_MEMORY, "no memory for the path of %.64s", name);
 	enum plumb_status s = open(part, path);
-	if (!s && strcmp((*part)->format_name, "safetensors") != 0)
+	if (!s && strcmp((*part)->format_name, "safetensors") != 0) {
 		s = plumb_fail(PLUMB_E_FORMAT, "%s: %s, expected safetensors", path, (*part)->format_name);
+		plumb_file_close(*part);
+		*part = NULL;
+	}
 	free(path);
 	return s;
 }
