@@ -138,12 +138,17 @@ static const struct {
 	{ 6, PLUMB_Q5_0, 176 },
 	{ 7, PLUMB_Q5_1, 192 },
 	{ 8, PLUMB_Q8_0, 272 },
+	{ 10, PLUMB_Q2_K, 84 },
+	{ 11, PLUMB_Q3_K, 110 },
 	{ 12, PLUMB_Q4_K, 144 },
 	{ 13, PLUMB_Q5_K, 176 },
 	{ 14, PLUMB_Q6_K, 210 },
+	{ 20, PLUMB_IQ4_NL, 144 },
+	{ 23, PLUMB_IQ4_XS, 136 },
 	{ 26, PLUMB_I32, 1024 },
 	{ 28, PLUMB_F64, 2048 },
 	{ 30, PLUMB_BF16, 512 },
+	{ 39, PLUMB_MXFP4, 136 },
 };
 
 START_TEST(good_type)

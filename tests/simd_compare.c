@@ -41,11 +41,6 @@ static void start(uint64_t seed)
 /* Any bits, but scales that are finite. */
 static void random_blocks(enum plumb_type type, unsigned char *p, int64_t blocks)
 {
-	static const int scale_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
-		[PLUMB_Q5_1] = { 0, 2 },
-		[PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 },
-		[PLUMB_Q6_K] = { 208, 208 } };
 	for (int64_t b = 0; b < blocks; b++, p += plumb_type_bytes(type)) {
 		if (plumb_type_is_float(type)) {
 			float f = uniform(1);
@@ -54,11 +49,10 @@ static void random_blocks(enum plumb_type type, unsigned char *p, int64_t blocks
 		}
 		for (size_t i = 0; i < plumb_type_bytes(type); i++)
 			p[i] = (unsigned char)(random_bits() >> 13);
-		for (int i = 0; i < 2; i++) {
-			uint16_t h = plumb_f32_to_f16(
-				random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
-			memcpy(p + scale_at[type][i], &h, sizeof h);
-		}
+		float scale[2];
+		for (int i = 0; i < 2; i++)
+			scale[i] = random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f); /* some subnormal */
+		plumb_type_put_scales(type, p, scale);
 	}
 }
 

@@ -28,12 +28,17 @@ except ImportError as missing:  # also the answer to --help without them
 
 Q = gguf.GGMLQuantizationType
 SEED = 20250703
-TYPES = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K"]
+TYPES = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q4_K", "Q5_K", "Q6_K", "Q2_K",
+         "Q3_K", "IQ4_NL", "IQ4_XS", "MXFP4"]
 # byte offsets of the f16 scales (and minima) in a block
 SCALES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2],
-          "Q6_K": [208]}
+          "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108], "IQ4_NL": [0], "IQ4_XS": [0], "MXFP4": []}
 # f16 bits: 0, -0, smallest and largest subnormal of both signs, smallest normal, 1, -1, largest of both signs
 SPECIAL = [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x83FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF]
+
+
+# exponents of MXFP4: the smallest, whose scales are subnormal, one, the largest, whose products are infinite
+EXPONENTS = [0, 1, 2, 3, 127, 128, 129, 253, 254, 255]
 
 
 # ---- bytes ----
@@ -48,8 +53,11 @@ def blocks(rng, name):
     if name == "BF16":
         return plain_patterns(rng, [0, 0x8000, 1, 0x8001, 0x7F, 0x807F, 0x80, 0x3F80, 0xBF80, 0x7F7F, 0xFF7F, 0x7F80,
                                     0xFF80, 0x7FC0, 0xFFC1, 0x7FFF])
-    count = 24 if name.endswith("_K") else 64
+    count = 24 if gguf.GGML_QUANT_SIZES[Q[name]][0] == 256 else 64
     raw = rng.integers(0, 256, (count, gguf.GGML_QUANT_SIZES[Q[name]][1]), dtype=np.uint8)
+    if name == "MXFP4":
+        raw[:, 0] = rng.integers(80, 150, count)
+        raw[:len(EXPONENTS), 0] = EXPONENTS
     for turn, at in enumerate(SCALES[name]):
         value = (rng.normal(0, 1, count) * 10.0 ** rng.uniform(-5, 0, count)).astype(np.float16).view(np.uint16)
         value[:len(SPECIAL)] = np.roll(SPECIAL, 3 * turn)  # the minimum is special where the scale is not
@@ -118,6 +126,57 @@ def loop_q6_k(b):
     return list(out)
 
 
+def loop_twos(b, qs):
+    """Q2_K, Q3_K: 2 bits of element n in 64 bytes."""
+    return [b[qs + 32 * (n // 128) + n % 32] >> 2 * (n % 128 // 32) & 3 for n in range(256)]
+
+
+def loop_q2_k(b):
+    """Sixteen bytes: scale low, minimum high, of 16 elements each; 2 bits; d; dmin."""
+    d, dmin = half(b, 80), half(b, 82)
+    return [d * np.float32(b[n // 16] & 15) * np.float32(q) - dmin * np.float32(b[n // 16] >> 4)
+            for n, q in enumerate(loop_twos(b, 16))]
+
+
+def loop_q3_k(b):
+    """32 bytes of third bits (0 takes 4 off); 2 bits; 16 scales of 6 bits in 12 bytes, as ggml's kmask words; d."""
+    d, out = half(b, 108), []
+    a0, a1, tmp = struct.unpack_from("<III", b, 96)
+    low, two = 0x0F0F0F0F, 0x03030303
+    words = [a0 & low | (tmp & two) << 4, a1 & low | (tmp >> 2 & two) << 4, a0 >> 4 & low | (tmp >> 4 & two) << 4,
+             a1 >> 4 & low | (tmp >> 6 & two) << 4]
+    scales = struct.pack("<IIII", *words)
+    for n, q in enumerate(loop_twos(b, 32)):
+        q -= 0 if b[n % 32] >> (n // 32) & 1 else 4
+        out.append(d * np.float32(scales[n // 16] - 32) * np.float32(q))
+    return out
+
+
+IQ4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+E2M1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
+
+
+def loop_codes(b, qs, d, values):
+    return [d * np.float32(values[b[qs + j] & 15]) for j in range(16)] + \
+        [d * np.float32(values[b[qs + j] >> 4]) for j in range(16)]
+
+
+def loop_iq4_xs(b):
+    """d; two high bits of eight scales; their low four; 128 bytes of codes."""
+    d, high, out = half(b, 0), struct.unpack_from("<H", b, 2)[0], []
+    for j in range(8):
+        scale = (b[4 + j // 2] >> 4 * (j % 2) & 15) | (high >> 2 * j & 3) << 4
+        out += loop_codes(b, 8 + 16 * j, d * np.float32(scale - 32), IQ4)
+    return out
+
+
+def loop_mxfp4(b):
+    """The OCP format: 2^(e - 127) times numbers of a sign, two bits of exponent and one of fraction. ggml doubles
+    the numbers, so that they are integers; its zero has no sign, and 2^-128 has no bits to lose."""
+    scale = np.float32(2.0 ** (b[0] - 128))
+    return loop_codes(b, 1, scale, [2 * v for v in E2M1] + [-2 * v if v else 0 for v in E2M1])
+
+
 # Without a minimum the sum must not be made: -0 + 0 is 0. NEVER + x is x for every x.
 NEVER = np.float32(-0.0)
 LOOPS = {
@@ -131,13 +190,18 @@ LOOPS = {
     "Q4_K": lambda b: loop_k(b, 16, None),
     "Q5_K": lambda b: loop_k(b, 48, 16),
     "Q6_K": loop_q6_k,
+    "Q2_K": loop_q2_k,
+    "Q3_K": loop_q3_k,
+    "IQ4_NL": lambda b: loop_codes(b, 2, half(b, 0), IQ4),
+    "IQ4_XS": loop_iq4_xs,
+    "MXFP4": loop_mxfp4,
 }
 
 
 def from_ggml(lib, name, raw, count):
     """ggml's own C: void dequantize_row_T(const block_T *, float *, int64_t)."""
     function = {"F16": "ggml_fp16_to_fp32_row", "BF16": "ggml_bf16_to_fp32_row"}.get(
-        name, "dequantize_row_" + (name[:-1] + "K" if name.endswith("_K") else name.lower()).replace("Q", "q"))
+        name, "dequantize_row_" + (name[:-1] + "K" if name.endswith("_K") else name.lower()).replace("Q", "q", 1))
     out = np.zeros(count, np.float32)
     getattr(lib, function)(ctypes.c_void_p(raw.ctypes.data), ctypes.c_void_p(out.ctypes.data), ctypes.c_int64(count))
     return out

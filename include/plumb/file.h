@@ -26,7 +26,7 @@ struct plumb_span {
 struct plumb_file_tensor {
 	struct plumb_span name;
 	enum plumb_type type;  /* PLUMB_TYPE_COUNT: one that plumb does not compute with */
-	const char *type_name; /* "Q4_K"; also of those ("IQ4_NL"); never NULL */
+	const char *type_name; /* "Q4_K"; also of those ("IQ3_S"); never NULL */
 	int rank;
 	int64_t dim[PLUMB_MAX_RANK]; /* outermost first */
 	const void *data;            /* aligned as the file aligns it */

@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* Element types. Q* are the block formats of GGUF, bit for bit; K types have blocks of
- * 256 elements, the other Q types blocks of 32. */
+/* Element types. Those from Q8_0 on are the block formats of GGUF, bit for bit; K types and IQ4_XS have
+ * blocks of 256 elements, the others of 32. */
 enum plumb_type {
 	PLUMB_F32,
 	PLUMB_F64,
@@ -29,6 +29,11 @@ enum plumb_type {
 	PLUMB_Q4_K,
 	PLUMB_Q5_K,
 	PLUMB_Q6_K,
+	PLUMB_Q2_K,
+	PLUMB_Q3_K,
+	PLUMB_IQ4_NL,
+	PLUMB_IQ4_XS,
+	PLUMB_MXFP4,
 	PLUMB_TYPE_COUNT
 };
 

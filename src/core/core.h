@@ -47,6 +47,15 @@ float plumb_bf16_to_f32(uint16_t h);
 uint16_t plumb_f32_to_bf16(float f);
 bool plumb_type_is_float(enum plumb_type type);  /* F32, F64, F16, BF16 */
 bool plumb_type_is_weight(enum plumb_type type); /* may be a matmul weight */
+/* Of a block, to the scales that are floats: scale[0], and scale[1] for those with a minimum; other bytes
+ * stay as they are. What fills blocks at random needs it, as any bytes else are fine. */
+void plumb_type_put_scales(enum plumb_type type, void *block, const float scale[2]);
+/* What the codes of 4 bits stand for, MXFP4's doubled; scales in sub-blocks of 16 and 32; 2^(e - 128), with
+ * which those doubled values go. */
+extern const int8_t plumb_type_iq4_values[16], plumb_type_mxfp4_values[16];
+int plumb_type_q3_k_scale(const uint8_t *block, int j);
+int plumb_type_iq4_xs_scale(const uint8_t *block, int j);
+float plumb_type_e8m0_half(uint8_t e);
 /* Bytes of n elements; false when n is not whole blocks or the product overflows. */
 bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes);
 

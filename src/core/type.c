@@ -4,6 +4,7 @@
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "plumb reads the numbers of model files in place, so it needs a little-endian machine"
 #endif
+#include <math.h>
 #include <string.h>
 #include "core/core.h"
 
@@ -181,26 +182,101 @@ static void type_block_q6_k(const uint8_t *src, float *dst) /* low[128]; high[64
 	}
 }
 
+static void type_block_q2_k(const uint8_t *src, float *dst) /* scale, min << 4 [16]; twos[64]; half d, dmin */
+{
+	float d = type_half_at(src + 80), dmin = type_half_at(src + 82);
+	for (int n = 0; n < 256; n++) {
+		float scale = d * (float)(src[n / 16] & 15), min = dmin * (float)(src[n / 16] >> 4);
+		dst[n] = scale * (float)(src[16 + n / 128 * 32 + n % 32] >> n % 128 / 32 * 2 & 3) - min;
+	}
+}
+
+int plumb_type_q3_k_scale(const uint8_t *block, int j)
+{
+	const uint8_t *s = block + 96;
+	return ((s[j % 8] >> j / 8 * 4 & 15) | (s[8 + j % 4] >> j / 4 * 2 & 3) << 4) - 32;
+}
+
+static void type_block_q3_k(const uint8_t *src, float *dst) /* high[32]; twos[64]; scales[12]; half d */
+{
+	float d = type_half_at(src + 108);
+	for (int n = 0; n < 256; n++) {
+		int low = src[32 + n / 128 * 32 + n % 32] >> n % 128 / 32 * 2 & 3, high = src[n % 32] >> n / 32 & 1;
+		dst[n] = d * (float)plumb_type_q3_k_scale(src, n / 16) * (float)((low | high << 2) - 4);
+	}
+}
+
+/* What the sixteen codes of the IQ4 types stand for, and those of MXFP4, doubled: its 0.5 is an integer so.
+ */
+const int8_t plumb_type_iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69,
+	89, 113 };
+const int8_t plumb_type_mxfp4_values[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+
+static void type_codes(const uint8_t *q, const int8_t *values, float d, float *dst) /* low half first */
+{
+	for (int i = 0; i < 16; i++) {
+		dst[i] = d * (float)values[q[i] & 15];
+		dst[i + 16] = d * (float)values[q[i] >> 4];
+	}
+}
+
+static void type_block_iq4_nl(const uint8_t *src, float *dst) /* half d; codes */
+{
+	type_codes(src + 2, plumb_type_iq4_values, type_half_at(src), dst);
+}
+
+int plumb_type_iq4_xs_scale(const uint8_t *block, int j)
+{
+	return ((block[4 + j / 2] >> j % 2 * 4 & 15) | (type_u16(block + 2) >> j * 2 & 3) << 4) - 32;
+}
+
+static void type_block_iq4_xs(
+	const uint8_t *src, float *dst) /* half d; high bits of scales; low ones[4]; codes[128] */
+{
+	for (int j = 0; j < 8; j++)
+		type_codes(src + 8 + j * 16, plumb_type_iq4_values,
+			type_half_at(src) * (float)plumb_type_iq4_xs_scale(src, j), dst + j * 32);
+}
+
+float plumb_type_e8m0_half(uint8_t e)
+{
+	uint32_t bits = e < 2 ? UINT32_C(0x00200000) << e : (uint32_t)(e - 1) << 23; /* subnormal at first */
+	float f;
+	memcpy(&f, &bits, sizeof f);
+	return f;
+}
+
+static void type_block_mxfp4(const uint8_t *src, float *dst) /* exponent; codes */
+{
+	type_codes(src + 1, plumb_type_mxfp4_values, plumb_type_e8m0_half(src[0]), dst);
+}
+
 static const struct {
 	const char *name;
 	int64_t block;
 	size_t bytes;
 	bool is_float;
 	void (*to_f32)(const uint8_t *src, float *dst); /* one block */
+	int halves, half[2];                            /* of a block, and where they are */
 } types[PLUMB_TYPE_COUNT] = {
 	[PLUMB_F32] = { "f32", 1, 4, true, type_block_f32 },
 	[PLUMB_F64] = { "f64", 1, 8, true, type_block_f64 },
 	[PLUMB_F16] = { "f16", 1, 2, true, type_block_f16 },
 	[PLUMB_BF16] = { "bf16", 1, 2, true, type_block_bf16 },
 	[PLUMB_I32] = { "i32", 1, 4, false, NULL },
-	[PLUMB_Q8_0] = { "q8_0", 32, 34, false, type_block_q8_0 },
-	[PLUMB_Q4_0] = { "q4_0", 32, 18, false, type_block_q4_0 },
-	[PLUMB_Q4_1] = { "q4_1", 32, 20, false, type_block_q4_1 },
-	[PLUMB_Q5_0] = { "q5_0", 32, 22, false, type_block_q5_0 },
-	[PLUMB_Q5_1] = { "q5_1", 32, 24, false, type_block_q5_1 },
-	[PLUMB_Q4_K] = { "q4_k", 256, 144, false, type_block_q4_k },
-	[PLUMB_Q5_K] = { "q5_k", 256, 176, false, type_block_q5_k },
-	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, type_block_q6_k },
+	[PLUMB_Q8_0] = { "q8_0", 32, 34, false, type_block_q8_0, 1, { 0 } },
+	[PLUMB_Q4_0] = { "q4_0", 32, 18, false, type_block_q4_0, 1, { 0 } },
+	[PLUMB_Q4_1] = { "q4_1", 32, 20, false, type_block_q4_1, 2, { 0, 2 } },
+	[PLUMB_Q5_0] = { "q5_0", 32, 22, false, type_block_q5_0, 1, { 0 } },
+	[PLUMB_Q5_1] = { "q5_1", 32, 24, false, type_block_q5_1, 2, { 0, 2 } },
+	[PLUMB_Q4_K] = { "q4_k", 256, 144, false, type_block_q4_k, 2, { 0, 2 } },
+	[PLUMB_Q5_K] = { "q5_k", 256, 176, false, type_block_q5_k, 2, { 0, 2 } },
+	[PLUMB_Q6_K] = { "q6_k", 256, 210, false, type_block_q6_k, 1, { 208 } },
+	[PLUMB_Q2_K] = { "q2_k", 256, 84, false, type_block_q2_k, 2, { 80, 82 } },
+	[PLUMB_Q3_K] = { "q3_k", 256, 110, false, type_block_q3_k, 1, { 108 } },
+	[PLUMB_IQ4_NL] = { "iq4_nl", 32, 18, false, type_block_iq4_nl, 1, { 0 } },
+	[PLUMB_IQ4_XS] = { "iq4_xs", 256, 136, false, type_block_iq4_xs, 1, { 0 } },
+	[PLUMB_MXFP4] = { "mxfp4", 32, 17, false, type_block_mxfp4 },
 };
 
 static bool type_known(enum plumb_type type) { return (int)type >= 0 && type < PLUMB_TYPE_COUNT; }
@@ -212,6 +288,17 @@ bool plumb_type_is_float(enum plumb_type type) { return type_known(type) && type
 bool plumb_type_is_weight(enum plumb_type type)
 {
 	return type_known(type) && types[type].to_f32 && type != PLUMB_F64;
+}
+
+void plumb_type_put_scales(enum plumb_type type, void *block, const float scale[2])
+{
+	uint8_t *b = block;
+	for (int i = 0; i < types[type].halves; i++) {
+		uint16_t h = plumb_f32_to_f16(scale[i]);
+		memcpy(b + types[type].half[i], &h, sizeof h);
+	}
+	if (type == PLUMB_MXFP4)
+		b[0] = (uint8_t)(scale[0] == 0 ? 0 : 128 + ilogbf(scale[0]));
 }
 
 bool plumb_type_size(enum plumb_type type, int64_t n, size_t *bytes)

@@ -14,11 +14,6 @@ static float case_uniform(uint64_t *state, float most)
 /* Random content: block types get any bits, but scales that are sane numbers. */
 static void case_fill(const struct plumb_tensor *t, uint64_t *state, int64_t index_below)
 {
-	static const int half_at[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
-		[PLUMB_Q5_1] = { 0, 2 },
-		[PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 },
-		[PLUMB_Q6_K] = { 208, 208 } };
 	size_t size = plumb_tensor_bytes(t), block = plumb_type_bytes(t->type);
 	unsigned char *bytes = plumb_host(t);
 	if (t->type == PLUMB_I32) {
@@ -32,11 +27,12 @@ static void case_fill(const struct plumb_tensor *t, uint64_t *state, int64_t ind
 	} else {
 		for (size_t i = 0; i < size; i++)
 			bytes[i] = (unsigned char)(case_bits(state) >> 11);
-		for (size_t i = 0; i < size; i += block)
-			for (int j = 0; j < 2; j++) {
-				uint16_t h = plumb_f32_to_f16(case_uniform(state, 0.05f));
-				memcpy(bytes + i + half_at[t->type][j], &h, sizeof h);
-			}
+		for (size_t i = 0; i < size; i += block) {
+			float scale[2];
+			scale[0] = case_uniform(state, 0.05f);
+			scale[1] = case_uniform(state, 0.05f);
+			plumb_type_put_scales(t->type, bytes + i, scale);
+		}
 	}
 }
 

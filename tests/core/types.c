@@ -33,7 +33,8 @@ END_TEST
 
 /* Against the gguf Python package, bit for bit (tools/make-type-vectors.py). */
 static const enum plumb_type vector_types[] = { PLUMB_F16, PLUMB_BF16, PLUMB_Q8_0, PLUMB_Q4_0, PLUMB_Q4_1,
-	PLUMB_Q5_0, PLUMB_Q5_1, PLUMB_Q4_K, PLUMB_Q5_K, PLUMB_Q6_K };
+	PLUMB_Q5_0, PLUMB_Q5_1, PLUMB_Q4_K, PLUMB_Q5_K, PLUMB_Q6_K, PLUMB_Q2_K, PLUMB_Q3_K, PLUMB_IQ4_NL,
+	PLUMB_IQ4_XS, PLUMB_MXFP4 };
 
 START_TEST(dequantisation)
 {

@@ -79,6 +79,10 @@ static void avx2_small_to_f32(enum plumb_type type, const void *src, float *dst,
 		case PLUMB_Q4_0: put32(dst, ints_q4_0(b), half_at(b)); break;
 		case PLUMB_Q4_1: put32_add(dst, ints_q4_1(b), half_at(b), half_at(b + 2)); break;
 		case PLUMB_Q5_0: put32(dst, ints_q5_0(b), half_at(b)); break;
+		case PLUMB_IQ4_NL: put32(dst, ints_codes(b + 2, plumb_type_iq4_values), half_at(b)); break;
+		case PLUMB_MXFP4:
+			put32(dst, ints_codes(b + 1, plumb_type_mxfp4_values), plumb_type_e8m0_half(b[0]));
+			break;
 		default: put32_add(dst, ints_q5_1(b), half_at(b), half_at(b + 2)); /* Q5_1 */
 		}
 }
@@ -86,21 +90,40 @@ static void avx2_small_to_f32(enum plumb_type type, const void *src, float *dst,
 static void avx2_k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
 {
 	const uint8_t *b = src;
-	float scale[16], min[8];
-	for (; n > 0; n -= 256, b += plumb_type_bytes(type))
-		if (type == PLUMB_Q6_K) {
-			scales_q6_k(b, scale);
-			for (int j = 0; j < 8; j++, dst += 32) {
-				__m256 v[4];
-				widen(ints_q6_k(b, j), v);
-				for (int i = 0; i < 4; i++)
-					_mm256_storeu_ps(dst + 8 * i, _mm256_mul_ps(_mm256_set1_ps(scale[2 * j + i / 2]), v[i]));
+	float scale[8], min[8];
+	for (; n > 0; n -= 256, b += plumb_type_bytes(type)) {
+		scales_k(b, scale, min);
+		for (int j = 0; j < 8; j++, dst += 32) /* a - b is a + -b, bit for bit */
+			put32_add(dst, type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), scale[j], -min[j]);
+	}
+}
+
+INLINE void half_to_f32(enum plumb_type type, const uint8_t *b, float *dst, int64_t n)
+{
+	float scale[16], min[16];
+	for (; n > 0; n -= 256, b += plumb_type_bytes(type)) {
+		scales_half(type, b, scale, min);
+		for (int j = 0; j < 8; j++, dst += 32) {
+			__m256 v[4];
+			widen(ints_half(type, b, j), v);
+			for (int i = 0; i < 4; i++) {
+				__m256 product = _mm256_mul_ps(_mm256_set1_ps(scale[2 * j + i / 2]), v[i]);
+				_mm256_storeu_ps(dst + 8 * i,
+					type == PLUMB_Q2_K ? _mm256_sub_ps(product, _mm256_set1_ps(min[2 * j + i / 2]))
+									   : product);
 			}
-		} else {
-			scales_k(b, scale, min);
-			for (int j = 0; j < 8; j++, dst += 32) /* a - b is a + -b, bit for bit */
-				put32_add(dst, type == PLUMB_Q4_K ? ints_q4_k(b, j) : ints_q5_k(b, j), scale[j], -min[j]);
 		}
+	}
+}
+
+static void avx2_half_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	switch (type) { /* constants, so that each has its own loop */
+	case PLUMB_Q6_K: half_to_f32(PLUMB_Q6_K, src, dst, n); break;
+	case PLUMB_Q3_K: half_to_f32(PLUMB_Q3_K, src, dst, n); break;
+	case PLUMB_Q2_K: half_to_f32(PLUMB_Q2_K, src, dst, n); break;
+	default: half_to_f32(PLUMB_IQ4_XS, src, dst, n);
+	}
 }
 
 static void avx2_to_f16(const float *src, uint16_t *dst, int64_t n)
@@ -143,17 +166,23 @@ INLINE void prefetch(const uint8_t *b) { _mm_prefetch((const char *)((uintptr_t)
 INLINE void row_small(enum plumb_type type, const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 {
 	const __m256 up = _mm256_set1_ps(0x1p24f);
-	size_t bytes = type == PLUMB_Q8_0 ? 34
-		: type == PLUMB_Q4_0          ? 18
-		: type == PLUMB_Q4_1          ? 20
-		: type == PLUMB_Q5_0          ? 22
-									  : 24;
+	size_t bytes = type == PLUMB_Q8_0                ? 34
+		: type == PLUMB_Q4_0 || type == PLUMB_IQ4_NL ? 18
+		: type == PLUMB_Q4_1                         ? 20
+		: type == PLUMB_Q5_0                         ? 22
+		: type == PLUMB_MXFP4                        ? 17
+													 : 24;
 	for (; k > 0; k -= 32, x += 32, b += bytes) {
 		prefetch(b);
 		switch (type) {
 		case PLUMB_Q8_0: dot32(ints_q8_0(b), x, halves_at(b), sum); break;
 		case PLUMB_Q4_0: dot32(ints_q4_0(b), x, halves_at(b), sum); break;
 		case PLUMB_Q5_0: dot32(ints_q5_0(b), x, halves_at(b), sum); break;
+		case PLUMB_IQ4_NL: dot32(ints_codes(b + 2, plumb_type_iq4_values), x, halves_at(b), sum); break;
+		case PLUMB_MXFP4:
+			dot32(ints_codes(b + 1, plumb_type_mxfp4_values), x, _mm256_set1_ps(plumb_type_e8m0_half(b[0])),
+				sum);
+			break;
 		case PLUMB_Q4_1:
 			dot32_add(ints_q4_1(b), x, halves_at(b), _mm256_mul_ps(halves_at(b + 2), up), sum);
 			break;
@@ -177,19 +206,28 @@ INLINE void row_k(enum plumb_type type, const uint8_t *b, const float *x, int64_
 	}
 }
 
-INLINE void row_q6_k(const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
+INLINE void row_half(enum plumb_type type, const uint8_t *b, const float *x, int64_t k, __m256 sum[2])
 {
-	float scale[16];
-	for (; k > 0; k -= 256, b += 210) {
-		for (int j = 0; j < 210; j += 64)
+	const int bytes = type == PLUMB_Q6_K ? 210 : type == PLUMB_Q3_K ? 110 : type == PLUMB_Q2_K ? 84 : 136;
+	const __m256 up = _mm256_set1_ps(-0x1p24f);
+	float scale[16], min[16] = { 0 };
+	for (; k > 0; k -= 256, b += bytes) {
+		for (int j = 0; j < bytes; j += 64)
 			prefetch(b + j);
-		scales_q6_k(b, scale);
-		__m256 lo = _mm256_loadu_ps(scale), hi = _mm256_loadu_ps(scale + 8);
+		scales_half(type, b, scale, min);
+		__m256 lo = _mm256_loadu_ps(scale), hi = _mm256_loadu_ps(scale + 8),
+			   min_lo = _mm256_mul_ps(_mm256_loadu_ps(min), up),
+			   min_hi = _mm256_mul_ps(_mm256_loadu_ps(min + 8), up);
 		for (int j = 0; j < 8; j++, x += 32) {
 			/* lanes 0 to 3 are the first 16 elements of the 32 */
 			__m256i two = _mm256_add_epi32(
 				_mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0), _mm256_set1_epi32(j % 4 * 2));
-			dot32(ints_q6_k(b, j), x, _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two), sum);
+			__m256 by = _mm256_permutevar8x32_ps(j < 4 ? lo : hi, two);
+			if (type == PLUMB_Q2_K)
+				dot32_add(ints_half(type, b, j), x, by,
+					_mm256_permutevar8x32_ps(j < 4 ? min_lo : min_hi, two), sum);
+			else
+				dot32(ints_half(type, b, j), x, by, sum);
 		}
 	}
 }
@@ -229,7 +267,10 @@ INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 	case PLUMB_BF16: return row_plain(type, w, x, k);
 	case PLUMB_Q4_K:
 	case PLUMB_Q5_K: row_k(type, w, x, k, sum); break;
-	case PLUMB_Q6_K: row_q6_k(w, x, k, sum); break;
+	case PLUMB_Q6_K:
+	case PLUMB_Q2_K:
+	case PLUMB_Q3_K:
+	case PLUMB_IQ4_XS: row_half(type, w, x, k, sum); break;
 	default: row_small(type, w, x, k, sum);
 	}
 	return sum8(_mm256_add_ps(sum[0], sum[1])) * 0x1p-24f;
@@ -252,6 +293,11 @@ static void avx2_dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
 static void avx2_dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
 static void avx2_dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
 static void avx2_dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
+static void avx2_dot_q2_k(const struct plumb_dot *a) { dot(a, PLUMB_Q2_K); }
+static void avx2_dot_q3_k(const struct plumb_dot *a) { dot(a, PLUMB_Q3_K); }
+static void avx2_dot_iq4_nl(const struct plumb_dot *a) { dot(a, PLUMB_IQ4_NL); }
+static void avx2_dot_iq4_xs(const struct plumb_dot *a) { dot(a, PLUMB_IQ4_XS); }
+static void avx2_dot_mxfp4(const struct plumb_dot *a) { dot(a, PLUMB_MXFP4); }
 
 static void avx2_order(const float *x, float *y, int64_t k)
 {
@@ -346,7 +392,9 @@ const struct plumb_simd plumb_simd_avx2 = {
 		[PLUMB_Q8_0] = avx2_small_to_f32,
 		[PLUMB_Q4_0] = avx2_small_to_f32, [PLUMB_Q4_1] = avx2_small_to_f32, [PLUMB_Q5_0] = avx2_small_to_f32,
 		[PLUMB_Q5_1] = avx2_small_to_f32,
-		[PLUMB_Q4_K] = avx2_k_to_f32, [PLUMB_Q5_K] = avx2_k_to_f32, [PLUMB_Q6_K] = avx2_k_to_f32,
+		[PLUMB_Q4_K] = avx2_k_to_f32, [PLUMB_Q5_K] = avx2_k_to_f32, [PLUMB_Q6_K] = avx2_half_to_f32,
+		[PLUMB_Q2_K] = avx2_half_to_f32, [PLUMB_Q3_K] = avx2_half_to_f32, [PLUMB_IQ4_NL] = avx2_small_to_f32,
+		[PLUMB_IQ4_XS] = avx2_half_to_f32, [PLUMB_MXFP4] = avx2_small_to_f32,
 	},
 	.to_f16 = avx2_to_f16,
 	.dot = {
@@ -355,6 +403,8 @@ const struct plumb_simd plumb_simd_avx2 = {
 		[PLUMB_Q4_0] = avx2_dot_q4_0, [PLUMB_Q4_1] = avx2_dot_q4_1, [PLUMB_Q5_0] = avx2_dot_q5_0,
 		[PLUMB_Q5_1] = avx2_dot_q5_1,
 		[PLUMB_Q4_K] = avx2_dot_q4_k, [PLUMB_Q5_K] = avx2_dot_q5_k, [PLUMB_Q6_K] = avx2_dot_q6_k,
+		[PLUMB_Q2_K] = avx2_dot_q2_k, [PLUMB_Q3_K] = avx2_dot_q3_k, [PLUMB_IQ4_NL] = avx2_dot_iq4_nl,
+		[PLUMB_IQ4_XS] = avx2_dot_iq4_xs, [PLUMB_MXFP4] = avx2_dot_mxfp4,
 	},
 	.order = avx2_order, .pack = avx2_pack, .gemm = avx2_gemm, .max = max, .exp_sum = exp_sum,
 	.sum_sq = sum_sq, .norm = norm,

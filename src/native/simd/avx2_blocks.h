@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
+#include "core/core.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -151,14 +152,62 @@ INLINE __m256i ints_q6_k(const uint8_t *b, int j)
 	return _mm256_sub_epi8(q, _mm256_set1_epi8(32));
 }
 
-/* The 16 scales of a Q6_K block, times its d. */
-INLINE void scales_q6_k(const uint8_t *b, float scale[16])
+/* Of the 2 bits of Q2_K and Q3_K, which begin at p. */
+INLINE __m256i ints_two(const uint8_t *p, int j)
 {
-	__m256 d = _mm256_set1_ps(half_at(b + 208));
-	__m128i q = load16(b + 192);
-	_mm256_storeu_ps(scale, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q))));
+	__m256i q = _mm256_srlv_epi32(load32(p + j / 4 * 32), _mm256_set1_epi32(j % 4 * 2));
+	return _mm256_and_si256(q, _mm256_set1_epi8(3));
+}
+
+INLINE __m256i ints_q3_k(const uint8_t *b, int j)
+{
+	/* 4 is subtracted where the third bit is clear: all bits of a byte but two */
+	__m256i high = _mm256_srlv_epi32(load32(b), _mm256_set1_epi32(j));
+	__m256i clear = _mm256_cmpeq_epi8(_mm256_and_si256(high, _mm256_set1_epi8(1)), _mm256_setzero_si256());
+	return _mm256_or_si256(ints_two(b + 32, j), _mm256_and_si256(clear, _mm256_set1_epi8((char)0xfc)));
+}
+
+/* 16 bytes of codes to what they stand for. */
+INLINE __m256i ints_codes(const uint8_t *p, const int8_t values[16])
+{
+	return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load16((const uint8_t *)values)), nibbles(p));
+}
+
+/* The types whose scale may be another one after 16 elements; Q2_K has minima as well. */
+INLINE __m256i ints_half(enum plumb_type type, const uint8_t *b, int j)
+{
+	return type == PLUMB_Q6_K ? ints_q6_k(b, j)
+		: type == PLUMB_Q3_K  ? ints_q3_k(b, j)
+		: type == PLUMB_Q2_K  ? ints_two(b + 16, j)
+							  : ints_codes(b + 8 + 16 * j, plumb_type_iq4_values); /* IQ4_XS */
+}
+
+/* 16 signed bytes times d. */
+INLINE void scales_put(float scale[16], __m128i q, float d)
+{
+	__m256 all = _mm256_set1_ps(d);
+	_mm256_storeu_ps(scale, _mm256_mul_ps(all, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q))));
 	_mm256_storeu_ps(
-		scale + 8, _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(q, q)))));
+		scale + 8, _mm256_mul_ps(all, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(q, q)))));
+}
+
+/* The 16 scales of such a block, times its d; and of Q2_K its minima. */
+INLINE void scales_half(enum plumb_type type, const uint8_t *b, float scale[16], float min[16])
+{
+	const __m128i low = _mm_set1_epi8(15);
+	int8_t s[16];
+	if (type == PLUMB_Q6_K)
+		scales_put(scale, load16(b + 192), half_at(b + 208));
+	else if (type == PLUMB_Q2_K) {
+		__m128i q = load16(b);
+		scales_put(scale, _mm_and_si128(q, low), half_at(b + 80));
+		scales_put(min, _mm_and_si128(_mm_srli_epi16(q, 4), low), half_at(b + 82));
+	} else {
+		for (int j = 0; j < 16; j++)
+			s[j] = (int8_t)(type == PLUMB_Q3_K ? plumb_type_q3_k_scale(b, j)
+											   : plumb_type_iq4_xs_scale(b, j / 2));
+		scales_put(scale, load16((const uint8_t *)s), half_at(b + (type == PLUMB_Q3_K ? 108 : 0)));
+	}
 }
 
 #endif

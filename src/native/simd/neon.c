@@ -52,13 +52,14 @@ INLINE void put32(float *dst, int8x16x2_t q, float scale_lo, float scale_hi)
 	}
 }
 
-INLINE void put32_add(float *dst, int8x16x2_t q, float scale, float add)
+INLINE void put32_add(float *dst, int8x16x2_t q, float scale_lo, float scale_hi, float add_lo, float add_hi)
 {
 	float32x4_t v[4];
 	for (int i = 0; i < 2; i++) {
 		widen16(q.val[i], v);
 		for (int j = 0; j < 4; j++)
-			vst1q_f32(dst + 16 * i + 4 * j, vaddq_f32(vmulq_n_f32(v[j], scale), vdupq_n_f32(add)));
+			vst1q_f32(dst + 16 * i + 4 * j,
+				vaddq_f32(vmulq_n_f32(v[j], i ? scale_hi : scale_lo), vdupq_n_f32(i ? add_hi : add_lo)));
 	}
 }
 
@@ -67,9 +68,9 @@ static void neon_small_to_f32(enum plumb_type type, const void *src, float *dst,
 	const uint8_t *b = src;
 	for (; n > 0; n -= 32, dst += 32, b += plumb_type_bytes(type))
 		if (type == PLUMB_Q4_1 || type == PLUMB_Q5_1)
-			put32_add(dst, ints_small(type, b), half_at(b), half_at(b + 2));
+			put32_add(dst, ints_small(type, b), half_at(b), half_at(b), half_at(b + 2), half_at(b + 2));
 		else
-			put32(dst, ints_small(type, b), half_at(b), half_at(b));
+			put32(dst, ints_small(type, b), small_scale(type, b), small_scale(type, b));
 }
 
 static void neon_k_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
@@ -77,15 +78,26 @@ static void neon_k_to_f32(enum plumb_type type, const void *src, float *dst, int
 	const uint8_t *b = src;
 	float scale[8], min[8];
 	for (; n > 0; n -= 256, b += plumb_type_bytes(type)) {
-		const int8_t *s = (const int8_t *)b + 192;
-		float d = type == PLUMB_Q6_K ? half_at(b + 208) : 0;
-		if (type != PLUMB_Q6_K)
-			scales_k(b, scale, min);
+		scales_k(b, scale, min);
 		for (int j = 0; j < 8; j++, dst += 32)
-			if (type == PLUMB_Q6_K)
-				put32(dst, ints_k(PLUMB_Q6_K, b, j), d * (float)s[2 * j], d * (float)s[2 * j + 1]);
+			put32_add(dst, ints_k(type, b, j), scale[j], scale[j], -min[j],
+				-min[j]); /* a - b is a + -b, bit for bit */
+	}
+}
+
+static void neon_half_to_f32(enum plumb_type type, const void *src, float *dst, int64_t n)
+{
+	const uint8_t *b = src;
+	float scale[16], min[16];
+	for (; n > 0; n -= 256, b += plumb_type_bytes(type)) {
+		scales_half(type, b, scale, min);
+		for (int j = 0; j < 8; j++, dst += 32) {
+			const float *s = scale + 2 * j, *m = min + 2 * j;
+			if (type == PLUMB_Q2_K)
+				put32_add(dst, ints_half(type, b, j), s[0], s[1], -m[0], -m[1]);
 			else
-				put32_add(dst, ints_k(type, b, j), scale[j], -min[j]); /* a - b is a + -b, bit for bit */
+				put32(dst, ints_half(type, b, j), s[0], s[1]);
+		}
 	}
 }
 
@@ -124,14 +136,15 @@ INLINE float row_small(enum plumb_type type, const uint8_t *b, const float *x, i
 {
 	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
 	const bool has_add = type == PLUMB_Q4_1 || type == PLUMB_Q5_1;
-	size_t bytes = type == PLUMB_Q8_0 ? 34
-		: type == PLUMB_Q4_0          ? 18
-		: type == PLUMB_Q4_1          ? 20
-		: type == PLUMB_Q5_0          ? 22
-									  : 24;
+	size_t bytes = type == PLUMB_Q8_0                ? 34
+		: type == PLUMB_Q4_0 || type == PLUMB_IQ4_NL ? 18
+		: type == PLUMB_Q4_1                         ? 20
+		: type == PLUMB_Q5_0                         ? 22
+		: type == PLUMB_MXFP4                        ? 17
+													 : 24;
 	for (; k > 0; k -= 32, x += 32, b += bytes) {
 		int8x16x2_t q = ints_small(type, b);
-		float d = half_at(b), m = has_add ? half_at(b + 2) : 0;
+		float d = small_scale(type, b), m = has_add ? half_at(b + 2) : 0;
 		dot16(q.val[0], x, d, m, has_add, sum);
 		dot16(q.val[1], x + 16, d, m, has_add, sum);
 	}
@@ -142,18 +155,28 @@ INLINE float row_k(enum plumb_type type, const uint8_t *b, const float *x, int64
 {
 	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
 	float scale[8], min[8];
-	for (; k > 0; k -= 256, b += type == PLUMB_Q4_K ? 144 : type == PLUMB_Q5_K ? 176 : 210) {
-		const int8_t *s = (const int8_t *)b + 192;
-		float d = type == PLUMB_Q6_K ? half_at(b + 208) : 0;
-		if (type != PLUMB_Q6_K)
-			scales_k(b, scale, min);
+	for (; k > 0; k -= 256, b += type == PLUMB_Q4_K ? 144 : 176) {
+		scales_k(b, scale, min);
 		for (int j = 0; j < 8; j++, x += 32) {
 			int8x16x2_t q = ints_k(type, b, j);
 			for (int i = 0; i < 2; i++)
-				if (type == PLUMB_Q6_K)
-					dot16(q.val[i], x + 16 * i, d * (float)s[2 * j + i], 0, false, sum);
-				else
-					dot16(q.val[i], x + 16 * i, scale[j], -min[j], true, sum);
+				dot16(q.val[i], x + 16 * i, scale[j], -min[j], true, sum);
+		}
+	}
+	return total(sum);
+}
+
+INLINE float row_half(enum plumb_type type, const uint8_t *b, const float *x, int64_t k)
+{
+	const int bytes = type == PLUMB_Q6_K ? 210 : type == PLUMB_Q3_K ? 110 : type == PLUMB_Q2_K ? 84 : 136;
+	float32x4_t sum[4] = { vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0), vdupq_n_f32(0) };
+	float scale[16], min[16];
+	for (; k > 0; k -= 256, b += bytes) {
+		scales_half(type, b, scale, min);
+		for (int j = 0; j < 8; j++, x += 32) {
+			int8x16x2_t q = ints_half(type, b, j);
+			for (int i = 0; i < 2; i++)
+				dot16(q.val[i], x + 16 * i, scale[2 * j + i], -min[2 * j + i], type == PLUMB_Q2_K, sum);
 		}
 	}
 	return total(sum);
@@ -190,8 +213,11 @@ INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 	case PLUMB_F16:
 	case PLUMB_BF16: return row_plain(type, w, x, k);
 	case PLUMB_Q4_K:
-	case PLUMB_Q5_K:
-	case PLUMB_Q6_K: return row_k(type, w, x, k);
+	case PLUMB_Q5_K: return row_k(type, w, x, k);
+	case PLUMB_Q6_K:
+	case PLUMB_Q2_K:
+	case PLUMB_Q3_K:
+	case PLUMB_IQ4_XS: return row_half(type, w, x, k);
 	default: return row_small(type, w, x, k);
 	}
 }
@@ -213,6 +239,11 @@ static void neon_dot_q5_1(const struct plumb_dot *a) { dot(a, PLUMB_Q5_1); }
 static void neon_dot_q4_k(const struct plumb_dot *a) { dot(a, PLUMB_Q4_K); }
 static void neon_dot_q5_k(const struct plumb_dot *a) { dot(a, PLUMB_Q5_K); }
 static void neon_dot_q6_k(const struct plumb_dot *a) { dot(a, PLUMB_Q6_K); }
+static void neon_dot_q2_k(const struct plumb_dot *a) { dot(a, PLUMB_Q2_K); }
+static void neon_dot_q3_k(const struct plumb_dot *a) { dot(a, PLUMB_Q3_K); }
+static void neon_dot_iq4_nl(const struct plumb_dot *a) { dot(a, PLUMB_IQ4_NL); }
+static void neon_dot_iq4_xs(const struct plumb_dot *a) { dot(a, PLUMB_IQ4_XS); }
+static void neon_dot_mxfp4(const struct plumb_dot *a) { dot(a, PLUMB_MXFP4); }
 
 /* --- the packed tile --- */
 
@@ -295,7 +326,9 @@ const struct plumb_simd plumb_simd_neon = {
 		[PLUMB_Q8_0] = neon_small_to_f32,
 		[PLUMB_Q4_0] = neon_small_to_f32, [PLUMB_Q4_1] = neon_small_to_f32, [PLUMB_Q5_0] = neon_small_to_f32,
 		[PLUMB_Q5_1] = neon_small_to_f32,
-		[PLUMB_Q4_K] = neon_k_to_f32, [PLUMB_Q5_K] = neon_k_to_f32, [PLUMB_Q6_K] = neon_k_to_f32,
+		[PLUMB_Q4_K] = neon_k_to_f32, [PLUMB_Q5_K] = neon_k_to_f32, [PLUMB_Q6_K] = neon_half_to_f32,
+		[PLUMB_Q2_K] = neon_half_to_f32, [PLUMB_Q3_K] = neon_half_to_f32, [PLUMB_IQ4_NL] = neon_small_to_f32,
+		[PLUMB_IQ4_XS] = neon_half_to_f32, [PLUMB_MXFP4] = neon_small_to_f32,
 	},
 	.to_f16 = neon_to_f16,
 	.dot = {
@@ -304,6 +337,8 @@ const struct plumb_simd plumb_simd_neon = {
 		[PLUMB_Q4_0] = neon_dot_q4_0, [PLUMB_Q4_1] = neon_dot_q4_1, [PLUMB_Q5_0] = neon_dot_q5_0,
 		[PLUMB_Q5_1] = neon_dot_q5_1,
 		[PLUMB_Q4_K] = neon_dot_q4_k, [PLUMB_Q5_K] = neon_dot_q5_k, [PLUMB_Q6_K] = neon_dot_q6_k,
+		[PLUMB_Q2_K] = neon_dot_q2_k, [PLUMB_Q3_K] = neon_dot_q3_k, [PLUMB_IQ4_NL] = neon_dot_iq4_nl,
+		[PLUMB_IQ4_XS] = neon_dot_iq4_xs, [PLUMB_MXFP4] = neon_dot_mxfp4,
 	},
 	.pack = neon_pack, .gemm = neon_gemm, .exp_sum = exp_sum, .sum_sq = sum_sq,
 	.swiglu = swiglu, .geglu = geglu, .packed = &plumb_packed_neon,
