@@ -30,7 +30,8 @@ __kernel void embed(__global float *y, int y_at, __global const uchar *w, __glob
 	w += ((size_t)(id / 8) * (size_t)(d / 32) + (size_t)(c / 32)) * RECORD;
 	float scale = lane_of(record_scale(w, 0), r),
 		scale_high = SUB == 2 ? lane_of(record_scale(w, SUB - 1), r) : scale;
-	float least = MIN ? lane_of(record_scale(w, SUB + MIN - 1), r) : 0;
+	float least = MIN ? lane_of(record_scale(w, MIN ? SUB : 0), r) : 0,
+		least_high = MIN && SUB == 2 ? lane_of(record_scale(w, MIN ? 2 * SUB - 1 : 0), r) : least;
 #if BITS != 8
 	struct high_bits bits;
 	record_high(w, &bits);
@@ -46,7 +47,7 @@ __kernel void embed(__global float *y, int y_at, __global const uchar *w, __glob
 		// Product, then difference, as the format defines it: never one fused operation.
 		float a = scale * lane_of(low, r), b = scale_high * lane_of(high, r);
 		y[j] = MIN ? a - least : a;
-		y[j + 16] = MIN ? b - least : b;
+		y[j + 16] = MIN ? b - least_high : b;
 	}
 #endif
 }

@@ -50,10 +50,11 @@ inline void record_open(__global const uchar *r, struct record *o)
 #endif
 #if MIN
 	o->least = record_scale(r, SUB);
+	o->least_high = SUB == 2 ? record_scale(r, SUB + 1) : o->least;
 #elif PLUMB_CPU && BITS != 8
 	o->least = o->scale * (float)OFFSET;
+	o->least_high = o->scale_high * (float)OFFSET;
 #endif
-	o->least_high = SUB == 2 ? o->scale_high * (float)OFFSET : o->least;
 #if BITS != 8
 	record_high(r, &o->bits);
 #endif
@@ -78,7 +79,7 @@ inline void record_open(__global const uchar *r, struct record *o)
 #define PAIR(low, high, r, q, i, b) low = word_column(q##_low, b), high = word_column(q##_high, b)
 #if MIN
 #define SCALES(low, high, o, b) low = fma(low, (o).scale, -(o).least), \
-	high = fma(high, (o).scale_high, -(o).least)
+	high = fma(high, (o).scale_high, -(o).least_high)
 #else
 #define SCALES(low, high, o, b) low *= (o).scale, high *= (o).scale_high
 #endif
