@@ -130,13 +130,16 @@ static void draw(struct problem *p)
 		p->w[i] = (uint8_t)(random_bits() >> 13);
 	for (int64_t g = 0; g < p->groups; g++)
 		for (int64_t b = 0; b < p->k / (f.k ? 256 : 32); b++)
-			for (size_t i = 0; i < halves; i += 2) {
+			for (size_t i = 0; i < halves && f.scales != PLUMB_SCALE_E8M0; i += 2) {
 				uint16_t h = plumb_f32_to_f16(
 					random_bits() & 7 ? uniform(0.05f) : uniform(0x1p-18f)); /* some subnormal */
 				uint8_t *to = p->w + p->stride * (size_t)g + (size_t)b * plumb_packed_scale(p->type) + i;
 				to[0] = (uint8_t)h;
 				to[1] = (uint8_t)(h >> 8);
 			}
+	for (int64_t g = 0; g < p->groups && f.scales == PLUMB_SCALE_E8M0; g++)
+		for (int64_t i = 0; i < p->k / 32 * 16; i++) /* some subnormal */
+			p->w[p->stride * (size_t)g + (size_t)i] = (uint8_t)(random_bits() & 7 ? 100 + i % 40 : i % 3);
 	float *x = malloc(sizeof *x * (size_t)p->k);
 	p->x = x16_new(p->rows, p->k);
 	p->x8 = x16_new(p->rows, p->k);
@@ -198,7 +201,7 @@ static const char *tile_case(const struct plumb_simd *simd, const struct problem
 		(bytes ? kernels[i]->unpack8 : kernels[i]->unpack)[p->type](
 			&(struct plumb_unpack){ p->w, p->stride, p->k, from, n, q[i], scale[i], add[i] });
 	if (memcmp(q[0], q[1], 2 * (size_t)numbers) || !same(scale[0], scale[1], n / 32 * f.sub * PLUMB_PANEL) ||
-		(f.min && !same(add[0], add[1], n / 32 * PLUMB_PANEL)))
+		(f.min && !same(add[0], add[1], n / 32 * f.sub * PLUMB_PANEL)))
 		bad = "panel";
 	for (int first = 0; first < 2 && !bad; first++) {
 		for (int i = 0; i < (int)(sizeof y[0] / sizeof *y[0]); i++)

@@ -15,7 +15,7 @@ struct panel {
 
 static size_t matmul_large_batch_panel_floats(void)
 {
-	return KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL + KC * PLUMB_PANEL / 2;
+	return 2 * (KC / 16 * PLUMB_PANEL) + KC * PLUMB_PANEL / 2;
 }
 
 size_t plumb_native_matmul_scratch(const struct plumb_product *p)
@@ -117,7 +117,7 @@ static void matmul_large_batch_run(void *arg, int64_t first, int64_t end, int th
 	float *scratch = plumb_native_scratch(p->driver, thread),
 		  *out = scratch + matmul_large_batch_panel_floats(), *up = out + 2 * p->m * PLUMB_PANEL;
 	const struct panel to = { scratch, scratch + KC / 16 * PLUMB_PANEL,
-		(int16_t *)(void *)(scratch + KC / 16 * PLUMB_PANEL + KC / PLUMB_BLOCK * PLUMB_PANEL) };
+		(int16_t *)(void *)(scratch + 2 * (KC / 16 * PLUMB_PANEL)) };
 	for (int64_t item = first; item < end; item++) {
 		const struct rows r = matmul_large_batch_rows_of(p, item / matmul_large_batch_panels(p));
 		int64_t panel = item % matmul_large_batch_panels(p);

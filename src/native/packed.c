@@ -21,7 +21,11 @@ static void packed_put_half(uint8_t *p, uint16_t h)
 static void packed_small_numbers(enum plumb_type type, const uint8_t *b, uint8_t q[PLUMB_BLOCK])
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
-	const uint8_t *high = b + (f.min ? 4 : 2), *low = high + (f.bits == 5 ? 4 : 0);
+	const uint8_t *high = b +
+		(f.min                                 ? 4
+				: f.scales == PLUMB_SCALE_E8M0 ? 1
+											   : 2),
+				  *low = high + (f.bits == 5 ? 4 : 0);
 	if (f.bits == 8) {
 		for (int i = 0; i < PLUMB_BLOCK; i++)
 			q[i] = b[2 + i] ^ 0x80;
@@ -44,6 +48,17 @@ static void packed_k_numbers(
 			q[i] = (uint8_t)((low[i] >> j % 4 / 2 * 4 & 15) | (high[i] >> j % 4 * 2 & 3) << 4);
 		return;
 	}
+	if (type == PLUMB_Q2_K || type == PLUMB_Q3_K) {
+		const uint8_t *low = b + (type == PLUMB_Q3_K ? 32 : 16) + j / 4 * 32;
+		for (int i = 0; i < PLUMB_BLOCK; i++)
+			q[i] = (uint8_t)((low[i] >> j % 4 * 2 & 3) | (type == PLUMB_Q3_K ? b[i] >> j & 1 : 0) << 2);
+		return;
+	}
+	if (type == PLUMB_IQ4_XS) {
+		for (int i = 0; i < PLUMB_BLOCK; i++)
+			q[i] = b[8 + 16 * j + i % 16] >> i / 16 * 4 & 15;
+		return;
+	}
 	const uint8_t *low = b + (type == PLUMB_Q5_K ? 48 : 16) + j / 2 * 32, *high = b + 16;
 	for (int i = 0; i < PLUMB_BLOCK; i++)
 		q[i] = low[i] >> j % 2 * 4 & 15;
@@ -53,21 +68,39 @@ static void packed_k_numbers(
 
 static void packed_small_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
+	if (type == PLUMB_MXFP4) {
+		to[r] = b[0];
+		return;
+	}
 	packed_put_half(to + 2 * r, packed_half_at(b));
 	if (plumb_packed_formats[type].min)
 		packed_put_half(to + 32 + 2 * r, packed_half_at(b + 2));
 }
 
+/* Of the types with one half, d at `half`. */
+static void packed_signed_scales(enum plumb_type type, const uint8_t *b, int half, int r, uint8_t *to)
+{
+	packed_put_half(to + 2 * r, packed_half_at(b + half));
+	for (int j = 0; j < 8 * plumb_packed_formats[type].sub; j++)
+		to[32 + 16 * j + r] = type == PLUMB_Q6_K
+			? b[192 + j]
+			: (uint8_t)(type == PLUMB_Q3_K ? plumb_type_q3_k_scale(b, j) : plumb_type_iq4_xs_scale(b, j));
+}
+
 static void packed_k_scales(enum plumb_type type, const uint8_t *b, int r, uint8_t *to)
 {
-	if (type == PLUMB_Q6_K) {
-		packed_put_half(to + 2 * r, packed_half_at(b + 208));
-		for (int j = 0; j < 16; j++)
-			to[32 + 16 * j + r] = b[192 + j];
+	const int half = type == PLUMB_Q6_K ? 208 : type == PLUMB_Q3_K ? 108 : type == PLUMB_Q2_K ? 80 : 0;
+	if (!plumb_packed_formats[type].min) {
+		packed_signed_scales(type, b, half, r, to);
 		return;
 	}
-	packed_put_half(to + 2 * r, packed_half_at(b));
-	packed_put_half(to + 32 + 2 * r, packed_half_at(b + 2) ^ 0x8000); /* so that the minimum is added */
+	packed_put_half(to + 2 * r, packed_half_at(b + half));
+	packed_put_half(
+		to + 32 + 2 * r, packed_half_at(b + half + 2) ^ 0x8000); /* so that the minimum is added */
+	for (int j = 0; j < 16 && type == PLUMB_Q2_K; j++)
+		to[64 + 16 * j + r] = b[j];
+	if (type == PLUMB_Q2_K)
+		return;
 	const uint8_t *s = b + 4;
 	for (int j = 0; j < 8; j++) {
 		to[64 + 16 * j + r] = j < 4 ? s[j] & 63 : (uint8_t)((s[j + 4] & 15) | s[j - 4] >> 6 << 4);
@@ -85,24 +118,28 @@ static uint32_t packed_four(const uint8_t *p)
 /* Byte by byte in 32-bit words: the same in either byte order. */
 static void packed_put_numbers(int bits, const uint8_t q[PLUMB_BLOCK], int r, uint8_t *to)
 {
-	uint32_t v, high[2] = { 0, 0 };
+	const int low = bits < 4 ? 0 : 4, above = bits - low;
+	uint32_t v, two[2] = { 0, 0 }, one = 0;
 	to += 4 * r;
 	if (bits == 8) {
 		for (int i = 0; i < 8; i++)
 			memcpy(to + 64 * i, q + 4 * i, 4);
 		return;
 	}
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < low; i++) {
 		v = (packed_four(q + 4 * i) & 0x0f0f0f0f) | (packed_four(q + 16 + 4 * i) & 0x0f0f0f0f) << 4;
 		memcpy(to + 64 * i, &v, 4);
 	}
-	for (int i = 0; i < 8; i++)
-		if (bits == 5)
-			high[0] |= (packed_four(q + 4 * i) >> 4 & 0x01010101) << i;
-		else if (bits == 6)
-			high[i / 4] |= (packed_four(q + 4 * i) >> 4 & 0x03030303) << i % 4 * 2;
-	for (int i = 0; i < bits - 4; i++)
-		memcpy(to + 256 + 64 * i, &high[i], 4);
+	to += 64 * low;
+	for (int i = 0; i < 8; i++) {
+		two[i / 4] |= (packed_four(q + 4 * i) >> low & 0x03030303) << i % 4 * 2;
+		if (above % 2)
+			one |= (packed_four(q + 4 * i) >> (bits - 1) & 0x01010101) << i;
+	}
+	for (int i = 0; i < 2 && above >= 2; i++, to += 64)
+		memcpy(to, &two[i], 4);
+	if (above % 2)
+		memcpy(to, &one, 4);
 }
 
 /* --- a matrix --- */

@@ -24,6 +24,8 @@ static const struct {
 	{ { PLUMB_Q6_K, PLUMB_Q5_K, PLUMB_Q4_K }, false },
 	{ { PLUMB_Q4_1, PLUMB_Q8_0, PLUMB_Q5_0 }, false },
 	{ { PLUMB_Q5_K, PLUMB_Q4_1, PLUMB_Q5_K }, true },
+	{ { PLUMB_IQ4_XS, PLUMB_Q2_K, PLUMB_Q3_K }, true },
+	{ { PLUMB_Q3_K, PLUMB_IQ4_NL, PLUMB_MXFP4 }, false },
 };
 #define MIXES ((int)(sizeof mixes / sizeof *mixes))
 
@@ -31,21 +33,17 @@ static const struct {
 static struct plumb_tensor weight(
 	struct plumb_context *ctx, enum plumb_type type, int64_t n, int64_t k, bool exact)
 {
-	static const int halves[PLUMB_TYPE_COUNT][2] = { [PLUMB_Q4_1] = { 0, 2 },
-		[PLUMB_Q5_1] = { 0, 2 },
-		[PLUMB_Q4_K] = { 0, 2 },
-		[PLUMB_Q5_K] = { 0, 2 },
-		[PLUMB_Q6_K] = { 208, 208 } };
 	struct plumb_tensor t;
 	OK(plumb_tensor_new(ctx, &t, type, 2, DIMS(n, k)));
 	unsigned char *bytes = plumb_host(&t);
 	for (size_t i = 0; i < plumb_tensor_bytes(&t); i++)
 		bytes[i] = (unsigned char)(random_bits() >> 11);
-	for (size_t i = 0; i < plumb_tensor_bytes(&t); i += plumb_type_bytes(type))
-		for (int j = 0; j < 2; j++) {
-			uint16_t h = plumb_f32_to_f16(uniform(0.01f));
-			memcpy(bytes + i + halves[type][j], &h, sizeof h);
-		}
+	for (size_t i = 0; i < plumb_tensor_bytes(&t); i += plumb_type_bytes(type)) {
+		float scale[2];
+		scale[0] = uniform(0.01f);
+		scale[1] = uniform(0.01f);
+		plumb_type_put_scales(type, bytes + i, scale);
+	}
 	t.buffer->exact = exact;
 	return t;
 }

@@ -9,47 +9,82 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <plumb/tensor.h>
+#include "core/core.h"
 
 /* A group is 16 rows. Its scales come first, rounded up to 64 bytes, then per 32 columns ("block") the
- * numbers q + offset: byte 4 r + c of vector i (64 bytes) is row r, column 4 i + c. Low nibbles: four
- * vectors, i in the low half of a byte, i + 4 in the high one. Then the bits above: bit i of a byte (5 bits),
- * or two planes of two bits, plane i / 4, bits 2 (i % 4) (6 bits). 8 bits: eight vectors. Scales of the small
- * types, per block: 16 halves d; 16 halves m. Of the K types, per 256 columns: 16 halves d; 16 halves -dmin;
- * per block `sub` times 16 scales of one byte; per block 16 minima of one byte. Groups come in pairs; rows
- * past the matrix are zero bytes. */
+ * numbers q + offset, or the codes of types with a table: byte 4 r + c of vector i (64 bytes) is row r,
+ * column 4 i + c. Low nibbles: four vectors, i in the low half of a byte, i + 4 in the high one. Then the
+ * bits above, or all of those with fewer than four: two planes of two bits, plane i / 4, bits 2 (i % 4) (2, 3
+ * and 6 bits), and one of one bit, bit i of a byte (3 and 5 bits). 8 bits: eight vectors. Scales of the small
+ * types, per block: 16 halves d; 16 halves m; of MXFP4 16 exponents, a byte each. Of the K types, per 256
+ * columns: 16 halves d; 16 halves -dmin; per block `sub` times 16 scales of one byte; per block 16 minima of
+ * one byte, which Q2_K has in the high half of a scale's byte. Groups come in pairs; rows past the matrix are
+ * zero bytes. */
 #define PLUMB_GROUP 16
 #define PLUMB_PANEL 32 /* rows of a panel: a pair of groups */
 #define PLUMB_BLOCK 32
 
+enum plumb_packed_scales {
+	PLUMB_SCALE_HALF,
+	PLUMB_SCALE_E8M0,    /* an exponent: 2^(e - 128) */
+	PLUMB_SCALE_U8,      /* those of K types: half times byte, */
+	PLUMB_SCALE_I8,      /* byte with a sign, */
+	PLUMB_SCALE_NIBBLES, /* low half of a byte; the high one is that of the minimum */
+};
+
 struct plumb_packed_format {
 	int bits, offset;
-	int sub;  /* scales per block */
+	int sub;  /* scales per block, and minima */
 	bool min; /* the value is scale * q + add, with no offset */
-	bool k;
+	bool k;   /* scales of 256 columns */
+	enum plumb_packed_scales scales;
+	const int8_t *values; /* q by the codes, at most 127 in size; NULL: codes are q + offset. offset is 128 */
 };
 static const struct plumb_packed_format plumb_packed_formats[PLUMB_TYPE_COUNT] = {
-	[PLUMB_Q8_0] = { 8, 128, 1, false, false },
-	[PLUMB_Q4_0] = { 4, 8, 1, false, false },
-	[PLUMB_Q4_1] = { 4, 0, 1, true, false },
-	[PLUMB_Q5_0] = { 5, 16, 1, false, false },
-	[PLUMB_Q5_1] = { 5, 0, 1, true, false },
-	[PLUMB_Q4_K] = { 4, 0, 1, true, true },
-	[PLUMB_Q5_K] = { 5, 0, 1, true, true },
-	[PLUMB_Q6_K] = { 6, 32, 2, false, true },
+	[PLUMB_Q8_0] = { 8, 128, 1, false, false, PLUMB_SCALE_HALF, NULL },
+	[PLUMB_Q4_0] = { 4, 8, 1, false, false, PLUMB_SCALE_HALF, NULL },
+	[PLUMB_Q4_1] = { 4, 0, 1, true, false, PLUMB_SCALE_HALF, NULL },
+	[PLUMB_Q5_0] = { 5, 16, 1, false, false, PLUMB_SCALE_HALF, NULL },
+	[PLUMB_Q5_1] = { 5, 0, 1, true, false, PLUMB_SCALE_HALF, NULL },
+	[PLUMB_Q4_K] = { 4, 0, 1, true, true, PLUMB_SCALE_U8, NULL },
+	[PLUMB_Q5_K] = { 5, 0, 1, true, true, PLUMB_SCALE_U8, NULL },
+	[PLUMB_Q6_K] = { 6, 32, 2, false, true, PLUMB_SCALE_I8, NULL },
+	[PLUMB_Q2_K] = { 2, 0, 2, true, true, PLUMB_SCALE_NIBBLES, NULL },
+	[PLUMB_Q3_K] = { 3, 4, 2, false, true, PLUMB_SCALE_I8, NULL },
+	[PLUMB_IQ4_NL] = { 4, 128, 1, false, false, PLUMB_SCALE_HALF, plumb_type_iq4_values },
+	[PLUMB_IQ4_XS] = { 4, 128, 1, false, true, PLUMB_SCALE_I8, plumb_type_iq4_values },
+	[PLUMB_MXFP4] = { 4, 128, 1, false, false, PLUMB_SCALE_E8M0, plumb_type_mxfp4_values },
 };
+
+/* All of them, for tables of kernels: DO(Q8_0, q8_0) ... */
+#define PLUMB_PACKED_TYPES(DO) \
+	DO(Q8_0, q8_0) \
+	DO(Q4_0, q4_0) \
+	DO(Q4_1, q4_1) \
+	DO(Q5_0, q5_0) \
+	DO(Q5_1, q5_1) \
+	DO(Q4_K, q4_k) \
+	DO(Q5_K, q5_k) \
+	DO(Q6_K, q6_k) \
+	DO(Q2_K, q2_k) \
+	DO(Q3_K, q3_k) \
+	DO(IQ4_NL, iq4_nl) \
+	DO(IQ4_XS, iq4_xs) \
+	DO(MXFP4, mxfp4)
 
 /* Bytes of the numbers of a block. */
 static inline size_t plumb_packed_quants(enum plumb_type type)
 {
-	int bits = plumb_packed_formats[type].bits;
-	return bits == 8 ? 512 : 256 + 64 * (size_t)(bits - 4);
+	return 64 * (size_t)plumb_packed_formats[type].bits;
 }
 
 /* Bytes of the scales of a block, or of 256 columns for the K types. */
 static inline size_t plumb_packed_scale(enum plumb_type type)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
-	return f.k ? (f.min ? 64 + 256 : 32 + 128 * (size_t)f.sub) : f.min ? 64 : 32;
+	if (f.k)
+		return f.min ? 64 + 256 : 32 + 128 * (size_t)f.sub;
+	return f.scales == PLUMB_SCALE_E8M0 ? 16 : f.min ? 64 : 32;
 }
 
 /* Bytes of a group's scales, from where its numbers start. */
@@ -95,7 +130,7 @@ struct plumb_small_batch {
 };
 
 /* Columns [from, from + n) of two groups as 16-bit integers: w[(pair * 32 + r) * 2] are the two of 32 rows,
- * scale[(block * sub + part) * 32 + r], add[block * 32 + r]. n is a multiple of 32, and of 256 for K types.
+ * scale[(block * sub + part) * 32 + r], add as scale. n is a multiple of 32, and of 256 for K types.
  * Of the fast mode as bytes, with the offset: 4 columns in the place of 2. */
 struct plumb_unpack {
 	const uint8_t *w;

@@ -28,6 +28,13 @@ INLINE VI vi_nibble_low(VI v) { return _mm256_and_si256(v, _mm256_set1_epi8(15))
 INLINE VI vi_nibble_high(VI v) { return _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(15)); }
 INLINE VI vi_left(VI v, int n) { return _mm256_slli_epi16(v, n); }
 INLINE VI vi_right(VI v, int n) { return _mm256_srli_epi16(v, n); }
+INLINE VI vi_mask(VI v, char mask) { return _mm256_and_si256(v, _mm256_set1_epi8(mask)); }
+INLINE VI vi_table(const int8_t *values)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)values);
+	return _mm256_xor_si256(_mm256_broadcastsi128_si256(v), _mm256_set1_epi8((char)0x80));
+}
+INLINE VI vi_lookup(VI table, VI v) { return _mm256_shuffle_epi8(table, v); }
 INLINE VI vi_insert(VI low, VI high, char mask)
 {
 	return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(mask)));
@@ -79,6 +86,20 @@ INLINE VF vf_u8(const uint8_t *p)
 INLINE VF vf_i8(const uint8_t *p)
 {
 	return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+INLINE VF vf_nibbles(const uint8_t *p, bool high)
+{
+	VI v = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+	return _mm256_cvtepi32_ps(high ? _mm256_srli_epi32(v, 4) : _mm256_and_si256(v, _mm256_set1_epi32(15)));
+}
+INLINE VF vf_e8m0(const uint8_t *p)
+{
+	VI e = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p));
+	VI normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23),
+	   subnormal = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+	return _mm256_castsi256_ps(
+		_mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)));
 }
 
 #include "native/simd/packed_kernels.h"

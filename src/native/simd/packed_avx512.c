@@ -29,6 +29,13 @@ INLINE VI vi_nibble_low(VI v) { return _mm512_and_si512(v, _mm512_set1_epi8(15))
 INLINE VI vi_nibble_high(VI v) { return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)); }
 INLINE VI vi_left(VI v, int n) { return _mm512_slli_epi16(v, (unsigned)n); }
 INLINE VI vi_right(VI v, int n) { return _mm512_srli_epi16(v, (unsigned)n); }
+INLINE VI vi_mask(VI v, char mask) { return _mm512_and_si512(v, _mm512_set1_epi8(mask)); }
+INLINE VI vi_table(const int8_t *values)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)values);
+	return _mm512_xor_si512(_mm512_broadcast_i32x4(v), _mm512_set1_epi8((char)0x80));
+}
+INLINE VI vi_lookup(VI table, VI v) { return _mm512_shuffle_epi8(table, v); }
 INLINE VI vi_insert(VI low, VI high, char mask)
 {
 	return _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi8(mask), 0xf8);
@@ -71,6 +78,18 @@ INLINE VF vf_u8(const uint8_t *p)
 INLINE VF vf_i8(const uint8_t *p)
 {
 	return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+INLINE VF vf_nibbles(const uint8_t *p, bool high)
+{
+	VI v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+	return _mm512_cvtepi32_ps(high ? _mm512_srli_epi32(v, 4) : _mm512_and_si512(v, _mm512_set1_epi32(15)));
+}
+INLINE VF vf_e8m0(const uint8_t *p)
+{
+	VI e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+	VI normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+	__mmask16 small = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+	return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal, small, _mm512_set1_epi32(0x00200000), e));
 }
 
 INLINE int32_t top_of(const __m512 v[2])

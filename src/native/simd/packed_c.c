@@ -13,15 +13,18 @@
 static int packed_c_number(enum plumb_type type, const uint8_t *q, int r, int c)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
-	int i = c / 4, at = 4 * r + c % 4, v;
+	const int low = f.bits < 4 ? 0 : 4, above = f.bits - low;
+	int i = c / 4, at = 4 * r + c % 4, v = 0;
 	if (f.bits == 8)
 		return q[64 * i + at] - f.offset;
-	v = i < 4 ? q[64 * i + at] & 15 : q[64 * (i - 4) + at] >> 4;
-	if (f.bits == 5)
-		v |= (q[256 + at] >> i & 1) << 4;
-	if (f.bits == 6)
-		v |= (q[256 + 64 * (i / 4) + at] >> i % 4 * 2 & 3) << 4;
-	return v - f.offset;
+	if (low)
+		v = i < 4 ? q[64 * i + at] & 15 : q[64 * (i - 4) + at] >> 4;
+	q += 64 * low + at;
+	if (above >= 2)
+		v |= (q[64 * (i / 4)] >> i % 4 * 2 & 3) << low;
+	if (above % 2)
+		v |= (q[above >= 2 ? 128 : 0] >> i & 1) << (f.bits - 1);
+	return f.values ? f.values[v] : v - f.offset;
 }
 
 static float packed_c_half(const uint8_t *p, int r)
@@ -35,17 +38,23 @@ static float packed_c_scale_of(
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
 	if (!f.k)
-		return packed_c_half(p, r);
+		return f.scales == PLUMB_SCALE_E8M0 ? plumb_type_e8m0_half(p[r]) : packed_c_half(p, r);
 	uint8_t s = p[(f.min ? 64 : 32) + ((int)(block % 8) * f.sub + sub_block) * 16 + r];
-	return packed_c_half(p, r) * (float)(type == PLUMB_Q6_K ? (int8_t)s : s);
+	return packed_c_half(p, r) *
+		(float)(f.scales == PLUMB_SCALE_I8        ? (int8_t)s
+				: f.scales == PLUMB_SCALE_NIBBLES ? s & 15
+												  : s);
 }
 
-static float packed_c_add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int r)
+static float packed_c_add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int sub_block, int r)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
-	return f.k ? packed_c_half(p + 32, r) * (float)p[64 + 128 + (int)(block % 8) * 16 + r]
-			   : packed_c_half(p + 32, r);
+	if (!f.k)
+		return packed_c_half(p + 32, r);
+	return packed_c_half(p + 32, r) *
+		(float)(f.scales == PLUMB_SCALE_NIBBLES ? p[64 + ((int)(block % 8) * f.sub + sub_block) * 16 + r] >> 4
+												: p[64 + 128 + (int)(block % 8) * 16 + r]);
 }
 
 /* The quads of x are in the order 0, 2, 1, 3, and so are the numbers of a panel. */
@@ -67,11 +76,12 @@ static void packed_c_unpack(enum plumb_type type, bool bytes, const struct plumb
 			for (int c = 0; c < PLUMB_BLOCK && !bytes; c++)
 				a->q[((b * 16 + c / 2) * PLUMB_PANEL + r) * 2 + c % 2] = (int16_t)packed_c_number(
 					type, q, row, c / 4 * 4 + order[c % 4]);
-			for (int sub_block = 0; sub_block < f.sub; sub_block++)
-				a->scale[(b * f.sub + sub_block) * PLUMB_PANEL + r] = packed_c_scale_of(
-					type, scales, first + b, sub_block, row);
-			if (f.min)
-				a->add[b * PLUMB_PANEL + r] = packed_c_add_of(type, scales, first + b, row);
+			for (int sub_block = 0; sub_block < f.sub; sub_block++) {
+				const int64_t at = (b * f.sub + sub_block) * PLUMB_PANEL + r;
+				a->scale[at] = packed_c_scale_of(type, scales, first + b, sub_block, row);
+				if (f.min)
+					a->add[at] = packed_c_add_of(type, scales, first + b, sub_block, row);
+			}
 		}
 }
 
@@ -95,7 +105,9 @@ static float packed_c_sum_row(bool bytes, const struct plumb_tile16 *a, int t, i
 		}
 	}
 	for (int64_t b = 0; a->min && b < a->n / PLUMB_BLOCK; b++)
-		sum = fmaf(a->add[b * PLUMB_PANEL + r], a->x.total[first + b], sum);
+		for (int sub_block = 0; sub_block < a->sub; sub_block++)
+			sum = fmaf(a->add[(b * a->sub + sub_block) * PLUMB_PANEL + r],
+				x16_total(&a->x, first + b, a->sub, sub_block), sum);
 	return sum;
 }
 
@@ -115,7 +127,7 @@ static void packed_c_small_batch(enum plumb_type type, const struct plumb_small_
 	enum { N = 256 };
 	const struct plumb_packed_format f = plumb_packed_formats[type];
 	int16_t q[N * PLUMB_PANEL];
-	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * PLUMB_PANEL],
+	float scale[N / PLUMB_BLOCK * 2 * PLUMB_PANEL], add[N / PLUMB_BLOCK * 2 * PLUMB_PANEL],
 		y[PLUMB_SMALL_BATCH * PLUMB_PANEL];
 	for (int64_t g = 0; g < a->groups; g++) {
 		for (int64_t from = 0; from < a->x.k; from += N) {
@@ -138,14 +150,7 @@ static void packed_c_small_batch(enum plumb_type type, const struct plumb_small_
 	} \
 	static void unpack_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, false, a); } \
 	static void unpack8_##name(const struct plumb_unpack *a) { packed_c_unpack(PLUMB_##type, true, a); }
-TYPE_OF(Q8_0, q8_0)
-TYPE_OF(Q4_0, q4_0)
-TYPE_OF(Q4_1, q4_1)
-TYPE_OF(Q5_0, q5_0)
-TYPE_OF(Q5_1, q5_1)
-TYPE_OF(Q4_K, q4_k)
-TYPE_OF(Q5_K, q5_k)
-TYPE_OF(Q6_K, q6_k)
+PLUMB_PACKED_TYPES(TYPE_OF)
 
 const struct plumb_packed_kernels plumb_packed_c = {
 	.tile = TILE,
@@ -154,28 +159,10 @@ const struct plumb_packed_kernels plumb_packed_c = {
 	.multiply = packed_c_multiply,
 	.quantise8 = x8_quantise,
 	.multiply8 = packed_c_multiply8,
-	.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0,
-		[PLUMB_Q4_0] = small_batch_q4_0,
-		[PLUMB_Q4_1] = small_batch_q4_1,
-		[PLUMB_Q5_0] = small_batch_q5_0,
-		[PLUMB_Q5_1] = small_batch_q5_1,
-		[PLUMB_Q4_K] = small_batch_q4_k,
-		[PLUMB_Q5_K] = small_batch_q5_k,
-		[PLUMB_Q6_K] = small_batch_q6_k },
-	.unpack = { [PLUMB_Q8_0] = unpack_q8_0,
-		[PLUMB_Q4_0] = unpack_q4_0,
-		[PLUMB_Q4_1] = unpack_q4_1,
-		[PLUMB_Q5_0] = unpack_q5_0,
-		[PLUMB_Q5_1] = unpack_q5_1,
-		[PLUMB_Q4_K] = unpack_q4_k,
-		[PLUMB_Q5_K] = unpack_q5_k,
-		[PLUMB_Q6_K] = unpack_q6_k },
-	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0,
-		[PLUMB_Q4_0] = unpack8_q4_0,
-		[PLUMB_Q4_1] = unpack8_q4_1,
-		[PLUMB_Q5_0] = unpack8_q5_0,
-		[PLUMB_Q5_1] = unpack8_q5_1,
-		[PLUMB_Q4_K] = unpack8_q4_k,
-		[PLUMB_Q5_K] = unpack8_q5_k,
-		[PLUMB_Q6_K] = unpack8_q6_k },
+#define SMALL_BATCH(type, name) [PLUMB_##type] = small_batch_##name,
+	.small_batch = { PLUMB_PACKED_TYPES(SMALL_BATCH) },
+#define UNPACK(type, name) [PLUMB_##type] = unpack_##name,
+	.unpack = { PLUMB_PACKED_TYPES(UNPACK) },
+#define UNPACK8(type, name) [PLUMB_##type] = unpack8_##name,
+	.unpack8 = { PLUMB_PACKED_TYPES(UNPACK8) },
 };

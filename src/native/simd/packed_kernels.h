@@ -3,12 +3,14 @@
  * this; see packed.h for the layouts. Little-endian only. What must be defined:
  *   LANES (of 32 bits), TILE, SLICES (vectors of rows in a tile), AHEAD (bytes prefetched);
  *   VI, VF, ACC; vi_load, vi_store, vi_low16, vi_high16 (even and odd 16-bit elements, bytes of the lanes
- * before), vi_nibble_low, vi_nibble_high, vi_left, vi_right (by bits, 16-bit lanes), vi_insert(low, high,
- * mask bits), vi_minus16; vi_four (four bytes, or two 16-bit numbers, in all lanes), acc_start, acc_add,
+ * before), vi_nibble_low, vi_nibble_high, vi_left, vi_right (by bits, 16-bit lanes), vi_mask, vi_insert(low,
+ * high, mask bits), vi_minus16; vi_table (16 values and 128 to each, as bytes), vi_lookup (of such, by bytes
+ * below 16); vi_four (four bytes, or two 16-bit numbers, in all lanes), acc_start, acc_add,
  * acc_float; BYTES, where the set multiplies bytes in acc_add8 at more than the pace of 16 bits; acc_join
  * then is 256 high + low. The last argument of acc_start and acc_float says whether the sums are of bytes.
  * SIGNED, where bytes of weights have a sign: then vi_flip turns the top bits over, which takes 128 off;
- *   vf_load, vf_store, vf_zero, vf_all, vf_mul, vf_fma, vf_half, vf_u8, vf_i8 */
+ *   vf_load, vf_store, vf_zero, vf_all, vf_mul, vf_fma, vf_half, vf_u8, vf_i8, vf_nibbles (the high ones?),
+ * vf_e8m0 (plumb_type_e8m0_half) */
 #ifndef PLUMB_PACKED_KERNELS_H
 #define PLUMB_PACKED_KERNELS_H
 
@@ -47,54 +49,74 @@
 #endif
 #define PARTS (PLUMB_GROUP / LANES) /* vectors of a group */
 
-/* Vector i of a block: q + offset in bytes, slice `at` of the rows. */
-INLINE void unpack_block(enum plumb_type type, const uint8_t *q, int at, VI w[8])
+/* Vector i of a block: its codes, slice `at` of the rows. */
+INLINE void unpack_codes(int bits, const uint8_t *q, VI w[8])
 {
-	const int bits = plumb_packed_formats[type].bits;
-	q += at * LANES * 4;
-	if (bits == 8) {
-		UNROLL for (int i = 0; i < 8; i++) w[i] = vi_load(q + 64 * i);
-		return;
-	}
-	UNROLL for (int i = 0; i < 4; i++)
+	const int low = bits < 4 ? 0 : 4, above = bits - low;
+	UNROLL for (int i = 0; i < 4 && low; i++)
 	{
 		VI v = vi_load(q + 64 * i);
 		w[i] = vi_nibble_low(v);
 		w[i + 4] = vi_nibble_high(v);
 	}
-	if (bits == 5) {
-		VI h = vi_load(q + 256);
-		UNROLL for (int i = 0; i < 8; i++)
-			w[i] = vi_insert(w[i], i < 4 ? vi_left(h, 4 - i) : vi_right(h, i - 4), 0x10);
-	}
-	if (bits == 6)
+	q += 64 * low;
+	if (above >= 2)
 		UNROLL for (int i = 0; i < 8; i++)
 		{
-			VI h = vi_load(q + 256 + 64 * (i / 4));
-			w[i] = vi_insert(
-				w[i], i % 4 < 2 ? vi_left(h, 4 - 2 * (i % 4)) : vi_right(h, 2 * (i % 4) - 4), 0x30);
+			const int by = 2 * (i % 4) - low;
+			VI h = vi_load(q + 64 * (i / 4)), two = by < 0 ? vi_left(h, -by) : vi_right(h, by);
+			w[i] = low ? vi_insert(w[i], two, 0x30) : vi_mask(two, 3);
 		}
+	if (above % 2) {
+		const int to = bits - 1; /* where the one bit goes */
+		VI h = vi_load(q + (above >= 2 ? 128 : 0));
+		UNROLL for (int i = 0; i < 8; i++)
+			w[i] = vi_insert(w[i], i < to ? vi_left(h, to - i) : vi_right(h, i - to), (char)(1 << to));
+	}
+}
+
+/* The same as q + offset in bytes. */
+INLINE void unpack_block(enum plumb_type type, const uint8_t *q, int at, VI w[8])
+{
+	const struct plumb_packed_format f = plumb_packed_formats[type];
+	q += at * LANES * 4;
+	if (f.bits == 8) {
+		UNROLL for (int i = 0; i < 8; i++) w[i] = vi_load(q + 64 * i);
+		return;
+	}
+	unpack_codes(f.bits, q, w);
+	if (f.values) {
+		VI table = vi_table(f.values);
+		UNROLL for (int i = 0; i < 8; i++) w[i] = vi_lookup(table, w[i]);
+	}
 }
 
 INLINE VF scale_of(enum plumb_type type, const uint8_t *scales, int64_t block, int sub_block, int at)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
-	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type) + at * LANES * 2;
+	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
+	if (f.scales == PLUMB_SCALE_E8M0)
+		return vf_e8m0(p + at * LANES);
+	VF half = vf_half(p + at * LANES * 2);
 	if (!f.k)
-		return vf_half(p);
-	const uint8_t *s = scales + (size_t)(block / 8) * plumb_packed_scale(type) + (f.min ? 64 : 32) +
-		((block % 8) * f.sub + sub_block) * 16 + at * LANES;
-	return vf_mul(vf_half(p), type == PLUMB_Q6_K ? vf_i8(s) : vf_u8(s));
+		return half;
+	const uint8_t *s = p + (f.min ? 64 : 32) + ((block % 8) * f.sub + sub_block) * 16 + at * LANES;
+	return vf_mul(half,
+		f.scales == PLUMB_SCALE_I8            ? vf_i8(s)
+			: f.scales == PLUMB_SCALE_NIBBLES ? vf_nibbles(s, false)
+											  : vf_u8(s));
 }
 
-INLINE VF add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int at)
+INLINE VF add_of(enum plumb_type type, const uint8_t *scales, int64_t block, int sub_block, int at)
 {
 	const struct plumb_packed_format f = plumb_packed_formats[type];
-	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type) + 32 +
-		at * LANES * 2;
+	const uint8_t *p = scales + (size_t)(f.k ? block / 8 : block) * plumb_packed_scale(type);
+	VF half = vf_half(p + 32 + at * LANES * 2);
 	if (!f.k)
-		return vf_half(p);
-	return vf_mul(vf_half(p), vf_u8(p - at * LANES * 2 + 32 + 8 * 16 + (block % 8) * 16 + at * LANES));
+		return half;
+	if (f.scales == PLUMB_SCALE_NIBBLES)
+		return vf_mul(half, vf_nibbles(p + 64 + ((block % 8) * f.sub + sub_block) * 16 + at * LANES, true));
+	return vf_mul(half, vf_u8(p + 64 + 8 * 16 + (block % 8) * 16 + at * LANES));
 }
 
 /* One block of one slice of a group against T rows of x. */
@@ -147,11 +169,14 @@ INLINE void small_batch_minima(enum plumb_type type, int T, const struct plumb_s
 	const uint8_t *scales, int64_t first, int64_t end, int at, VF sum[PLUMB_SMALL_BATCH])
 {
 	const int64_t blocks = a->x.k / PLUMB_BLOCK;
-	for (int64_t b = first; b < end; b++) {
-		VF add = add_of(type, scales, b, at);
-		UNROLL for (int t = 0; t < T; t++)
-			sum[t] = vf_fma(add, vf_all(a->x.total[(a->row + t) * blocks + b]), sum[t]);
-	}
+	const int sub = plumb_packed_formats[type].sub;
+	for (int64_t b = first; b < end; b++)
+		UNROLL for (int sub_block = 0; sub_block < sub; sub_block++)
+		{
+			VF add = add_of(type, scales, b, sub_block, at);
+			UNROLL for (int t = 0; t < T; t++) sum[t] = vf_fma(
+				add, vf_all(x16_total(&a->x, (a->row + t) * blocks + b, sub, sub_block)), sum[t]);
+		}
 }
 
 INLINE void small_batch_rows(enum plumb_type type, int T, const struct plumb_small_batch *a)
@@ -214,11 +239,12 @@ INLINE void unpack(enum plumb_type type, bool bytes, const struct plumb_unpack *
 					vi_store(to + (2 * i * PLUMB_PANEL) * 2, vi_minus16(vi_low16(w[i]), f.offset));
 					vi_store(to + ((2 * i + 1) * PLUMB_PANEL) * 2, vi_minus16(vi_high16(w[i]), f.offset));
 				}
-				for (int sub_block = 0; sub_block < f.sub; sub_block++)
-					vf_store(a->scale + (b * f.sub + sub_block) * PLUMB_PANEL + row,
-						scale_of(type, scales, first + b, sub_block, p));
-				if (f.min)
-					vf_store(a->add + b * PLUMB_PANEL + row, add_of(type, scales, first + b, p));
+				for (int sub_block = 0; sub_block < f.sub; sub_block++) {
+					const int64_t to_scale = (b * f.sub + sub_block) * PLUMB_PANEL + row;
+					vf_store(a->scale + to_scale, scale_of(type, scales, first + b, sub_block, p));
+					if (f.min)
+						vf_store(a->add + to_scale, add_of(type, scales, first + b, sub_block, p));
+				}
 			}
 	}
 }
@@ -273,9 +299,10 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 	}
 	for (int64_t b = 0; min && b < a->n / PLUMB_BLOCK;
 		 b++) /* apart: among the products they would take their registers */
-		UNROLL for (int t = 0; t < T; t++) UNROLL for (int s = 0; s < SLICES; s++)
-			sum[t][s] = vf_fma(vf_load(a->add + b * PLUMB_PANEL + at + s * LANES),
-				vf_all(a->x.total[first + b + t * blocks]), sum[t][s]);
+		for (int sub_block = 0; sub_block < sub; sub_block++)
+			UNROLL for (int t = 0; t < T; t++) UNROLL for (int s = 0; s < SLICES; s++)
+				sum[t][s] = vf_fma(vf_load(a->add + (b * sub + sub_block) * PLUMB_PANEL + at + s * LANES),
+					vf_all(x16_total(&a->x, first + b + t * blocks, sub, sub_block)), sum[t][s]);
 	UNROLL for (int t = 0; t < T; t++) UNROLL for (int s = 0; s < SLICES; s++)
 		vf_store(a->y + t * a->ldy + at + s * LANES, sum[t][s]);
 }
@@ -283,7 +310,9 @@ INLINE void tile_part(int T, int sub, bool min, bool bytes, const struct plumb_t
 INLINE void tile_rows(int T, bool bytes, const struct plumb_tile16 *a)
 {
 	for (int at = 0; at < PLUMB_PANEL; at += SLICES * LANES) {
-		if (a->sub == 2)
+		if (a->sub == 2 && a->min)
+			tile_part(T, 2, true, bytes, a, at);
+		else if (a->sub == 2)
 			tile_part(T, 2, false, bytes, a, at);
 		else if (a->min)
 			tile_part(T, 1, true, bytes, a, at);
@@ -322,24 +351,10 @@ static void multiply8(const struct plumb_tile16 *a)
 }
 #define TYPE8_OF(type, name) \
 	static void unpack8_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, true, a); }
-TYPE8_OF(Q8_0, q8_0)
-TYPE8_OF(Q4_0, q4_0)
-TYPE8_OF(Q4_1, q4_1)
-TYPE8_OF(Q5_0, q5_0)
-TYPE8_OF(Q5_1, q5_1)
-TYPE8_OF(Q4_K, q4_k)
-TYPE8_OF(Q5_K, q5_k)
-TYPE8_OF(Q6_K, q6_k)
+PLUMB_PACKED_TYPES(TYPE8_OF)
+#define UNPACK8_ENTRY(type, name) [PLUMB_##type] = unpack8_##name,
 #define BYTE_KERNELS \
-	.quantise8 = QUANTISE8, .multiply8 = multiply8, \
-	.unpack8 = { [PLUMB_Q8_0] = unpack8_q8_0, \
-		[PLUMB_Q4_0] = unpack8_q4_0, \
-		[PLUMB_Q4_1] = unpack8_q4_1, \
-		[PLUMB_Q5_0] = unpack8_q5_0, \
-		[PLUMB_Q5_1] = unpack8_q5_1, \
-		[PLUMB_Q4_K] = unpack8_q4_k, \
-		[PLUMB_Q5_K] = unpack8_q5_k, \
-		[PLUMB_Q6_K] = unpack8_q6_k },
+	.quantise8 = QUANTISE8, .multiply8 = multiply8, .unpack8 = { PLUMB_PACKED_TYPES(UNPACK8_ENTRY) },
 #else
 #define BYTE_KERNELS
 #endif
@@ -347,34 +362,15 @@ TYPE8_OF(Q6_K, q6_k)
 #define TYPE_OF(type, name) \
 	static void small_batch_##name(const struct plumb_small_batch *a) { small_batch(PLUMB_##type, a); } \
 	static void unpack_##name(const struct plumb_unpack *a) { unpack(PLUMB_##type, false, a); }
-TYPE_OF(Q8_0, q8_0)
-TYPE_OF(Q4_0, q4_0)
-TYPE_OF(Q4_1, q4_1)
-TYPE_OF(Q5_0, q5_0)
-TYPE_OF(Q5_1, q5_1)
-TYPE_OF(Q4_K, q4_k)
-TYPE_OF(Q5_K, q5_k)
-TYPE_OF(Q6_K, q6_k)
+PLUMB_PACKED_TYPES(TYPE_OF)
+#define SMALL_BATCH_ENTRY(type, name) [PLUMB_##type] = small_batch_##name,
+#define UNPACK_ENTRY(type, name) [PLUMB_##type] = unpack_##name,
 
 #define PACKED_KERNELS \
 	{ \
 		BYTE_KERNELS.tile = TILE, .quantise = QUANTISE, .rest = x16_rest, .multiply = multiply, \
-		.small_batch = { [PLUMB_Q8_0] = small_batch_q8_0, \
-			[PLUMB_Q4_0] = small_batch_q4_0, \
-			[PLUMB_Q4_1] = small_batch_q4_1, \
-			[PLUMB_Q5_0] = small_batch_q5_0, \
-			[PLUMB_Q5_1] = small_batch_q5_1, \
-			[PLUMB_Q4_K] = small_batch_q4_k, \
-			[PLUMB_Q5_K] = small_batch_q5_k, \
-			[PLUMB_Q6_K] = small_batch_q6_k }, \
-		.unpack = { [PLUMB_Q8_0] = unpack_q8_0, \
-			[PLUMB_Q4_0] = unpack_q4_0, \
-			[PLUMB_Q4_1] = unpack_q4_1, \
-			[PLUMB_Q5_0] = unpack_q5_0, \
-			[PLUMB_Q5_1] = unpack_q5_1, \
-			[PLUMB_Q4_K] = unpack_q4_k, \
-			[PLUMB_Q5_K] = unpack_q5_k, \
-			[PLUMB_Q6_K] = unpack_q6_k }, \
+		.small_batch = { PLUMB_PACKED_TYPES(SMALL_BATCH_ENTRY) }, \
+		.unpack = { PLUMB_PACKED_TYPES(UNPACK_ENTRY) }, \
 	}
 
 #endif

@@ -31,6 +31,15 @@ INLINE VI vi_nibble_low(VI v) { return vandq_u16(v, vdupq_n_u16(0x0f0f)); }
 INLINE VI vi_nibble_high(VI v) { return vandq_u16(vshrq_n_u16(v, 4), vdupq_n_u16(0x0f0f)); }
 INLINE VI vi_left(VI v, int n) { return vshlq_u16(v, vdupq_n_s16((int16_t)n)); }
 INLINE VI vi_right(VI v, int n) { return vshlq_u16(v, vdupq_n_s16((int16_t)-n)); }
+INLINE VI vi_mask(VI v, int mask) { return vandq_u16(v, vdupq_n_u16((uint16_t)(mask * 0x0101))); }
+INLINE VI vi_table(const int8_t *values)
+{
+	return veorq_u16(vreinterpretq_u16_s8(vld1q_s8(values)), vdupq_n_u16(0x8080));
+}
+INLINE VI vi_lookup(VI table, VI v)
+{
+	return vreinterpretq_u16_u8(vqtbl1q_u8(vreinterpretq_u8_u16(table), vreinterpretq_u8_u16(v)));
+}
 INLINE VI vi_insert(VI low, VI high, int mask)
 {
 	return vorrq_u16(low, vandq_u16(high, vdupq_n_u16((uint16_t)(mask * 0x0101))));
@@ -90,6 +99,18 @@ INLINE VF vf_i8(const uint8_t *p)
 	uint32_t bytes;
 	memcpy(&bytes, p, sizeof bytes);
 	return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(bytes)))));
+}
+
+INLINE VF vf_nibbles(const uint8_t *p, bool high)
+{
+	uint16x4_t v = four(p);
+	return vcvtq_f32_u32(vmovl_u16(high ? vshr_n_u16(v, 4) : vand_u16(v, vdup_n_u16(15))));
+}
+INLINE VF vf_e8m0(const uint8_t *p)
+{
+	uint32x4_t e = vmovl_u16(four(p)), normal = vshlq_n_u32(vsubq_u32(e, vdupq_n_u32(1)), 23),
+			   subnormal = vshlq_u32(vdupq_n_u32(0x00200000), vreinterpretq_s32_u32(e));
+	return vreinterpretq_f32_u32(vbslq_u32(vcltq_u32(e, vdupq_n_u32(2)), subnormal, normal));
 }
 
 #include "native/simd/packed_kernels.h"

@@ -127,4 +127,10 @@ static inline void x8_quantise(const float *x, const struct plumb_x16 *x16, int6
 	}
 }
 
+/* Scale times the sum of q, of a block's columns or of half of them; block: of all rows. */
+static inline float x16_total(const struct plumb_x16 *x, int64_t block, int sub, int sub_block)
+{
+	return sub == 1 ? x->total[block] : x->scale[block] * (float)x->sum[2 * block + sub_block];
+}
+
 #endif
