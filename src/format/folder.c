@@ -230,13 +230,11 @@ enum plumb_status plumb_folder_open(struct plumb_file **file, const char *path, 
 	if (!s) {
 		folder_drop_metas(f.file);
 		s = folder_fill(&f);
-	}
-	json_decref(f.whole);
-	if (f.file) {
 		f.file->meta = f.meta;
 		f.file->metas = f.metas;
 		f.file->format_name = "safetensors folder";
 	}
+	json_decref(f.whole);
 	if (!s && (s = plumb_file_index_metas(f.file)))
 		plumb_fail_in(s, "%s", path);
 	if (!s)

@@ -154,9 +154,11 @@ static enum plumb_status folder_text_jinja(struct plumb_folder *f)
 	if (!plumb_folder_has(f, "chat_template.jinja"))
 		return PLUMB_OK;
 	PLUMB_TRY(folder_text_map(f, "chat_template.jinja", MOST_TEMPLATE, &map));
-	const char *copy = plumb_file_keep(f->file, (const char *)map.base, map.size);
+	/* Jinja drops a newline at the end: with and without it a template is the same. */
+	const size_t n = map.size - (map.base[map.size - 1] == '\n');
+	const char *copy = plumb_file_keep(f->file, (const char *)map.base, n);
 	if (copy)
-		plumb_folder_add_span(f, "tokenizer.chat_template", (struct plumb_span){ copy, map.size });
+		plumb_folder_add_span(f, "tokenizer.chat_template", (struct plumb_span){ copy, n });
 	else
 		f->status = plumb_fail(PLUMB_E_MEMORY, "no memory for chat_template.jinja");
 	munmap(map.base, map.size);

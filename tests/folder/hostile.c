@@ -220,7 +220,9 @@ static const struct {
 	{ "tokenizer_config.json", "{\"chat_template\":[{\"name\":\"tools\"}]}", NULL, "entry 0 has no name" },
 	{ "tokenizer_config.json", "{\"chat_template\":[5]}", NULL, "entry 0 has no name" },
 	{ "tokenizer_config.json", "{\"chat_template\":5}", NULL, "chat_template is neither text nor a list" },
-	{ "chat_template.jinja", "{% j %}\n", "tokenizer.chat_template", "{% j %}\n" },
+	{ "chat_template.jinja", "{% j %}\n", "tokenizer.chat_template", "{% j %}" },
+	{ "chat_template.jinja", "{% j %}\n\n", "tokenizer.chat_template", "{% j %}\n" },
+	{ "chat_template.jinja", "\n", "tokenizer.chat_template", "" },
 	{ "special_tokens_map.json", "no JSON", "tokenizer.ggml.eos_token_id", "1" },
 };
 
