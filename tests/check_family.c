@@ -137,6 +137,41 @@ START_TEST(in_the_default_mode)
 }
 END_TEST
 
+/* Texts to ids as Hugging Face's tokenizers make them, by the file's tokenizer and the folder's. */
+START_TEST(texts)
+{
+	const struct family *f = &families[_i / FORMS];
+	struct plumb_context *ctx;
+	struct plumb_model *model;
+	json_error_t error;
+	json_t *all = json_load_file(family_path(f, "expected.json"), 0, &error), *one, *id;
+	size_t at, k, count;
+	int32_t *ids;
+	ck_assert_msg(all != NULL, "%s", error.text);
+	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native", .threads = 1)));
+	ck_good(plumb_model_load(&model, ctx, family_path(f, forms[_i % FORMS]), NULL, NULL));
+	struct plumb_tokenizer *tok = plumb_model_tokenizer(model);
+	ck_assert_msg(tok != NULL, "%s/%s: %s", f->name, forms[_i % FORMS], plumb_last_error());
+	plumb_tokenizer_add_bos(tok, false);
+	json_array_foreach(json_object_get(all, "texts"), at, one) {
+		const json_t *text = json_object_get(one, "text"), *want = json_object_get(one, "ids");
+		ck_good(plumb_tokenize(tok, json_string_value(text), json_string_length(text), PLUMB_SPECIALS_TEXT,
+			&ids, &count));
+		ck_assert_msg(count == json_array_size(want), "%s/%s: \"%s\" is %zu tokens, expected %zu", f->name,
+			forms[_i % FORMS], json_string_value(text), count, json_array_size(want));
+		json_array_foreach(want, k, id)
+			ck_assert_msg(ids[k] == json_integer_value(id), "%s/%s: token %zu of \"%s\" is %d, expected %lld",
+				f->name, forms[_i % FORMS], k, json_string_value(text), ids[k],
+				(long long)json_integer_value(id));
+		free(ids);
+	}
+	ck_assert(at >= 8);
+	json_decref(all);
+	plumb_model_free(model);
+	plumb_close(ctx);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("family");
@@ -144,6 +179,7 @@ int main(void)
 	tcase_set_timeout(tc, 240);
 	tcase_add_loop_test(tc, points_logits_and_greedy_tokens, 0, FAMILIES * FORMS);
 	tcase_add_loop_test(tc, in_the_default_mode, 0, FAMILIES);
+	tcase_add_loop_test(tc, texts, 0, FAMILIES * FORMS);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
