@@ -8,7 +8,8 @@
 #include "model/anatomy.h"
 #include "native/native.h"
 
-static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k" };
+static const char *const models[] = { "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "k",
+	"mix" };
 /* Relative L2 per capture point; doc/numerics.md, "Whole models". */
 #define TOLERANCE_FP32 (is_exact() ? 1e-5 : 2.2e-4)
 #define TOLERANCE_FP64 1e-6

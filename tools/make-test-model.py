@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write tests/data/tiny-*.gguf, small random Qwen2 models, and tiny-*.safetensors, what they compute.
 
-The weights are random with a fixed seed, quantised by the gguf package (the K types get random blocks,
-as that package can't quantise them). The references are what Transformers' Qwen2ForCausalLM computes
+The weights are random with a fixed seed, quantised by the gguf package (k and mix get random blocks, as that
+package can't quantise their types). The references are what Transformers' Qwen2ForCausalLM computes
 from the DEQUANTISED weights of the file, in float64 throughout (Transformers does RoPE, RMSNorm and
 softmax in float32; the patches below lift those), rounded to float32 once. So a right implementation
 agrees to its own rounding. Points are named as in include/plumb/model.h: L<i>.<point>, embeddings,
@@ -37,6 +37,7 @@ CONTEXT, EPS, STEPS, PROMPT = 256, 1e-6, 16, 11
 # ---- the model's shape and files ----
 TINY = dict(layers=3, hidden=64, ffn=160, heads=4, kv_heads=2)
 WIDE = dict(layers=2, hidden=256, ffn=256, heads=8, kv_heads=2)
+ONE = dict(WIDE, layers=1)
 # name: shape, weight types (cycled over the matrices), own output matrix, RoPE base, all points
 MODELS = {
     "f32": (TINY, [Q.F32], False, 1e6, True),
@@ -48,6 +49,8 @@ MODELS = {
     "q5_0": (TINY, [Q.Q5_0], True, 1e6, False),
     "q5_1": (TINY, [Q.Q5_1], False, 1e4, False),
     "k": (WIDE, [Q.Q4_K, Q.Q5_K, Q.Q6_K], False, 1e6, True),
+    # every matrix another type, as in files that are mixed by how much each tensor matters
+    "mix": (ONE, [Q.IQ4_XS, Q.Q2_K, Q.Q3_K, Q.IQ4_NL, Q.MXFP4, Q.Q4_K, Q.Q5_K, Q.Q6_K], False, 1e6, False),
 }
 
 # The first 60 merges of the Qwen2 tokenizer; "_" stands for U+0120, the alphabet's space.
@@ -85,18 +88,24 @@ def vocabulary():
 
 
 # ---- weights ----
-def k_blocks(rng, qtype, rows, columns, std):
-    """Random K blocks whose values have mean near 0 and about the standard deviation asked for."""
-    size = gguf.GGML_QUANT_SIZES[qtype][1]
-    raw = rng.integers(0, 256, (rows * columns // 256, size), dtype=np.uint8)
+# type: where its scale is, the standard deviation of random blocks with scale 1, where their mean is in it
+BLOCKS = {Q.Q4_K: (0, 271.0, 7.5), Q.Q5_K: (0, 550.0, 15.5), Q.Q6_K: (208, 1370, None), Q.Q2_K: (80, 13.9, 1.5),
+          Q.Q3_K: (108, 43.3, None), Q.IQ4_NL: (0, 67.2, None), Q.IQ4_XS: (0, 1245, None), Q.MXFP4: (0, 5.87, None)}
+
+
+def random_blocks(rng, qtype, rows, columns, std):
+    """Random blocks whose values have mean near 0 and about the standard deviation asked for."""
+    elements, size = gguf.GGML_QUANT_SIZES[qtype]
+    raw = rng.integers(0, 256, (rows * columns // elements, size), dtype=np.uint8)
     half = lambda x: np.asarray(x, np.float16).reshape(-1, 1).view(np.uint8)
     sign = rng.choice([-1.0, 1.0], len(raw)) * rng.uniform(0.7, 1.3, len(raw))
-    if qtype == Q.Q6_K:
-        raw[:, -2:] = half(sign * std / 1370)  # 8-bit scale x (6 bits - 32)
+    at, spread, middle = BLOCKS[qtype]
+    if qtype == Q.MXFP4:  # an exponent, and that of the scale 1 is 128
+        raw[:, 0] = 128 + np.round(np.log2(np.abs(sign) * std / spread))
     else:
-        middle, spread = (7.5, 271.0) if qtype == Q.Q4_K else (15.5, 550.0)
-        raw[:, 0:2] = half(sign * std / spread)
-        raw[:, 2:4] = half(sign * std / spread * middle)
+        raw[:, at:at + 2] = half(sign * std / spread)
+    if middle is not None:
+        raw[:, at + 2:at + 4] = half(sign * std / spread * middle)
     return raw.reshape(rows, -1)
 
 
@@ -115,7 +124,7 @@ def make_weights(name):
         qtype = types[count % len(types)]
         count += 1
         if len(types) > 1:
-            raw = k_blocks(rng, qtype, rows, columns, std)
+            raw = random_blocks(rng, qtype, rows, columns, std)
         else:
             raw = gguf.quantize(rng.normal(0, std, (rows, columns)).astype(np.float32), qtype)
         out[key] = (raw, qtype, gguf.dequantize(raw, qtype).reshape(rows, columns))
@@ -158,7 +167,7 @@ def write_gguf(path, name, weights):
     w.add_rope_freq_base(base)
     w.add_layer_norm_rms_eps(EPS)
     w.add_file_type(gguf.LlamaFileType[
-        "MOSTLY_Q4_K_M" if name == "k" else "ALL_F32" if name == "f32" else "MOSTLY_" + types[0].name])
+        {"k": "MOSTLY_Q4_K_M", "mix": "MOSTLY_IQ4_XS", "f32": "ALL_F32"}.get(name, "MOSTLY_" + types[0].name)])
     w.add_quantization_version(gguf.GGML_QUANT_VERSION)
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("qwen2")
