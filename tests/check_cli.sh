@@ -133,6 +133,30 @@ models() {
 	fi
 }
 
+# A folder as Hugging Face has them does what the GGUF file of the same model does, with every command.
+folders() {
+	pair=$data/families/qwen2
+	[ -r "$pair/hf/config.json" ] || { skip "folders: no tests/data/families"; return; }
+	head -c 300 "$top/README.md" >text
+	for way in "run MODEL --tokens 5,9,77 -n 12" "run MODEL Hello --raw -n 8" "tokenize MODEL Hello --ids" "diag dump MODEL --tokens 1,2,3 --out NAME.ref --json"; do
+		for name in model.gguf hf; do
+			# shellcheck disable=SC2086 # words are meant
+			run $(echo "$way" | sed "s|MODEL|$pair/$name|; s|NAME|$name|")
+			[ "$code" -eq 0 ] && [ -s out ]; report $? "${way%% MODEL*} of $name"
+			sed "s|$name|NAME|g" out >"$name.out"
+		done
+		cmp -s hf.out model.gguf.out; report $? "${way%% MODEL*}: the folder as the file"
+	done
+	run diag verdict "$pair/hf" model.gguf.ref; [ "$code" -eq 0 ] && grep -q '^The port is right' out; report $? "diag verdict of a folder"
+	run diag verdict "$pair/model.gguf" "$pair/hf"; [ "$code" -eq 23 ] && grep -q 'unknown names' out; report $? "a model's folder is no reference"
+	run perplexity "$pair/hf" text --json; json "perplexity of a folder"
+	run bench "$pair/hf" --prefill 2 --decode 2 --rounds 1 --json; json "bench of a folder"
+	run info "$pair/hf" --json; [ "$(value 'j["format"]')" = "safetensors folder" ]; report $? "info of a folder"
+	run info "$pair/hf/config.json"; expect 0 "" "a folder's config.json means the folder"
+	run run "$pair" hi; expect 3 "a directory without config.json" "run of a folder that is none"
+	run run "$pair/hf/model.safetensors" hi; expect 3 "give the folder" "run of a folder's tensors alone"
+}
+
 # What plumb does not compute is refused by name, by every command that computes; info and tokenize go on.
 refusals() {
 	LC_ALL=C sed 's/qwen2.rope.freq_base/qwen2.residual_scale/' <"$data/tiny-f32.gguf" >scaled
@@ -498,7 +522,7 @@ vocabularies() {
 	run run "$model" Hello --no-bos; expect 2 "for --raw" "run --no-bos without --raw"
 }
 
-for part in help_texts options drivers models refusals information tokens templates not_utf8 vocabularies runs long_model limits signals full_disk chats terminal measures real_model; do
+for part in help_texts options drivers models folders refusals information tokens templates not_utf8 vocabularies runs long_model limits signals full_disk chats terminal measures real_model; do
 	code=0
 	: >out; : >err
 	$part
