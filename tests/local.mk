@@ -186,7 +186,7 @@ inject_cl_LDADD = libplumb-all.la -lm
 endif
 
 # Each target with a main() that replays files; `make fuzz` (clang) links libFuzzer's instead.
-FUZZ = fuzz_bpe fuzz_folder fuzz_gguf fuzz_reference fuzz_report fuzz_safetensors
+FUZZ = fuzz_bpe fuzz_folder fuzz_gguf fuzz_reference fuzz_report fuzz_safetensors fuzz_tokenizer
 fuzz_bpe_SOURCES = %D%/fuzz/bpe.c %D%/fuzz/replay.c
 fuzz_bpe_LDADD = libplumb-all.la
 fuzz_folder_SOURCES = %D%/fuzz/folder.c %D%/fuzz/folder.h %D%/fuzz/walk_file.h %D%/fuzz/replay.c
@@ -199,6 +199,8 @@ fuzz_report_SOURCES = %D%/fuzz/report.c %D%/fuzz/replay.c
 fuzz_report_LDADD = libplumb-all.la
 fuzz_safetensors_SOURCES = %D%/fuzz/safetensors.c %D%/fuzz/walk.h %D%/fuzz/walk_file.h %D%/fuzz/replay.c
 fuzz_safetensors_LDADD = libplumb-all.la
+fuzz_tokenizer_SOURCES = %D%/fuzz/tokenizer.c %D%/fuzz/replay.c
+fuzz_tokenizer_LDADD = libplumb-all.la
 # Readers need no kernels: without config.h the native driver has its portable ones alone, and instrumenting the others takes minutes.
 FUZZ_LIST = find src -name '*.c' ! -path '*/cli/*' ! -name 'avx*.c' ! -name 'neon*.c' ! -name 'packed_a*.c' ! -name 'packed_n*.c'
 if HAVE_OPENCL

@@ -167,8 +167,8 @@ PLUMB_API struct plumb_span plumb_stop_end(struct plumb_stop *stop);
 
 /* --- chat prompts --- */
 /* A model's template is a program in Jinja. plumb runs none: it knows the texts of some exactly, by their
- * SHA-256, and writes what they write: "chatml", "qwen2", "qwen2.5", "qwen2.5-math", "qwq", "qwq-first",
- * "deepseek-r1". Name i; NULL past the last. */
+ * SHA-256, and writes what they write: "chatml", "qwen2", "qwen2.5", "qwen2.5-math", "smollm2", "qwq",
+ * "qwq-first", "deepseek-r1". Name i; NULL past the last. */
 PLUMB_API const char *plumb_template_name(int i);
 /* Name of the template in use; NULL: the vocabulary has none, or one that is not known. */
 PLUMB_API const char *plumb_tokenizer_template(const struct plumb_tokenizer *tok);

@@ -80,8 +80,8 @@ struct cli_common {
 		"template", required_argument, NULL, 1006 \
 	}
 #define CLI_TEMPLATE_HELP \
-	"  --template T         chat template in place of the model's own: a name (chatml, qwen2, qwen2.5, qwen2.5-math, qwq,\n" \
-	"                       qwq-first, deepseek-r1) or a file with the text of one that plumb knows\n"
+	"  --template T         chat template in place of the model's own: a name (chatml, qwen2, qwen2.5, qwen2.5-math, smollm2,\n" \
+	"                       qwq, qwq-first, deepseek-r1) or a file with the text of one that plumb knows\n"
 #define CLI_COMMON_HELP \
 	"  --driver LIST        drivers in order of choice, as AR_HARDWARE_DRIVER (native, cl, cpu, gpu, *)\n" \
 	"  --precision P        FP32 (default); FP16: every result rounded to half, and the first overflow named, as a port in fp16 would\n" \

@@ -16,6 +16,9 @@ static const struct plumb_template templates[] = {
 	{ .name = "qwen2.5-math",
 		.form = PLUMB_FORM_CHATML,
 		.system = "Please reason step by step, and put your final answer within \\boxed{}." },
+	{ .name = "smollm2",
+		.form = PLUMB_FORM_CHATML,
+		.system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face" },
 	{ .name = "qwq", .form = PLUMB_FORM_CHATML, .thought = PLUMB_THOUGHT_LAST, .think = true },
 	{ .name = "qwq-first", .form = PLUMB_FORM_CHATML, .thought = PLUMB_THOUGHT_NONE },
 	{ .name = "deepseek-r1", .form = PLUMB_FORM_DEEPSEEK, .thought = PLUMB_THOUGHT_CUT, .think = true },
@@ -41,6 +44,7 @@ static const struct known {
 	{ "a7b85912e5c385c3ed6cd1ad8232c0d98e05b9b2cec5c89cc35b885e15ea17dc",
 		"qwen2.5" }, /* the models of tests/data */
 	{ "2976f7de3b9489e3237dc5ad2734060f756d026da00f24464c59c2e3bb40ee37", "qwen2.5-math" },
+	{ "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", "smollm2" },
 	{ "cb2d7aa140bed098f4ac8ab1a403980e6768d58ec95ef701668fc7dd017e0762", "qwq" },
 	{ "11918a86b4285984613779c0dbb5e68314d0c9bdd671f484157b5f789e008463", "qwq-first" },
 	{ "56a1447ad31926fdc21fb07e56e5642bd9c850c4f52d8c8af7bbe5f079a84f5f", "deepseek-r1" },
