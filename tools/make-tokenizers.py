@@ -3,12 +3,13 @@
 """Write tests/data/text/tokenizers: a small tokenizer.json of each family, and what Hugging Face's tokenizers make of
 odd strings.
 
-usage: tools/make-tokenizers.py [FOLDER]    (default: that folder; needs the tokenizers package, 0.23)
+usage: tools/make-tokenizers.py [--real NAME=FILE.gguf ...]    (needs the tokenizers package, 0.23; for --real gguf)
 
 Each is trained on the texts of this repository with the normaliser, pre-tokeniser, model and decoder of the family's
 own tokenizer.json. FAMILY.json is the tokenizer, odd.json the strings, and FAMILY.ids of each string the FNV-1a of its
 ids (32 bits each, little-endian) and of the text that they decode to, with control tokens parsed and as text: a line of
-four numbers of 8 hexadecimal digits (the upper half of the hash, folded)."""
+four numbers of 8 hexadecimal digits (both halves of the hash, folded). --real writes NAME.ids alone, for the
+vocabulary of a GGUF, from which a tokenizer is made as the model's own tokenizer.json has it."""
 import json
 import pathlib
 import random
@@ -177,6 +178,35 @@ def train(make):
     return t
 
 
+def real(path):
+    from gguf import GGUFReader
+    fields = GGUFReader(path).fields
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    added, user = [t for t, k in zip(tokens, kinds) if k == 3], []
+    if fields["tokenizer.ggml.model"].contents() == "gpt2":
+        t = byte_level({"smollm": digits}[fields["tokenizer.ggml.pre"].contents()](), regex=True)
+        merges = [tuple(m.split(" ", 1)) for m in fields["tokenizer.ggml.merges"].contents()]
+        t.model = models.BPE({x: i for i, x in enumerate(tokens)}, merges)
+    else:
+        t = marked("none")
+        scores = fields["tokenizer.ggml.scores"].contents()
+        # llama.cpp's converter writes blanks for the marks of user-defined tokens
+        tokens = [x.replace(" ", "\u2581") if k == 4 else x for x, k in zip(tokens, kinds)]
+        normal = {x: i for i, (x, k) in enumerate(zip(tokens, kinds)) if k == 1}
+        merges = [(-scores[i], normal[x[:j]], normal[x[j:]], x[:j], x[j:]) for x, i in normal.items()
+                  for j in range(1, len(x)) if x[:j] in normal and x[j:] in normal]
+        t.model = models.BPE({x: i for i, x in enumerate(tokens)}, [m[3:] for m in sorted(merges)], unk_token="<unk>",
+                             fuse_unk=True, byte_fallback=True)
+        user = [x for x, k in zip(tokens, kinds) if k == 4]
+    t.add_tokens([AddedToken(x, special=False, normalized=True) for x in user])
+    t.add_special_tokens([AddedToken(x, special=True, normalized=False) for x in added])
+    bos = fields["tokenizer.ggml.bos_token_id"].contents()
+    t.post_processor = processors.TemplateProcessing(
+        single="[B] $A", pair="[B] $A [B] $B", special_tokens=[("[B]", bos)])
+    return t
+
+
 def fold(data):
     h = 0xcbf29ce484222325
     for b in data:
@@ -195,9 +225,16 @@ def lines(t, strings):
         yield " ".join(f"{n:08x}" for n in row) + "\n"
 
 
-def main(folder):
+def main(args):
+    folder = ROOT / "tests/data/text/tokenizers"
     folder.mkdir(parents=True, exist_ok=True)
     strings = odd_strings(2000)
+    if args[:1] == ["--real"]:
+        for name, path in (a.split("=", 1) for a in args[1:]):
+            (folder / f"{name}.ids").write_text("".join(lines(real(path), strings)))
+        return
+    if args:
+        sys.exit(__doc__)
     (folder / "odd.json").write_text("[" + ",\n".join(map(json.dumps, strings)) + "]\n")
     for name, make in FAMILIES.items():
         t = train(make)
@@ -206,4 +243,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests/data/text/tokenizers")
+    main(sys.argv[1:])

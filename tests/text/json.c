@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <plumb/model.h>
 #include <plumb/text.h>
 #include "parts.h"
 
@@ -72,30 +74,69 @@ static void json_encode(
 	free(ids);
 }
 
-START_TEST(json_families)
+void text_odd_strings(struct plumb_tokenizer *tok, const char *name)
 {
-	struct plumb_tokenizer *tok = json_tokenizer(families[_i]);
 	json_t *strings = load("text/tokenizers/odd.json", 2000), *text;
-	char name[64], *at;
+	char file[64], *at;
 	size_t n, i;
 
-	snprintf(name, sizeof(name), "%s.ids", families[_i]);
-	char *rows = json_file(name, &n);
+	snprintf(file, sizeof(file), "%s.ids", name);
+	char *rows = json_file(file, &n);
 	at = rows;
-	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
 	json_array_foreach(strings, i, text) {
 		for (int s = 0; s < 2; s++) {
 			uint32_t hash[2];
 			json_encode(tok, text, (enum plumb_specials)s, hash);
 			for (int k = 0; k < 2; k++)
-				ck_assert_msg(hash[k] == strtoul(at, &at, 16), "%s, string %zu, %s, %s: \"%s\"", families[_i],
-					i, s ? "as text" : "parsed", k ? "decoded" : "ids", json_string_value(text));
+				ck_assert_msg(hash[k] == strtoul(at, &at, 16), "%s, string %zu, %s, %s: \"%s\"", name, i,
+					s ? "as text" : "parsed", k ? "decoded" : "ids", json_string_value(text));
 		}
 	}
 	ck_assert_int_eq(*at, '\n');
 	free(rows);
 	json_decref(strings);
+}
+
+START_TEST(json_families)
+{
+	struct plumb_tokenizer *tok = json_tokenizer(families[_i]);
+
+	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
+	text_odd_strings(tok, families[_i]);
 	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+/* Vocabularies of real models, where they are on the machine. */
+static const struct {
+	const char *file, *name;
+} reals[] = {
+	{ "SmolLM2-135M-Instruct.Q4_1.gguf", "real-smollm2" },
+	{ "gemma-3-270m-q4_k_m.gguf", "real-gemma3" },
+};
+
+START_TEST(json_models)
+{
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	struct plumb_tokenizer *tok;
+	struct plumb_file *file;
+	char path[1024];
+
+	snprintf(path, sizeof(path), "%s%s/plumb/models/%s",
+		cache      ? cache
+			: home ? home
+				   : "",
+		cache ? "" : "/.cache", reals[_i].file);
+	if (access(path, R_OK)) {
+		fprintf(stderr, "SKIP: no %s (tools/get-model)\n", path);
+		return;
+	}
+	ck_good(plumb_file_open(&file, path));
+	ck_good(plumb_tokenizer_from_file(&tok, file));
+	plumb_tokenizer_add_bos(tok, true);
+	text_odd_strings(tok, reals[_i].name);
+	plumb_tokenizer_free(tok);
+	plumb_file_close(file);
 }
 END_TEST
 
@@ -261,6 +302,7 @@ TCase *text_json_case(void)
 
 	tcase_set_timeout(c, 60);
 	text_add_loop(c, json_families, COUNT(families));
+	text_add_loop(c, json_models, COUNT(reals));
 	text_add_loop(c, json_odd, COUNT(odd));
 	text_add_loop(c, json_unknown, 3);
 	tcase_add_test(c, json_more);

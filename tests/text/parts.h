@@ -30,6 +30,8 @@ extern struct plumb_tokenizer *qwen2, *qwen2_nfc; /* as the file says; with NFC 
 json_t *load(const char *name, size_t at_least);
 /* Fails with the text and both lists. */
 void ids_equal(const char *text, const int32_t *ids, size_t n, const json_t *expected);
+/* Encode the odd strings and compare with NAME.ids of tests/data/text/tokenizers; bos is in front. */
+void text_odd_strings(struct plumb_tokenizer *tok, const char *name);
 /* All ids' bytes, one after the other, and a NUL; malloc'ed. */
 char *decode(const struct plumb_tokenizer *t, const int32_t *ids, size_t n, size_t *size);
 
