@@ -173,6 +173,7 @@ int main(void)
 	tcase_add_test(tests, same_bits_through_links);
 	suite_add_tcase(suite, tests);
 	suite_add_tcase(suite, folder_config_tests());
+	suite_add_tcase(suite, folder_tensor_tests());
 	suite_add_tcase(suite, folder_family_tests());
 	suite_add_tcase(suite, folder_hostile_tests());
 	return run_suite(suite);

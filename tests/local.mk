@@ -129,7 +129,7 @@ check_locale_SOURCES = %D%/suite.h %D%/diag_part.h %D%/check_locale.c
 check_locale_CPPFLAGS = $(CHECK_CPP)
 check_locale_LDADD = $(CHECK_LINK)
 
-check_folder_SOURCES = %D%/suite.h %D%/check_folder.c %D%/folder/config.c %D%/folder/families.c %D%/folder/hostile.c %D%/folder/make.h %D%/folder/parts.h
+check_folder_SOURCES = %D%/suite.h %D%/check_folder.c %D%/folder/config.c %D%/folder/families.c %D%/folder/hostile.c %D%/folder/make.h %D%/folder/parts.h %D%/folder/tensors.c
 check_folder_CPPFLAGS = $(CHECK_CPP)
 check_folder_LDADD = $(CHECK_LINK)
 

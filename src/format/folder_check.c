@@ -20,16 +20,20 @@ static enum plumb_status folder_check_rows(const struct plumb_folder *f)
 }
 
 /* A key that tells whether there are biases, asked of one tensor or the other; of layers, of the first: the
- * others must be as that one. */
+ * others must be as that one. Absent it is false, and Transformers then leaves biases out that files have. */
 static enum plumb_status folder_check_bias(
 	const struct plumb_folder *f, const char *key, const char *const names[2])
 {
 	bool said;
 	PLUMB_TRY(plumb_folder_flag(f->config, key, false, &said));
 	const bool has = plumb_file_find(f->file, names[0]) || plumb_file_find(f->file, names[1]);
-	if (!plumb_folder_value(f->config, key) || said == has)
+	const bool absent = !plumb_folder_value(f->config, key);
+	if (said == has)
 		return PLUMB_OK;
-	return plumb_fail(PLUMB_E_FORMAT, "%s is %s, and the files have %s", key, said ? "true" : "false",
+	return plumb_fail(PLUMB_E_FORMAT, "%s is %s, and the files have %s", key,
+		absent     ? "absent, which means false"
+			: said ? "true"
+				   : "false",
 		has ? "such biases" : "none");
 }
 
@@ -68,7 +72,8 @@ enum plumb_status plumb_folder_check(struct plumb_folder *f)
 	if (!f->family)
 		return PLUMB_OK;
 	PLUMB_TRY(folder_check_rows(f));
-	PLUMB_TRY(folder_check_bias(f, "attention_bias", attention));
+	if (f->type != PLUMB_FOLDER_QWEN2) /* whose class has these biases and no key */
+		PLUMB_TRY(folder_check_bias(f, "attention_bias", attention));
 	PLUMB_TRY(folder_check_bias(f, "mlp_bias", mlp));
 	PLUMB_TRY(folder_check_bias(f, "lm_head_bias", output));
 	return folder_check_tied(f);

@@ -4,10 +4,6 @@
 #include <plumb/model.h>
 #include "parts.h"
 
-#define SIZES \
-	"\"hidden_size\":8,\"intermediate_size\":16,\"num_hidden_layers\":4,\"num_attention_heads\":2," \
-	"\"vocab_size\":4,\"tie_word_embeddings\":true"
-#define OF(type, more) "{\"model_type\":\"" type "\"," SIZES more "}"
 /* Nothing but its type. */
 #define BARE(type) "{\"model_type\":\"" type "\"}"
 
@@ -264,51 +260,6 @@ START_TEST(each_key)
 }
 END_TEST
 
-/* --- tensors --- */
-
-static const struct {
-	const char *type, *from, *to;
-} tensors[] = {
-	{ "llama", "model.norm.weight", "output_norm.weight" },
-	{ "llama", "lm_head.bias", "output.bias" },
-	{ "llama", "model.layers.12.input_layernorm.weight", "blk.12.attn_norm.weight" },
-	{ "llama", "layers.12.input_layernorm.weight", "blk.12.attn_norm.weight" },
-	{ "llama", "model.layers.0.post_attention_layernorm.weight", "blk.0.ffn_norm.weight" },
-	{ "gemma3_text", "model.layers.0.post_attention_layernorm.weight", "blk.0.post_attention_norm.weight" },
-	{ "olmo2", "model.layers.0.post_attention_layernorm.weight", "blk.0.post_attention_norm.weight" },
-	{ "olmo2", "model.layers.0.post_feedforward_layernorm.weight", "blk.0.post_ffw_norm.weight" },
-	{ "gemma3_text", "model.language_model.layers.1.pre_feedforward_layernorm.weight",
-		"blk.1.ffn_norm.weight" },
-	{ "gemma3_text", "language_model.model.layers.1.self_attn.q_norm.weight", "blk.1.attn_q_norm.weight" },
-	{ "phi3", "model.layers.1.self_attn.qkv_proj.weight", "blk.1.attn_qkv.weight" },
-	{ "phi3", "model.layers.1.mlp.gate_up_proj.weight", "blk.1.ffn_up.weight" },
-	/* Names that stay. */
-	{ "llama", "model.layers.01.input_layernorm.weight", "model.layers.01.input_layernorm.weight" },
-	{ "llama", "model.layers..input_layernorm.weight", "model.layers..input_layernorm.weight" },
-	{ "llama", "model.layers.99999999999999999999.input_layernorm.weight",
-		"model.layers.99999999999999999999.input_layernorm.weight" },
-	{ "llama", "model.layers.0.mlp.experts.gate_up_proj", "model.layers.0.mlp.experts.gate_up_proj" },
-	{ "llama", "lm_head.weight_scale", "lm_head.weight_scale" },
-	{ "llama", "score.weight", "score.weight" },
-	{ "bert", "model.norm.weight", "model.norm.weight" },
-};
-
-START_TEST(each_name)
-{
-	char config[512];
-	struct plumb_file *file;
-	const struct made_tensor more = { tensors[_i].from, "F32", { 8, 0 }, numbers, 32 };
-	snprintf(config, sizeof config, "{\"model_type\":\"%s\"," SIZES "}", tensors[_i].type);
-	folder_write(config, &more);
-	ck_good(plumb_file_open(&file, made_folder));
-	ck_assert_msg(
-		plumb_file_find(file, tensors[_i].to) != NULL, "%s is not %s", tensors[_i].from, tensors[_i].to);
-	ck_assert_int_eq(plumb_file_tensors(file), 2);
-	plumb_file_close(file);
-	folder_end();
-}
-END_TEST
-
 /* --- wrong --- */
 
 static const struct {
@@ -425,70 +376,12 @@ START_TEST(refused_config)
 }
 END_TEST
 
-/* A Gemma 3 that reads pictures runs without what it reads them with. */
-START_TEST(pictures_left_out)
-{
-	static const char *const names[] = { "vision_tower.vision_model.post_layernorm.bias",
-		"model.multi_modal_projector.mm_input_projection_weight" };
-	const struct made_tensor more = { names[_i], "F32", { 8, 0 }, numbers, 32 };
-	struct plumb_file *file;
-	struct plumb_context *ctx;
-	struct plumb_model *model;
-	folder_write("{\"model_type\":\"gemma3\",\"boi_token_index\":255999,\"text_config\":{" SIZES
-				 ",\"model_type\":\"gemma3_text\"},\"vision_config\":{\"hidden_size\":9}}",
-		&more);
-	ck_good(plumb_file_open(&file, made_folder));
-	ck_assert_ptr_nonnull(plumb_file_find(file, names[_i]));
-	ck_good(plumb_model_check(file));
-	ck_assert_ptr_null(plumb_file_meta_find(file, "config.json.vision_config"));
-	plumb_file_close(file);
-	/* Its weights alone are no model, and the error says what is. */
-	ck_good(plumb_open(&ctx, PLUMB_OPTIONS(.driver = "native")));
-	ck_bad(plumb_model_load(&model, ctx, folder_path("model.safetensors"), NULL, NULL), PLUMB_E_FORMAT,
-		"give the folder that it is in");
-	plumb_close(ctx);
-	folder_end();
-}
-END_TEST
-
-/* --- tied --- */
-
-START_TEST(tied_output)
-{
-	static const uint16_t others[32] = { 1, 2, 4 };
-	struct made_tensor more = { "lm_head.weight", "BF16", { 4, 8 }, numbers, 64 };
-	struct plumb_file *file;
-	folder_write(OF("llama", ""), &more); /* the embedding again */
-	ck_good(plumb_file_open(&file, made_folder));
-	ck_assert_ptr_null(plumb_file_find(file, "output.weight"));
-	ck_assert_int_eq(plumb_file_tensors(file), 1);
-	ck_assert_ptr_eq(plumb_file_find(file, "token_embd.weight"), plumb_file_tensor(file, 0));
-	plumb_file_close(file);
-	folder_end();
-	more.data = others;
-	folder_write(OF("llama", ""), &more);
-	ck_bad(plumb_file_open(&file, made_folder), PLUMB_E_FORMAT, "lm_head.weight is another matrix");
-	folder_end();
-	folder_write(
-		"{\"model_type\":\"llama\",\"hidden_size\":8,\"intermediate_size\":16,\"num_hidden_layers\":4,"
-		"\"num_attention_heads\":2,\"vocab_size\":4}",
-		&more);
-	ck_good(plumb_file_open(&file, made_folder));
-	ck_assert_ptr_nonnull(plumb_file_find(file, "output.weight"));
-	plumb_file_close(file);
-	folder_end();
-}
-END_TEST
-
 #define COUNT(list) (int)(sizeof list / sizeof *list)
 TCase *folder_config_tests(void)
 {
 	TCase *tests = tcase_create("config.json");
 	tcase_add_loop_test(tests, each_key, 0, COUNT(rows));
-	tcase_add_loop_test(tests, each_name, 0, COUNT(tensors));
 	tcase_add_loop_test(tests, wrong_config, 0, COUNT(wrong));
 	tcase_add_loop_test(tests, refused_config, 0, COUNT(refused));
-	tcase_add_loop_test(tests, pictures_left_out, 0, 2);
-	tcase_add_test(tests, tied_output);
 	return tests;
 }

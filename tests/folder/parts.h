@@ -8,6 +8,13 @@
 TCase *folder_config_tests(void);  /* config.c */
 TCase *folder_family_tests(void);  /* families.c */
 TCase *folder_hostile_tests(void); /* hostile.c */
+TCase *folder_tensor_tests(void);  /* tensors.c */
+
+/* A config.json that all types take, and more keys, each with a comma in front. */
+#define SIZES \
+	"\"hidden_size\":8,\"intermediate_size\":16,\"num_hidden_layers\":4,\"num_attention_heads\":2," \
+	"\"vocab_size\":4,\"tie_word_embeddings\":true"
+#define OF(type, more) "{\"model_type\":\"" type "\"," SIZES more "}"
 
 /* A metadata value as text, "[1,2]" of an array; NULL: there is none. Valid until the next call. */
 const char *folder_value(const struct plumb_file *file, const char *key);
