@@ -68,21 +68,24 @@ static const json_t *folder_text_first(const json_t *const from[3], const char *
 	return NULL;
 }
 
-static enum plumb_status folder_text_ends(struct plumb_folder *f, const json_t *value)
+/* A list of ids, of at least so many, as a value of that key. */
+static enum plumb_status folder_text_list(
+	struct plumb_folder *f, const json_t *from, const char *key, size_t least, const char *to)
 {
+	const json_t *value = plumb_folder_value(from, key);
 	const size_t n = json_array_size(value);
 	int64_t *id;
-	if (n < 2)
+	if (n < least)
 		return PLUMB_OK;
 	if (!(id = calloc(n, sizeof *id)))
-		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu end tokens", n);
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu ids of %s", n, key);
 	for (size_t i = 0; i < n && !f->status; i++) {
 		const json_t *v = json_array_get(value, i);
 		id[i] = json_integer_value(v);
 		if (!json_is_integer(v) || id[i] < 0 || id[i] > INT32_MAX)
-			f->status = plumb_fail(PLUMB_E_FORMAT, "eos_token_id: value %zu is no token id", i);
+			f->status = plumb_fail(PLUMB_E_FORMAT, "%s: value %zu is no token id", key, i);
 	}
-	plumb_folder_add_wholes(f, "tokenizer.ggml.eog_token_ids", id, (int64_t)n);
+	plumb_folder_add_wholes(f, to, id, (int64_t)n);
 	free(id);
 	return f->status;
 }
@@ -103,7 +106,9 @@ static enum plumb_status folder_text_ids(struct plumb_folder *f, const json_t *g
 		if (id >= 0)
 			plumb_folder_add_whole(f, ids[i].to, id);
 	}
-	return folder_text_ends(f, plumb_folder_value(folder_text_first(from, "eos_token_id"), "eos_token_id"));
+	PLUMB_TRY(folder_text_list(
+		f, folder_text_first(from, "eos_token_id"), "eos_token_id", 2, "tokenizer.ggml.eog_token_ids"));
+	return folder_text_list(f, generation, "suppress_tokens", 1, "tokenizer.ggml.suppress_tokens");
 }
 
 /* --- tokenizer_config.json and chat_template.jinja --- */
