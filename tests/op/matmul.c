@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include "op/special.h"
 #include "op/op.h"
-#include "native/native.h"
+#include "core/random.h"
+#include "native/matmul_packed.h"
 
 static void check_against_double(const struct plumb_tensor *y, const float *x, const float *w, const float *b,
 	int64_t m, int64_t n, int64_t k)
@@ -142,6 +143,60 @@ START_TEST(test_second_rows)
 }
 END_TEST
 
+/* Any bits, and scales that are sane. */
+static void draw_blocks(struct plumb_tensor *w)
+{
+	unsigned char *bytes = plumb_host(w);
+	uint64_t state = 5;
+	for (size_t i = 0; i < plumb_tensor_bytes(w); i++)
+		bytes[i] = (unsigned char)(plumb_random(&state) >> 40);
+	for (size_t i = 0; i < plumb_tensor_bytes(w); i += plumb_type_bytes(w->type))
+		plumb_type_put_scales(
+			w->type, bytes + i, (float[]){ plumb_random(&state) >> 63 ? 0.01f : -0.02f, 0.03f });
+}
+
+/* The fast mode with every type that has a packed form: what bytes lose of a row of x, as doc/numerics.md has
+ * it, is what its products lose, whatever the weights. Half as much again is chance. */
+START_TEST(test_bytes)
+{
+	enum { N = 45, K = 512, M = PLUMB_LARGE_BATCH + 7 };
+	static float x[M * K], w[N * K];
+	static double want[M * N];
+	struct plumb_context *ctx = special_open_in(_i, 2, "fast");
+	double lost = 0, size = 0;
+	special_noise(x, M * K, 2, 11);
+	for (int b = 0; b < M * K; b += 32) {
+		float most = 0;
+		for (int i = b; i < b + 32; i++) {
+			most = fmaxf(most, fabsf(x[i]));
+			size += (double)x[i] * x[i];
+		}
+		lost += 32 / 12.0 * pow(most / 127, 2);
+	}
+	for (int t = 0; t < PLUMB_TYPE_COUNT; t++) {
+		if (!plumb_packed_formats[t].bits)
+			continue;
+		struct plumb_tensor tx = special_tensor(ctx, PLUMB_F32, 2, DIMS(M, K), x), tw, y;
+		OK(plumb_tensor_new(ctx, &tw, (enum plumb_type)t, 2, DIMS(N, K)));
+		OK(plumb_tensor_new(ctx, &y, PLUMB_F32, 2, DIMS(M, N)));
+		draw_blocks(&tw);
+		OK(plumb_type_to_f32(tw.type, plumb_host(&tw), w, N * K));
+		for (int i = 0; i < M * N; i++) {
+			want[i] = 0;
+			for (int l = 0; l < K; l++)
+				want[i] += (double)x[i / N * K + l] * w[i % N * K + l];
+		}
+		OK(plumb_matmul(ctx, &y, &tx, &tw, NULL));
+		double off = special_distance(plumb_host(&y), want, M * N), bound = 1.5 * sqrt(lost / size);
+		ck_assert_msg(off <= bound, "%s: off by %.2e, may be %.2e", plumb_type_name(tw.type), off, bound);
+		plumb_tensor_free(&tx);
+		plumb_tensor_free(&tw);
+		plumb_tensor_free(&y);
+	}
+	plumb_close(ctx);
+}
+END_TEST
+
 /* How many rows of x meet a panel depends on the cache; the bits do not. Rows in one block and in several,
  * with and without second rows, in integers of both sizes. */
 START_TEST(test_blocks)
@@ -227,6 +282,7 @@ TCase *special_matmul(void)
 	tcase_add_loop_test(c, test_small, 0, special_runs());
 	tcase_add_loop_test(c, test_nan, 0, special_runs());
 	tcase_add_loop_test(c, test_second_rows, 0, special_sets());
+	tcase_add_loop_test(c, test_bytes, 0, special_sets());
 	tcase_add_loop_test(c, test_blocks, 0, 2 * special_sets());
 	tcase_add_loop_test(c, test_refused, 0, special_runs() * (int)(sizeof bad / sizeof *bad));
 	return c;
