@@ -155,8 +155,8 @@ START_TEST(texts)
 	plumb_tokenizer_add_bos(tok, false);
 	json_array_foreach(json_object_get(all, "texts"), at, one) {
 		const json_t *text = json_object_get(one, "text"), *want = json_object_get(one, "ids");
-		ck_good(plumb_tokenize(tok, json_string_value(text), json_string_length(text), PLUMB_SPECIALS_TEXT,
-			&ids, &count));
+		ck_good(plumb_tokenize(
+			tok, json_string_value(text), json_string_length(text), PLUMB_SPECIALS_TEXT, &ids, &count));
 		ck_assert_msg(count == json_array_size(want), "%s/%s: \"%s\" is %zu tokens, expected %zu", f->name,
 			forms[_i % FORMS], json_string_value(text), count, json_array_size(want));
 		json_array_foreach(want, k, id)

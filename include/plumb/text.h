@@ -23,7 +23,10 @@ enum plumb_vocab_model {
 	PLUMB_VOCAB_BYTES,
 	/* BPE of SentencePiece: tokens are UTF-8 with U+2581 for a blank, the merge whose result has the highest
 	 * score comes first, and a character without a token becomes the tokens "<0x0A>" of its bytes. */
-	PLUMB_VOCAB_SCORES
+	PLUMB_VOCAB_SCORES,
+	/* Unigram of SentencePiece: the same tokens; text is cut so that the sum of their scores is the highest.
+	 */
+	PLUMB_VOCAB_UNIGRAM
 };
 
 /* What a tokenizer is made of. All spans are copied. */
@@ -42,10 +45,10 @@ struct plumb_vocab {
 	const char *chat_template; /* Jinja text as in the file, or NULL; see plumb_chat_render */
 	const char *name;          /* the model's, for messages, or NULL */
 	enum plumb_vocab_model model;
-	const float *score;  /* of each token; SCORES needs them */
-	int32_t unk;         /* of SCORES: what stands for a character without a token; -1: none */
-	bool space_prefix;   /* of SCORES: a blank is put in front of a text */
-	bool squeeze_spaces; /* of SCORES: blanks at the ends are taken away, of others one is kept */
+	const float *score;  /* of each token; SCORES and UNIGRAM need them */
+	int32_t unk;         /* of these: what stands for a character without a token; -1: none */
+	bool space_prefix;   /* of these: a blank is put in front of a text */
+	bool squeeze_spaces; /* of these: blanks at the ends are taken away, of others one is kept */
 	bool add_eos;
 	const int32_t *end; /* ids that end a turn beside eos */
 	size_t ends;

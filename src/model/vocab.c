@@ -209,11 +209,11 @@ static enum plumb_status vocab_read_flag(
 static enum plumb_status vocab_read_flags(
 	const struct plumb_file *file, struct oddities *odd, struct plumb_vocab *v)
 {
-	bool pieces = v->model == PLUMB_VOCAB_SCORES;
+	bool pieces = v->model != PLUMB_VOCAB_BYTES, unigram = v->model == PLUMB_VOCAB_UNIGRAM;
 	enum plumb_status status;
-	if ((status = vocab_read_flag(
-			 file, "tokenizer.ggml.add_bos_token", pieces || plumb_vocab_adds_bos(v->split), &v->add_bos)) ||
-		(status = vocab_read_flag(file, "tokenizer.ggml.add_eos_token", false, &v->add_eos)) ||
+	if ((status = vocab_read_flag(file, "tokenizer.ggml.add_bos_token",
+			 (pieces && !unigram) || plumb_vocab_adds_bos(v->split), &v->add_bos)) ||
+		(status = vocab_read_flag(file, "tokenizer.ggml.add_eos_token", unigram, &v->add_eos)) ||
 		(status = vocab_read_flag(file, "tokenizer.ggml.add_space_prefix", pieces, &v->space_prefix)) ||
 		(status = vocab_read_flag(
 			 file, "tokenizer.ggml.remove_extra_whitespaces", false, &v->squeeze_spaces)) ||
@@ -255,11 +255,17 @@ static enum plumb_status vocab_read_model(const struct plumb_file *file, struct 
 	enum plumb_status status = vocab_read_string(file, "tokenizer.ggml.model", true, &model);
 	if (status)
 		return status;
-	v->model = strcmp(model, "llama") ? PLUMB_VOCAB_BYTES : PLUMB_VOCAB_SCORES;
+	v->model = !strcmp(model, "llama") ? PLUMB_VOCAB_SCORES
+		: !strcmp(model, "t5")         ? PLUMB_VOCAB_UNIGRAM
+									   : PLUMB_VOCAB_BYTES;
+	const struct plumb_meta *map = plumb_file_meta_find(file, "tokenizer.ggml.precompiled_charsmap");
+	if (v->model == PLUMB_VOCAB_UNIGRAM && map && (map->kind != PLUMB_META_ARRAY || map->n))
+		status = plumb_fail(PLUMB_E_UNSUPPORTED,
+			"the key tokenizer.ggml.precompiled_charsmap is a normaliser that plumb does not know");
 	if (v->model == PLUMB_VOCAB_BYTES && strcmp(model, "gpt2"))
 		status = plumb_fail(PLUMB_E_UNSUPPORTED,
-			"tokenizer.ggml.model is \"%.64s\"; plumb knows gpt2 (byte-level BPE) and llama (BPE of "
-			"SentencePiece)",
+			"tokenizer.ggml.model is \"%.64s\"; plumb knows gpt2 (byte-level BPE), llama (BPE of SentencePiece) "
+			"and t5 (its unigram)",
 			model);
 	free(model);
 	return status;

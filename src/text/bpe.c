@@ -167,36 +167,14 @@ static size_t bpe_cut(struct plumb_bpe *e, const char *piece, size_t n)
 	return count;
 }
 
-/* Text that is no token becomes the tokens of its bytes, or the unknown token, one for a run of such text.
- * Where there is neither, the byte is left out, as the reference tokenizers do it; a warning said so. */
-static enum plumb_status bpe_put_unknown(struct plumb_bpe *e, const struct symbol *s, bool *unknown)
-{
-	const struct plumb_tokenizer *tok = e->tok;
-	enum plumb_status status = PLUMB_OK;
-	const unsigned char *p = (const unsigned char *)e->piece + s->start;
-	size_t covered = 0;
-	while (covered < s->n && tok->byte_id[p[covered]] >= 0)
-		covered++;
-	if (covered < s->n && tok->unk < 0)
-		return PLUMB_OK;
-	if (covered < s->n) {
-		status = *unknown && tok->fuse ? PLUMB_OK : plumb_ids_add(e->ids, tok->unk);
-		*unknown = true;
-		return status;
-	}
-	for (size_t i = 0; !status && i < s->n; i++)
-		status = plumb_ids_add(e->ids, tok->byte_id[p[i]]);
-	*unknown = false;
-	return status;
-}
-
 static enum plumb_status bpe_put(struct plumb_bpe *e)
 {
 	enum plumb_status status = PLUMB_OK;
 	bool unknown = false;
 	for (int32_t i = 0; !status && i >= 0; i = e->symbol[i].next) {
 		if (e->symbol[i].id < 0) {
-			status = bpe_put_unknown(e, &e->symbol[i], &unknown);
+			status = plumb_unknown_put(
+				e->ids, e->tok, e->piece + e->symbol[i].start, e->symbol[i].n, &unknown);
 			continue;
 		}
 		status = plumb_ids_add(e->ids, e->symbol[i].id);

@@ -11,7 +11,8 @@
 struct encoder {
 	const struct plumb_tokenizer *tok;
 	struct plumb_ids *ids;
-	struct plumb_bpe *bpe;
+	plumb_piece_fn piece;
+	void *model; /* its room */
 	enum plumb_specials specials;
 	bool first; /* nothing was before */
 };
@@ -25,7 +26,7 @@ static enum plumb_status encode_split(struct encoder *e, const char *text, size_
 	if (n > INT32_MAX)
 		return plumb_fail(PLUMB_E_LIMIT, "a text of %zu bytes, at most %d are encoded at once", n, INT32_MAX);
 	if (n)
-		status = plumb_split_run(e->tok->split, text, n, e->first, plumb_bpe_piece, e->bpe);
+		status = plumb_split_run(e->tok->split, text, n, e->first, e->piece, e->model);
 	e->first = false;
 	return status;
 }
@@ -89,14 +90,21 @@ static enum plumb_status encode_normalise(struct encoder *e, const char *text, s
 enum plumb_status plumb_ids_encode(struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text,
 	size_t size, enum plumb_specials specials)
 {
-	struct encoder e = { tok, ids, NULL, specials, true };
+	bool unigram = tok->model == PLUMB_VOCAB_UNIGRAM;
+	struct encoder e = { tok, ids, unigram ? plumb_unigram_piece : plumb_bpe_piece, NULL, specials, true };
+	struct plumb_unigram *u = NULL;
+	struct plumb_bpe *bpe = NULL;
 	enum plumb_status status;
 	if (size > MAX_TEXT)
 		return plumb_fail(
 			PLUMB_E_LIMIT, "a text of %zu bytes, at most %zu are encoded at once", size, MAX_TEXT);
-	if (!(status = plumb_utf8_check("text", text, size)) && !(status = plumb_bpe_new(&e.bpe, tok, ids)))
-		status = encode_around(&e, &tok->raw, text, size, encode_normalise);
-	plumb_bpe_free(e.bpe);
+	if ((status = plumb_utf8_check("text", text, size)) ||
+		(status = unigram ? plumb_unigram_new(&u, tok, ids) : plumb_bpe_new(&bpe, tok, ids)))
+		return status;
+	e.model = unigram ? (void *)u : bpe;
+	status = encode_around(&e, &tok->raw, text, size, encode_normalise);
+	plumb_unigram_free(u);
+	plumb_bpe_free(bpe);
 	return status;
 }
 

@@ -16,6 +16,7 @@
 struct reader {
 	struct plumb_tokenizer *tok;
 	const json_t *root, *model;
+	bool unigram;
 	struct plumb_scan scan;
 	struct plumb_span *token; /* by id */
 	int32_t *kind;
@@ -40,21 +41,24 @@ static enum plumb_status huggingface_read_model(struct reader *r)
 {
 	static const char *const none[] = { "dropout", "continuing_subword_prefix", "end_of_word_suffix" };
 	const json_t *type = json_object_get(r->model, "type");
+	const char *name = json_string_value(type);
 	enum plumb_status status = PLUMB_OK;
 	if (!json_is_object(r->model))
 		return plumb_fail(PLUMB_E_FORMAT, "tokenizer.json has no model");
-	if (json_is_string(type) ? strcmp(json_string_value(type), "BPE") != 0 : !r->scan.merge)
+	r->unigram = name && !strcmp(name, "Unigram");
+	if (!r->unigram && (name ? strcmp(name, "BPE") != 0 : !r->scan.merge))
 		return plumb_fail(PLUMB_E_UNSUPPORTED,
-			"tokenizer.json: the model \"%.64s\" is not known; plumb knows BPE",
-			json_is_string(type) ? json_string_value(type) : "(none)");
-	if (r->scan.scored || !r->scan.tokens)
-		return plumb_fail(PLUMB_E_FORMAT, "tokenizer.json: BPE without a vocabulary");
+			"tokenizer.json: the model \"%.64s\" is not known; plumb knows BPE and Unigram",
+			name ? name : "(none)");
+	if (r->scan.scored != r->unigram || !r->scan.tokens)
+		return plumb_fail(
+			PLUMB_E_FORMAT, "tokenizer.json: %s without a vocabulary", r->unigram ? name : "BPE");
 	for (int i = 0; !status && i < 3; i++)
 		status = huggingface_need_none(r, none[i]);
 	r->tok->whole = json_is_true(json_object_get(r->model, "ignore_merges"));
-	r->tok->fuse = json_is_true(json_object_get(r->model, "fuse_unk"));
+	r->tok->fuse = r->unigram || json_is_true(json_object_get(r->model, "fuse_unk"));
 	r->tok->fallback = json_is_true(json_object_get(r->model, "byte_fallback"));
-	r->tok->mixed = true;
+	r->tok->mixed = !r->unigram;
 	return status;
 }
 
@@ -99,8 +103,13 @@ static enum plumb_status huggingface_place(
 
 static enum plumb_status huggingface_read_unknown(struct reader *r)
 {
-	const json_t *unk = json_object_get(r->model, "unk_token");
-	if (!json_is_string(unk))
+	const json_t *unk = json_object_get(r->model, "unk_token"), *id = json_object_get(r->model, "unk_id");
+	if (r->unigram && json_is_integer(id) && json_integer_value(id) >= 0 &&
+		(uint64_t)json_integer_value(id) < r->scan.tokens)
+		r->tok->unk = (int32_t)json_integer_value(id);
+	else if (r->unigram && json_is_integer(id))
+		return plumb_fail(PLUMB_E_FORMAT, "tokenizer.json: unk_id is no token");
+	if (r->unigram || !json_is_string(unk))
 		return PLUMB_OK;
 	for (size_t i = 0; i < r->tokens; i++)
 		if (r->token[i].n == json_string_length(unk) &&
@@ -247,6 +256,26 @@ static enum plumb_status huggingface_finish(struct reader *r, const struct plumb
 	return status;
 }
 
+/* Merges, or scores; a token that was added beside the vocabulary has 0, but only specials are
+ * such, and no text becomes one by its score. */
+static enum plumb_status huggingface_read_ranks(struct reader *r)
+{
+	double *score;
+	enum plumb_status status;
+	if (!r->unigram)
+		return plumb_merges_read_pairs(r->tok, r->scan.merge, r->scan.merges, r->alphabet);
+	if (r->tok->model == PLUMB_VOCAB_BYTES)
+		return plumb_fail(PLUMB_E_UNSUPPORTED, "tokenizer.json: Unigram beside ByteLevel is not known");
+	if (!(score = calloc(r->tokens, sizeof *score)))
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu scores", r->tokens);
+	for (size_t i = 0; i < r->scan.tokens; i++)
+		score[i] = r->scan.token[i].score;
+	r->tok->model = PLUMB_VOCAB_UNIGRAM;
+	status = plumb_scores_take(r->tok, score);
+	free(score);
+	return status;
+}
+
 static enum plumb_status huggingface_read(struct reader *r, const struct plumb_vocab *more)
 {
 	json_error_t error;
@@ -259,8 +288,7 @@ static enum plumb_status huggingface_read(struct reader *r, const struct plumb_v
 	r->root = root;
 	r->model = json_object_get(root, "model");
 	if (!(s = huggingface_read_model(r)) && !(s = plumb_steps_read(r->tok, root)) &&
-		!(s = huggingface_read_tokens(r)) &&
-		!(s = plumb_merges_read_pairs(r->tok, r->scan.merge, r->scan.merges, r->alphabet)) &&
+		!(s = huggingface_read_tokens(r)) && !(s = huggingface_read_ranks(r)) &&
 		!(s = huggingface_read_specials(r)))
 		s = huggingface_finish(r, more);
 	json_decref(root);

@@ -90,7 +90,9 @@ struct plumb_tokenizer {
 	uint32_t *by_pair;         /* open addressing: rank + 1, 0 is free */
 	size_t by_pair_mask;
 	uint32_t *order; /* of each token by its score, the highest is 0 */
-	size_t longest;  /* bytes of the longest normal token */
+	double *score;   /* of UNIGRAM: of each token */
+	double lowest;   /* of these */
+	size_t longest;  /* bytes of the longest token that text becomes */
 	bool whole;      /* a piece that is a token becomes it, whatever its merges */
 	struct plumb_specials_list raw, normalised;
 	struct plumb_normal normal[PLUMB_STEPS];
@@ -144,7 +146,10 @@ enum plumb_status plumb_merges_read(
 uint32_t plumb_merge_rank(const struct plumb_tokenizer *tok, int32_t left, int32_t right);
 
 /* --- scores.c --- */
+/* Of BPE by scores: the order of tokens. */
 enum plumb_status plumb_scores_read(struct plumb_tokenizer *tok, const struct plumb_vocab *v);
+/* Of UNIGRAM: score, one for each token. */
+enum plumb_status plumb_scores_take(struct plumb_tokenizer *tok, const double *score);
 
 /* --- specials.c --- */
 /* The specials of a vocabulary, by kind. */
@@ -179,6 +184,21 @@ enum plumb_status plumb_bpe_new(
 void plumb_bpe_free(struct plumb_bpe *bpe);
 /* Encode one piece and append its ids; a plumb_piece_fn. */
 enum plumb_status plumb_bpe_piece(void *bpe, const char *piece, size_t n);
+
+/* --- unigram.c --- */
+struct plumb_unigram; /* the same for the other model */
+enum plumb_status plumb_unigram_new(
+	struct plumb_unigram **unigram, const struct plumb_tokenizer *tok, struct plumb_ids *ids);
+void plumb_unigram_free(struct plumb_unigram *unigram);
+enum plumb_status plumb_unigram_piece(void *unigram, const char *piece, size_t n);
+
+/* --- unknown.c --- */
+/* Text that is no token becomes the tokens of its bytes, or the unknown token, one for a run of such text
+ * (*unknown: the id before is one). Where there is neither it is left out, as the reference tokenizers do it;
+ * a warning said so.
+ */
+enum plumb_status plumb_unknown_put(
+	struct plumb_ids *ids, const struct plumb_tokenizer *tok, const char *text, size_t n, bool *unknown);
 
 /* --- normal.c --- */
 /* Run the steps over *text. What they make is *own, malloc'ed, and *text then points into it. */

@@ -69,23 +69,35 @@ static enum plumb_status tokenizer_add_normal(
 	return a && b ? PLUMB_OK : plumb_fail(PLUMB_E_MEMORY, "no memory for a tokenizer");
 }
 
+static enum plumb_status tokenizer_take_scores(struct plumb_tokenizer *tok, const struct plumb_vocab *v)
+{
+	double *score = calloc(v->tokens, sizeof *score);
+	enum plumb_status status;
+	if (!score)
+		return plumb_fail(PLUMB_E_MEMORY, "no memory for %zu scores", v->tokens);
+	for (size_t i = 0; i < v->tokens; i++)
+		score[i] = v->score[i];
+	status = plumb_scores_take(tok, score);
+	free(score);
+	return status;
+}
+
 /* SentencePiece as a GGUF has it: blanks are marked, and a text begins with one. */
 static enum plumb_status tokenizer_read_sentencepiece(
 	struct plumb_tokenizer *tok, const struct plumb_vocab *v, const int16_t *alphabet)
 {
-	enum plumb_status s = PLUMB_OK;
+	enum plumb_status s;
 	tok->spaces = true;
 	tok->strip = v->space_prefix;
 	tok->unk = v->unk >= 0 && (size_t)v->unk < v->tokens ? v->unk : -1;
-	if (v->squeeze_spaces)
+	s = tokenizer_add_normal(tok, PLUMB_NORMAL_REPLACE, PLUMB_SPACE_MARK, " ");
+	if (!s && v->squeeze_spaces)
 		s = tokenizer_add_normal(tok, PLUMB_NORMAL_SQUEEZE, "", "");
 	if (!s && v->space_prefix)
 		s = tokenizer_add_normal(tok, PLUMB_NORMAL_PREPEND, "", " ");
-	if (!s)
-		s = tokenizer_add_normal(tok, PLUMB_NORMAL_REPLACE, PLUMB_SPACE_MARK, " ");
 	if (s || (s = plumb_tokens_read(tok, v, alphabet)))
 		return s;
-	return plumb_scores_read(tok, v);
+	return v->model == PLUMB_VOCAB_UNIGRAM ? tokenizer_take_scores(tok, v) : plumb_scores_read(tok, v);
 }
 
 static enum plumb_status tokenizer_read_bytes(
@@ -142,11 +154,11 @@ enum plumb_status plumb_tokenizer_new(struct plumb_tokenizer **out, const struct
 		return PLUMB_E_MEMORY;
 	plumb_alphabet_fill(alphabet);
 	tok->model = v->model;
-	if (v->model == PLUMB_VOCAB_SCORES && !v->score)
+	if (v->model != PLUMB_VOCAB_BYTES && !v->score)
 		s = plumb_fail(PLUMB_E_FORMAT, "a vocabulary that goes by scores has none");
 	else
-		s = v->model == PLUMB_VOCAB_SCORES ? tokenizer_read_sentencepiece(tok, v, alphabet)
-										   : tokenizer_read_bytes(tok, v, alphabet);
+		s = v->model != PLUMB_VOCAB_BYTES ? tokenizer_read_sentencepiece(tok, v, alphabet)
+										  : tokenizer_read_bytes(tok, v, alphabet);
 	if (s || (s = plumb_specials_read(tok)) || (s = plumb_tokenizer_finish(tok, v))) {
 		plumb_tokenizer_free(tok);
 		return s;
@@ -167,6 +179,7 @@ void plumb_tokenizer_free(struct plumb_tokenizer *tok)
 	free(tok->merge);
 	free(tok->by_pair);
 	free(tok->order);
+	free(tok->score);
 	free(tok->end.p);
 	plumb_specials_free(&tok->raw);
 	plumb_specials_free(&tok->normalised);

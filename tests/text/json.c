@@ -49,7 +49,7 @@ static struct plumb_tokenizer *json_tokenizer(const char *family)
 }
 
 static const char *const families[] = { "qwen2", "qwen35", "llama3", "olmo2", "smollm2", "gpt2", "phi4-mini",
-	"tekken", "gemma", "llama2", "mistral", "always" };
+	"tekken", "gemma", "llama2", "mistral", "always", "unigram" };
 
 /* The hashes of one string's ids and of the text that they are, without bos, which is in front. */
 static void json_encode(
@@ -175,6 +175,11 @@ static const struct {
 		"a merge of two tokens" },
 	{ "{" LEVEL ",\"model\":{\"type\":\"BPE\",\"vocab\":[[\"a\",0]],\"merges\":[]}}", PLUMB_E_FORMAT,
 		"BPE without a vocabulary" },
+	{ "{" LEVEL ",\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]}}", PLUMB_E_UNSUPPORTED,
+		"Unigram beside ByteLevel" },
+	{ "{" LEVEL ",\"model\":{\"type\":\"Unigram\",\"unk_id\":7,\"vocab\":[[\"a\",0]]}}", PLUMB_E_FORMAT,
+		"unk_id" },
+	{ "{" LEVEL ",\"model\":{\"type\":\"Unigram\"," VOCAB "}}", PLUMB_E_FORMAT, "Unigram without" },
 	{ "{" LEVEL ",\"model\":{\"type\":\"WordPiece\"," VOCAB "}}", PLUMB_E_UNSUPPORTED, "\"WordPiece\"" },
 	{ "{" LEVEL ",\"model\":{\"type\":\"BPE\",\"dropout\":0.1," VOCAB "," MERGES "}}", PLUMB_E_UNSUPPORTED,
 		"dropout" },

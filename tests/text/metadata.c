@@ -57,6 +57,8 @@ static const struct {
 	{ { NULL, "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
 		"tokenizer.ggml.model is missing" },
 	{ { "bert", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_UNSUPPORTED, "\"bert\"" },
+	{ { "t5", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
+		"tokenizer.ggml.scores is missing" },
 	{ { "llama", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,
 		"tokenizer.ggml.scores is missing" },
 	{ { "number", "qwen2", "good", "good", 264, 261, NULL, NULL, 0 }, PLUMB_E_FORMAT,

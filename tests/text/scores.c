@@ -94,6 +94,7 @@ static const struct {
 		" b" }, /* user-defined, behind the normaliser; " b" is no token's */
 	{ "a<turn>a", true, false, { S_SPACE_A, S_TURN, S_SPACE_A, -1 }, "a<turn> a" },
 	{ "  a   ab ", true, true, { S_SPACE_A, S_SPACE, S_AB, -1 }, "a ab" },
+	{ SPACE SPACE "a" SPACE SPACE "ab" SPACE, true, true, { S_SPACE_A, S_SPACE, S_AB, -1 }, "a ab" },
 	{ "acca", false, false, { S_A, S_CC, S_A, -1 }, "acca" },
 	{ "\xc3\xa9", false, false, { BYTES + 0xc3, BYTES + 0xa9, -1 }, "\xc3\xa9" },
 	/* The characters are no tokens, but together they are one. */
@@ -132,6 +133,45 @@ START_TEST(scored_texts)
 	ck_assert(!plumb_tokenizer_is_special(tok, BYTES) && plumb_tokenizer_is_special(tok, S_TURN));
 	free(ids);
 	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+/* The same vocabulary as a unigram model: the highest sum counts, not the highest score. */
+START_TEST(scored_unigram)
+{
+	static const struct {
+		const char *text;
+		int32_t ids[8];
+	} rows[] = {
+		{ "abc", { S_A, S_BC, -1 } },
+		{ "aab", { S_A, S_AB, -1 } },
+		{ "abbc", { S_AB, S_BC, -1 } },
+		{ "a ab", { S_A, S_SPACE, S_AB, -1 } },
+		{ "a a", { S_A, S_SPACE_A, -1 } },
+		{ "\xc3\xa9"
+		  "a",
+			{ BYTES + 0xc3, BYTES + 0xa9, S_A, -1 } },
+		{ "\xc3\xa9\xc3\xa9", { S_EE, -1 } },
+		{ "", { -1 } },
+	};
+	struct scored s;
+	struct plumb_tokenizer *tok;
+	int32_t *ids;
+	size_t n, m;
+
+	scored_init(&s);
+	s.v.model = PLUMB_VOCAB_UNIGRAM;
+	ck_good(plumb_tokenizer_new(&tok, &s.v));
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		ck_good(plumb_tokenize(tok, rows[i].text, strlen(rows[i].text), PLUMB_SPECIALS_PARSE, &ids, &n));
+		for (m = 0; rows[i].ids[m] >= 0; m++)
+			ck_assert(m < n && ids[m] == rows[i].ids[m]);
+		ck_assert_uint_eq(n, m);
+		free(ids);
+	}
+	plumb_tokenizer_free(tok);
+	s.score[S_A] = INFINITY;
+	ck_bad(plumb_tokenizer_new(&tok, &s.v), PLUMB_E_FORMAT, "score of token 260");
 }
 END_TEST
 
@@ -210,6 +250,7 @@ TCase *text_scores_case(void)
 	TCase *c = tcase_create("scores");
 
 	text_add_loop(c, scored_texts, COUNT(texts));
+	tcase_add_test(c, scored_unigram);
 	text_add_loop(c, scored_unknown, 2);
 	text_add_loop(c, scored_refused, 3);
 	tcase_add_test(c, scored_ends);
