@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <plumb/model.h>
 #include <plumb/text.h>
+#include "../sanitized.h"
 #include "parts.h"
 
 static char *json_file(const char *name, size_t *size)
@@ -103,6 +105,39 @@ START_TEST(json_families)
 
 	ck_assert_ptr_null(plumb_tokenizer_warning(tok, 0));
 	text_odd_strings(tok, families[_i]);
+	plumb_tokenizer_free(tok);
+}
+END_TEST
+
+static double json_seconds(const struct plumb_tokenizer *tok, const char *unit, size_t size)
+{
+	char *text = malloc(size);
+	clock_t t0;
+	int32_t *ids;
+	size_t n;
+
+	for (size_t i = 0; i < size; i++)
+		text[i] = unit[i % strlen(unit)];
+	t0 = clock();
+	ck_good(plumb_tokenize(tok, text, size, PLUMB_SPECIALS_PARSE, &ids, &n));
+	t0 = clock() - t0;
+	free(ids);
+	free(text);
+	return (double)t0 / CLOCKS_PER_SEC;
+}
+
+/* A text is one piece where no pattern cuts it. 16 times the text: a quadratic step would take 256 times as
+ * long. */
+START_TEST(json_is_linear)
+{
+	static const char *const units[] = { "a", " ", "the quick brown fox ", "ab" };
+	const size_t size = (size_t)1 << (SANITIZED ? 13 : 15);
+	struct plumb_tokenizer *tok = json_tokenizer(_i % 2 ? "unigram" : "gemma");
+	const char *unit = units[_i / 2];
+	double small = json_seconds(tok, unit, size), large = json_seconds(tok, unit, 16 * size);
+
+	ck_assert_msg(large < 80 * small + 0.02, "%zu bytes of \"%s\" took %.4f s, 16 times as many %.3f s", size,
+		unit, small, large);
 	plumb_tokenizer_free(tok);
 }
 END_TEST
@@ -308,6 +343,7 @@ TCase *text_json_case(void)
 	tcase_set_timeout(c, 60);
 	text_add_loop(c, json_families, COUNT(families));
 	text_add_loop(c, json_models, COUNT(reals));
+	text_add_loop(c, json_is_linear, 8);
 	text_add_loop(c, json_odd, COUNT(odd));
 	text_add_loop(c, json_unknown, 3);
 	tcase_add_test(c, json_more);
