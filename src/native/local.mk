@@ -9,7 +9,7 @@ libplumb_all_la_SOURCES += \
 
 if HAVE_AVX2
 noinst_LTLIBRARIES += libplumb-avx2.la
-libplumb_avx2_la_SOURCES = %D%/simd/avx2.c %D%/simd/avx2_blocks.h %D%/simd/avx2_rows.h %D%/simd/packed_avx2.c
+libplumb_avx2_la_SOURCES = %D%/simd/avx2.c %D%/simd/avx2_blocks.h %D%/simd/avx2_plain.h %D%/simd/avx2_rows.h %D%/simd/packed_avx2.c
 libplumb_avx2_la_CFLAGS = $(AM_CFLAGS) -mavx2 -mfma -mf16c
 libplumb_all_la_LIBADD += libplumb-avx2.la
 endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Micro-kernels for AVX2 with FMA and F16C: dequantisation, dot products and the packed tile; rows of
- * elements are in avx2_rows.h. Only this file is compiled with those flags. */
+/* Micro-kernels for AVX2 with FMA and F16C: dequantisation, dot products and the packed tile; those with
+ * plain floats are in avx2_plain.h, rows of elements in avx2_rows.h. Only this file is compiled with those
+ * flags. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("O3") /* -O2 does not unroll the tile's loops, and CFLAGS come after our flags */
 #endif
 #include <math.h>
 #include "native/simd/avx2_blocks.h"
+#include "native/simd/avx2_plain.h"
 #include "native/simd/avx2_rows.h"
 #include "core/core.h"
 #include "native/simd/simd.h"
@@ -232,39 +234,10 @@ INLINE void row_half(enum plumb_type type, const uint8_t *b, const float *x, int
 	}
 }
 
-INLINE __m256 load_plain(enum plumb_type type, const void *w, int64_t i)
-{
-	if (type == PLUMB_F32)
-		return _mm256_loadu_ps((const float *)w + i);
-	__m128i h = load16((const uint8_t *)((const uint16_t *)w + i));
-	return type == PLUMB_F16 ? _mm256_cvtph_ps(h)
-							 : _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
-}
-
-INLINE float row_plain(enum plumb_type type, const void *w, const float *x, int64_t k)
-{
-	__m256 s[4] = { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps() };
-	int64_t i = 0;
-	for (; i + 32 <= k; i += 32)
-		for (int j = 0; j < 4; j++)
-			s[j] = _mm256_fmadd_ps(load_plain(type, w, i + 8 * j), _mm256_loadu_ps(x + i + 8 * j), s[j]);
-	for (; i + 8 <= k; i += 8)
-		s[0] = _mm256_fmadd_ps(load_plain(type, w, i), _mm256_loadu_ps(x + i), s[0]);
-	float sum = sum8(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3]))), last;
-	for (; i < k; i++) {
-		plumb_type_to_f32(type, (const char *)w + plumb_type_bytes(type) * (size_t)i, &last, 1);
-		sum = fmaf(last, x[i], sum);
-	}
-	return sum;
-}
-
 INLINE float row(enum plumb_type type, const void *w, const float *x, int64_t k)
 {
 	__m256 sum[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
 	switch (type) {
-	case PLUMB_F32:
-	case PLUMB_F16:
-	case PLUMB_BF16: return row_plain(type, w, x, k);
 	case PLUMB_Q4_K:
 	case PLUMB_Q5_K: row_k(type, w, x, k, sum); break;
 	case PLUMB_Q6_K:
@@ -282,9 +255,9 @@ INLINE void dot(const struct plumb_dot *a, enum plumb_type type)
 		a->y[r] = row(type, (const char *)a->w + a->stride * (size_t)r, a->x, a->k);
 }
 
-static void avx2_dot_f32(const struct plumb_dot *a) { dot(a, PLUMB_F32); }
-static void avx2_dot_f16(const struct plumb_dot *a) { dot(a, PLUMB_F16); }
-static void avx2_dot_bf16(const struct plumb_dot *a) { dot(a, PLUMB_BF16); }
+static void avx2_dot_f32(const struct plumb_dot *a) { dot_plain(a, PLUMB_F32); }
+static void avx2_dot_f16(const struct plumb_dot *a) { dot_plain(a, PLUMB_F16); }
+static void avx2_dot_bf16(const struct plumb_dot *a) { dot_plain(a, PLUMB_BF16); }
 static void avx2_dot_q8_0(const struct plumb_dot *a) { dot(a, PLUMB_Q8_0); }
 static void avx2_dot_q4_0(const struct plumb_dot *a) { dot(a, PLUMB_Q4_0); }
 static void avx2_dot_q4_1(const struct plumb_dot *a) { dot(a, PLUMB_Q4_1); }
