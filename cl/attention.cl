@@ -2,8 +2,8 @@
 /* attention: softmax(scale * q k^T + mask) v without storing scores: a running maximum and sum per
  * query row, what was summed so far is rescaled when the maximum grows (Milakov and Gimelshein 2018). A query
  * sees the `window` keys that end with its own; others are not touched. HD: the head's dimension. */
-// variant: -DPLUMB_CPU=1 -DHD={10|16|64|128|*} {|-DKV_F16=1}
-// variant: -DPLUMB_CPU=0 -DHD={10|16|64|128|*} {|-DKV_F16=1} {|-DPLUMB_SUBGROUPS=1}
+// variant: -DPLUMB_CPU=1 -DHD={10|64|80|128|256|*} {|-DKV_F16=1}
+// variant: -DPLUMB_CPU=0 -DHD={10|64|80|128|256|*} {|-DKV_F16=1} {|-DPLUMB_SUBGROUPS=1}
 #ifndef HD
 #define HD 64
 #endif
@@ -93,7 +93,8 @@ static void meet(float8 *acc, float *most, float *sum, const float8 *q, const fl
 /* One item per block of at most ROWS rows of a key-value head. Its rows are (query, head of the group), so
  * that the heads that share keys meet them together, also when there is one query only. */
 __kernel void attention(__global float *y, int y_at, __global const float *q, int q_at, __global const KV *k,
-	int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads, int kv_heads, float scale, int rows)
+	int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads, int kv_heads,
+	float scale, int rows)
 {
 	int group = heads / kv_heads, g = get_global_id(1), first = (int)get_global_id(0) * rows,
 		stride = kv_heads * HD;
@@ -176,8 +177,8 @@ INLINE void meet(__local struct shared *l, float *acc, float *most, float *sum, 
 
 /* One work-group per (head, query). */
 __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const float *q, int q_at,
-	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads, int kv_heads,
-	float scale, int rows)
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int n, int heads,
+	int kv_heads, float scale, int rows)
 {
 	__local struct shared l;
 	int lid = get_local_id(0), h = get_group_id(0), i = get_group_id(1), head = h / (heads / kv_heads) * HD;
@@ -195,8 +196,8 @@ __kernel ALL_OF_GROUP void attention(__global float *y, int y_at, __global const
 /* Too few (head, query)s to fill a GPU: the keys are split, one work-group per (split, head, query), each of
  * `each` keys from `begin` on. Per split HD sums of values, then the maximum and the sum of weights. */
 __kernel ALL_OF_GROUP void attention_split(__global float *partial, __global const float *q, int q_at,
-	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int heads, int kv_heads,
-	float scale, int begin, int each)
+	__global const KV *k, int k_at, __global const KV *v, int v_at, int pos, int window, int heads,
+	int kv_heads, float scale, int begin, int each)
 {
 	__local struct shared l;
 	int lid = get_local_id(0), h = get_group_id(1), i = get_group_id(2), head = h / (heads / kv_heads) * HD,

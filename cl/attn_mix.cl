@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attn_mix: y[i][h] = sum of p[h][i][t] * v[t][g(h)] over the `window` keys t that end with pos + i. HD: the head's dimension. */
-// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
+/* attn_mix: y[i][h] = sum of p[h][i][t] * v[t][g(h)] over the `window` keys t that end with pos + i. HD:
+ * the head's dimension. */
+// variant: -DHD={10|64|80|128|256|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
 #endif

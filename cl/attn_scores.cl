@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attn_scores: s[h][i][t] = scale * q[i][h] . k[t][g(h)], -inf where query i does not see key t: later ones, and those
- * before the `window` keys that end with its own. HD: the dimension of a head. */
-// variant: -DHD={10|16|64|128|*} {|-DKV_F16=1}
+/* attn_scores: s[h][i][t] = scale * q[i][h] . k[t][g(h)], -inf where query i does not see key t:
+ * later ones, and those before the `window` keys that end with its own. HD: the dimension of a head. */
+// variant: -DHD={10|64|80|128|256|*} {|-DKV_F16=1}
 #ifndef HD
 #define HD 64
 #endif

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = silu(g) * u, or gelu(g) * u where GELU is 1, with g = x gate^T and u = x up^T, which never go to memory. gate_up: one row of x,
-// which is normed first, or m such rows one by one. CPU class: a work-item norms the row for itself, then
-// takes `each` row groups of gate, then the same of up: memory is read best in one stream. GPU class: a
-// work-group of 64 takes a row group of both. gate_up_block (CPU class): up to BLOCK rows of x, normed
-// before, and a row group of both.
-// variant: -DPLUMB_CPU=1 @weights -DMT={1|8} {|-DGELU=1}
-// variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8 {|-DGELU=1}
-// variant: -DPLUMB_CPU=0 @weights -DMT=1 {|-DGELU=1}
+// y = silu(g) * u, or gelu(g) * u where GELU is 1, with g = x gate^T and u = x up^T, which never go to
+// memory. gate_up: one row of x, which is normed first, or m such rows one by one. CPU class: a work-item
+// norms the row for itself, then takes `each` row groups of gate, then the same of up: memory is read best in
+// one stream. GPU class: a work-group of 64 takes a row group of both. gate_up_block (CPU class): up to BLOCK
+// rows of x, normed before, and a row group of both. With gelu checks compile one type of weights.
+// variant: -DPLUMB_CPU=1 @weights -DMT={1|8} {|-DGELU=*}
+// variant: -DPLUMB_CPU=1 @weights -DMT=8 -DAT_ONCE=8 {|-DGELU=*}
+// variant: -DPLUMB_CPU=0 @weights -DMT=1 {|-DGELU=*}
+// variant: -DDENSE=32 -DMT=1 -DGELU=1
 #ifndef MT
 #define MT 1
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* geglu: y = gelu(gate) * up, elementwise; gelu by tanh, as x / (1 + exp(-2 z)): 1 + tanh(z) would lose what is
- * small. No restrict: the output may be an input. */
-#define GEGLU(g, u) ((g) / (1.0f + exp(-(g) * mad(0.07135481282760024f, (g) * (g), 1.5957691216057308f))) * (u))
+/* geglu: y = gelu(gate) * up, elementwise; gelu by tanh, as x / (1 + exp(-2 z)): 1 + tanh(z) would lose what
+ * is small. No restrict: the output may be an input. */
+#define GEGLU(g, u) \
+	((g) / (1.0f + exp(-(g) * mad(0.07135481282760024f, (g) * (g), 1.5957691216057308f))) * (u))
 
 #if PLUMB_CPU
 /* One item per block of elements. */

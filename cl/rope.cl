@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* rope: turn each pair of a head by its position's angle, and copy the `rest` elements of the head that are in
- * no pair. turns holds, per position, the cosines of all pairs and then their sines, made by the host in float64.
- * No restrict: the output may be x. */
+/* rope: turn each pair of a head by its position's angle, and copy the `rest` elements of the head that are
+ * in no pair. turns holds, per position, the cosines of all pairs and then their sines, made by the host in
+ * float64. No restrict: the output may be x. */
 static void turn(__global float *y, __global const float *x, int first, int second, float c, float s)
 {
 	float a = x[first], b = x[second];

@@ -9,6 +9,7 @@
 #include <string.h>
 #include "cl/device/device.h"
 #include "cl/tune/tune.h"
+#include "cl_layers.h"
 #include "f16_values.h"
 #include "op/op.h"
 #include "op_cases.h"
@@ -130,10 +131,11 @@ START_TEST(test_eps)
 	plumb_tensor_view(&row, &tn, 0, 1, D);
 	row.rank = 1;
 	row.dim[0] = D, row.dim[1] = 1;
-	for (int gate_up = 0; gate_up < 2; gate_up++) {
+	for (int gate_up = 0; gate_up < 3; gate_up++) { /* the second with silu, the third with gelu */
 		plumb_tensor_view(&out, &ty, 0, m, gate_up ? N : 3 * N);
 		const struct plumb_tensor *const weights[] = { &tw[0], &tw[1], &tw[2] }, *const none[3] = { NULL };
-		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1], PLUMB_SILU)
+		need(gate_up ? plumb_gate_up(ctx, &out, &tx, &row, eps, &tw[0], &tw[1],
+						   gate_up == 1 ? PLUMB_SILU : PLUMB_GELU_TANH)
 					 : plumb_qkv(ctx, &out, &tx, &row, eps, weights, none),
 			"fused");
 		need(plumb_tensor_read(&ty, y, sizeof *y * (size_t)(m * 3 * N)), "reading");
@@ -147,7 +149,9 @@ START_TEST(test_eps)
 				for (int k = 0; k < D; k++)
 					for (int p = 0; p < 3; p++)
 						sum[p] += (double)x[i * D + k] / sqrt(square + eps) * norm[k] * w[p][j % N * D + k];
-				want = gate_up ? sum[0] / (1 + exp(-sum[0])) * sum[1] : sum[j / N];
+				double bent = gate_up < 2 ? sum[0]
+										  : 1.5957691216057308 * (sum[0] + 0.044715 * pow(sum[0], 3));
+				want = gate_up ? sum[0] / (1 + exp(-bent)) * sum[1] : sum[j / N];
 				double have = gate_up ? y[i * N + j] : y[j / N * m * N + i * N + j % N];
 				error += (have - want) * (have - want);
 				size += want * want;
@@ -376,6 +380,7 @@ int main(void)
 	tcase_add_test(c, test_canary_variant);
 	tcase_add_test(c, test_tune_variants);
 	suite_add_tcase(suite, c);
+	suite_add_tcase(suite, cl_layers(ctx));
 	SRunner *runner = srunner_create(suite);
 	srunner_set_fork_status(runner, CK_NOFORK);
 	srunner_run_all(runner, CK_ENV);

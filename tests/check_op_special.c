@@ -62,6 +62,7 @@ int main(void)
 	suite_add_tcase(suite, special_attention());
 	suite_add_tcase(suite, special_f16());
 	suite_add_tcase(suite, special_fused());
+	suite_add_tcase(suite, special_gated());
 	suite_add_tcase(suite, special_matmul());
 	suite_add_tcase(suite, special_rmsnorm());
 	suite_add_tcase(suite, special_rope());

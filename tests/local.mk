@@ -150,7 +150,7 @@ check_op_SOURCES = %D%/check_op.c %D%/simd_sets.h %D%/op_cases.c %D%/op_cases.h
 check_op_CPPFLAGS = $(CHECK_CPP)
 check_op_LDADD = $(CHECK_LINK)
 
-check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/sanitized.h %D%/random.h %D%/op/special.h %D%/f16_values.h %D%/op/argmax.c %D%/op/attention.c %D%/op/f16.c %D%/op/fused.c %D%/op/matmul.c \
+check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/sanitized.h %D%/random.h %D%/op/special.h %D%/f16_values.h %D%/op/argmax.c %D%/op/attention.c %D%/op/f16.c %D%/op/fused.c %D%/op/gated.c %D%/op/matmul.c \
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
@@ -173,7 +173,7 @@ TESTS += check_cl check_cl_host
 check_cl_host_SOURCES = %D%/suite.h %D%/check_cl_host.c
 check_cl_host_CPPFLAGS = $(CHECK_CPP)
 check_cl_host_LDADD = $(CHECK_LINK)
-check_cl_SOURCES = %D%/check_cl.c %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
+check_cl_SOURCES = %D%/check_cl.c %D%/cl_layers.c %D%/cl_layers.h %D%/f16_values.h %D%/op_cases.c %D%/op_cases.h %D%/random.h
 check_cl_CPPFLAGS = $(CHECK_CPP)
 check_cl_LDADD = $(CHECK_LINK)
 endif

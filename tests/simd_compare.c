@@ -333,7 +333,26 @@ static const char *exp_sum(const struct plumb_simd *simd, uint64_t seed)
 	return NULL;
 }
 
-/* sum_sq, norm, scale, add, swiglu over one random row. */
+/* geglu of a row's numbers, which are far apart: as near as gelu bends. The exponent has four roundings more
+ * than swiglu's. */
+static const char *row_geglu(const struct plumb_simd *simd, const float *far, const float *b, int n)
+{
+	float a[100], y[100];
+	for (int i = 0; i < n; i++)
+		y[i] = a[i] = far[i] / 10;
+	if (simd->geglu)
+		simd->geglu(y, y, b, n);
+	for (int i = 0; simd->geglu && i < n; i++) {
+		double two_z = 2 * sqrt(2 / acos(-1)) * (a[i] + 0.044715 * a[i] * a[i] * a[i]),
+			   right = a[i] / (1 + exp(-two_z)) * b[i], bend = a[i] < 0 ? -two_z : 0.28;
+		if (!(fabs(y[i] - right) <= (8 + 4 * bend) * U * fabs(right) + 11 * 0x1p-126 * fabs((double)b[i])))
+			return differs(
+				"geglu(%g, %g) is %g, must be %g", (double)a[i], (double)b[i], (double)y[i], right);
+	}
+	return NULL;
+}
+
+/* sum_sq, norm, scale, add, swiglu, geglu over one random row. */
 static const char *row(const struct plumb_simd *simd, int n)
 {
 	float a[100], b[100], y[100], want[100], by = uniform(2);
@@ -376,7 +395,7 @@ static const char *row(const struct plumb_simd *simd, int n)
 					"swiglu(%g, %g) is %g, must be %g", (double)a[i], (double)b[i], (double)y[i], right);
 		}
 	}
-	return bad;
+	return bad ? bad : row_geglu(simd, a, b, n);
 }
 
 static const char *rows(const struct plumb_simd *simd, uint64_t seed)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* attention: position 0, long caches that are read in chunks, and what must not be seen. */
+/* attention: position 0, long caches that are read in chunks, windows, and what must not be seen. */
 #include <stdlib.h>
 #include "op/special.h"
 
@@ -56,11 +56,14 @@ static const struct {
 	int64_t n, pos;
 	enum plumb_type cache;
 	float loud;
-} longs[] = {
-	{ 1, 1022, PLUMB_F32, 2 }, { 1, 1023, PLUMB_F32, 2 }, { 1, 1024, PLUMB_F32, 2 },
-	{ 2, 1023, PLUMB_F16, 2 }, { 4, 2046, PLUMB_F32, 2 }, { 1, 5000, PLUMB_F32, 2 },
-	{ 3, 4094, PLUMB_F16, 2 }, { 5, 1500, PLUMB_F32, 2 }, { 1, 3000, PLUMB_F32, 100 } /* one key has it all */
-};
+	int64_t window;
+} longs[] = { { 1, 1022, PLUMB_F32, 2, 0 }, { 1, 1023, PLUMB_F32, 2, 0 }, { 1, 1024, PLUMB_F32, 2, 0 },
+	{ 2, 1023, PLUMB_F16, 2, 0 }, { 4, 2046, PLUMB_F32, 2, 0 }, { 1, 5000, PLUMB_F32, 2, 0 },
+	{ 3, 4094, PLUMB_F16, 2, 0 }, { 5, 1500, PLUMB_F32, 2, 0 },
+	{ 1, 3000, PLUMB_F32, 100, 0 }, /* one key has it all */
+	{ 1, 5000, PLUMB_F32, 2, 512 }, { 1, 4999, PLUMB_F16, 2, 4096 }, { 4, 3000, PLUMB_F32, 2, 1024 },
+	{ 3, 2047, PLUMB_F32, 2, 2047 }, { 5, 1500, PLUMB_F16, 2, 700 }, { 70, 100, PLUMB_F32, 2, 33 },
+	{ 20, 0, PLUMB_F32, 2, 20 } };
 
 START_TEST(test_long_cache)
 {
@@ -70,6 +73,7 @@ START_TEST(test_long_cache)
 	int64_t rows = longs[c].pos + longs[c].n + 1, n = longs[c].n * H * D;
 	struct setup s = make(ctx, PLUMB_F32, longs[c].cache, longs[c].n, longs[c].pos, rows, longs[c].loud);
 	struct setup t = make(truth, PLUMB_F64, longs[c].cache, longs[c].n, longs[c].pos, rows, longs[c].loud);
+	s.a.window = t.a.window = longs[c].window;
 	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
 	OK(plumb_attention(truth, &t.y, &t.q, &t.k, &t.v, &t.a));
 	double tolerance = plumb_op_table[PLUMB_OP_attention]->tolerance(&(struct plumb_call){
@@ -113,6 +117,77 @@ START_TEST(test_later_is_unseen)
 }
 END_TEST
 
+/* attention by its basic operators. */
+static void by_parts(struct plumb_context *ctx, struct setup *s)
+{
+	struct plumb_tensor p;
+	int64_t n = s->q.dim[0];
+	OK(plumb_tensor_new(ctx, &p, PLUMB_F32, 3, DIMS(H, n, s->a.pos + n)));
+	OK(plumb_attn_scores(ctx, &p, &s->q, &s->k, &s->a));
+	OK(plumb_softmax(ctx, &p, &p));
+	OK(plumb_attn_mix(ctx, &s->y, &p, &s->v, &s->a));
+	plumb_tensor_free(&p);
+}
+
+/* NaN before a query's window changes no bit, fused or in parts; and a window's first key is seen. */
+START_TEST(test_before_window_is_unseen)
+{
+	struct plumb_context *ctx = special_open(_i / 2);
+	enum { N = 75, POS = 30, BAD = 40, WINDOW = 21 };
+	struct setup s = make(ctx, PLUMB_F32, PLUMB_F32, N, POS, POS + N, 2);
+	static float clean[N * H * D];
+	s.a.window = WINDOW;
+	for (int round = 0; round < 2; round++) {
+		if (_i % 2)
+			by_parts(ctx, &s);
+		else
+			OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
+		if (round == 0)
+			memcpy(clean, plumb_host(&s.y), sizeof clean);
+		for (int64_t t = 0; t <= BAD; t++)
+			for (int j = 0; j < G * D; j++)
+				((float *)plumb_host(&s.k))[t * G * D + j] = ((float *)plumb_host(
+					&s.v))[t * G * D + j] = j % 2 ? NAN : INFINITY;
+	}
+	const float *y = plumb_host(&s.y);
+	for (int64_t i = 0; i < N; i++) {
+		bool unseen = POS + i - WINDOW + 1 > BAD;
+		ck_assert_msg(
+			!memcmp(y + i * H * D, clean + i * H * D, H * D * sizeof *y) == unseen, "query %d", (int)i);
+		ck_assert_msg(isnan(y[i * H * D + 1]) != unseen, "query %d", (int)i);
+	}
+	drop(&s);
+	plumb_close(ctx);
+}
+END_TEST
+
+/* A window as long as the context changes no bit, one that is a key shorter the last query's. A negative one
+ * is refused. */
+START_TEST(test_wide_window)
+{
+	struct plumb_context *ctx = special_open(_i);
+	enum { N = 9, POS = 100 };
+	struct setup s = make(ctx, PLUMB_F32, PLUMB_F16, N, POS, POS + N, 2);
+	static float none[N * H * D];
+	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
+	memcpy(none, plumb_host(&s.y), sizeof none);
+	for (int i = 0; i < 2; i++) {
+		s.a.window = i ? INT64_MAX : POS + N;
+		memset(plumb_host(&s.y), 0, sizeof none);
+		OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
+		ck_assert(!memcmp(plumb_host(&s.y), none, sizeof none));
+	}
+	s.a.window = POS + N - 1; /* the last query misses the first key */
+	OK(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a));
+	ck_assert(!memcmp(plumb_host(&s.y), none, sizeof none / N * (N - 1)));
+	ck_assert(memcmp(plumb_host(&s.y), none, sizeof none));
+	s.a.window = -1;
+	ck_assert_int_eq(plumb_attention(ctx, &s.y, &s.q, &s.k, &s.v, &s.a), PLUMB_E_ARGUMENT);
+	drop(&s);
+	plumb_close(ctx);
+}
+END_TEST
+
 /* -inf scores have weight 0, also when a whole tile of keys has them. */
 START_TEST(test_minus_infinity)
 {
@@ -141,6 +216,8 @@ TCase *special_attention(void)
 	tcase_add_loop_test(c, test_first_position, 0, special_runs());
 	tcase_add_loop_test(c, test_long_cache, 0, special_runs() * (int)(sizeof longs / sizeof *longs));
 	tcase_add_loop_test(c, test_later_is_unseen, 0, special_runs());
+	tcase_add_loop_test(c, test_before_window_is_unseen, 0, 2 * special_runs());
+	tcase_add_loop_test(c, test_wide_window, 0, special_runs());
 	tcase_add_loop_test(c, test_minus_infinity, 0, special_runs());
 	return c;
 }

@@ -108,15 +108,16 @@ static void try_qkv(struct plumb_context *ctx, struct set *s, int64_t m, const c
 	free_all(&s->want, 1);
 }
 
-static void try_gate_up(struct plumb_context *ctx, struct set *s, int64_t m, const char *text)
+static void try_gate_up(
+	struct plumb_context *ctx, struct set *s, int64_t m, enum plumb_activation activation, const char *text)
 {
 	const uint64_t before = plumb_placement(ctx, PLUMB_OP_gate_up, 0);
 	new_results(ctx, s, m, F);
 	OK(plumb_tensor_new(ctx, &s->out, PLUMB_F32, 2, DIMS(m, F)));
-	OK(plumb_gate_up(ctx, &s->y, &s->x, &s->norm, 1e-6, &s->gate, &s->up, PLUMB_SILU));
+	OK(plumb_gate_up(ctx, &s->y, &s->x, &s->norm, 1e-6, &s->gate, &s->up, activation));
 	OK(plumb_matmul(ctx, &s->want, &s->normed, &s->gate, NULL));
 	OK(plumb_matmul(ctx, &s->out, &s->normed, &s->up, NULL));
-	OK(plumb_swiglu(ctx, &s->want, &s->want, &s->out));
+	OK((activation ? plumb_geglu : plumb_swiglu)(ctx, &s->want, &s->want, &s->out));
 	check_bits(s, ctx, PLUMB_OP_gate_up, before, text);
 	free_all(&s->y, 1);
 	free_all(&s->out, 1);
@@ -165,7 +166,8 @@ static void try_mix(struct plumb_context *ctx, int mix, const char *mode, int th
 		OK(plumb_tensor_new(ctx, &s.normed, PLUMB_F32, 2, DIMS(rows[r], k)));
 		OK(plumb_rmsnorm(ctx, &s.normed, &s.x, &s.norm, 1e-6));
 		try_qkv(ctx, &s, rows[r], text);
-		try_gate_up(ctx, &s, rows[r], text);
+		try_gate_up(ctx, &s, rows[r], PLUMB_SILU, text);
+		try_gate_up(ctx, &s, rows[r], PLUMB_GELU_TANH, text);
 		try_add(ctx, &s, rows[r], text);
 		free_all(&s.x, 1);
 		free_all(&s.normed, 1);

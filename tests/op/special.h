@@ -38,6 +38,7 @@ TCase *special_argmax(void);
 TCase *special_attention(void);
 TCase *special_f16(void);
 TCase *special_fused(void);
+TCase *special_gated(void);
 TCase *special_matmul(void);
 TCase *special_rmsnorm(void);
 TCase *special_rope(void);
