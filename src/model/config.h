@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the configuration: single keys (config.c), and what the layers of a family differ in
- * (config_layers.c). */
+/* Reading the configuration: single keys, and what families and layers differ in. */
 #ifndef PLUMB_MODEL_CONFIG_H
 #define PLUMB_MODEL_CONFIG_H
 
 #include "model/family.h"
 #include "model/model.h"
 
+/* --- config_key.c --- */
 struct plumb_config_reader {
 	const struct plumb_file *file;
 	const struct plumb_family *family;

@@ -89,10 +89,12 @@ enum plumb_status plumb_zeros_check(
 enum plumb_status plumb_weights_bind(struct plumb_model *model, plumb_progress_fn progress, void *user);
 void plumb_weights_free(struct plumb_model *model);
 const struct plumb_tensor *plumb_weights_output(const struct plumb_model *model);
+
+/* --- roles.c --- */
 struct plumb_weight_row;
 enum { PLUMB_FUSED_PARTS = 5 }; /* queries, keys, values, gate, up: rows of a table that are parts */
 /* The part of a fused tensor that a row of the family's layers names. */
-const struct plumb_file_tensor *plumb_weights_part(
+const struct plumb_file_tensor *plumb_role_fused(
 	const struct plumb_model *model, int64_t layer, const struct plumb_weight_row *row);
 
 /* --- rope_scaling.c --- */

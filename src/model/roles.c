@@ -64,6 +64,18 @@ const struct plumb_file_tensor *plumb_family_tensor(
 	return t || !row || !row->hf ? t : plumb_file_find(file, row->hf);
 }
 
+const struct plumb_file_tensor *plumb_role_fused(
+	const struct plumb_model *model, int64_t layer, const struct plumb_weight_row *row)
+{
+	const struct plumb_file_tensor *t = &model->part[layer * PLUMB_FUSED_PARTS];
+	if (layer < 0 || layer >= model->config.layers)
+		return NULL;
+	for (int i = 0; i < PLUMB_FUSED_PARTS; i++)
+		if (t[i].name.p == row->name)
+			return &t[i];
+	return NULL;
+}
+
 const struct plumb_file_tensor *plumb_model_tensor(
 	const struct plumb_model *m, enum plumb_role role, int64_t layer)
 {
@@ -72,6 +84,6 @@ const struct plumb_file_tensor *plumb_model_tensor(
 		role = PLUMB_ROLE_EMBEDDING;
 	const struct plumb_weight_row *row = roles_row(m->family, role, &in_layer);
 	if (row && in_layer && row->fused && m->part)
-		return plumb_weights_part(m, layer, row);
+		return plumb_role_fused(m, layer, row);
 	return plumb_family_tensor(m->family, m->file, role, layer);
 }

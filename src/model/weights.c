@@ -52,7 +52,7 @@ static const struct plumb_file_tensor *weights_find(const struct plumb_model *mo
 {
 	plumb_tensor_name(layer, row->name, name);
 	if (layer >= 0 && row->fused && model->part)
-		return plumb_weights_part(model, layer, row);
+		return plumb_role_fused(model, layer, row);
 	return plumb_file_find(model->file, name);
 }
 
@@ -86,18 +86,6 @@ static enum plumb_status weights_bind(
 }
 
 /* --- tensors that a family keeps in one --- */
-
-const struct plumb_file_tensor *plumb_weights_part(
-	const struct plumb_model *model, int64_t layer, const struct plumb_weight_row *row)
-{
-	const struct plumb_file_tensor *t = &model->part[layer * PLUMB_FUSED_PARTS];
-	if (layer < 0 || layer >= model->config.layers)
-		return NULL;
-	for (int i = 0; i < PLUMB_FUSED_PARTS; i++)
-		if (t[i].name.p == row->name)
-			return &t[i];
-	return NULL;
-}
 
 /* The rows of a fused tensor that are a part of it. */
 static enum plumb_status weights_cut(struct plumb_file_tensor *part, const struct plumb_model *model,
