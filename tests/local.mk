@@ -33,7 +33,7 @@ SHELL_CHECKS = \
 TESTS += $(SHELL_CHECKS)
 LOG_COMPILER = $(top_srcdir)/tools/test-timed
 # What has a long form, too long for every `make check`: tests here look at PLUMB_TEST_LARGE, which is 1 in `make check-large`.
-CHECK_LARGE = check_inject \
+CHECK_LARGE = check_inject check_real_families \
 	%D%/check_inject_cl.sh \
 	%D%/check_inject_alloc.sh \
 	%D%/check_inject_io.sh \
@@ -60,7 +60,7 @@ dist_man_MANS += doc/plumb.1
 CHECK_CPP = $(AM_CPPFLAGS) -I$(top_srcdir)/tests $(CHECK_CFLAGS)
 CHECK_LINK = libplumb-all.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 if HAVE_CHECK
-CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_family check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_family check_folder check_format check_inject check_locale check_model check_op check_op_special check_real check_simd check_text
+CHECK_TESTS = check_core check_diag check_diag_bisect check_diag_claims check_diag_family check_diag_fault check_diag_model check_diag_real check_diag_reference check_diag_run check_diag_stability check_diag_state check_family check_folder check_format check_inject check_locale check_model check_op check_op_special check_real check_real_families check_simd check_text
 check_PROGRAMS += $(CHECK_TESTS)
 TESTS += $(CHECK_TESTS)
 
@@ -154,6 +154,10 @@ check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/sanitized.
 	%D%/op/rmsnorm.c %D%/op/rope.c %D%/op/softmax.c
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
+
+check_real_families_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real_families.c
+check_real_families_CPPFLAGS = $(CHECK_CPP)
+check_real_families_LDADD = $(CHECK_LINK)
 
 check_real_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real.c
 check_real_CPPFLAGS = $(CHECK_CPP)
