@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "compare.h"
 #include "diag/diag.h"
+#include "real_folder.h"
 
 #define TOLERANCE 1e-5 /* relative L2; doc/numerics.md, "Whole models" */
 
@@ -18,7 +19,7 @@ static const struct real {
 	{ "gemma3", "gemma-3-270m-q4_k_m.gguf", "gemma3-270m", true, false },
 };
 #define REALS (int)(sizeof reals / sizeof *reals)
-static bool present[REALS];
+static bool present[REALS], large; /* large: the long form */
 static char paths[REALS][1024];
 
 static const char *real_path(const struct real *r, const char *file)
@@ -222,18 +223,98 @@ START_TEST(beyond_float16)
 }
 END_TEST
 
+/* --- the same model as a folder; long: half a GB is written --- */
+
+static char folder[64];
+
+static void remove_folder(void)
+{
+	char command[96];
+	snprintf(command, sizeof command, "rm -r %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void make_folder(const struct plumb_model *model, bool bf16)
+{
+	strcpy(folder, "/tmp/plumb-real-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	real_folder_write(model, bf16, folder);
+}
+
+/* Dequantised, the model continues with the same tokens. */
+START_TEST(folder_of_float32)
+{
+	int32_t ids[1024], next[128];
+	json_t *one;
+	size_t at;
+	if (!large || !present[0])
+		return;
+	struct loaded l = load(0, "exact");
+	make_folder(l.model, false);
+	struct plumb_model *model;
+	struct plumb_session *session;
+	ck_good(plumb_model_load(&model, l.ctx, folder, NULL, NULL));
+	ck_good(plumb_session_new(&session, model, NULL));
+	json_array_foreach(json_object_get(l.expected, "greedy"), at, one) {
+		int64_t n = ids_of(json_object_get(one, "ids"), ids, 1024),
+				m = ids_of(json_object_get(one, "next"), next, 128);
+		compare_greedy(session, ids, n, next, m);
+	}
+	plumb_session_free(session);
+	plumb_model_free(model);
+	unload(&l);
+	remove_folder();
+}
+END_TEST
+
+/* Weights in bfloat16 are used from the mapping: the process is hardly larger than the file. */
+#define MOST_RESIDENT 1.15
+
+START_TEST(memory_of_bfloat16)
+{
+	const char *plumb = getenv("PLUMB");
+	char command[256];
+	json_error_t error;
+	if (!large || !present[0] || !plumb)
+		return;
+	struct loaded l = load(0, "exact");
+	make_folder(l.model, true);
+	unload(&l);
+	/* a shell between, so that the process is not forked from this large one */
+	snprintf(command, sizeof command,
+		"%s bench %s --driver native --prefill 64 --decode 8 --rounds 1 --json 2>/dev/null; true", plumb,
+		folder);
+	FILE *f = popen(command, "r");
+	ck_assert_ptr_nonnull(f);
+	json_t *got = json_loadf(f, 0, &error);
+	ck_assert_msg(got != NULL, "%s", error.text);
+	pclose(f);
+	struct plumb_file *file;
+	ck_good(plumb_file_open(&file, folder));
+	double resident = (double)json_integer_value(json_object_get(got, "resident_bytes")),
+		   mapped = (double)plumb_file_size(file);
+	fprintf(stderr, "  %s in bfloat16: %.1f MB resident, %.1f MB mapped\n", reals[0].data, resident / 1e6,
+		mapped / 1e6);
+	ck_assert(resident > mapped / 2 && resident < MOST_RESIDENT * mapped);
+	plumb_file_close(file);
+	json_decref(got);
+	remove_folder();
+}
+END_TEST
+
 static int find_models(void)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *only = getenv("PLUMB_TEST_MODEL");
 	const char *more = getenv("PLUMB_TEST_LARGE");
 	int n = 0;
+	large = more && *more;
 	for (int i = 0; i < REALS; i++) {
 		snprintf(paths[i], sizeof paths[i], "%s%s/plumb/models/%s",
 			cache && *cache ? cache
 				: home      ? home
 							: "",
 			cache && *cache ? "" : "/.cache", reals[i].file);
-		if (reals[i].large && !(more && *more))
+		if (reals[i].large && !large)
 			continue;
 		/* a machine that is told to have no model has none of these either */
 		present[i] = !(only && access(only, R_OK)) && !access(paths[i], R_OK);
@@ -259,6 +340,8 @@ int main(void)
 	tcase_add_loop_test(tc, tokens, 0, REALS);
 	tcase_add_loop_test(tc, mean_nll, 0, REALS);
 	tcase_add_loop_test(tc, beyond_float16, 0, REALS);
+	tcase_add_test(tc, folder_of_float32);
+	tcase_add_test(tc, memory_of_bfloat16);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -155,7 +155,7 @@ check_op_special_SOURCES = %D%/check_op_special.c %D%/simd_sets.h %D%/sanitized.
 check_op_special_CPPFLAGS = $(CHECK_CPP)
 check_op_special_LDADD = $(CHECK_LINK)
 
-check_real_families_SOURCES = %D%/suite.h %D%/compare.h %D%/check_real_families.c
+check_real_families_SOURCES = %D%/suite.h %D%/compare.h %D%/real_folder.h %D%/real_folder.c %D%/check_real_families.c
 check_real_families_CPPFLAGS = $(CHECK_CPP)
 check_real_families_LDADD = $(CHECK_LINK)
 
