@@ -259,11 +259,11 @@ static const struct {
 	void (*to_f32)(const uint8_t *src, float *dst); /* one block */
 	int halves, half[2];                            /* of a block, and where they are */
 } types[PLUMB_TYPE_COUNT] = {
-	[PLUMB_F32] = { "f32", 1, 4, true, type_block_f32 },
-	[PLUMB_F64] = { "f64", 1, 8, true, type_block_f64 },
-	[PLUMB_F16] = { "f16", 1, 2, true, type_block_f16 },
-	[PLUMB_BF16] = { "bf16", 1, 2, true, type_block_bf16 },
-	[PLUMB_I32] = { "i32", 1, 4, false, NULL },
+	[PLUMB_F32] = { "f32", 1, 4, true, type_block_f32, 0, { 0 } },
+	[PLUMB_F64] = { "f64", 1, 8, true, type_block_f64, 0, { 0 } },
+	[PLUMB_F16] = { "f16", 1, 2, true, type_block_f16, 0, { 0 } },
+	[PLUMB_BF16] = { "bf16", 1, 2, true, type_block_bf16, 0, { 0 } },
+	[PLUMB_I32] = { "i32", 1, 4, false, NULL, 0, { 0 } },
 	[PLUMB_Q8_0] = { "q8_0", 32, 34, false, type_block_q8_0, 1, { 0 } },
 	[PLUMB_Q4_0] = { "q4_0", 32, 18, false, type_block_q4_0, 1, { 0 } },
 	[PLUMB_Q4_1] = { "q4_1", 32, 20, false, type_block_q4_1, 2, { 0, 2 } },
@@ -276,7 +276,7 @@ static const struct {
 	[PLUMB_Q3_K] = { "q3_k", 256, 110, false, type_block_q3_k, 1, { 108 } },
 	[PLUMB_IQ4_NL] = { "iq4_nl", 32, 18, false, type_block_iq4_nl, 1, { 0 } },
 	[PLUMB_IQ4_XS] = { "iq4_xs", 256, 136, false, type_block_iq4_xs, 1, { 0 } },
-	[PLUMB_MXFP4] = { "mxfp4", 32, 17, false, type_block_mxfp4 },
+	[PLUMB_MXFP4] = { "mxfp4", 32, 17, false, type_block_mxfp4, 0, { 0 } },
 };
 
 static bool type_known(enum plumb_type type) { return (int)type >= 0 && type < PLUMB_TYPE_COUNT; }

@@ -115,21 +115,24 @@ enum plumb_use plumb_model_key_use(
 	const struct plumb_family *family = family_find(file);
 	const struct plumb_meta *architecture = plumb_file_meta_find(file, "general.architecture");
 	const char *text;
+	enum plumb_use use;
 	size_t prefix = family                                        ? strlen(family->name)
 		: architecture && architecture->kind == PLUMB_META_STRING ? architecture->s.n
 																  : 0;
 	why = why ? why : &text;
 	if (!prefix || m->key.n <= prefix + 1 || m->key.p[prefix] != '.' ||
-		memcmp(m->key.p, architecture->s.p, prefix))
-		return family_judge(plumb_family_common, NULL, file, m, m->key, why);
-	*why = "of an architecture that plumb does not know";
-	if (!family)
-		return PLUMB_USE_IGNORED;
-	const struct plumb_span name = { m->key.p + prefix + 1, m->key.n - prefix - 1 };
-	enum plumb_use use = family_judge(family->own, family, file, m, name, why);
-	if (!*why)
-		use = family_judge(family->keys, family, file, m, name, why);
-	if (!*why)
+		memcmp(m->key.p, architecture->s.p, prefix)) {
+		use = family_judge(plumb_family_common, NULL, file, m, m->key, why);
+	} else {
+		const struct plumb_span name = { m->key.p + prefix + 1, m->key.n - prefix - 1 };
+		*why = "of an architecture that plumb does not know";
+		if (!family)
+			return PLUMB_USE_IGNORED;
+		use = family_judge(family->own, family, file, m, name, why);
+		if (!*why)
+			use = family_judge(family->keys, family, file, m, name, why);
+	}
+	if (!*why) /* no row: also of a name that holds a byte 0 */
 		*why = "plumb does not know it; if it changes the model, the results are wrong";
 	return use;
 }
