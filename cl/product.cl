@@ -75,7 +75,12 @@ inline void record_open(__global const uchar *r, struct record *o)
 #define SCALES(low, high, o, b) low = fma(low, (o).scale * byte_unit(b), -(o).least), \
 	high = fma(high, (o).scale_high * byte_unit(b), -(o).least_high)
 #else
+#if BITS == 2 // scales, too, are read anew: see record_words
+#define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_words(r, &(o).bits, i, &q##_low, &q##_high); \
+	record_open(r, &(o))
+#else
 #define WORDS(q, r, o, i) uint8 q##_low, q##_high; record_words(r, &(o).bits, i, &q##_low, &q##_high)
+#endif
 #define PAIR(low, high, r, q, i, b) low = word_column(q##_low, b), high = word_column(q##_high, b)
 #if MIN
 #define SCALES(low, high, o, b) low = fma(low, (o).scale, -(o).least), \

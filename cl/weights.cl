@@ -91,6 +91,11 @@ inline void record_high(__global const uchar *r, struct high_bits *h)
 // Columns 4 i ... 4 i + 3 of a record and the four that are 16 further, one byte each.
 inline void record_words(__global const uchar *r, const struct high_bits *h, int i, uint8 *low, uint8 *high)
 {
+#if BITS < 4 && !PLUMB_CPU // read anew: held for a whole record, they are too many registers for some GPUs
+	struct high_bits again;
+	record_high(r, &again);
+	h = &again;
+#endif
 #if BITS < 4
 	*low = h->first >> (uint8)(2 * i) & (uint8)(0x03030303);
 	*high = h->second >> (uint8)(2 * i) & (uint8)(0x03030303);
