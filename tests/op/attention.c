@@ -17,7 +17,7 @@ static struct setup make(struct plumb_context *ctx, enum plumb_type act, enum pl
 	int64_t pos, int64_t rows, float loud)
 {
 	float *x = malloc(sizeof *x * (size_t)(rows * G * D + n * H * D));
-	struct setup s = { .a = { pos, H, G, 0.125 } };
+	struct setup s = { .a = { pos, H, G, 0.125, 0 } };
 	special_noise(x, n * H * D, loud, 1);
 	s.q = special_tensor(ctx, act, 2, DIMS(n, H * D), x);
 	special_noise(x, rows * G * D, 1, 2);
