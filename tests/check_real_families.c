@@ -17,6 +17,7 @@ static const struct real {
 } reals[] = {
 	{ "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-135m", false, false },
 	{ "gemma3", "gemma-3-270m-q4_k_m.gguf", "gemma3-270m", true, false },
+	{ "qwen2.5-coder-1.5b", "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-1.5b", false, true },
 };
 #define REALS (int)(sizeof reals / sizeof *reals)
 static bool present[REALS], large; /* large: the long form */

@@ -10,6 +10,7 @@ A continuation ends before the first step whose two best logits are closer than 
 tells; where the file asks for a BOS token, that is the first of the n ids. A file with windows gets a prompt beyond them.
 
   make-real-reference.py MODEL.gguf FOLDER          (minutes; 12 bytes of memory a parameter)
+  make-real-reference.py --layers 0,1,2,27 ...      keep the points of these layers only
 
 Needs: pip install torch transformers gguf tokenizers"""
 import argparse
@@ -73,10 +74,15 @@ def likelihood(model, ids):
             "mean_nll_last_half": float(nll[-(len(ids) // 2):].mean())}
 
 
+def kept(name, layers):
+    return not layers or "." not in name or name.split(".")[0][1:] in layers.split(",")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--layers", help="keep the points of these layers only, and those outside layers")
     args = parser.parse_args()
     import gguf
     tool, dequantise = sibling("export-reference"), sibling("dequantise-model")
@@ -98,7 +104,7 @@ def main():
     (args.folder / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
     ids = prompts[-1][1]
     taps = tool.capture(model.double(), ids, True, interleaved)
-    last = {n: a[-1:] for n, a in taps.items() if not n.endswith(("attn_scores", "attn_softmax"))}
+    last = {n: a[-1:] for n, a in taps.items() if not n.endswith(("attn_scores", "attn_softmax")) and kept(n, args.layers)}
     tool.write_safetensors(args.folder / "components.safetensors", last, {
         "token_ids": ids, "position": len(ids) - 1, "dtype": "float32", "convention": "raw", "model": args.model.name,
         "rope_pairs": "interleaved" if interleaved else "half", "model_hash": tool.fingerprint(args.model),
