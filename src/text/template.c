@@ -43,6 +43,8 @@ static const struct known {
 		"qwen2.5" }, /* Instruct, Coder Instruct */
 	{ "a7b85912e5c385c3ed6cd1ad8232c0d98e05b9b2cec5c89cc35b885e15ea17dc",
 		"qwen2.5" }, /* the models of tests/data */
+	{ "4e9918361c284a93880606d182d64da6a9fe97cdc1f5c5a78c1c8840444246fc",
+		"qwen2.5" }, /* Coder 1.5B: other braces where tools are told */
 	{ "2976f7de3b9489e3237dc5ad2734060f756d026da00f24464c59c2e3bb40ee37", "qwen2.5-math" },
 	{ "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788", "smollm2" },
 	{ "cb2d7aa140bed098f4ac8ab1a403980e6768d58ec95ef701668fc7dd017e0762", "qwq" },

@@ -199,7 +199,7 @@ static struct plumb_tokenizer *with_template(const char *text)
  * bytes are that text. */
 START_TEST(templates_render_as_jinja)
 {
-	json_t *list = load("text/templates.json", 15), *row, *talks, *talk, *said;
+	json_t *list = load("text/templates.json", 16), *row, *talks, *talk, *said;
 	size_t at, t, i;
 
 	json_array_foreach(list, at, row) {
